@@ -1,0 +1,25 @@
+"""What attnscope raises: each error names the argument, what was expected, what came and the way out."""
+
+
+class AttentionError(ValueError):
+    """The base of every error that a caller of attnscope can cause."""
+
+
+class AttentionShapeError(AttentionError):
+    """Sizes that do not fit together, or that no machine could hold."""
+
+
+class AttentionFormatError(AttentionError):
+    """An array whose dtype, byte order, alignment or strides cannot be read."""
+
+
+class AttentionMaskError(AttentionError):
+    """A mask that does not describe this problem."""
+
+
+class AttentionScoringError(AttentionError):
+    """A scale, soft-cap, bias, slope or sink that has no meaning here."""
+
+
+class UnsupportedProblemError(AttentionError):
+    """A legal problem that the implementation asked for by name cannot run."""

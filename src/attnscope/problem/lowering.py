@@ -1,0 +1,81 @@
+"""From a mask to what the kernel reads: one or two spans of keys a row, or a bit a key."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.problem.key_masks import Dense
+from attnscope.problem.mask import Combined, Mask, Sizes
+from attnscope.problem.shape import AttentionShape
+
+MOST_SPANS = 2
+WORD_BITS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class KeySpans:
+    """A row sees keys first_key ... end_key - 1 of each of its spans.
+
+    Shapes
+        first_key, end_key    (batch or 1, query_len, 1 or 2)    sorted, disjoint, not touching; an empty one is (0, 0)
+    """
+
+    first_key: NDArray[np.int32]
+    end_key: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class KeyBitmap:
+    """A row sees key j where bit j % 64 of word j // 64 is set; bits past the keys are 0.
+
+    Shapes
+        words    (batch or 1, query_heads or 1, query_len or 1, ceil(key_len / 64))
+    """
+
+    words: NDArray[np.uint64]
+
+
+def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | None:
+    """Say which keys each row sees; None: all of them.
+
+    In memory proportional to the rows, unless rows are more than two runs of keys: then a bit an entry.
+    """
+    if mask is None:
+        return None
+    sizes = Sizes(shape.batch, shape.query_heads, shape.query_len, shape.key_len)
+    if not _holds_bits(mask):
+        spans = _spans(mask, sizes._replace(heads=1))
+        if spans is not None:
+            return spans
+    return _bitmap(mask, sizes)
+
+
+@lru_cache(maxsize=32)
+def _spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
+    runs = mask.runs(sizes)
+    if runs is None or runs.count > MOST_SPANS:
+        return None
+    rows = (runs.first.shape[0], sizes.query_len, runs.count)
+    return KeySpans(
+        np.ascontiguousarray(np.broadcast_to(runs.first, rows), np.int32),
+        np.ascontiguousarray(np.broadcast_to(runs.end, rows), np.int32),
+    )
+
+
+def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
+    if isinstance(mask, Dense) and mask.shape[-1] == sizes.key_len:
+        bits = mask.bits
+    else:
+        seen = mask.sees(sizes)
+        bits = np.packbits(np.broadcast_to(seen, (*seen.shape[:-1], sizes.key_len)), axis=-1, bitorder="little")
+    words = np.zeros((*bits.shape[:-1], -(-sizes.key_len // WORD_BITS)), "<u8")
+    words.view(np.uint8)[..., : bits.shape[-1]] = bits
+    return KeyBitmap(words.astype(np.uint64, copy=False))
+
+
+def _holds_bits(mask: Mask) -> bool:
+    if isinstance(mask, Combined):
+        return _holds_bits(mask.left) or _holds_bits(mask.right)
+    return isinstance(mask, Dense)
