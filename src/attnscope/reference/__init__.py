@@ -1,0 +1,10 @@
+"""What attention means: readable NumPy in float64, against which everything fast is judged."""
+
+from attnscope.reference.definition import attention as attention
+from attnscope.reference.definition import scores as scores
+from attnscope.reference.definition import weights as weights
+from attnscope.reference.gradients import Gradients as Gradients
+from attnscope.reference.gradients import gradients as gradients
+from attnscope.reference.online import blockwise as blockwise
+from attnscope.reference.partial import merge as merge
+from attnscope.reference.partial import partial as partial

@@ -1,0 +1,96 @@
+"""Threads: as many as asked for, from many callers at once, after a fork, and with the interpreter free."""
+
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnscope as at
+from attnscope import kernels
+
+
+def arrays(tokens: int = 400, seed: int = 0) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal((1, 4, tokens, 32)).astype(np.float32) for _ in range(3)]
+
+
+def test_many_callers_at_once() -> None:
+    problems = [arrays(seed=seed) for seed in range(8)]
+    alone = [at.attention(*each, mask=at.Causal(), threads=1).tobytes() for each in problems]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            together = pool.map(lambda each: at.attention(*each, mask=at.Causal(), threads=3).tobytes(), problems)
+            assert list(together) == alone
+
+
+def attend_and_send(connection: Any) -> None:
+    connection.send(at.attention(*arrays(), threads=2).tobytes())
+    connection.close()
+
+
+def test_a_forked_child_computes_too() -> None:
+    expected = at.attention(*arrays(), threads=2).tobytes()  # the parent's workers are running now
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=attend_and_send, args=(sender,))
+    child.start()
+    assert receiver.poll(30), "the forked child hangs"
+    assert receiver.recv() == expected
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def test_the_interpreter_is_free_meanwhile() -> None:
+    query, key, value = arrays(tokens=6000)
+    counted, done = 0, threading.Event()
+
+    def compute() -> None:
+        at.attention(query, key, value, threads=1)
+        done.set()
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    while not done.is_set():
+        counted += 1
+        time.sleep(0.001)
+    worker.join()
+    assert counted > 5
+
+
+def test_no_thread_spins_between_calls() -> None:
+    at.attention(*arrays(), threads=2)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.05
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", 10**6])
+def test_a_bad_number_of_threads(threads: Any) -> None:
+    with pytest.raises(at.AttentionError, match=r"threads=.*expected an integer from 1 to 1024.*Leave it out"):
+        at.attention(*arrays(10), threads=threads)
+    with pytest.raises(at.AttentionError, match="expected an integer from 1 to 1024"):
+        kernels.set_default_threads(threads)
+
+
+def test_more_threads_than_rows() -> None:
+    few = arrays(2)
+    assert at.attention(*few, threads=64).tobytes() == at.attention(*few, threads=1).tobytes()
+
+
+def test_the_default_can_be_set_and_taken_back() -> None:
+    before = kernels.default_threads()
+    kernels.set_default_threads(3)
+    assert kernels.default_threads() == 3
+    kernels.set_default_threads(None)
+    assert kernels.default_threads() == before
+
+
+def test_the_default_is_the_cpus_that_this_process_may_use() -> None:
+    if "ATTNSCOPE_THREADS" not in os.environ:
+        assert kernels.default_threads() == len(os.sched_getaffinity(0))

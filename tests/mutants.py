@@ -1,0 +1,207 @@
+"""Attention that is wrong in one step: mistakes that real projects made. The suite must catch each.
+
+A mutant is Honest with one method overridden; MUTANTS pairs it with a case on which the mistake shows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from attnscope.problem import Causal, KeyLengths, Window
+from tests.honest import Honest
+from tests.problems import Case
+
+
+def case_of(**options: Any) -> Case:
+    """4 query heads on 2 kv heads, 5 queries, 9 keys: no size equals another."""
+    rng = np.random.default_rng(11)
+    shapes = ((2, 4, 5, 6), (2, 2, 9, 6), (2, 2, 9, 3))
+    query, key, value = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    return Case(query, key, value, options)
+
+
+class FlippedMask(Honest):
+    def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
+        return ~super().visible(case, shape)
+
+
+class IgnoredMask(Honest):
+    def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
+        return np.ones(shape, dtype=bool)
+
+
+class TopLeftCausal(Honest):
+    """The first query meets the first key, whatever the number of keys."""
+
+    def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
+        return super().visible(case.but(mask=Causal(offset=0)), shape)
+
+
+class WindowOneTooWide(Honest):
+    def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
+        return super().visible(case.but(mask=Window(left=3, right=0)), shape)
+
+
+class LengthsOfTheFirstBatchRow(Honest):
+    def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
+        return np.broadcast_to(super().visible(case, shape)[:1], shape)
+
+
+class MaskBySmallNumber(Honest):
+    """-10 instead of -inf: hidden keys keep a little weight."""
+
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        return super().softmax(np.where(visible, scores, self.dtype(-10)), np.True_, sinks)
+
+
+class MaskAfterSoftmax(Honest):
+    """Hidden weights are zeroed, and the row is not normalised again."""
+
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        weights, log_normalizer = super().softmax(scores, np.True_, sinks)
+        return weights * visible, log_normalizer
+
+
+class MissingScale(Honest):
+    def scale(self, options: dict[str, Any], key_dim: int) -> float:
+        return 1.0
+
+
+class ScaleOfTheWholeModel(Honest):
+    """1/sqrt of all heads' dims together."""
+
+    def scale(self, options: dict[str, Any], key_dim: int) -> float:
+        return float(1.0 / np.sqrt(4 * key_dim))
+
+
+class ScaleOnTheBias(Honest):
+    def add(self, scores: Any, options: dict[str, Any]) -> Any:
+        scaled = self.dtype(self.scale(options, 6)) * options["bias"]
+        return super().add(scores, options | {"bias": scaled})
+
+
+class SoftcapAfterTheBias(Honest):
+    def cap(self, scores: Any, options: dict[str, Any]) -> Any:
+        return scores
+
+    def add(self, scores: Any, options: dict[str, Any]) -> Any:
+        return super().cap(super().add(scores, options), options)
+
+
+class NoSoftcap(Honest):
+    def cap(self, scores: Any, options: dict[str, Any]) -> Any:
+        return scores
+
+
+class HeadsTiled(Honest):
+    """Query head h reads kv head h % kv_heads: 0 1 0 1 instead of 0 0 1 1."""
+
+    def repeat(self, heads: Any, group: int) -> Any:
+        return np.tile(heads, (1, group, 1, 1))
+
+
+class DistanceFromTheFirstQuery(Honest):
+    def distance(self, query_len: int, key_len: int) -> Any:
+        return np.abs(np.arange(query_len)[:, None] - np.arange(key_len)).astype(self.dtype)
+
+
+class DistanceWithASign(Honest):
+    """Right for the past; keys ahead of the query gain by their distance."""
+
+    def distance(self, query_len: int, key_len: int) -> Any:
+        positions = np.arange(query_len) + key_len - query_len
+        return (positions[:, None] - np.arange(key_len)).astype(self.dtype)
+
+
+class SinkWithoutWeight(Honest):
+    def optional(self, case: Case, name: str) -> Any:
+        return None
+
+
+class SinkScaled(Honest):
+    def optional(self, case: Case, name: str) -> Any:
+        return super().optional(case, name) * self.dtype(self.scale(case.options, 6))
+
+
+class UnscaledRescale(Honest):
+    """Key by key, and a new maximum does not shrink what was accumulated."""
+
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        running = np.maximum.accumulate(scores, axis=-1)
+        parts = np.exp(scores - running)
+        total = parts.sum(axis=-1)
+        return parts / total[..., None], running[..., -1] + np.log(total)
+
+
+class NanFromAHiddenKey(Honest):
+    """0 * NaN = NaN: the sum runs over hidden keys as well."""
+
+    def mix(self, weights: Any, visible: Any, value: Any) -> Any:
+        poisoned = value.copy()
+        poisoned[:, :, -1] = np.nan
+        return weights @ poisoned
+
+
+class NanInsteadOfNothing(Honest):
+    """A row that sees no key divides 0 by 0."""
+
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        weights, log_normalizer = super().softmax(scores, visible, sinks)
+        return np.where(np.isneginf(log_normalizer)[..., None], self.dtype(np.nan), weights), log_normalizer
+
+
+class AverageInsteadOfNothing(Honest):
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        weights, log_normalizer = super().softmax(scores, visible, sinks)
+        average = self.dtype(1 / scores.shape[-1])
+        return np.where(np.isneginf(log_normalizer)[..., None], average, weights), log_normalizer
+
+
+class LogOfBaseTwo(Honest):
+    def log(self, total: Any) -> Any:
+        return np.log2(total)
+
+
+class LogWithoutTheMaximum(Honest):
+    def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
+        weights, log_normalizer = super().softmax(scores, visible, sinks)
+        return weights, log_normalizer - scores.max(axis=-1)
+
+
+class HalfPrecisionWeights(Honest):
+    """Right, but for weights that were rounded to float16 on the way."""
+
+    def mix(self, weights: Any, visible: Any, value: Any) -> Any:
+        return super().mix(weights.astype(np.float16).astype(self.dtype), visible, value)
+
+
+BIAS = np.random.default_rng(5).standard_normal((5, 9)).astype(np.float32)
+EMPTY_ROWS = Causal(offset=-2)
+
+MUTANTS: dict[Callable[[], Honest], Case] = {
+    FlippedMask: case_of(mask=Causal()),
+    IgnoredMask: case_of(mask=KeyLengths(8)),
+    TopLeftCausal: case_of(mask=Causal()),
+    WindowOneTooWide: case_of(mask=Window(left=2, right=0)),
+    LengthsOfTheFirstBatchRow: case_of(mask=KeyLengths([9, 7])),
+    MaskBySmallNumber: case_of(mask=Causal()),
+    MaskAfterSoftmax: case_of(mask=Causal()),
+    MissingScale: case_of(),
+    ScaleOfTheWholeModel: case_of(),
+    ScaleOnTheBias: case_of(bias=BIAS),
+    SoftcapAfterTheBias: case_of(bias=BIAS, softcap=2.0),
+    NoSoftcap: case_of(softcap=2.0),
+    HeadsTiled: case_of(),
+    DistanceFromTheFirstQuery: case_of(slopes=[0.5, 0.25, 0.125, 0.0625]),
+    DistanceWithASign: case_of(slopes=[0.5, 0.25, 0.125, 0.0625]),
+    SinkWithoutWeight: case_of(sinks=[0.0, 1.0, -1.0, 0.5]),
+    SinkScaled: case_of(sinks=[0.0, 1.0, -1.0, 0.5]),
+    UnscaledRescale: case_of(),
+    NanFromAHiddenKey: case_of(mask=KeyLengths(8)),
+    NanInsteadOfNothing: case_of(mask=EMPTY_ROWS),
+    AverageInsteadOfNothing: case_of(mask=EMPTY_ROWS),
+    LogOfBaseTwo: case_of(),
+    LogWithoutTheMaximum: case_of(),
+    HalfPrecisionWeights: case_of(),
+}
