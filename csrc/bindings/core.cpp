@@ -1,0 +1,269 @@
+// Python's view of the kernel: the only file that knows Python. Inputs have been validated by describe(); what is
+// checked here again is only what would otherwise read or write out of bounds.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../dispatch.hpp"
+#include "../parallel.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+using namespace attnscope;
+
+// A borrowed view of an array through the buffer protocol.
+class Buffer {
+public:
+    Buffer(nb::handle array, const char* name, int rank, bool writable) : name_(name) {
+        const int flags = PyBUF_STRIDES | (writable ? PyBUF_WRITABLE : 0);
+        if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) throw nb::python_error();
+        if (view_.ndim != rank) fail("has another rank than the plan");
+    }
+    Buffer(const Buffer&) = delete;
+    ~Buffer() { PyBuffer_Release(&view_); }
+
+    template <typename T = char>
+    T* data() const { return static_cast<T*>(view_.buf); }
+    std::int64_t stride(int axis) const { return view_.strides[axis]; }
+    std::int64_t size(int axis) const { return view_.shape[axis]; }
+
+    void expect(std::initializer_list<std::int64_t> shape, std::int64_t item_bytes) const {
+        if (view_.itemsize != item_bytes || !std::equal(shape.begin(), shape.end(), view_.shape))
+            fail("does not have the plan's shape and item size");
+    }
+    Array4 array() const {
+        if (size(3) > 1 && stride(3) != view_.itemsize) fail("has a last axis that is not contiguous");
+        return {data(), stride(0), stride(1), stride(2)};
+    }
+
+private:
+    [[noreturn]] void fail(const char* what) const {
+        throw nb::value_error((std::string(name_) + " " + what).c_str());
+    }
+    Py_buffer view_ = {};
+    const char* name_;
+};
+
+std::int64_t format_bytes(Format format) { return format == Format::float32 ? 4 : 2; }
+
+Format format_named(const std::string& name) {
+    if (name == "float32") return Format::float32;
+    if (name == "bfloat16") return Format::bfloat16;
+    if (name == "float16") return Format::float16;
+    throw nb::value_error(("no such format: " + name).c_str());
+}
+
+const KernelTable& level_named(const std::string& name) {
+    for (const KernelTable* table : usable_levels())
+        if (name == table->level) return *table;
+    throw nb::value_error(("no such level on this CPU: " + name).c_str());
+}
+
+// Below this many multiply-adds a call is over before a sleeping thread has woken up
+constexpr double worth_a_thread = 1e6;
+
+// Tiles over threads. Where there are too few of them to go round, the parts of their rows are shared out instead;
+// the arithmetic is the same.
+void run_call(const KernelTable& table, const AttentionCall& call, std::int64_t threads) {
+    const std::int64_t tiles = table.tiles(call), parts = call.parts(), workspace = table.workspace_bytes(call);
+    if (threads == 1 || parts == 1 || tiles % threads == 0 || tiles >= 8 * threads) {
+        parallel_for(tiles, threads, workspace, [&](std::int64_t tile, void* work) { table.run_tile(call, tile, work); });
+        return;
+    }
+    const std::int64_t state = table.state_floats(call);
+    std::vector<float> states(static_cast<std::size_t>(tiles * parts * state));
+    parallel_for(tiles * parts, threads, workspace, [&](std::int64_t task, void* work) {
+        table.run_part(call, task / parts, task % parts, states.data() + task * state, work);
+    });
+    parallel_for(tiles, threads, workspace, [&](std::int64_t tile, void*) {
+        table.finish_tile(call, tile, states.data() + tile * parts * state);
+    });
+}
+
+// A problem made ready: what does not change from call to call.
+class Plan {
+public:
+    Plan(const std::string& level, std::array<std::int64_t, 7> sizes, const std::string& format,
+         const std::string& output_format, double scale, std::optional<double> softcap, nb::object first_key,
+         nb::object end_key, nb::object words)
+        : table_(level_named(level)), first_key_(first_key), end_key_(end_key), words_(words) {
+        call_ = {};
+        call_.batch = sizes[0], call_.query_heads = sizes[1], call_.kv_heads = sizes[2], call_.query_len = sizes[3];
+        call_.key_len = sizes[4], call_.key_dim = sizes[5], call_.value_dim = sizes[6];
+        call_.format = format_named(format);
+        call_.output_format = format_named(output_format);
+        call_.scale = scale;
+        call_.has_softcap = softcap.has_value();
+        call_.softcap = softcap.value_or(0.0);
+        if (!first_key.is_none()) set_spans();
+        if (!words.is_none()) set_words();
+        multiply_adds_ = static_cast<double>(call_.batch) * static_cast<double>(call_.query_heads) *
+                         static_cast<double>(call_.query_len) * static_cast<double>(call_.key_len) *
+                         static_cast<double>(call_.key_dim + call_.value_dim);
+    }
+
+    void run(nb::handle query, nb::handle key, nb::handle value, nb::handle output, nb::handle log_normalizer,
+             nb::handle bias, const std::string& bias_format, nb::handle slopes, nb::handle sinks,
+             std::int64_t threads) const {
+        AttentionCall call = call_;
+        const std::int64_t bytes = format_bytes(call.format);
+        const Buffer q(query, "query", 4, false), k(key, "key", 4, false), v(value, "value", 4, false);
+        const Buffer o(output, "output", 4, true);
+        q.expect({call.batch, call.query_heads, call.query_len, call.key_dim}, bytes);
+        k.expect({call.batch, call.kv_heads, call.key_len, call.key_dim}, bytes);
+        v.expect({call.batch, call.kv_heads, call.key_len, call.value_dim}, bytes);
+        o.expect({call.batch, call.query_heads, call.query_len, call.value_dim}, format_bytes(call.output_format));
+        call.query = q.array(), call.key = k.array(), call.value = v.array(), call.output = o.array();
+
+        std::optional<Buffer> normalizer_view, bias_view, slopes_view, sinks_view;
+        if (!log_normalizer.is_none()) {
+            normalizer_view.emplace(log_normalizer, "log_normalizer", 3, true);
+            normalizer_view->expect({call.batch, call.query_heads, call.query_len}, 4);
+            call.log_normalizer = normalizer_view->data<float>();
+        }
+        if (!bias.is_none()) {
+            call.bias.format = format_named(bias_format);
+            bias_view.emplace(bias, "bias", 4, false);
+            bias_view->expect({call.batch, call.query_heads, call.query_len, call.key_len},
+                              format_bytes(call.bias.format));
+            call.bias = {bias_view->data(), call.bias.format, bias_view->stride(0), bias_view->stride(1),
+                         bias_view->stride(2), bias_view->stride(3)};
+        }
+        call.slopes = per_head(slopes, "slopes", slopes_view);
+        call.sinks = per_head(sinks, "sinks", sinks_view);
+
+        const std::int64_t useful = multiply_adds_ < worth_a_thread ? 1 : threads;
+        const nb::gil_scoped_release unlocked;
+        run_call(table_, call, useful);
+    }
+
+private:
+    void set_spans() {
+        spans_view_.emplace(first_key_, "first_key", 3, false);
+        ends_view_.emplace(end_key_, "end_key", 3, false);
+        const std::int64_t shared = spans_view_->size(0), spans = spans_view_->size(2);
+        if ((shared != 1 && shared != call_.batch) || spans < 1 || spans > 2)
+            throw nb::value_error("spans do not have the plan's shape");
+        spans_view_->expect({shared, call_.query_len, spans}, 4);
+        ends_view_->expect({shared, call_.query_len, spans}, 4);
+        call_.visibility.first_key = spans_view_->data<const std::int32_t>();
+        call_.visibility.end_key = ends_view_->data<const std::int32_t>();
+        call_.visibility.spans = spans;
+        call_.visibility.span_batch_stride = shared == 1 ? 0 : call_.query_len * spans;
+        for (std::int64_t i = 0; i < shared * call_.query_len * spans; ++i)
+            if (call_.visibility.first_key[i] < 0 || call_.visibility.end_key[i] > call_.key_len)
+                throw nb::value_error("a span reaches beyond the keys");
+    }
+
+    void set_words() {
+        words_view_.emplace(words_, "words", 4, false);
+        const std::int64_t per_row = (call_.key_len + block_keys - 1) / block_keys;
+        const std::int64_t b = words_view_->size(0), h = words_view_->size(1), q = words_view_->size(2);
+        if ((b != 1 && b != call_.batch) || (h != 1 && h != call_.query_heads) || (q != 1 && q != call_.query_len))
+            throw nb::value_error("words do not have the plan's shape");
+        words_view_->expect({b, h, q, per_row}, 8);
+        Visibility& sight = call_.visibility;
+        sight.words = words_view_->data<const std::uint64_t>();
+        sight.words_query_stride = q == 1 ? 0 : per_row;
+        sight.words_head_stride = h == 1 ? 0 : q * per_row;
+        sight.words_batch_stride = b == 1 ? 0 : h * q * per_row;
+    }
+
+    const float* per_head(nb::handle array, const char* name, std::optional<Buffer>& view) const {
+        if (array.is_none()) return nullptr;
+        view.emplace(array, name, 1, false);
+        view->expect({call_.query_heads}, 4);
+        return view->data<const float>();
+    }
+
+    const KernelTable& table_;
+    nb::object first_key_, end_key_, words_;
+    std::optional<Buffer> spans_view_, ends_view_, words_view_;
+    AttentionCall call_;
+    double multiply_adds_;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// FLOP/s of all threads together, each in a register-only loop of fused multiply-adds
+double fma_limit(const std::string& level, std::int64_t threads, std::int64_t iterations) {
+    const KernelTable& table = level_named(level);
+    const nb::gil_scoped_release unlocked;
+    std::atomic<std::int64_t> total = 0;
+    std::atomic<double> kept = 0;
+    const auto start = std::chrono::steady_clock::now();
+    parallel_for(threads, threads, 64, [&](std::int64_t, void*) {
+        std::int64_t flops = 0;
+        kept = table.fma_loop(iterations, &flops);
+        total += flops;
+    });
+    return static_cast<double>(total) / seconds_since(start);
+}
+
+// Bytes/s of all threads together, reading `data` once, each its own part
+double read_bandwidth(const std::string& level, nb::handle data, std::int64_t threads) {
+    const KernelTable& table = level_named(level);
+    const Buffer view(data, "data", 1, false);
+    view.expect({view.size(0)}, 4);
+    const std::int64_t pieces = threads * 16, piece = view.size(0) / pieces;
+    const nb::gil_scoped_release unlocked;
+    std::atomic<double> kept = 0;
+    const auto start = std::chrono::steady_clock::now();
+    parallel_for(pieces, threads, 64, [&](std::int64_t i, void*) {
+        kept = table.read_loop(view.data<const float>() + i * piece, piece);
+    });
+    return static_cast<double>(pieces * piece * 4) / seconds_since(start);
+}
+
+void apply_function(const std::string& level, const std::string& function, nb::handle from, nb::handle to) {
+    const KernelTable& table = level_named(level);
+    const Buffer input(from, "from", 1, false), output(to, "to", 1, true);
+    input.expect({input.size(0)}, 4);
+    output.expect({input.size(0)}, 4);
+    if (input.size(0) % table.lanes != 0) throw nb::value_error("the number of elements is no multiple of lanes");
+    table.apply_function(function == "tanh", input.data<float>(), output.data<float>(), input.size(0));
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+    m.doc() = "The compiled kernel of attnscope; use attnscope.kernels.";
+    nb::class_<Plan>(m, "Plan")
+        .def("__init__",
+             [](Plan* self, const std::string& level, nb::tuple sizes, const std::string& format,
+                const std::string& output_format, double scale, nb::object softcap, nb::object first_key,
+                nb::object end_key, nb::object words) {
+                 std::array<std::int64_t, 7> seven;
+                 for (std::size_t i = 0; i < 7; ++i) seven[i] = nb::cast<std::int64_t>(sizes[i]);
+                 const std::optional<double> cap =
+                     softcap.is_none() ? std::nullopt : std::optional<double>(nb::cast<double>(softcap));
+                 new (self) Plan(level, seven, format, output_format, scale, cap, first_key, end_key, words);
+             },
+             nb::arg("level"), nb::arg("sizes"), nb::arg("format"), nb::arg("output_format"), nb::arg("scale"),
+             nb::arg("softcap").none(), nb::arg("first_key").none(), nb::arg("end_key").none(),
+             nb::arg("words").none())
+        .def("run", &Plan::run, nb::arg("query"), nb::arg("key"), nb::arg("value"), nb::arg("output"),
+             nb::arg("log_normalizer").none(), nb::arg("bias").none(), nb::arg("bias_format"),
+             nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"));
+    m.def("usable_levels", [] {
+        std::vector<std::string> names;
+        for (const KernelTable* table : usable_levels()) names.emplace_back(table->level);
+        return names;
+    });
+    m.def("lanes", [](const std::string& level) { return level_named(level).lanes; }, nb::arg("level"));
+    m.def("apply_function", &apply_function, nb::arg("level"), nb::arg("function"), nb::arg("from_"), nb::arg("to"));
+    m.def("fma_limit", &fma_limit, nb::arg("level"), nb::arg("threads"), nb::arg("iterations"));
+    m.def("read_bandwidth", &read_bandwidth, nb::arg("level"), nb::arg("data"), nb::arg("threads"));
+}

@@ -1,0 +1,295 @@
+// Few rows, as in decode: lanes run along the dims, so that every key and value is streamed through once.
+//
+// The sums are those of rows in lanes, in the same order: a score is four partial sums over d mod 4, here the four
+// elements of a 128-bit quarter; a weight sum is four partial sums over key mod 4, the same four elements after the
+// transpose; an output element runs over the keys one by one. So the bits are the same.
+//
+// layout     packed[key_dim / 4][row][d mod 4], scores[group][key / 4][row of the group][key mod 4], where a group is
+//            as many rows as a vector has quarters; keys, values are read in place
+// state      largest[lanes], sum[lanes], mixed[row][value_dim]: sum and mixed are relative to exp2(largest)
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+struct DimsInLanes {
+    static constexpr int group_rows = lanes / 4;
+    static constexpr int most_rows = lanes == 4 ? 4 : 8;  // more, and rows in lanes wastes fewer lanes
+    static constexpr int most_groups = most_rows / group_rows;
+    static constexpr int group_stride = block_keys / 4 * lanes;
+
+    static int groups(const TileRows& rows) { return static_cast<int>((rows.count + group_rows - 1) / group_rows); }
+    static std::int64_t packed_floats(const AttentionCall& call) { return (call.key_dim + 3) / 4 * most_groups * lanes; }
+    static std::int64_t score_floats() { return most_groups * group_stride; }
+    static std::int64_t state_floats(const AttentionCall& call) { return 2 * lanes + call.value_dim * most_rows; }
+    static float* largest(float* state) { return state; }
+    static float* sum(float* state) { return state + lanes; }
+    static float* mixed(float* state) { return state + 2 * lanes; }
+
+    static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
+        for (std::int64_t d = 0; d < call.key_dim; d += 4)
+            for (int row = 0; row < groups(rows) * group_rows; ++row, packed += 4)
+                store_four(packed, read_query(call, rows, row, d, factor));
+    }
+
+    static void clear(const AttentionCall& call, float* state) {
+        store(largest(state), broadcast(-infinity));
+        store(sum(state), zero());
+        for (std::int64_t at = 0; at < call.value_dim * most_rows; ++at) mixed(state)[at] = 0.0f;
+    }
+
+    static void score(const AttentionCall& call, const TileRows& rows, const float* packed, const Matrix& keys,
+                      float* scores) {
+        const int all = groups(rows);
+        constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
+        const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;
+        Prefetcher ahead(keys, call.key_dim, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
+        int g = 0;
+        for (; g + 2 <= all; g += 2)
+            score_groups<2, pair_keys>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
+        if (g < all) score_groups<1, 8>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
+    }
+
+    static void cap(const AttentionCall& call, const TileRows& rows, const Block& block, float* scores) {
+        const Vector limit = broadcast(base_2(call.softcap));
+        for_each_quad(rows, block, scores, [&](float* quad, int, std::int64_t) ATTNSCOPE_LAMBDA {
+            store(quad, mul(limit, tanh(load(quad))));
+        });
+    }
+
+    static void add_bias(const AttentionCall& call, const TileRows& rows, Block& block, float* scores) {
+        for_each_quad(rows, block, scores, [&](float* quad, int first_row, std::int64_t key) ATTNSCOPE_LAMBDA {
+            for (int r = 0; r < group_rows; ++r) {
+                const Four bias = read_bias(call, rows, first_row + r, block, key);
+                store_four(quad + 4 * r, fma_four(bias, broadcast_four(log2_e), load_four(quad + 4 * r)));
+            }
+        });
+    }
+
+    static void add_distance(const AttentionCall& call, const TileRows& rows, const Block& block, float* scores) {
+        for_each_quad(rows, block, scores, [&](float* quad, int first_row, std::int64_t key) ATTNSCOPE_LAMBDA {
+            float ahead[lanes] = {}, slope[lanes] = {};
+            for (int at = 0; at < lanes && first_row + at / 4 < rows.count; ++at) {
+                const int row = first_row + at / 4;
+                ahead[at] = static_cast<float>(block.first + key + at % 4) - query_position(call, rows, row);
+                slope[at] = -log2_e * call.slopes[rows.head[row]];
+            }
+            store(quad, fma(load(slope), magnitude(load(ahead)), load(quad)));
+        });
+    }
+
+    static void soften(const TileRows& rows, const Block& block, float* scores, float* state, float* shrink) {
+        hide(rows, block, scores);
+        const std::int64_t quads = (block.key_count + 3) / 4;
+        // 1. the largest visible score of each row; a NaN is passed over here and meets the row in its weight
+        float now[lanes], spread[lanes];
+        store(now, load(largest(state)));
+        for (int g = 0; g < groups(rows); ++g) {
+            Vector top = broadcast(-infinity);
+            for (std::int64_t i = 0; i < quads; ++i) top = max(load(scores + g * group_stride + i * lanes), top);
+            store(spread, top);
+            for (int at = 0; at < lanes; ++at) {
+                float& row_largest = now[g * group_rows + at / 4];
+                row_largest = spread[at] > row_largest ? spread[at] : row_largest;
+            }
+        }
+        // 2. a new maximum shrinks what was accumulated
+        float anchors[lanes], block_sum[lanes] = {};
+        const Vector anchor = anchor_of(load(now));
+        store(anchors, anchor);
+        const Vector factor = exp2_not_positive(sub(load(largest(state)), anchor));
+        // 3. weights, and their sum as four partial sums over k mod 4, added left to right
+        for (int g = 0; g < groups(rows); ++g) {
+            for (int at = 0; at < lanes; ++at) spread[at] = anchors[g * group_rows + at / 4];
+            const Vector group_anchor = load(spread);
+            Vector partial = zero();
+            for (std::int64_t i = 0; i < quads; ++i) {
+                float* quad = scores + g * group_stride + i * lanes;
+                const Vector weight = exp2_not_positive(sub(load(quad), group_anchor));
+                store(quad, weight);
+                partial = add(partial, weight);
+            }
+            store(spread, partial);
+            for (int r = 0; r < group_rows; ++r) {
+                const float* four = spread + 4 * r;
+                block_sum[g * group_rows + r] = ((four[0] + four[1]) + four[2]) + four[3];
+            }
+        }
+        store(sum(state), fma(load(sum(state)), factor, load(block_sum)));
+        store(largest(state), load(now));
+        store(shrink, factor);
+    }
+
+    static void mix(const AttentionCall& call, const TileRows& rows, const float* weights, const Matrix& values,
+                    const float* shrink, float* state) {
+        // about as many steps as mix_vectors takes: a step a key, columns and rows by `vectors` and four
+        const std::int64_t passes = (rows.count + 3) / 4, vectors = rows.count == 1 ? 8 : lanes == 8 && rows.count > 2 ? 2 : 4;
+        Prefetcher ahead(values, call.value_dim, passes * values.rows * ((call.value_dim + vectors * lanes - 1) / (vectors * lanes)));
+        for (int row = 0; row < rows.count; row += 4) {
+            const std::int64_t left = rows.count - row;
+            const float* row_weights = weights + row / group_rows * group_stride + row % group_rows * 4;
+            float* output = mixed(state) + row * call.value_dim;
+            if (left == 1)
+                mix_rows<1, 8>(call, row_weights, values, shrink + row, output, ahead);
+            else if (left == 2)
+                mix_rows<2, 4>(call, row_weights, values, shrink + row, output, ahead);
+            else
+                mix_rows<4, lanes == 8 ? 2 : 4>(call, row_weights, values, shrink + row, output, ahead);
+        }
+    }
+
+    // The same sums where a hidden slot holds a NaN or an infinity: 0 * NaN is NaN, so hidden terms are left out
+    static void mix_carefully(const AttentionCall& call, const TileRows& rows, const Block& block, const float* weights,
+                              const Matrix& values, const float* shrink, float* state) {
+        for (int row = 0; row < rows.count; ++row)
+            for (std::int64_t d = 0; d < call.value_dim; ++d) {
+                float& cell = mixed(state)[row * call.value_dim + d];
+                float total = 0.0f;
+                for (std::int64_t k = 0; k < values.rows; ++k)
+                    if (block.shows(row, k)) total = __builtin_fmaf(weights[weight_at(row, k)], values.row(k)[d], total);
+                cell = __builtin_fmaf(cell, shrink[row], total);
+            }
+    }
+
+    static void merge(const AttentionCall& call, const TileRows& rows, float* total, float* part) {
+        const Merge step = merge_sums(largest(total), sum(total), load(largest(part)), load(sum(part)));
+        float shrink_total[lanes], shrink_part[lanes];
+        store(shrink_total, step.shrink_total);
+        store(shrink_part, step.shrink_part);
+        for (int row = 0; row < rows.count; ++row)
+            for (std::int64_t d = 0; d < call.value_dim; ++d) {
+                float& cell = mixed(total)[row * call.value_dim + d];
+                cell = __builtin_fmaf(mixed(part)[row * call.value_dim + d], shrink_part[row], cell * shrink_total[row]);
+            }
+    }
+
+    static void add_sinks(const AttentionCall& call, const TileRows& rows, float* state) {
+        float sink[lanes] = {}, shrink[lanes];
+        for (int row = 0; row < rows.count; ++row) sink[row] = log2_e * call.sinks[rows.head[row]];
+        store(shrink, merge_sums(largest(state), sum(state), load(sink), broadcast(1.0f)).shrink_total);
+        for (int row = 0; row < rows.count; ++row)
+            for (std::int64_t d = 0; d < call.value_dim; ++d) mixed(state)[row * call.value_dim + d] *= shrink[row];
+    }
+
+    static void write_rows(const AttentionCall& call, const TileRows& rows, float* state) {
+        for (int row = 0; row < rows.count; ++row) {
+            const float* from = mixed(state) + row * call.value_dim;
+            const Vector normalizer = broadcast(sum(state)[row]);
+            char* out = output_row(call, rows, row);
+            std::int64_t d = 0;
+            float normal[lanes] = {};
+            for (; d < call.value_dim; d += lanes) {
+                const std::int64_t present = call.value_dim - d < lanes ? call.value_dim - d : lanes;
+                for (std::int64_t i = 0; i < present; ++i) normal[i] = from[d + i];
+                store(normal, normalize(load(normal), normalizer));
+                for (std::int64_t i = 0; i < present; i += 4)
+                    write_four(out, d + i, present - i < 4 ? present - i : 4, load_four(normal + i), call.output_format);
+            }
+        }
+    }
+
+private:
+    ATTNSCOPE_INLINE std::int64_t weight_at(std::int64_t row, std::int64_t key) {
+        return row / group_rows * group_stride + key / 4 * lanes + row % group_rows * 4 + key % 4;
+    }
+
+    // Calls body(quad, first_row, key) for each vector of scores: `group_rows` rows by four keys
+    template <typename Body>
+    ATTNSCOPE_INLINE void for_each_quad(const TileRows& rows, const Block& block, float* scores, const Body& body) {
+        for (int g = 0; g < groups(rows); ++g)
+            for (std::int64_t key = 0; key < block.key_count; key += 4)
+                body(scores + g * group_stride + key * group_rows, g * group_rows, key);
+    }
+
+    // Hidden keys, and what fills up the last four, score -inf
+    static void hide(const TileRows& rows, const Block& block, float* scores) {
+        if (block.all_see_all && block.key_count % 4 == 0) return;
+        for_each_quad(rows, block, scores, [&](float* quad, int first_row, std::int64_t key) {
+            if (block.all_see_all && key + 4 <= block.key_count) return;
+            for (int at = 0; at < lanes; ++at)
+                if (key + at % 4 >= block.key_count || !(block.all_see_all || block.shows(first_row + at / 4, key + at % 4)))
+                    quad[at] = -infinity;
+        });
+    }
+
+    // computes   scores[row][n] = sum over d of packed[row][d] * keys[n][d], K keys at a time, for G of the groups of rows
+    template <int G, int K>
+    static inline void score_groups(const AttentionCall& call, const float* packed, int all_groups, const Matrix& keys,
+                                    float* scores, Prefetcher& ahead) {
+        for (std::int64_t n = 0; n < keys.rows; n += K) {
+            const float* row[K];
+            for (int k = 0; k < K; ++k) row[k] = keys.row(n + k < keys.rows ? n + k : keys.rows - 1);
+            Vector partial[K][G];
+            for (int k = 0; k < K; ++k)
+                for (int g = 0; g < G; ++g) partial[k][g] = zero();
+            const float* query = packed;
+            std::int64_t d = 0;
+            for (; d + 4 <= call.key_dim; d += 4, query += all_groups * lanes) {
+                Vector part[G];
+                for (int g = 0; g < G; ++g) part[g] = load(query + g * lanes);
+                for (int k = 0; k < K; ++k) {
+                    const Vector element = repeat_four(load_four(row[k] + d));
+                    for (int g = 0; g < G; ++g) partial[k][g] = fma(part[g], element, partial[k][g]);
+                }
+                ahead.step();
+            }
+            if (d < call.key_dim)
+                for (int k = 0; k < K; ++k) {
+                    const char* key = reinterpret_cast<const char*>(row[k]);
+                    const Vector element = repeat_four(read_four(key, d, call.key_dim, Format::float32));
+                    for (int g = 0; g < G; ++g) partial[k][g] = fma(load(query + g * lanes), element, partial[k][g]);
+                }
+            for (int k = 0; k < K && n + k < keys.rows; k += 4)
+                for (int g = 0; g < G; ++g) {
+                    transpose_quarters(partial[k][g], partial[k + 1][g], partial[k + 2][g], partial[k + 3][g]);
+                    const Vector score = add(add(add(partial[k][g], partial[k + 1][g]), partial[k + 2][g]), partial[k + 3][g]);
+                    store(scores + g * group_stride + (n + k) * group_rows, score);
+                }
+        }
+    }
+
+    // computes   output[row][d] = shrink[row] * output[row][d] + sum over keys of weights[row][key] * values[key][d]
+    template <int R, int C>
+    static inline void mix_rows(const AttentionCall& call, const float* weights, const Matrix& values, const float* shrink,
+                                float* output, Prefetcher& ahead) {
+        std::int64_t d = 0;
+        for (; d + C * lanes <= call.value_dim; d += C * lanes)
+            mix_vectors<R, C>(call, weights, values, shrink, output, d, ahead);
+        for (; d + lanes <= call.value_dim; d += lanes)
+            mix_vectors<R, 1>(call, weights, values, shrink, output, d, ahead);
+        for (; d < call.value_dim; ++d)
+            for (int r = 0; r < R; ++r) {
+                float total = 0.0f;
+                for (std::int64_t k = 0; k < values.rows; ++k)
+                    total = __builtin_fmaf(weights[weight_at(r, k)], values.row(k)[d], total);
+                float& cell = output[r * call.value_dim + d];
+                cell = __builtin_fmaf(cell, shrink[r], total);
+            }
+    }
+
+    template <int R, int C>
+    static inline void mix_vectors(const AttentionCall& call, const float* weights, const Matrix& values,
+                                   const float* shrink, float* output, std::int64_t d, Prefetcher& ahead) {
+        Vector total[R][C];
+        for (int r = 0; r < R; ++r)
+            for (int c = 0; c < C; ++c) total[r][c] = zero();
+        for (std::int64_t k = 0; k < values.rows; ++k) {
+            ahead.step();
+            const float* value = values.row(k) + d;
+            Vector element[C];
+            for (int c = 0; c < C; ++c) element[c] = load(value + c * lanes);
+            for (int r = 0; r < R; ++r) {
+                const Vector weight = broadcast(weights[weight_at(r, k)]);
+                for (int c = 0; c < C; ++c) total[r][c] = fma(weight, element[c], total[r][c]);
+            }
+        }
+        for (int r = 0; r < R; ++r)
+            for (int c = 0; c < C; ++c) {
+                float* cell = output + r * call.value_dim + d + c * lanes;
+                store(cell, fma(load(cell), broadcast(shrink[r]), total[r][c]));
+            }
+    }
+};
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

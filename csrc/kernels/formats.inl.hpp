@@ -1,0 +1,65 @@
+// Between the number formats of memory and the floats of the arithmetic.
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+ATTNSCOPE_INLINE std::int64_t item_bytes(Format format) { return format == Format::float32 ? 4 : 2; }
+
+ATTNSCOPE_INLINE float read_float(const char* p, Format format) {
+    if (format == Format::float32) {
+        float a;
+        __builtin_memcpy(&a, p, sizeof a);
+        return a;
+    }
+    std::uint16_t half;
+    __builtin_memcpy(&half, p, sizeof half);
+    if (format == Format::float16) return float16_to_float(half);
+    const std::uint32_t bits = static_cast<std::uint32_t>(half) << 16;
+    float a;
+    __builtin_memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
+// Rounds to nearest even. A NaN arrives here as the one canonical NaN, which rounds to itself.
+ATTNSCOPE_INLINE void write_float(char* p, float a, Format format) {
+    if (format == Format::float32) {
+        __builtin_memcpy(p, &a, sizeof a);
+        return;
+    }
+    std::uint16_t half;
+    if (format == Format::float16) {
+        half = float_to_float16(a);
+    } else {
+        std::uint32_t bits;
+        __builtin_memcpy(&bits, &a, sizeof bits);
+        half = static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+    }
+    __builtin_memcpy(p, &half, sizeof half);
+}
+
+// Four neighbours of a row from `at` on; what lies past `count` is 0 and is not read.
+ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t count, Format format) {
+    if (format == Format::float32 && at + 4 <= count) return load_four(reinterpret_cast<const float*>(row) + at);
+    float four[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const std::int64_t bytes = item_bytes(format);
+    for (std::int64_t i = 0; i < 4 && at + i < count; ++i) four[i] = read_float(row + (at + i) * bytes, format);
+    return load_four(four);
+}
+
+// bfloat16 or float16 rows into contiguous floats
+static void widen_rows(const char* rows, std::int64_t row_stride, std::int64_t count, std::int64_t dim, Format format,
+                       float* wide) {
+    for (std::int64_t row = 0; row < count; ++row, rows += row_stride, wide += dim) {
+        std::int64_t d = 0;
+        if (format == Format::bfloat16) {
+            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_bfloat16(rows + 2 * d));
+        } else {
+            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_float16(rows + 2 * d));
+        }
+        for (; d < dim; ++d) wide[d] = read_float(rows + 2 * d, format);
+    }
+}
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

@@ -1,0 +1,108 @@
+// Which query rows make a tile, and which keys of a block each of them sees.
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+constexpr int tile_rows = tile_vectors * lanes;
+
+// The rows that share a kv head's keys, in the order query by query, then head by head within the group:
+// neighbours see nearly the same keys, and one reading of the keys serves all heads of the group.
+struct TileRows {
+    std::int64_t batch, kv_head, count;
+    std::int64_t query[tile_rows], head[tile_rows];
+    std::int64_t first_key[2][tile_rows], end_key[2][tile_rows];  // the spans; empty ones are (0, 0)
+    const std::uint64_t* words[tile_rows];                         // the bitmap's rows, or null
+    std::int64_t range_first[2], range_end[2];                     // keys that any row's span holds
+    std::int64_t all_first, all_end;                               // keys that every row's first span holds
+};
+
+ATTNSCOPE_INLINE std::int64_t tiles_per_kv_head(const AttentionCall& call) {
+    return (call.query_len * call.group() + tile_rows - 1) / tile_rows;
+}
+
+static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
+    const Visibility& sight = call.visibility;
+    for (int s = 0; s < 2; ++s) {
+        rows.range_first[s] = call.key_len;
+        rows.range_end[s] = 0;
+    }
+    rows.all_first = 0;
+    rows.all_end = call.key_len;
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+        rows.words[r] = nullptr;
+        for (int s = 0; s < 2; ++s) rows.first_key[s][r] = rows.end_key[s][r] = 0;
+        if (sight.first_key != nullptr) {
+            const std::int64_t at = rows.batch * sight.span_batch_stride + rows.query[r] * sight.spans;
+            for (std::int64_t s = 0; s < sight.spans; ++s) {
+                rows.first_key[s][r] = sight.first_key[at + s];
+                rows.end_key[s][r] = sight.end_key[at + s];
+            }
+        } else {
+            rows.end_key[0][r] = call.key_len;
+            if (sight.words != nullptr)
+                rows.words[r] = sight.words + rows.batch * sight.words_batch_stride +
+                                rows.head[r] * sight.words_head_stride + rows.query[r] * sight.words_query_stride;
+        }
+        for (int s = 0; s < 2; ++s) {
+            const std::int64_t first = rows.first_key[s][r], end = rows.end_key[s][r];
+            if (first >= end) continue;
+            if (first < rows.range_first[s]) rows.range_first[s] = first;
+            if (end > rows.range_end[s]) rows.range_end[s] = end;
+        }
+        if (rows.first_key[0][r] > rows.all_first) rows.all_first = rows.first_key[0][r];
+        if (rows.end_key[0][r] < rows.all_end) rows.all_end = rows.end_key[0][r];
+    }
+    if (sight.words != nullptr) rows.all_end = 0;
+}
+
+static void find_rows(const AttentionCall& call, std::int64_t tile, TileRows& rows) {
+    const std::int64_t per_head = tiles_per_kv_head(call);
+    const std::int64_t pair = tile / per_head;
+    // The last tile first: under a causal mask it is the longest, and threads end together
+    const std::int64_t first_row = (per_head - 1 - tile % per_head) * tile_rows;
+    rows.batch = pair / call.kv_heads;
+    rows.kv_head = pair % call.kv_heads;
+    const std::int64_t left = call.query_len * call.group() - first_row;
+    rows.count = left < tile_rows ? left : tile_rows;
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+        rows.query[r] = (first_row + r) / call.group();
+        rows.head[r] = rows.kv_head * call.group() + (first_row + r) % call.group();
+    }
+    find_visible_ranges(call, rows);
+}
+
+// Whether any span reaches into the keys [first, end); between two spans whole blocks are passed over
+ATTNSCOPE_INLINE bool any_row_reaches(const TileRows& rows, std::int64_t first, std::int64_t end) {
+    return (first < rows.range_end[0] && end > rows.range_first[0]) ||
+           (first < rows.range_end[1] && end > rows.range_first[1]);
+}
+
+// Cuts keys off a block's ends that no row sees
+ATTNSCOPE_INLINE void narrow_to_spans(const TileRows& rows, std::int64_t& first, std::int64_t& end) {
+    const std::int64_t last = rows.range_end[0] > rows.range_end[1] ? rows.range_end[0] : rows.range_end[1];
+    const std::int64_t start =
+        (rows.range_first[0] < rows.range_first[1] ? rows.range_first[0] : rows.range_first[1]) / 4 * 4;
+    if (end > last) end = last;
+    if (first < start) first = start;
+}
+
+ATTNSCOPE_INLINE std::uint64_t bits_below(std::int64_t end) {
+    return end <= 0 ? 0 : end >= block_keys ? ~std::uint64_t{0} : (std::uint64_t{1} << end) - 1;
+}
+
+// Bit k of seen[r]: row r sees key first + k
+static void find_visible_keys(const TileRows& rows, std::int64_t first, std::uint64_t* seen) {
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+        if (rows.words[r] != nullptr) {
+            seen[r] = rows.words[r][first / block_keys] >> (first % block_keys);
+            continue;
+        }
+        seen[r] = 0;
+        for (int s = 0; s < 2; ++s)
+            seen[r] |= bits_below(rows.end_key[s][r] - first) & ~bits_below(rows.first_key[s][r] - first);
+    }
+}
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

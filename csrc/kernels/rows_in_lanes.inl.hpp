@@ -1,0 +1,221 @@
+// Many rows: a lane is a query row, and softmax needs no horizontal step.
+//
+// layout     packed[key_dim][rows], scores[key][rows], mixed[value_dim][rows]; keys, values are read in place
+// state      largest[rows], sum[rows], mixed[value_dim][rows]: sum and mixed are relative to exp2(largest)
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+template <int V>
+struct RowsInLanes {
+    static constexpr int stride = V * lanes;
+    static constexpr int columns = micro_columns(V);
+
+    static std::int64_t packed_floats(const AttentionCall& call) { return call.key_dim * stride; }
+    static std::int64_t score_floats() { return block_keys * stride; }
+    static std::int64_t state_floats(const AttentionCall& call) { return (2 + call.value_dim) * stride; }
+    static float* largest(float* state) { return state; }
+    static float* sum(float* state) { return state + stride; }
+    static float* mixed(float* state) { return state + 2 * stride; }
+
+    // packed[d][row] = factor * query[row][d], residue by residue; rows past the tile's are 0
+    static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
+        for (int first = 0; first < stride; first += 4)
+            for (std::int64_t d = 0; d < call.key_dim; d += 4) {
+                Four four[4];
+                for (int r = 0; r < 4; ++r) four[r] = read_query(call, rows, first + r, d, factor);
+                transpose_four(four[0], four[1], four[2], four[3]);
+                std::int64_t start = 0;
+                for (int residue = 0; residue < residues && d + residue < call.key_dim; ++residue) {
+                    store_four(packed + (start + d / 4) * stride + first, four[residue]);
+                    start += residue_count(call.key_dim, residue);
+                }
+            }
+    }
+
+    static void clear(const AttentionCall& call, float* state) {
+        for (int v = 0; v < V; ++v) store(largest(state) + v * lanes, broadcast(-infinity));
+        for (std::int64_t at = 0; at < (1 + call.value_dim) * stride; at += lanes) store(sum(state) + at, zero());
+    }
+
+    static void score(const AttentionCall& call, const TileRows&, const float* packed, const Matrix& keys, float* scores) {
+        constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
+        std::int64_t n = 0;
+        for (; n + together <= keys.rows; n += together)
+            score_keys<V, together, pair>(packed, keys.row(n), keys.stride, call.key_dim, scores + n * stride);
+        for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.row(n), keys.stride, call.key_dim, scores + n * stride);
+    }
+
+    static void cap(const AttentionCall& call, const TileRows&, const Block& block, float* scores) {
+        const Vector limit = broadcast(base_2(call.softcap));
+        for (std::int64_t at = 0; at < block.key_count * stride; at += lanes)
+            store(scores + at, mul(limit, tanh(load(scores + at))));
+    }
+
+    static void add_bias(const AttentionCall& call, const TileRows& rows, Block& block, float* scores) {
+        for (std::int64_t row = 0; row < rows.count; row += 4)
+            for (std::int64_t key = 0; key < block.key_count; key += 4) {
+                Four four[4];
+                for (int r = 0; r < 4; ++r) four[r] = read_bias(call, rows, row + r, block, key);
+                transpose_four(four[0], four[1], four[2], four[3]);
+                for (std::int64_t k = 0; k < 4 && key + k < block.key_count; ++k) {
+                    float* cell = scores + (key + k) * stride + row;
+                    store_four(cell, fma_four(four[k], broadcast_four(log2_e), load_four(cell)));
+                }
+            }
+    }
+
+    static void add_distance(const AttentionCall& call, const TileRows& rows, const Block& block, float* scores) {
+        float position[stride] = {}, slope[stride] = {};
+        for (std::int64_t r = 0; r < rows.count; ++r) {
+            position[r] = query_position(call, rows, r);
+            slope[r] = -log2_e * call.slopes[rows.head[r]];
+        }
+        for (int v = 0; v < V; ++v)
+            for (std::int64_t k = 0; k < block.key_count; ++k) {
+                float* cell = scores + k * stride + v * lanes;
+                const Vector ahead = sub(broadcast(static_cast<float>(block.first + k)), load(position + v * lanes));
+                store(cell, fma(load(slope + v * lanes), magnitude(ahead), load(cell)));
+            }
+    }
+
+    static void soften(const TileRows&, const Block& block, float* scores, float* state, float* shrink) {
+        if (block.all_see_all)
+            soften_masked<false>(block, nullptr, scores, state, shrink);
+        else {
+            std::uint32_t visible[2][stride];
+            spread_bits(block, visible);
+            soften_masked<true>(block, visible, scores, state, shrink);
+        }
+    }
+
+    // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
+    static void mix(const AttentionCall& call, const TileRows&, const float* weights, const Matrix& values,
+                    const float* shrink, float* state) {
+        Vector factor[V];
+        for (int v = 0; v < V; ++v) factor[v] = load(shrink + v * lanes);
+        float* output = mixed(state);
+        std::int64_t d = 0;
+        for (; d + columns <= call.value_dim; d += columns)
+            mix_columns<V, columns>(weights, values.data + d, values.stride, values.rows, factor, output + d * stride);
+        for (; d < call.value_dim; ++d)
+            mix_columns<V, 1>(weights, values.data + d, values.stride, values.rows, factor, output + d * stride);
+    }
+
+    // The same sums where a hidden slot holds a NaN or an infinity: 0 * NaN is NaN, so hidden terms are left out
+    static void mix_carefully(const AttentionCall& call, const TileRows&, const Block& block, const float* weights,
+                              const Matrix& values, const float* shrink, float* state) {
+        std::uint32_t visible[2][stride];
+        spread_bits(block, visible);
+        for (std::int64_t d = 0; d < call.value_dim; ++d)
+            for (int v = 0; v < V; ++v) {
+                float* cell = mixed(state) + d * stride + v * lanes;
+                Vector total = zero();
+                for (std::int64_t k = 0; k < values.rows; ++k) {
+                    const Vector term = fma(load(weights + k * stride + v * lanes), broadcast(values.row(k)[d]), total);
+                    total = select(sees(visible, k, v), term, total);
+                }
+                store(cell, fma(load(cell), load(shrink + v * lanes), total));
+            }
+    }
+
+    static void merge(const AttentionCall& call, const TileRows&, float* total, float* part) {
+        for (int v = 0; v < V; ++v) {
+            const Merge step = merge_sums(largest(total) + v * lanes, sum(total) + v * lanes, load(largest(part) + v * lanes),
+                                          load(sum(part) + v * lanes));
+            for (std::int64_t d = 0; d < call.value_dim; ++d) {
+                float* cell = mixed(total) + d * stride + v * lanes;
+                const float* other = mixed(part) + d * stride + v * lanes;
+                store(cell, fma(load(other), step.shrink_part, mul(load(cell), step.shrink_total)));
+            }
+        }
+    }
+
+    // A sink is a key without a value: it joins the normalizer
+    static void add_sinks(const AttentionCall& call, const TileRows& rows, float* state) {
+        float sink[stride] = {};
+        for (std::int64_t r = 0; r < rows.count; ++r) sink[r] = log2_e * call.sinks[rows.head[r]];
+        for (int v = 0; v < V; ++v) {
+            const Merge step = merge_sums(largest(state) + v * lanes, sum(state) + v * lanes, load(sink + v * lanes), broadcast(1.0f));
+            for (std::int64_t d = 0; d < call.value_dim; ++d) {
+                float* cell = mixed(state) + d * stride + v * lanes;
+                store(cell, mul(load(cell), step.shrink_total));
+            }
+        }
+    }
+
+    static void write_rows(const AttentionCall& call, const TileRows& rows, float* state) {
+        for (int v = 0; v < V; ++v) {
+            const Vector normalizer = load(sum(state) + v * lanes);
+            for (std::int64_t d = 0; d < call.value_dim; ++d) {
+                float* cell = mixed(state) + d * stride + v * lanes;
+                store(cell, normalize(load(cell), normalizer));
+            }
+        }
+        // lanes back to rows, four by four
+        for (std::int64_t first = 0; first < rows.count; first += 4)
+            for (std::int64_t d = 0; d < call.value_dim; d += 4) {
+                const std::int64_t present = call.value_dim - d < 4 ? call.value_dim - d : 4;
+                Four four[4];
+                for (std::int64_t i = 0; i < 4; ++i)
+                    four[i] = i < present ? load_four(mixed(state) + (d + i) * stride + first) : broadcast_four(0.0f);
+                transpose_four(four[0], four[1], four[2], four[3]);
+                for (std::int64_t r = 0; r < 4 && first + r < rows.count; ++r)
+                    write_four(output_row(call, rows, first + r), d, present, four[r], call.output_format);
+            }
+    }
+
+private:
+    ATTNSCOPE_INLINE Mask sees(const std::uint32_t (*visible)[stride], std::int64_t key, int v) {
+        return test_bit(visible[key / 32] + v * lanes, static_cast<int>(key % 32));
+    }
+
+    static void spread_bits(const Block& block, std::uint32_t (*visible)[stride]) {
+        for (int r = 0; r < stride; ++r) {
+            visible[0][r] = static_cast<std::uint32_t>(block.seen[r]);
+            visible[1][r] = static_cast<std::uint32_t>(block.seen[r] >> 32);
+        }
+    }
+
+    template <bool Masked>
+    static inline void soften_masked(const Block& block, const std::uint32_t (*visible)[stride], float* scores,
+                                     float* state, float* shrink) {
+        for (int v = 0; v < V; ++v) {
+            float* column = scores + v * lanes;
+            const Vector before = load(largest(state) + v * lanes);
+            // 1. the largest visible score; a NaN is passed over here and meets the row in its weight
+            Vector top[2] = {before, before};
+            for (std::int64_t k = 0; k < block.key_count; ++k) {
+                Vector score = load(column + k * stride);
+                if constexpr (Masked) {
+                    score = select(sees(visible, k, v), score, broadcast(-infinity));
+                    store(column + k * stride, score);
+                }
+                top[k % 2] = max(score, top[k % 2]);
+            }
+            const Vector now = max(top[0], top[1]);
+            // 2. a new maximum shrinks what was accumulated
+            const Vector anchor = anchor_of(now);
+            const Vector factor = exp2_not_positive(sub(before, anchor));
+            // 3. weights, and their sum as four partial sums over k mod 4, added left to right
+            Vector partial[4] = {zero(), zero(), zero(), zero()};
+            const auto weigh = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
+                const Vector weight = exp2_not_positive(sub(load(column + k * stride), anchor));
+                store(column + k * stride, weight);
+                into = add(into, weight);
+            };
+            std::int64_t k = 0;
+            for (; k + 4 <= block.key_count; k += 4)
+                for (int i = 0; i < 4; ++i) weigh(k + i, partial[i]);
+            for (int i = 0; k + i < block.key_count; ++i) weigh(k + i, partial[i]);
+            const Vector block_sum = add(add(add(partial[0], partial[1]), partial[2]), partial[3]);
+            store(sum(state) + v * lanes, fma(load(sum(state) + v * lanes), factor, block_sum));
+            store(largest(state) + v * lanes, now);
+            store(shrink + v * lanes, factor);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

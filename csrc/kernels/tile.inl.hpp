@@ -1,0 +1,208 @@
+// Attention for the rows of one tile, part by part, block by block.
+//
+// computes   output = sum_j softmax_j(score_j) v_j,   score_j = cap(scale * q.k_j) + bias_j - slope |p - j|
+// invariant  largest is the largest score seen, or -inf before the first visible key;
+//            sum and mixed are relative to exp2(largest)
+// bits       a hidden key adds an exact 0 and an unchanged maximum shrinks by an exact 1: a row's result does not
+//            depend on the tile, the lane, the layout or the blocks that other rows made it visit
+// empty row  no key seen: output = 0 and log_normalizer = -inf
+// NaN        of a visible slot reaches its own rows only, as the one canonical NaN; of a hidden slot, nobody
+// source     online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867, Algorithm 3;
+//            rescaled output: Dao et al. 2022, arXiv:2205.14135, Algorithm 1
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+// A thread's scratch memory
+struct Workspace {
+    float *packed, *scores, *part, *total, *wide_keys, *wide_values;
+};
+
+ATTNSCOPE_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
+// Layout: RowsInLanes or DimsInLanes
+template <class Layout>
+static std::int64_t divide_workspace(const AttentionCall& call, float* base, Workspace& work) {
+    std::int64_t used = 0;
+    const auto take = [&](float*& piece, std::int64_t floats) {
+        piece = base == nullptr ? nullptr : base + used;
+        used += (floats + 15) / 16 * 16;  // whole cache lines
+    };
+    const bool narrow = call.format != Format::float32;
+    take(work.packed, Layout::packed_floats(call));
+    take(work.scores, Layout::score_floats());
+    take(work.part, Layout::state_floats(call));
+    take(work.total, call.key_len > part_keys ? Layout::state_floats(call) : 0);
+    take(work.wide_keys, narrow ? block_keys * call.key_dim : 0);
+    take(work.wide_values, narrow ? block_keys * call.value_dim : 0);
+    return used * static_cast<std::int64_t>(sizeof(float));
+}
+
+// A block's keys or values as floats: in place, or widened
+ATTNSCOPE_INLINE Matrix block_rows(const AttentionCall& call, const Array4& array, const TileRows& rows, const Block& block,
+                                   std::int64_t dim, float* wide) {
+    const char* data = array.data + rows.batch * array.batch_stride + rows.kv_head * array.head_stride +
+                       block.first * array.token_stride;
+    if (call.format != Format::float32) {
+        widen_rows(data, array.token_stride, block.key_count, dim, call.format, wide);
+        return {wide, dim, block.key_count, nullptr};
+    }
+    const bool more = block.first + block.key_count + block_keys <= call.key_len;
+    const std::int64_t stride = array.token_stride / static_cast<std::int64_t>(sizeof(float));
+    const float* floats = reinterpret_cast<const float*>(data);
+    return {floats, stride, block.key_count, more ? floats + block.key_count * stride : nullptr};
+}
+
+// Finds a block's visible keys; false where nobody sees any
+static bool find_block(const AttentionCall& call, const TileRows& rows, std::int64_t start, Block& block) {
+    std::int64_t end = start + block_keys < call.key_len ? start + block_keys : call.key_len;
+    if (!any_row_reaches(rows, start, end)) return false;
+    narrow_to_spans(rows, start, end);
+    block.first = start;
+    block.key_count = end - start;
+    block.all_see_all = call.bias.data == nullptr && start >= rows.all_first && end <= rows.all_end;
+    if (block.all_see_all) return true;
+    find_visible_keys(rows, start, block.seen);
+    std::uint64_t anyone = 0;
+    for (std::int64_t r = 0; r < rows.count; ++r) anyone |= block.seen[r];
+    return anyone != 0;
+}
+
+ATTNSCOPE_INLINE bool some_hidden(const TileRows& rows, const Block& block) {
+    if (block.all_see_all) return false;
+    for (std::int64_t r = 0; r < rows.count; ++r)
+        if ((~block.seen[r] & bits_below(block.key_count)) != 0) return true;
+    return false;
+}
+
+// The keys of one part, from a cleared state
+template <class Layout>
+static void attend_part(const AttentionCall& call, const TileRows& rows, std::int64_t part, const Workspace& work,
+                        float* state) {
+    Layout::clear(call, state);
+    const std::int64_t end = (part + 1) * part_keys < call.key_len ? (part + 1) * part_keys : call.key_len;
+    Block block = {};
+    for (std::int64_t start = part * part_keys; start < end; start += block_keys) {
+        // 1. who sees what
+        if (!find_block(call, rows, start, block)) continue;
+        // 2. scores
+        Layout::score(call, rows, work.packed, block_rows(call, call.key, rows, block, call.key_dim, work.wide_keys),
+                      work.scores);
+        if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
+        if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
+        if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
+        // 3. weights; a new maximum shrinks what was accumulated
+        float shrink[tile_rows];
+        Layout::soften(rows, block, work.scores, state, shrink);
+        // 4. weights mix the values
+        const Matrix values = block_rows(call, call.value, rows, block, call.value_dim, work.wide_values);
+        if (some_hidden(rows, block) && !all_finite(values, call.value_dim))
+            Layout::mix_carefully(call, rows, block, work.scores, values, shrink, state);
+        else
+            Layout::mix(call, rows, work.scores, values, shrink, state);
+    }
+}
+
+template <class Layout>
+static void begin(const AttentionCall& call, const TileRows& rows, const Workspace& work) {
+    prefetch_queries(call, rows);
+    const double factor = call.has_softcap ? call.scale / call.softcap : call.scale * (1.0 / ln_2);
+    Layout::pack_queries(call, rows, factor, work.packed);
+}
+
+template <class Layout>
+static void finish(const AttentionCall& call, const TileRows& rows, float* state) {
+    if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);
+    Layout::write_rows(call, rows, state);
+    if (call.log_normalizer == nullptr) return;
+    for (std::int64_t r = 0; r < rows.count; ++r)
+        call.log_normalizer[(rows.batch * call.query_heads + rows.head[r]) * call.query_len + rows.query[r]] =
+            natural_log_normalizer(Layout::largest(state)[r], Layout::sum(state)[r]);
+}
+
+// The three ways into a tile, for whichever layout its rows call for
+struct RunTile {
+    template <class Layout>
+    static void in(const AttentionCall& call, const TileRows& rows, float* scratch) {
+        Workspace work;
+        divide_workspace<Layout>(call, scratch, work);
+        begin<Layout>(call, rows, work);
+        float* whole = nullptr;
+        for (std::int64_t part = 0; part < call.parts(); ++part) {
+            const std::int64_t end = (part + 1) * part_keys;
+            if (!any_row_reaches(rows, part * part_keys, end) && !(whole == nullptr && part + 1 == call.parts())) continue;
+            float* state = whole == nullptr ? (call.parts() > 1 ? work.total : work.part) : work.part;
+            attend_part<Layout>(call, rows, part, work, state);
+            if (whole != nullptr) Layout::merge(call, rows, whole, state);
+            else whole = state;
+        }
+        finish<Layout>(call, rows, whole);
+    }
+};
+
+struct RunPart {
+    template <class Layout>
+    static void in(const AttentionCall& call, const TileRows& rows, float* scratch, std::int64_t part, float* state) {
+        Workspace work;
+        divide_workspace<Layout>(call, scratch, work);
+        begin<Layout>(call, rows, work);
+        attend_part<Layout>(call, rows, part, work, state);
+    }
+};
+
+struct FinishTile {
+    template <class Layout>
+    static void in(const AttentionCall& call, const TileRows& rows, float* states, std::int64_t state_floats) {
+        for (std::int64_t part = 1; part < call.parts(); ++part)
+            Layout::merge(call, rows, states, states + part * state_floats);
+        finish<Layout>(call, rows, states);
+    }
+};
+
+template <class Way, typename... Arguments>
+static void with_layout(const AttentionCall& call, const TileRows& rows, Arguments... arguments) {
+    if (rows.count <= DimsInLanes::most_rows)
+        Way::template in<DimsInLanes>(call, rows, arguments...);
+    else if (rows.count <= lanes)
+        Way::template in<RowsInLanes<1>>(call, rows, arguments...);
+    else if (rows.count <= 2 * lanes)
+        Way::template in<RowsInLanes<2>>(call, rows, arguments...);
+    else
+        Way::template in<RowsInLanes<3>>(call, rows, arguments...);
+}
+
+static std::int64_t count_tiles(const AttentionCall& call) {
+    return call.batch * call.kv_heads * tiles_per_kv_head(call);
+}
+
+static std::int64_t count_workspace_bytes(const AttentionCall& call) {
+    Workspace unused;
+    return larger(divide_workspace<RowsInLanes<tile_vectors>>(call, nullptr, unused),
+                  divide_workspace<DimsInLanes>(call, nullptr, unused));
+}
+
+static std::int64_t count_state_floats(const AttentionCall& call) {
+    return larger(RowsInLanes<tile_vectors>::state_floats(call), DimsInLanes::state_floats(call));
+}
+
+static void run_tile(const AttentionCall& call, std::int64_t tile, void* workspace) {
+    TileRows rows;
+    find_rows(call, tile, rows);
+    with_layout<RunTile>(call, rows, static_cast<float*>(workspace));
+}
+
+static void run_part(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace) {
+    TileRows rows;
+    find_rows(call, tile, rows);
+    with_layout<RunPart>(call, rows, static_cast<float*>(workspace), part, state);
+}
+
+static void finish_tile(const AttentionCall& call, std::int64_t tile, float* states) {
+    TileRows rows;
+    find_rows(call, tile, rows);
+    with_layout<FinishTile>(call, rows, states, count_state_floats(call));
+}
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

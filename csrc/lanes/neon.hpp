@@ -1,0 +1,94 @@
+// Vectors of the level neon (AArch64): four float lanes, masks kept in integer vectors.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstdint>
+
+#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
+#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
+#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+constexpr int lanes = 4;
+// 3 vectors x 8 keys of accumulators fill 24 of 32 registers
+constexpr int tile_vectors = 3;
+constexpr int micro_columns(int) { return 8; }
+constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
+constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
+
+using Vector = float32x4_t;
+using Mask = uint32x4_t;
+
+ATTNSCOPE_INLINE Vector load(const float* p) { return vld1q_f32(p); }
+ATTNSCOPE_INLINE void store(float* p, Vector a) { vst1q_f32(p, a); }
+ATTNSCOPE_INLINE Vector broadcast(float a) { return vdupq_n_f32(a); }
+ATTNSCOPE_INLINE Vector zero() { return vdupq_n_f32(0.0f); }
+ATTNSCOPE_INLINE Vector add(Vector a, Vector b) { return vaddq_f32(a, b); }
+ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return vsubq_f32(a, b); }
+ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return vmulq_f32(a, b); }
+ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return vdivq_f32(a, b); }
+ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
+// a > b ? a : b, so a NaN in either argument gives b (vmaxq would give the NaN)
+ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) {
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
+}
+ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) {
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
+}
+ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
+ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
+ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return vbslq_f32(m, yes, no); }
+ATTNSCOPE_INLINE bool any(Mask m) { return vmaxvq_u32(m) != 0; }
+ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
+    return vtstq_u32(vld1q_u32(words), vdupq_n_u32(1u << bit));
+}
+ATTNSCOPE_INLINE Vector shift_bits_left_23(Vector a) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23));
+}
+ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p)), 16));
+}
+ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
+}
+
+using Four = float32x4_t;
+
+ATTNSCOPE_INLINE Four load_four(const float* p) { return vld1q_f32(p); }
+ATTNSCOPE_INLINE void store_four(float* p, Four a) { vst1q_f32(p, a); }
+ATTNSCOPE_INLINE Four broadcast_four(float a) { return vdupq_n_f32(a); }
+// In double, rounded once: the factor's own rounding would bend every score the same way
+ATTNSCOPE_INLINE Four scale_four(Four a, double factor) {
+    const float64x2_t low = vmulq_n_f64(vcvt_f64_f32(vget_low_f32(a)), factor);
+    const float64x2_t high = vmulq_n_f64(vcvt_high_f64_f32(a), factor);
+    return vcvt_high_f32_f64(vcvt_f32_f64(low), high);
+}
+ATTNSCOPE_INLINE Four fma_four(Four a, Four b, Four c) { return vfmaq_f32(c, a, b); }
+ATTNSCOPE_INLINE bool any_equal_four(Four a, Four b) { return vmaxvq_u32(vceqq_f32(a, b)) != 0; }
+ATTNSCOPE_INLINE void transpose_four(Four& a, Four& b, Four& c, Four& d) {
+    const float32x4x2_t ab = vtrnq_f32(a, b);
+    const float32x4x2_t cd = vtrnq_f32(c, d);
+    a = vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0]));
+    b = vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1]));
+    c = vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0]));
+    d = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
+}
+ATTNSCOPE_INLINE Vector repeat_four(Four a) { return a; }
+ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
+ATTNSCOPE_INLINE float float16_to_float(std::uint16_t bits) {
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);
+}
+ATTNSCOPE_INLINE std::uint16_t float_to_float16(float a) {
+    return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(a))), 0);
+}
+ATTNSCOPE_INLINE double fma_scalar(double a, double b, double c) {
+    return vget_lane_f64(vfma_f64(vdup_n_f64(c), vdup_n_f64(a), vdup_n_f64(b)), 0);
+}
+ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

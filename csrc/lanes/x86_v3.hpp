@@ -1,0 +1,72 @@
+// Vectors of the level x86-64-v3: eight float lanes, masks kept in vectors.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
+#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
+#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+constexpr int lanes = 8;
+// 3 vectors x 4 keys of accumulators fill 12 of 16 registers; one vector needs 8 keys to hide the adds' latency
+constexpr int tile_vectors = 3;
+constexpr int micro_columns(int vectors) { return vectors == 1 ? 8 : 4; }
+constexpr int score_keys_at_once(int vectors) { return vectors == 1 ? 8 : 4; }
+constexpr int score_residues_at_once(int) { return 1; }
+
+using Vector = __m256;
+using Mask = __m256;
+
+ATTNSCOPE_INLINE Vector load(const float* p) { return _mm256_loadu_ps(p); }
+ATTNSCOPE_INLINE void store(float* p, Vector a) { _mm256_storeu_ps(p, a); }
+ATTNSCOPE_INLINE Vector broadcast(float a) { return _mm256_set1_ps(a); }
+ATTNSCOPE_INLINE Vector zero() { return _mm256_setzero_ps(); }
+ATTNSCOPE_INLINE Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
+ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
+ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+// a > b ? a : b, so a NaN in either argument gives b
+ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
+ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm256_and_ps(a, b); }
+ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm256_or_ps(a, b); }
+ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
+ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return _mm256_blendv_ps(no, yes, m); }
+ATTNSCOPE_INLINE bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
+ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
+    const __m256i one = _mm256_set1_epi32(static_cast<int>(1u << bit));
+    const __m256i found = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)), one);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(found, one));
+}
+ATTNSCOPE_INLINE Vector shift_bits_left_23(Vector a) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+}
+ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+// Four floats in each half
+ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm256_set_m128(a, a); }
+// Within each half: element j of vector i becomes element i of vector j
+ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
+    const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+    const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)), cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+    a = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low));
+    b = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low));
+    c = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high));
+    d = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_high, cd_high));
+}
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE
+
+#include "x86_four.hpp"

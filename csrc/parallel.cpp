@@ -1,0 +1,144 @@
+// A small pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used it, and
+// its threads spin between calls. Here idle workers sleep, callers share the workers, and a forked child starts anew.
+#include "parallel.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace attnscope {
+namespace {
+
+// A thread's scratch memory, kept from call to call.
+class Workspace {
+public:
+    void* of(std::int64_t bytes) {
+        if (bytes > size_) {
+            const std::int64_t whole = (bytes + 4095) / 4096 * 4096;
+            memory_.reset(std::aligned_alloc(64, static_cast<std::size_t>(whole)));
+            size_ = memory_ ? whole : 0;
+        }
+        return memory_.get();
+    }
+
+private:
+    struct Free {
+        void operator()(void* p) const { std::free(p); }
+    };
+    std::unique_ptr<void, Free> memory_;
+    std::int64_t size_ = 0;
+};
+
+thread_local Workspace thread_workspace;
+
+struct Job {
+    std::int64_t tasks;
+    std::int64_t workspace_bytes;
+    const std::function<void(std::int64_t, void*)>& body;
+    std::atomic<std::int64_t> next = 0;
+    // guarded by the pool's mutex
+    std::int64_t openings = 0;
+    std::int64_t active = 0;
+    std::condition_variable finished = {};
+
+    void work(void* workspace) {
+        for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(task, workspace);
+    }
+};
+
+class Pool {
+public:
+    void run(Job& job, std::int64_t helpers, void* workspace) {
+        {
+            const std::lock_guard lock(mutex_);
+            hire(helpers);
+            job.openings = std::min(helpers, workers_);
+            open_.push_back(&job);
+        }
+        for (std::int64_t i = 0; i < helpers; ++i) wake_.notify_one();
+        job.work(workspace);
+        std::unique_lock lock(mutex_);
+        open_.erase(std::find(open_.begin(), open_.end(), &job));
+        job.finished.wait(lock, [&] { return job.active == 0; });
+    }
+
+private:
+    void hire(std::int64_t wanted) {
+        if (workers_ >= wanted) return;
+        // Signals belong to the threads that the program started
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            for (; workers_ < wanted; ++workers_) std::thread([this] { serve(); }).detach();
+        } catch (const std::system_error&) {
+            // the system gives no more threads: those that there are do the work
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    [[noreturn]] void serve() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            Job* job = nullptr;
+            wake_.wait(lock, [&] {
+                const auto found = std::find_if(open_.begin(), open_.end(), [](Job* j) { return j->openings > 0; });
+                job = found == open_.end() ? nullptr : *found;
+                return job != nullptr;
+            });
+            --job->openings;
+            ++job->active;
+            lock.unlock();
+            if (void* workspace = thread_workspace.of(job->workspace_bytes)) job->work(workspace);
+            lock.lock();
+            if (--job->active == 0) job->finished.notify_one();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<Job*> open_;
+    std::int64_t workers_ = 0;
+};
+
+// Never destroyed: sleeping workers must outlive every static destructor. A forked child has none of its parent's
+// workers, and the parent's lock may be held: it forgets the pool and makes its own at the first call.
+std::atomic<Pool*> current_pool = nullptr;
+
+Pool& pool() {
+    static const int forgets = pthread_atfork(nullptr, nullptr, [] { current_pool.store(nullptr); });
+    (void)forgets;
+    Pool* found = current_pool.load();
+    if (found == nullptr) {
+        auto fresh = std::make_unique<Pool>();
+        if (current_pool.compare_exchange_strong(found, fresh.get())) found = fresh.release();
+    }
+    return *found;
+}
+
+}  // namespace
+
+void parallel_for(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
+                  const std::function<void(std::int64_t, void*)>& body) {
+    if (tasks <= 0) return;
+    void* workspace = thread_workspace.of(std::max<std::int64_t>(workspace_bytes, 64));
+    if (workspace == nullptr) throw std::bad_alloc();
+    Job job{tasks, std::max<std::int64_t>(workspace_bytes, 64), body};
+    const std::int64_t helpers = std::min(threads, tasks) - 1;
+    if (helpers <= 0)
+        job.work(workspace);
+    else
+        pool().run(job, helpers, workspace);
+}
+
+}  // namespace attnscope

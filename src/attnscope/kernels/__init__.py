@@ -1,0 +1,11 @@
+"""The compiled kernel: which CPU level runs, how many threads, and running a described problem on it."""
+
+from attnscope.kernels.level import forced_level as forced_level
+from attnscope.kernels.level import level as level
+from attnscope.kernels.level import usable_levels as usable_levels
+from attnscope.kernels.limits import measure_fma_limit as measure_fma_limit
+from attnscope.kernels.limits import measure_read_bandwidth as measure_read_bandwidth
+from attnscope.kernels.run import run as run
+from attnscope.kernels.run import why_not as why_not
+from attnscope.kernels.threads import default_threads as default_threads
+from attnscope.kernels.threads import set_default_threads as set_default_threads

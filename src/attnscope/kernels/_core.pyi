@@ -1,0 +1,38 @@
+"""The compiled kernel. Arrays arrive validated; bfloat16 arrives as its bits, uint16."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+class Plan:
+    def __init__(
+        self,
+        level: str,
+        sizes: tuple[int, int, int, int, int, int, int],
+        format: str,
+        output_format: str,
+        scale: float,
+        softcap: float | None,
+        first_key: NDArray[Any] | None,
+        end_key: NDArray[Any] | None,
+        words: NDArray[Any] | None,
+    ) -> None: ...
+    def run(
+        self,
+        query: NDArray[Any],
+        key: NDArray[Any],
+        value: NDArray[Any],
+        output: NDArray[Any],
+        log_normalizer: NDArray[Any] | None,
+        bias: NDArray[Any] | None,
+        bias_format: str,
+        slopes: NDArray[Any] | None,
+        sinks: NDArray[Any] | None,
+        threads: int,
+    ) -> None: ...
+
+def usable_levels() -> list[str]: ...
+def lanes(level: str) -> int: ...
+def apply_function(level: str, function: str, from_: NDArray[Any], to: NDArray[Any]) -> None: ...
+def fma_limit(level: str, threads: int, iterations: int) -> float: ...
+def read_bandwidth(level: str, data: NDArray[Any], threads: int) -> float: ...
