@@ -1,0 +1,101 @@
+"""The text that the tour reads: a file, standard input, or the project's own README."""
+
+import inspect
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from attnscope.errors import AttentionError
+from attnscope.models import copying, transformer
+
+LEAST_BYTES = 64  # fewer have no past worth looking at
+MOST_BYTES = 8192
+
+
+class TextError(AttentionError):
+    """A file that is no text, or too little of one."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is read, and how much there was; total_bytes is None where the rest was not counted."""
+
+    name: str
+    content: bytes
+    total_bytes: int | None
+
+
+def read_text(path: Path | None, *, most_bytes: int = MOST_BYTES) -> Text:
+    """Read the first bytes of a UTF-8 text; Path("-") is standard input, None the README.
+
+    Errors
+        TextError for a file that cannot be read, is empty, short, or no UTF-8 text.
+    """
+    if path is None:
+        name, content = own_readme()
+        return checked_text(name, content[:most_bytes], len(content))
+    try:
+        if str(path) == "-":
+            name, size, content = "standard input", 0, sys.stdin.buffer.read(most_bytes + 1)
+        else:
+            with path.open("rb") as file:
+                name, size, content = str(path), path.stat().st_size, file.read(most_bytes + 1)
+    except OSError as error:
+        raise TextError(f"cannot read {path}: {error.strerror}.") from error
+    total = len(content) if len(content) <= most_bytes else size or None  # pipes and devices have size 0
+    return checked_text(name, content[:most_bytes], total)
+
+
+def checked_text(name: str, content: bytes, total_bytes: int | None) -> Text:
+    """Refuse what is no text; cut a character that the limit has split."""
+    if not content:
+        raise TextError(f"{name} is empty. Give a text of {LEAST_BYTES} bytes or more.")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        split_by_the_limit = total_bytes != len(content) and error.start >= len(content) - 3
+        if not split_by_the_limit:
+            raise TextError(
+                f"{name} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. "
+                "Give a text file; convert another encoding with iconv -t utf-8."
+            ) from error
+        content = content[: error.start]
+    if b"\0" in content:
+        raise TextError(f"{name} looks binary: byte 0x00 at {content.index(0):,}. Give a text file.")
+    if len(content) < LEAST_BYTES:
+        raise TextError(
+            f"{name} has {len(content)} bytes, expected {LEAST_BYTES} or more. Give a longer text."
+        )
+    return Text(name, content, total_bytes)
+
+
+def own_readme() -> tuple[str, bytes]:
+    """The README beside the sources, else the installed package's, else the model's own code."""
+    root = Path(__file__).parents[3]
+    content = b""
+    if (root / "pyproject.toml").is_file() and (root / "README.md").is_file():
+        content = (root / "README.md").read_bytes()
+    else:
+        with suppress(metadata.PackageNotFoundError):
+            content = str(metadata.metadata("attnscope").json.get("description", "")).strip().encode()
+    if len(content) >= LEAST_BYTES:
+        return "README.md", content
+    code = inspect.getsource(copying) + inspect.getsource(transformer)
+    return "the model's own code", code.encode()
+
+
+def shown(content: bytes) -> str:
+    """Bytes on one line: line ends and tabs as signs, and runs of spaces countable."""
+    text = content.decode("utf-8", errors="replace").replace("\n", "↵").replace("\t", "→")
+    text = "".join(char if char.isprintable() else "�" for char in text)
+    return re.sub(r" {2,}", lambda run: "␣" * len(run.group()), text)
+
+
+def shown_byte(byte: int) -> str:
+    """One byte in one column."""
+    if byte == 0x20:
+        return "␣"
+    return shown(bytes([byte])) if byte < 0x80 else "�"
