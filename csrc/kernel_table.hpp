@@ -5,7 +5,7 @@
 
 namespace attnscope {
 
-enum class Format : std::int32_t { float32, bfloat16, float16 };
+enum class Format : std::int32_t { float32, bfloat16, float16, int8 };
 
 // Scores are taken 64 keys at a time: one bit of a word a key.
 inline constexpr std::int64_t block_keys = 64;
@@ -14,6 +14,20 @@ inline constexpr std::int64_t part_keys = 8192;
 
 // An array [batch][head][token][dim], the last axis contiguous; strides in bytes.
 struct Array4 {
+    const char* data;
+    std::int64_t batch_stride, head_stride, token_stride;
+};
+
+// Keys and values kept in pages: token t of a sequence lies in page table[sequence][t / page_tokens], whose arrays are
+// [page][head][token of the page][dim]. A null table: no pages, and an array's batch_stride leads to its batch row.
+struct Pages {
+    const std::int32_t* table;
+    std::int64_t table_stride;  // in entries
+    std::int64_t page_tokens;
+};
+
+// int8 elements are worth this much each: one float a token and head; strides in bytes as in the array it belongs to
+struct Scales {
     const char* data;
     std::int64_t batch_stride, head_stride, token_stride;
 };
@@ -37,8 +51,11 @@ struct Bias {
 
 struct AttentionCall {
     std::int64_t batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim;
-    Format format, output_format;
+    Format format, key_value_format, output_format;
     Array4 query, key, value;
+    Scales key_scales, value_scales;  // for int8
+    Pages pages;
+    const std::int64_t* key_lens;  // [batch]: the keys that each batch row has, where they differ; or null
     Array4 output;  // written; const char* only for the shared shape
     float* log_normalizer;  // [batch][query_heads][query_len] contiguous, or null
     Visibility visibility;
@@ -50,6 +67,11 @@ struct AttentionCall {
     bool has_softcap;
 
     std::int64_t group() const { return query_heads / kv_heads; }
+    std::int64_t keys_of(std::int64_t batch_row) const { return key_lens == nullptr ? key_len : key_lens[batch_row]; }
+    // Whether blocks of keys are read where they lie, or brought into floats side by side first
+    bool in_place() const {
+        return key_value_format == Format::float32 && (pages.table == nullptr || pages.page_tokens % block_keys == 0);
+    }
     std::int64_t parts() const { return key_len <= part_keys ? 1 : (key_len + part_keys - 1) / part_keys; }
 };
 

@@ -41,6 +41,9 @@ public:
         if (view_.itemsize != item_bytes || !std::equal(shape.begin(), shape.end(), view_.shape))
             fail("does not have the plan's shape and item size");
     }
+    void expect_contiguous() const {
+        if (PyBuffer_IsContiguous(&view_, 'C') == 0) fail("is not contiguous");
+    }
     Array4 array() const {
         if (size(3) > 1 && stride(3) != view_.itemsize) fail("has a last axis that is not contiguous");
         return {data(), stride(0), stride(1), stride(2)};
@@ -54,12 +57,15 @@ private:
     const char* name_;
 };
 
-std::int64_t format_bytes(Format format) { return format == Format::float32 ? 4 : 2; }
+std::int64_t format_bytes(Format format) {
+    return format == Format::float32 ? 4 : format == Format::int8 ? 1 : 2;
+}
 
 Format format_named(const std::string& name) {
     if (name == "float32") return Format::float32;
     if (name == "bfloat16") return Format::bfloat16;
     if (name == "float16") return Format::float16;
+    if (name == "int8") return Format::int8;
     throw nb::value_error(("no such format: " + name).c_str());
 }
 
@@ -94,13 +100,14 @@ void run_call(const KernelTable& table, const AttentionCall& call, std::int64_t 
 class Plan {
 public:
     Plan(const std::string& level, std::array<std::int64_t, 7> sizes, const std::string& format,
-         const std::string& output_format, double scale, std::optional<double> softcap, nb::object first_key,
+         const std::string& key_value_format, const std::string& output_format, double scale, std::optional<double> softcap, nb::object first_key,
          nb::object end_key, nb::object words)
         : table_(level_named(level)), first_key_(first_key), end_key_(end_key), words_(words) {
         call_ = {};
         call_.batch = sizes[0], call_.query_heads = sizes[1], call_.kv_heads = sizes[2], call_.query_len = sizes[3];
         call_.key_len = sizes[4], call_.key_dim = sizes[5], call_.value_dim = sizes[6];
         call_.format = format_named(format);
+        call_.key_value_format = format_named(key_value_format);
         call_.output_format = format_named(output_format);
         call_.scale = scale;
         call_.has_softcap = softcap.has_value();
@@ -116,14 +123,57 @@ public:
              nb::handle bias, const std::string& bias_format, nb::handle slopes, nb::handle sinks,
              std::int64_t threads) const {
         AttentionCall call = call_;
-        const std::int64_t bytes = format_bytes(call.format);
-        const Buffer q(query, "query", 4, false), k(key, "key", 4, false), v(value, "value", 4, false);
-        const Buffer o(output, "output", 4, true);
-        q.expect({call.batch, call.query_heads, call.query_len, call.key_dim}, bytes);
+        const std::int64_t bytes = format_bytes(call.key_value_format);
+        const Buffer k(key, "key", 4, false), v(value, "value", 4, false);
         k.expect({call.batch, call.kv_heads, call.key_len, call.key_dim}, bytes);
         v.expect({call.batch, call.kv_heads, call.key_len, call.value_dim}, bytes);
+        call.key = k.array(), call.value = v.array();
+        attend(call, query, output, log_normalizer, bias, bias_format, slopes, sinks, threads);
+    }
+
+    // The same where keys and values lie in pages [page][kv_head][token of the page][dim]
+    void run_pages(nb::handle query, nb::handle key_pages, nb::handle value_pages, nb::handle key_scales,
+                   nb::handle value_scales, nb::handle block_table, nb::handle key_lens, nb::handle output,
+                   nb::handle log_normalizer, nb::handle bias, const std::string& bias_format, nb::handle slopes,
+                   nb::handle sinks, std::int64_t threads) const {
+        AttentionCall call = call_;
+        const std::int64_t bytes = format_bytes(call.key_value_format);
+        const Buffer k(key_pages, "key_pages", 4, false), v(value_pages, "value_pages", 4, false);
+        const std::int64_t pages = k.size(0), page_tokens = k.size(2);
+        k.expect({pages, call.kv_heads, page_tokens, call.key_dim}, bytes);
+        v.expect({pages, call.kv_heads, page_tokens, call.value_dim}, bytes);
+        call.key = k.array(), call.value = v.array();
+
+        const Buffer table(block_table, "block_table", 2, false), lens(key_lens, "key_lens", 1, false);
+        table.expect({call.batch, table.size(1)}, 4);
+        lens.expect({call.batch}, 8);
+        table.expect_contiguous();
+        lens.expect_contiguous();
+        call.pages = {table.data<const std::int32_t>(), table.size(1), page_tokens};
+        call.key_lens = lens.data<const std::int64_t>();
+        for (std::int64_t b = 0; b < call.batch; ++b) {
+            if (call.key_lens[b] < 0 || call.key_lens[b] > call.key_len || call.key_lens[b] > table.size(1) * page_tokens)
+                throw nb::value_error("key_lens reach beyond the block table");
+            for (std::int64_t block = 0; block * page_tokens < call.key_lens[b]; ++block) {
+                const std::int32_t page = call.pages.table[b * call.pages.table_stride + block];
+                if (page < 0 || page >= pages) throw nb::value_error("block_table points outside the pages");
+            }
+        }
+        std::optional<Buffer> key_scales_view, value_scales_view;
+        call.key_scales = scales(key_scales, "key_scales", {pages, call.kv_heads, page_tokens}, key_scales_view);
+        call.value_scales = scales(value_scales, "value_scales", {pages, call.kv_heads, page_tokens}, value_scales_view);
+        if (call.key_value_format == Format::int8 && (call.key_scales.data == nullptr || call.value_scales.data == nullptr))
+            throw nb::value_error("int8 pages need their scales");
+        attend(call, query, output, log_normalizer, bias, bias_format, slopes, sinks, threads);
+    }
+
+private:
+    void attend(AttentionCall& call, nb::handle query, nb::handle output, nb::handle log_normalizer, nb::handle bias,
+                const std::string& bias_format, nb::handle slopes, nb::handle sinks, std::int64_t threads) const {
+        const Buffer q(query, "query", 4, false), o(output, "output", 4, true);
+        q.expect({call.batch, call.query_heads, call.query_len, call.key_dim}, format_bytes(call.format));
         o.expect({call.batch, call.query_heads, call.query_len, call.value_dim}, format_bytes(call.output_format));
-        call.query = q.array(), call.key = k.array(), call.value = v.array(), call.output = o.array();
+        call.query = q.array(), call.output = o.array();
 
         std::optional<Buffer> normalizer_view, bias_view, slopes_view, sinks_view;
         if (!log_normalizer.is_none()) {
@@ -147,7 +197,14 @@ public:
         run_call(table_, call, useful);
     }
 
-private:
+    Scales scales(nb::handle array, const char* name, std::initializer_list<std::int64_t> shape,
+                  std::optional<Buffer>& view) const {
+        if (array.is_none()) return {};
+        view.emplace(array, name, 3, false);
+        view->expect(shape, 4);
+        return {view->data(), view->stride(0), view->stride(1), view->stride(2)};
+    }
+
     void set_spans() {
         spans_view_.emplace(first_key_, "first_key", 3, false);
         ends_view_.emplace(end_key_, "end_key", 3, false);
@@ -243,20 +300,25 @@ NB_MODULE(_core, m) {
     nb::class_<Plan>(m, "Plan")
         .def("__init__",
              [](Plan* self, const std::string& level, nb::tuple sizes, const std::string& format,
-                const std::string& output_format, double scale, nb::object softcap, nb::object first_key,
+                const std::string& key_value_format, const std::string& output_format, double scale, nb::object softcap, nb::object first_key,
                 nb::object end_key, nb::object words) {
                  std::array<std::int64_t, 7> seven;
                  for (std::size_t i = 0; i < 7; ++i) seven[i] = nb::cast<std::int64_t>(sizes[i]);
                  const std::optional<double> cap =
                      softcap.is_none() ? std::nullopt : std::optional<double>(nb::cast<double>(softcap));
-                 new (self) Plan(level, seven, format, output_format, scale, cap, first_key, end_key, words);
+                 new (self) Plan(level, seven, format, key_value_format, output_format, scale, cap, first_key, end_key, words);
              },
-             nb::arg("level"), nb::arg("sizes"), nb::arg("format"), nb::arg("output_format"), nb::arg("scale"),
+             nb::arg("level"), nb::arg("sizes"), nb::arg("format"), nb::arg("key_value_format"),
+             nb::arg("output_format"), nb::arg("scale"),
              nb::arg("softcap").none(), nb::arg("first_key").none(), nb::arg("end_key").none(),
              nb::arg("words").none())
         .def("run", &Plan::run, nb::arg("query"), nb::arg("key"), nb::arg("value"), nb::arg("output"),
              nb::arg("log_normalizer").none(), nb::arg("bias").none(), nb::arg("bias_format"),
-             nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"));
+             nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"))
+        .def("run_pages", &Plan::run_pages, nb::arg("query"), nb::arg("key_pages"), nb::arg("value_pages"),
+             nb::arg("key_scales").none(), nb::arg("value_scales").none(), nb::arg("block_table"),
+             nb::arg("key_lens"), nb::arg("output"), nb::arg("log_normalizer").none(), nb::arg("bias").none(),
+             nb::arg("bias_format"), nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"));
     m.def("usable_levels", [] {
         std::vector<std::string> names;
         for (const KernelTable* table : usable_levels()) names.emplace_back(table->level);

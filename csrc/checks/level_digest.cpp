@@ -65,7 +65,7 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     call.key_dim = 1 + random.next() % 40;
     call.value_dim = 1 + random.next() % 40;
     call.format = static_cast<Format>(number % 3);
-    call.output_format = call.format;
+    call.key_value_format = call.output_format = call.format;
     const std::int64_t item = call.format == Format::float32 ? 4 : 2;
     const auto query = array(random, call.batch * call.query_heads * call.query_len * call.key_dim, call.format);
     const auto key = array(random, call.batch * call.kv_heads * call.key_len * call.key_dim, call.format);

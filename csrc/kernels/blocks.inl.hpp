@@ -4,11 +4,42 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// Rows of floats in memory, `stride` floats apart; `next` is the block after, to be fetched meanwhile, or null.
+// Where the keys or the values of a tile lie
+struct Stored {
+    const AttentionCall& call;
+    const Array4& array;
+    const Scales& scales;
+    std::int64_t batch, kv_head, dim;
+
+    const char* row(std::int64_t token) const { return at(array, token); }
+    float scale(std::int64_t token) const {
+        if (scales.data == nullptr) return 1.0f;
+        return read_float(at(scales, token), Format::float32);
+    }
+    // How many tokens from this one on follow each other at the array's stride
+    std::int64_t run(std::int64_t token) const {
+        const Pages& pages = call.pages;
+        return pages.table == nullptr ? call.key_len - token : pages.page_tokens - token % pages.page_tokens;
+    }
+    std::int64_t row_bytes() const { return dim * item_bytes(call.key_value_format); }
+
+private:
+    template <typename Strided>
+    const char* at(const Strided& data, std::int64_t token) const {
+        const Pages& pages = call.pages;
+        std::int64_t outer = batch;
+        if (pages.table != nullptr) {
+            outer = pages.table[batch * pages.table_stride + token / pages.page_tokens];
+            token %= pages.page_tokens;
+        }
+        return data.data + outer * data.batch_stride + kv_head * data.head_stride + token * data.token_stride;
+    }
+};
+
+// Rows of floats, `stride` floats apart; from `next` to before `next_end` are the tokens to be fetched meanwhile.
 struct Matrix {
     const float* data;
-    std::int64_t stride, rows;
-    const float* next;
+    std::int64_t stride, rows, next, next_end;
 
     const float* row(std::int64_t i) const { return data + i * stride; }
 };
@@ -18,29 +49,36 @@ struct Matrix {
 class Prefetcher {
 public:
     // The block's lines are spread evenly over this many steps
-    Prefetcher(const Matrix& matrix, std::int64_t dim, std::int64_t steps)
-        : row_(matrix.next), stride_(matrix.stride), dim_(dim), left_(matrix.next == nullptr ? 0 : matrix.rows),
-          lines_per_step_((matrix.rows * ((dim + 15) / 16) + steps - 1) / steps) {}
+    Prefetcher(const Stored& stored, const Matrix& matrix, std::int64_t steps)
+        : stored_(stored), token_(matrix.next), end_(matrix.next_end), bytes_(stored.row_bytes()),
+          lines_per_step_(((end_ - token_) * ((bytes_ + 63) / 64) + steps - 1) / steps) {}
 
     ATTNSCOPE_MEMBER void step() {
-        for (std::int64_t i = 0; i < lines_per_step_ && left_ > 0; ++i) {
+        for (std::int64_t i = 0; i < lines_per_step_ && token_ < end_; ++i) {
+            if (run_ == 0) {
+                row_ = stored_.row(token_);
+                run_ = stored_.run(token_);
+            }
             prefetch(row_ + at_);
-            at_ += 16;
-            if (at_ >= dim_) {
+            at_ += 64;
+            if (at_ >= bytes_) {
                 at_ = 0;
-                row_ += stride_;
-                --left_;
+                row_ += stored_.array.token_stride;
+                --run_;
+                ++token_;
             }
         }
     }
 
 private:
-    const float* row_;
-    std::int64_t stride_, dim_, left_, lines_per_step_, at_ = 0;
+    const Stored& stored_;
+    const char* row_ = nullptr;
+    std::int64_t token_, end_, bytes_, lines_per_step_, run_ = 0, at_ = 0;
 };
 
 // The keys first ... first + key_count - 1, and which of them each row sees
 struct Block {
+    std::int64_t keys;  // of the whole row
     std::int64_t first, key_count;
     bool all_see_all;
     std::uint64_t seen[tile_rows];  // bit k: key first + k; not set where all see all
@@ -84,7 +122,7 @@ static inline Four read_bias(const AttentionCall& call, const TileRows& rows, st
 }
 
 ATTNSCOPE_INLINE float query_position(const AttentionCall& call, const TileRows& rows, std::int64_t row) {
-    return static_cast<float>(rows.query[row] + call.key_len - call.query_len);
+    return static_cast<float>(rows.query[row] + call.keys_of(rows.batch) - call.query_len);
 }
 
 ATTNSCOPE_INLINE char* output_row(const AttentionCall& call, const TileRows& rows, std::int64_t row) {

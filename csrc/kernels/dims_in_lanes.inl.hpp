@@ -38,12 +38,12 @@ struct DimsInLanes {
         for (std::int64_t at = 0; at < call.value_dim * most_rows; ++at) mixed(state)[at] = 0.0f;
     }
 
-    static void score(const AttentionCall& call, const TileRows& rows, const float* packed, const Matrix& keys,
-                      float* scores) {
+    static void score(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* packed,
+                      const Matrix& keys, float* scores) {
         const int all = groups(rows);
         constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
         const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;
-        Prefetcher ahead(keys, call.key_dim, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
+        Prefetcher ahead(stored, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
         int g = 0;
         for (; g + 2 <= all; g += 2)
             score_groups<2, pair_keys>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
@@ -120,11 +120,12 @@ struct DimsInLanes {
         store(shrink, factor);
     }
 
-    static void mix(const AttentionCall& call, const TileRows& rows, const float* weights, const Matrix& values,
-                    const float* shrink, float* state) {
+    static void mix(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* weights,
+                    const Matrix& values, const float* shrink, float* state) {
         // about as many steps as mix_vectors takes: a step a key, columns and rows by `vectors` and four
         const std::int64_t passes = (rows.count + 3) / 4, vectors = rows.count == 1 ? 8 : lanes == 8 && rows.count > 2 ? 2 : 4;
-        Prefetcher ahead(values, call.value_dim, passes * values.rows * ((call.value_dim + vectors * lanes - 1) / (vectors * lanes)));
+        const std::int64_t columns = (call.value_dim + vectors * lanes - 1) / (vectors * lanes);
+        Prefetcher ahead(stored, values, passes * values.rows * columns);
         for (int row = 0; row < rows.count; row += 4) {
             const std::int64_t left = rows.count - row;
             const float* row_weights = weights + row / group_rows * group_stride + row % group_rows * 4;

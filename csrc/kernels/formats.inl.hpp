@@ -4,7 +4,9 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-ATTNSCOPE_INLINE std::int64_t item_bytes(Format format) { return format == Format::float32 ? 4 : 2; }
+ATTNSCOPE_INLINE std::int64_t item_bytes(Format format) {
+    return format == Format::float32 ? 4 : format == Format::int8 ? 1 : 2;
+}
 
 ATTNSCOPE_INLINE float read_float(const char* p, Format format) {
     if (format == Format::float32) {
@@ -47,18 +49,23 @@ ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t c
     return load_four(four);
 }
 
-// bfloat16 or float16 rows into contiguous floats
-static void widen_rows(const char* rows, std::int64_t row_stride, std::int64_t count, std::int64_t dim, Format format,
-                       float* wide) {
-    for (std::int64_t row = 0; row < count; ++row, rows += row_stride, wide += dim) {
-        std::int64_t d = 0;
-        if (format == Format::bfloat16) {
-            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_bfloat16(rows + 2 * d));
-        } else {
-            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_float16(rows + 2 * d));
-        }
-        for (; d < dim; ++d) wide[d] = read_float(rows + 2 * d, format);
+// A row of any format as floats; only int8 has a scale
+static void widen_row(const char* row, std::int64_t dim, Format format, float scale, float* wide) {
+    std::int64_t d = 0;
+    switch (format) {
+        case Format::float32: __builtin_memcpy(wide, row, static_cast<std::size_t>(dim) * sizeof(float)); return;
+        case Format::bfloat16:
+            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_bfloat16(row + 2 * d));
+            break;
+        case Format::float16:
+            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_float16(row + 2 * d));
+            break;
+        case Format::int8:
+            for (; d + lanes <= dim; d += lanes) store(wide + d, mul(widen_int8(row + d), broadcast(scale)));
+            for (; d < dim; ++d) wide[d] = static_cast<float>(static_cast<signed char>(row[d])) * scale;
+            return;
     }
+    for (; d < dim; ++d) wide[d] = read_float(row + 2 * d, format);
 }
 
 }  // namespace

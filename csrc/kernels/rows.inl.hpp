@@ -23,12 +23,13 @@ ATTNSCOPE_INLINE std::int64_t tiles_per_kv_head(const AttentionCall& call) {
 
 static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
     const Visibility& sight = call.visibility;
+    const std::int64_t key_len = call.keys_of(rows.batch);
     for (int s = 0; s < 2; ++s) {
-        rows.range_first[s] = call.key_len;
+        rows.range_first[s] = key_len;
         rows.range_end[s] = 0;
     }
     rows.all_first = 0;
-    rows.all_end = call.key_len;
+    rows.all_end = key_len;
     for (std::int64_t r = 0; r < rows.count; ++r) {
         rows.words[r] = nullptr;
         for (int s = 0; s < 2; ++s) rows.first_key[s][r] = rows.end_key[s][r] = 0;
@@ -39,7 +40,7 @@ static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
                 rows.end_key[s][r] = sight.end_key[at + s];
             }
         } else {
-            rows.end_key[0][r] = call.key_len;
+            rows.end_key[0][r] = key_len;
             if (sight.words != nullptr)
                 rows.words[r] = sight.words + rows.batch * sight.words_batch_stride +
                                 rows.head[r] * sight.words_head_stride + rows.query[r] * sight.words_query_stride;

@@ -39,7 +39,8 @@ struct RowsInLanes {
         for (std::int64_t at = 0; at < (1 + call.value_dim) * stride; at += lanes) store(sum(state) + at, zero());
     }
 
-    static void score(const AttentionCall& call, const TileRows&, const float* packed, const Matrix& keys, float* scores) {
+    static void score(const AttentionCall& call, const TileRows&, const Stored&, const float* packed, const Matrix& keys,
+                      float* scores) {
         constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
         std::int64_t n = 0;
         for (; n + together <= keys.rows; n += together)
@@ -91,7 +92,7 @@ struct RowsInLanes {
     }
 
     // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
-    static void mix(const AttentionCall& call, const TileRows&, const float* weights, const Matrix& values,
+    static void mix(const AttentionCall& call, const TileRows&, const Stored&, const float* weights, const Matrix& values,
                     const float* shrink, float* state) {
         Vector factor[V];
         for (int v = 0; v < V; ++v) factor[v] = load(shrink + v * lanes);

@@ -29,34 +29,36 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
         piece = base == nullptr ? nullptr : base + used;
         used += (floats + 15) / 16 * 16;  // whole cache lines
     };
-    const bool narrow = call.format != Format::float32;
     take(work.packed, Layout::packed_floats(call));
     take(work.scores, Layout::score_floats());
     take(work.part, Layout::state_floats(call));
     take(work.total, call.key_len > part_keys ? Layout::state_floats(call) : 0);
-    take(work.wide_keys, narrow ? block_keys * call.key_dim : 0);
-    take(work.wide_values, narrow ? block_keys * call.value_dim : 0);
+    take(work.wide_keys, call.in_place() ? 0 : block_keys * call.key_dim);
+    take(work.wide_values, call.in_place() ? 0 : block_keys * call.value_dim);
     return used * static_cast<std::int64_t>(sizeof(float));
 }
 
-// A block's keys or values as floats: in place, or widened
-ATTNSCOPE_INLINE Matrix block_rows(const AttentionCall& call, const Array4& array, const TileRows& rows, const Block& block,
-                                   std::int64_t dim, float* wide) {
-    const char* data = array.data + rows.batch * array.batch_stride + rows.kv_head * array.head_stride +
-                       block.first * array.token_stride;
-    if (call.format != Format::float32) {
-        widen_rows(data, array.token_stride, block.key_count, dim, call.format, wide);
-        return {wide, dim, block.key_count, nullptr};
+// A block's keys or values as floats: in place, or brought together and widened
+static inline Matrix block_rows(const Stored& stored, const Block& block, float* wide) {
+    const std::int64_t end = block.first + block.key_count;
+    const std::int64_t next_end = end + block_keys < block.keys ? end + block_keys : block.keys;
+    if (stored.call.in_place()) {
+        const std::int64_t stride = stored.array.token_stride / static_cast<std::int64_t>(sizeof(float));
+        return {reinterpret_cast<const float*>(stored.row(block.first)), stride, block.key_count, end, next_end};
     }
-    const bool more = block.first + block.key_count + block_keys <= call.key_len;
-    const std::int64_t stride = array.token_stride / static_cast<std::int64_t>(sizeof(float));
-    const float* floats = reinterpret_cast<const float*>(data);
-    return {floats, stride, block.key_count, more ? floats + block.key_count * stride : nullptr};
+    float* to = wide;
+    for (std::int64_t token = block.first; token < end;) {
+        const char* row = stored.row(token);
+        const std::int64_t run_end = token + stored.run(token) < end ? token + stored.run(token) : end;
+        for (; token < run_end; ++token, row += stored.array.token_stride, to += stored.dim)
+            widen_row(row, stored.dim, stored.call.key_value_format, stored.scale(token), to);
+    }
+    return {wide, stored.dim, block.key_count, end, next_end};
 }
 
 // Finds a block's visible keys; false where nobody sees any
 static bool find_block(const AttentionCall& call, const TileRows& rows, std::int64_t start, Block& block) {
-    std::int64_t end = start + block_keys < call.key_len ? start + block_keys : call.key_len;
+    std::int64_t end = start + block_keys < block.keys ? start + block_keys : block.keys;
     if (!any_row_reaches(rows, start, end)) return false;
     narrow_to_spans(rows, start, end);
     block.first = start;
@@ -81,14 +83,16 @@ template <class Layout>
 static void attend_part(const AttentionCall& call, const TileRows& rows, std::int64_t part, const Workspace& work,
                         float* state) {
     Layout::clear(call, state);
-    const std::int64_t end = (part + 1) * part_keys < call.key_len ? (part + 1) * part_keys : call.key_len;
+    const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
+    const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
     Block block = {};
+    block.keys = call.keys_of(rows.batch);
+    const std::int64_t end = (part + 1) * part_keys < block.keys ? (part + 1) * part_keys : block.keys;
     for (std::int64_t start = part * part_keys; start < end; start += block_keys) {
         // 1. who sees what
         if (!find_block(call, rows, start, block)) continue;
         // 2. scores
-        Layout::score(call, rows, work.packed, block_rows(call, call.key, rows, block, call.key_dim, work.wide_keys),
-                      work.scores);
+        Layout::score(call, rows, keys, work.packed, block_rows(keys, block, work.wide_keys), work.scores);
         if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
@@ -96,11 +100,11 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         float shrink[tile_rows];
         Layout::soften(rows, block, work.scores, state, shrink);
         // 4. weights mix the values
-        const Matrix values = block_rows(call, call.value, rows, block, call.value_dim, work.wide_values);
-        if (some_hidden(rows, block) && !all_finite(values, call.value_dim))
-            Layout::mix_carefully(call, rows, block, work.scores, values, shrink, state);
+        const Matrix mixed = block_rows(values, block, work.wide_values);
+        if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
+            Layout::mix_carefully(call, rows, block, work.scores, mixed, shrink, state);
         else
-            Layout::mix(call, rows, work.scores, values, shrink, state);
+            Layout::mix(call, rows, values, work.scores, mixed, shrink, state);
     }
 }
 

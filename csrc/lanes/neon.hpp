@@ -55,6 +55,12 @@ ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
 }
+ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
+    std::uint32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    const int16x8_t wide = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
 
 using Four = float32x4_t;
 

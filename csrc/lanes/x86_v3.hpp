@@ -54,6 +54,9 @@ ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
 // Four floats in each half
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm256_set_m128(a, a); }
 // Within each half: element j of vector i becomes element i of vector j

@@ -52,6 +52,9 @@ ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 // Four floats in each quarter
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm512_broadcast_f32x4(a); }
 // Within each quarter: element j of vector i becomes element i of vector j

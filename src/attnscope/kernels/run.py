@@ -114,6 +114,7 @@ def _make_plan(problem: AttentionProblem, output_format: str, level_name: str) -
         level_name,
         sizes,
         problem.number_format,
+        problem.number_format,
         output_format,
         scoring.scale,
         scoring.softcap,
