@@ -13,6 +13,7 @@ class Partial:
     Shapes
         output            (batch, query_heads, query_len, value_dim)
         log_normalizer    (batch, query_heads, query_len)      natural log; -inf: no key seen
+        without the axes that the query came without: a query of two axes has an output of two, a normalizer of one
     Precision
         float32, also for bfloat16 and float16 inputs, so that merging rounds once; float64 for float64.
     """

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import attnscope as at
 from attnscope import reference
 from attnscope.errors import AttentionShapeError
 from attnscope.result import Partial
@@ -80,3 +81,11 @@ def test_partials_of_other_queries_are_refused() -> None:
         AttentionShapeError, match=r"partial 1 has output \(1, 2, 3, 2\).*expected \(1, 2, 4, 2\)"
     ):
         reference.merge(part, shorter)
+
+
+def test_a_partial_has_the_axes_of_its_query() -> None:
+    for rank in (2, 3, 4):
+        arrays = [np.ones((1, 2, 3, 4)[4 - rank :], np.float32)] * 3
+        for part in (at.partial(*arrays), reference.partial(*arrays), reference.blockwise(*arrays)):
+            assert part.output.shape == at.attention(*arrays).shape
+            assert part.log_normalizer.shape == part.output.shape[:-1]

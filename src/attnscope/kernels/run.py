@@ -64,16 +64,17 @@ def run(
         normalizer = np.empty((shape.batch, shape.query_heads, shape.query_len), np.float32)
     query, key, value, bias, slopes, sinks, _ = operands
     bias_format = "float32"
-    if problem.number_format == "bfloat16":  # the buffer protocol knows no bfloat16: its bits travel
-        query, key, value = query.view(np.uint16), key.view(np.uint16), value.view(np.uint16)
+    if problem.number_format == "bfloat16":
+        query, key, value = as_bits(query), as_bits(key), as_bits(value)
     if bias is not None:
         bias_format = NAMES[bias.dtype]
-        bias = _bits(bias)
-    plan.run(query, key, value, _bits(out), normalizer, bias, bias_format, slopes, sinks, threads)
+        bias = as_bits(bias)
+    plan.run(query, key, value, as_bits(out), normalizer, bias, bias_format, slopes, sinks, threads)
     return out, normalizer
 
 
-def _bits(array: NDArray[Any]) -> NDArray[Any]:
+def as_bits(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself, or a bfloat16 array's bits: the buffer protocol knows no bfloat16."""
     return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
 
 

@@ -44,7 +44,7 @@ def blockwise(
     """
     if block < 1:
         raise AttentionShapeError(f"block={block} holds no key, expected at least 1. Use block=64.")
-    _, _, inputs = read(query, key, value, **options)
+    _, operands, inputs = read(query, key, value, **options)
     running_max, running_sum, accumulated = nothing_read(inputs)
 
     for first_key in range(0, inputs.key.shape[-2], block):
@@ -65,7 +65,8 @@ def blockwise(
 
     # 4. one division at the end
     output = accumulated / nonzero(running_sum)[..., None]
-    return Partial(output, finite_anchor(running_max) + np.log(running_sum))
+    drop = (0,) * (4 - operands.rank)
+    return Partial(output[drop], (finite_anchor(running_max) + np.log(running_sum))[drop])
 
 
 def nothing_read(inputs: Inputs) -> tuple[Floats, Floats, Floats]:

@@ -31,7 +31,10 @@ def partial(
     >>> part.output.item(), round(float(np.exp(part.log_normalizer.item())), 12)
     (6.0, 2.0)
     """
-    return Partial(*attend(read(query, key, value, **options)[2]))
+    _, operands, inputs = read(query, key, value, **options)
+    output, log_normalizer = attend(inputs)
+    drop = (0,) * (4 - operands.rank)
+    return Partial(output[drop], log_normalizer[drop])
 
 
 @quietly
