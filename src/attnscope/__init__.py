@@ -1,6 +1,7 @@
 """Softmax attention to compute, see, check, size and learn: exact and fast on a CPU, on NumPy arrays."""
 
 from attnscope import kernels as kernels
+from attnscope import models as models
 from attnscope import reference as reference
 from attnscope.attention import attention as attention
 from attnscope.attention import merge as merge

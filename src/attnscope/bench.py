@@ -160,7 +160,7 @@ def print_measurement(measured: Measurement, console: "Console") -> None:
     console.print(f"[dim]{measured.machine}[/]")
     console.print(
         f"batch {case.batch}, {case.query_heads} query heads on {case.kv_heads} kv heads, "
-        f"{case.query_len:,} queries, {case.key_len:,} keys, dims {case.key_dim} and {case.value_dim}, "
+        f"query_len {case.query_len:,}, key_len {case.key_len:,}, dims {case.key_dim} and {case.value_dim}, "
         f"{case.number_format}, {masked(case)}, by the {measured.implementation}",
     )
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -4,10 +4,14 @@ What is heavy is imported inside the verbs, so that --help and completion answer
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from attnscope.errors import AttentionError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,12 +29,24 @@ class InputError(click.ClickException):
     exit_code = 2
 
 
+@contextmanager
+def explained() -> Iterator[None]:
+    """What attnscope says about its input becomes a message and a code, not a traceback."""
+    try:
+        yield
+    except AttentionError as error:
+        raise InputError(str(error)) from error
+    except MemoryError as error:
+        raise InputError(f"this does not fit into memory: {error}. Use smaller sizes.") from error
+
+
 def print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
     from attnscope.machine import this_machine
 
-    click.echo(str(this_machine()))
+    with explained():
+        click.echo(str(this_machine()))
     context.exit()
 
 
@@ -44,14 +60,14 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
     help="Print version, CPU level and threads.",
 )
 def main() -> None:
-    r"""Softmax attention to compute, see, check, size and learn.
+    """Softmax attention to compute, see, check, size and learn.
 
     \b
     Examples:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
       attnscope bench --causal       how fast it runs here
-    """
+    """  # noqa: D301 - click reads \b as: keep these lines
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
@@ -61,7 +77,7 @@ def main() -> None:
 @click.argument("file", required=False, type=TEXT_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
 def tour(file: Path | None, as_json: bool) -> None:
-    r"""Show what attention does on a real text: FILE, "-" for standard input, or the README.
+    """Show what attention does on a real text: FILE, "-" for standard input, or the README.
 
     A transformer with hand-written weights reads the text and writes on; one sees where its heads look, what
     ablating one of them costs, how a leaking mask shows, and what the kernel saves. Takes some seconds; every
@@ -73,15 +89,11 @@ def tour(file: Path | None, as_json: bool) -> None:
       attnscope tour src/attnscope/cli.py
       git log | attnscope tour -
       attnscope tour --json | jq .leak
-    """
+    """  # noqa: D301 - click reads \b as: keep these lines
     from attnscope import tour as rooms
 
-    try:
-        text = rooms.read_text(file)
-    except rooms.TextError as error:
-        raise InputError(str(error)) from error
-    with rooms.progress(terminal(stderr=True)) as step:
-        facts = rooms.tour(text, step)
+    with explained(), rooms.progress(terminal(stderr=True)) as step:
+        facts = rooms.tour(rooms.read_text(file, most_bytes=rooms.most_bytes()), step)
     if as_json:
         print_json(facts)
     else:
@@ -105,7 +117,7 @@ def tour(file: Path | None, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
 def bench(as_json: bool, **sizes: int | str | bool | None) -> None:
-    r"""Time attention() on random arrays of any shape, beside this machine's own limits.
+    """Time attention() on random arrays of any shape, beside this machine's own limits.
 
     Floating-point operations are counted over the visible (query, key) pairs only; the shares are of a loop
     of multiply-adds on registers, and of a streaming read, both measured in the same run.
@@ -115,16 +127,11 @@ def bench(as_json: bool, **sizes: int | str | bool | None) -> None:
       attnscope bench --causal
       attnscope bench --query-heads 32 --kv-heads 8 --query-len 1 --key-len 32768
       attnscope bench --query-len 16384 --window 512 --dtype bfloat16 --json
-    """
+    """  # noqa: D301 - click reads \b as: keep these lines
     from attnscope.bench import case_of, measure, print_measurement
-    from attnscope.errors import AttentionError
 
-    try:
+    with explained():
         measurement = measure(case_of(sizes))
-    except AttentionError as error:
-        raise InputError(str(error)) from error
-    except MemoryError as error:
-        raise InputError(f"these sizes do not fit into memory: {error}. Use smaller ones.") from error
     if as_json:
         print_json(measurement)
     else:

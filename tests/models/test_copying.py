@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.models import Reading, copying_transformer
@@ -14,9 +15,9 @@ TEXT = b"The kernel is judged by the reference; the reference is judged by hand.
 NAMES = b"Ada Lovelace wrote the notes; Grace Hopper wrote the compiler. Then Grace Hop"
 
 
-def weights_of(reading: Reading, layer: int, head: int) -> np.ndarray:
+def weights_of(reading: Reading, layer: int, head: int) -> NDArray[np.float64]:
     seen = reading.head(layer, head)
-    return at.reference.weights(
+    weights = at.reference.weights(
         seen.query,
         seen.key,
         seen.value,
@@ -24,7 +25,9 @@ def weights_of(reading: Reading, layer: int, head: int) -> np.ndarray:
         scale=1.0,
         slopes=[seen.slope],
         sinks=[seen.sink],
-    )[0, 0]
+    )
+    one_head: NDArray[np.float64] = weights[0, 0]
+    return one_head
 
 
 def random_bytes(seed: int, symbols: int, length: int) -> bytes:
@@ -33,33 +36,33 @@ def random_bytes(seed: int, symbols: int, length: int) -> bytes:
 
 @pytest.mark.parametrize(("symbols", "length"), [(256, 40), (256, 300), (26, 200)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_repeated_random_sequence_is_continued_exactly(seed, symbols, length):
+def test_a_repeated_random_sequence_is_continued_exactly(seed: int, symbols: int, length: int) -> None:
     sequence = random_bytes(seed, symbols, length)
     assert MODEL.generate(sequence + sequence[:8], length - 8) == sequence[8:]
 
 
-def test_a_name_that_occurred_before_is_completed():
+def test_a_name_that_occurred_before_is_completed() -> None:
     assert MODEL.generate(NAMES, 4) == b"per "
 
 
-def test_without_the_induction_head_no_name_is_completed():
+def test_without_the_induction_head_no_name_is_completed() -> None:
     written = MODEL.generate(NAMES, 4, ablate={INDUCTION})
     assert written == b"    "  # what is left is the most frequent byte
 
 
-def test_without_the_previous_byte_heads_the_induction_head_has_nothing_to_match():
+def test_without_the_previous_byte_heads_the_induction_head_has_nothing_to_match() -> None:
     assert MODEL.generate(NAMES, 4, ablate=set(PREVIOUS)) == MODEL.generate(NAMES, 4, ablate={INDUCTION})
 
 
 @pytest.mark.parametrize("n", range(REACH))
-def test_a_previous_byte_head_reads_the_byte_that_far_back_and_nothing_before_the_text(n):
+def test_a_previous_byte_head_reads_the_byte_that_far_back_and_nothing_before_the_text(n: int) -> None:
     weights = weights_of(MODEL.read(TEXT), 0, n)
     expected = np.eye(len(TEXT), k=-(n + 1))
     assert np.abs(weights - expected).max() < np.exp(-21)  # half of the e^44 between a hit and a near miss
 
 
 @pytest.mark.parametrize("n", [0, REACH - 1])
-def test_the_previous_byte_heads_still_hit_far_into_a_text(n):
+def test_the_previous_byte_heads_still_hit_far_into_a_text(n: int) -> None:
     layer = MODEL.layers[0]
     residual = MODEL.embedding[np.zeros(20_001, np.uint8)]
     query, _, _ = layer.queries_keys_values(residual[-1:], np.array([20_000]))
@@ -70,7 +73,7 @@ def test_the_previous_byte_heads_still_hit_far_into_a_text(n):
     assert scores[hit] > layer.sinks[n] > np.delete(scores, hit).max()
 
 
-def test_the_bits_of_the_past_arrive_without_rounding():
+def test_the_bits_of_the_past_arrive_without_rounding() -> None:
     tokens = np.frombuffer(TEXT, np.uint8)
     past = MODEL.read(TEXT).key[1][0].reshape(len(TEXT), REACH, 8)
     for n in range(REACH):
@@ -78,33 +81,33 @@ def test_the_bits_of_the_past_arrive_without_rounding():
         assert np.abs(past[: n + 1, n]).max() < np.exp(-21)  # before the text there is nothing
 
 
-def test_the_induction_head_reads_the_byte_that_came_next_last_time():
+def test_the_induction_head_reads_the_byte_that_came_next_last_time() -> None:
     text = b"one fish, two birds, red fi"
     weights = weights_of(MODEL.read(text), 1, 0)
     assert weights[-1].argmax() == text.index(b"sh, two")
 
 
-def test_among_equal_matches_the_latest_is_ahead():
+def test_among_equal_matches_the_latest_is_ahead() -> None:
     logits = MODEL.logits(b"key=1; key=2; key=")[-1]
     assert logits[ord("2")] > logits[ord("1")] > logits[ord("3")]
 
 
-def test_a_longer_match_beats_a_later_one():
+def test_a_longer_match_beats_a_later_one() -> None:
     assert MODEL.generate(b"blue sky. grey sea. green sea! grey se", 2) == b"a."
 
 
-def test_an_unknown_past_leaves_the_induction_head_on_its_sink():
+def test_an_unknown_past_leaves_the_induction_head_on_its_sink() -> None:
     weights = weights_of(MODEL.read(b"aaaaaaaa" + bytes([0x16])), 1, 0)  # every bit but two differs from "a"
     assert weights[-1].sum() < 1e-6
 
 
-def test_the_background_head_reads_everything_alike():
+def test_the_background_head_reads_everything_alike() -> None:
     weights = weights_of(MODEL.read(TEXT), 1, 1)
     expected = np.tri(len(TEXT)) / np.arange(1, len(TEXT) + 1)[:, None]
     np.testing.assert_allclose(weights, expected, rtol=1e-12)
 
 
-def test_a_leak_foretells_the_future_and_a_perturbation_shows_it():
+def test_a_leak_foretells_the_future_and_a_perturbation_shows_it() -> None:
     tokens = np.frombuffer(TEXT * 3, np.uint8)
     other = tokens.copy()
     other[100] ^= 1
@@ -116,7 +119,7 @@ def test_a_leak_foretells_the_future_and_a_perturbation_shows_it():
     np.testing.assert_array_equal(MODEL.logits(tokens)[:100], MODEL.logits(other)[:100])
 
 
-def test_it_reads_ten_thousand_bytes():
+def test_it_reads_ten_thousand_bytes() -> None:
     sequence = random_bytes(0, 256, 5_000)
     logits = MODEL.logits(sequence + sequence)
     right = logits[5_006:-1].argmax(axis=-1) == np.frombuffer(sequence[7:], np.uint8)

@@ -1,5 +1,7 @@
 """The transformer that runs the weights: it is what its formula says, and it says what is wrong."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ MODEL = copying_transformer()
 TEXT = b"to be, or not to be, that is the question: whether to be or not to"
 
 
-def test_it_is_what_its_formula_says():
+def test_it_is_what_its_formula_says() -> None:
     """Layer by layer in float64, from the weights alone."""
     residual = MODEL.embedding[np.frombuffer(TEXT, np.uint8)].astype(np.float64)
     positions = np.arange(len(TEXT))
@@ -25,7 +27,11 @@ def test_it_is_what_its_formula_says():
             )
             if layer.rotary:
                 query, key = at.rotate(query, positions), at.rotate(key, positions)
-            scoring = {"scale": 1.0, "slopes": [layer.slopes[head]], "sinks": [layer.sinks[head]]}
+            scoring: dict[str, Any] = {
+                "scale": 1.0,
+                "slopes": [layer.slopes[head]],
+                "sinks": [layer.sinks[head]],
+            }
             added += at.reference.attention(query, key, value, mask=at.Causal(), **scoring) @ layer.w_o[head]
             score_mass = max(score_mass, (np.abs(query) @ np.abs(key).T).max())
         residual += added
@@ -37,20 +43,20 @@ def test_it_is_what_its_formula_says():
     assert np.abs(MODEL.logits(TEXT) - expected).max() <= bound
 
 
-def test_generating_equals_reading_the_whole_text_anew_for_each_byte():
+def test_generating_equals_reading_the_whole_text_anew_for_each_byte() -> None:
     text = TEXT
     for _ in range(40):
         text += bytes([int(MODEL.logits(text)[-1].argmax())])
     assert MODEL.generate(TEXT, 40) == text[len(TEXT) :]
 
 
-def test_a_row_of_logits_has_the_same_bits_whatever_comes_after_it():
+def test_a_row_of_logits_has_the_same_bits_whatever_comes_after_it() -> None:
     whole = MODEL.logits(TEXT)
     for length in (1, 2, 33, len(TEXT) - 1):
         np.testing.assert_array_equal(MODEL.logits(TEXT[:length]), whole[:length])
 
 
-def test_a_reading_holds_what_attention_was_given():
+def test_a_reading_holds_what_attention_was_given() -> None:
     reading = MODEL.read(TEXT)
     tokens = len(TEXT)
     assert reading.logits.shape == (tokens, 256)
@@ -63,17 +69,17 @@ def test_a_reading_holds_what_attention_was_given():
     np.testing.assert_array_equal(head.key, reading.key[1][0])
 
 
-def test_ablating_every_head_leaves_no_vote():
+def test_ablating_every_head_leaves_no_vote() -> None:
     every = {(layer, head) for layer, heads in ((0, 6), (1, 2)) for head in range(heads)}
     assert not MODEL.logits(TEXT, ablate=every).any()
 
 
-def test_arrays_of_integers_are_tokens_too():
+def test_arrays_of_integers_are_tokens_too() -> None:
     as_integers = np.frombuffer(TEXT, np.uint8).astype(np.int64)
     np.testing.assert_array_equal(MODEL.logits(as_integers), MODEL.logits(TEXT))
 
 
-def test_no_text_has_no_logits():
+def test_no_text_has_no_logits() -> None:
     assert MODEL.logits(b"").shape == (0, 256)
 
 
@@ -87,19 +93,19 @@ def test_no_text_has_no_logits():
         (np.array([0, 256]), AttentionFormatError, "tokens reach from 0 to 256, expected bytes: 0 to 255"),
     ],
 )
-def test_tokens_that_are_no_bytes_are_refused(tokens, error, message):
+def test_tokens_that_are_no_bytes_are_refused(tokens: Any, error: type[AttentionError], message: str) -> None:
     with pytest.raises(error, match=message):
         MODEL.logits(tokens)
 
 
-def test_a_head_that_does_not_exist_cannot_be_ablated():
+def test_a_head_that_does_not_exist_cannot_be_ablated() -> None:
     with pytest.raises(
         AttentionError, match=r"\[\(1, 2\)\].*layer 0 has heads 0 to 5, layer 1 has heads 0 to 1"
     ):
         MODEL.logits(TEXT, ablate={(1, 2), (0, 0)})
 
 
-def test_generating_needs_a_text_and_a_length():
+def test_generating_needs_a_text_and_a_length() -> None:
     with pytest.raises(AttentionShapeError, match=r"tokens is empty.*Pass at least one byte"):
         MODEL.generate(b"", 3)
     with pytest.raises(AttentionShapeError, match="new_tokens=-1, expected 0 or more"):

@@ -7,6 +7,8 @@
 The logits of position i score every byte that could come next.
 """
 
+from __future__ import annotations  # the public index imports this file while it is itself being made
+
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -46,12 +48,14 @@ class Layer:
     rotary: bool
 
     def queries_keys_values(self, residual: Floats, positions: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+        """What each head asks, offers and carries at these positions."""
         query, key, value = residual @ self.w_q, residual @ self.w_k, residual @ self.w_v
         if self.rotary:
             query, key = at.rotate(query, positions), at.rotate(key, positions)
         return query, key, value
 
     def attend(self, query: Floats, key: Floats, value: Floats, mask: at.Mask) -> Floats:
+        """Each head's mix of the values that its queries see."""
         scoring: dict[str, Any] = {"scale": 1.0, "slopes": self.slopes, "sinks": self.sinks}
         return at.attention(query, key, value, mask=mask, **scoring)
 
@@ -92,6 +96,7 @@ class Reading:
     value: tuple[Floats, ...]
 
     def head(self, layer: int, head: int) -> HeadReading:
+        """One head's part of it."""
         weights = self.model.layers[layer]
         slope, sink = float(weights.slopes[head]), float(weights.sinks[head])
         arrays = (self.query[layer][head], self.key[layer][head], self.value[layer][head])

@@ -6,4 +6,5 @@ from attnscope.tour.page import print_page as print_page
 from attnscope.tour.progress import progress as progress
 from attnscope.tour.text import Text as Text
 from attnscope.tour.text import TextError as TextError
+from attnscope.tour.text import most_bytes as most_bytes
 from attnscope.tour.text import read_text as read_text

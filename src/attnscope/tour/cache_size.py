@@ -9,6 +9,8 @@ BFLOAT16_BYTES = 2
 
 @dataclass(frozen=True)
 class CacheSize:
+    """What the cache of so many tokens takes in one model; the formula gives bytes_per_token."""
+
     model: str
     formula: str
     bytes_per_token: int

@@ -9,7 +9,7 @@ from attnscope.models import HeadReading, Reading
 from attnscope.models.copying import REACH
 from attnscope.tour.passage import Passage
 from attnscope.tour.rows import RowStatistics, entropy, head_weights
-from attnscope.tour.text import shown, shown_byte
+from attnscope.tour.text import shown, shown_byte, shown_bytes
 
 PREVIOUS, INDUCTION, BACKGROUND = (0, 0), (1, 0), (1, 1)
 MAP_ROWS = 12
@@ -50,13 +50,15 @@ class RowEntropy:
 
 @dataclass(frozen=True)
 class Looking:
+    """Three heads on the copied passage, and three rows from sharp to diffuse."""
+
     maps: list[HeadMap]
     rows: list[RowEntropy]
 
 
 def look(text: NDArray[np.uint8], reading: Reading, passage: Passage, induction: RowStatistics) -> Looking:
     first_row = max(0, min(passage.first + 1, len(text) - MAP_ROWS))
-    here, there = max(0, first_row - 1), passage.source + first_row - passage.first
+    here, there = max(0, first_row - 1), max(0, passage.source + first_row - passage.first)
     maps = [
         head_map(text, reading, PREVIOUS, first_row, here),
         head_map(text, reading, INDUCTION, first_row, there),
@@ -86,9 +88,9 @@ def head_map(
         [float(weights[row - first_row, key]) if key <= row else None for key in range(first_key, end_key)]
         for row in range(first_row, end_row)
     ]
-    row_bytes = [shown_byte(int(byte)) for byte in text[first_row:end_row]]
-    key_bytes = [shown_byte(int(byte)) for byte in text[first_key:end_key]]
-    return HeadMap(*place, head.name, first_row, first_key, row_bytes, key_bytes, cells)
+    labels = shown_bytes(text.tobytes())
+    rows, keys = labels[first_row:end_row], labels[first_key:end_key]
+    return HeadMap(*place, head.name, first_row, first_key, rows, keys, cells)
 
 
 def torn_row(head: HeadReading, induction: RowStatistics, text: NDArray[np.uint8]) -> RowEntropy:

@@ -1,5 +1,6 @@
 """The tour on the terminal: one section a question, with a sentence on what one sees and why it matters."""
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
@@ -16,7 +17,7 @@ HIDDEN = "  "
 LEGEND = "blank: hidden (the future)   · to 1%   ░ to 10%   ▒ to 50%   ▓ to 90%   █ more"
 CAPTIONS = {
     "1 back": "the byte before",
-    "induction": "what came next, last time",
+    "induction": "what followed last time",
     "background": "all, a little",
 }
 
@@ -70,11 +71,11 @@ def print_writing(facts: TourFacts, console: Console) -> None:
     add_continuation(table, writing, "the model")
     console.print(table)
     origin = (
-        f"copied from byte {writing.source:,} on" if writing.right_bytes else "as none of it occurred before"
+        f"copied from byte {writing.source:,} on" if writing.right_bytes else "none of it occurred before"
     )
     say(
         console,
-        f"{writing.right_bytes} bytes in a row are right, {origin}. Over the whole text its best guess is",
+        f"Right in a row: {writing.right_bytes} bytes, {origin}. Over the whole text its best guess is",
         f"the next byte {writing.predicted:.1%} of the time.",
     )
 
@@ -112,11 +113,15 @@ def maps_table(maps: list[HeadMap]) -> Table:
     table.add_row("", *(f"[bold]layer {m.layer}, {m.name}[/]\n{CAPTIONS.get(m.name, '')}" for m in maps))
     ranges = (f"bytes {m.first_key:,} to {m.first_key + len(m.key_bytes) - 1:,}" for m in maps)
     table.add_row("", *(Styled(numbers, style="dim") for numbers in ranges))
-    table.add_row("", *(Styled(" ".join(m.key_bytes), style="bold") for m in maps))
+    table.add_row("", *(Styled("".join(map(two_columns, m.key_bytes)), style="bold") for m in maps))
     for row, label in enumerate(maps[0].row_bytes):
         cells = (Styled("".join(map(shade, m.weights[row]))) for m in maps)
         table.add_row(Styled(label, style="bold"), *cells)
     return table
+
+
+def two_columns(label: str) -> str:
+    return label + " " * (2 - cell_len(label))
 
 
 def shade(weight: float | None) -> str:
@@ -145,8 +150,8 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
     console.print(table)
     say(
         console,
-        f"{ablated.right_bytes} bytes in a row are right now, and {ablated.predicted:.1%} over the whole",
-        f"text, down from {facts.writing.predicted:.1%}.",
+        f"Right in a row: {ablated.right_bytes} bytes. Over the whole text: {ablated.predicted:.1%}, down",
+        f"from {facts.writing.predicted:.1%}.",
     )
 
 
@@ -160,18 +165,23 @@ def print_leak(facts: TourFacts, console: Console) -> None:
         f"perturbation finds it: byte {leak.changed_byte:,} is changed from {escape(leak.before)} to",
         f"{escape(leak.after)}, and no row before it may notice, not by one bit.",
     )
-    row = "" if leak.last_row_moved is None else f" (row {leak.last_row_moved:,})"
     table = plain_table("left", "left")
-    table.add_row("Causal()", f"[bold green]{leak.rows_moved_honestly}[/] earlier rows of logits move")
-    leaking = (
-        f"[bold red]{leak.rows_moved_leaking}[/] earlier row moves{row}, by up to {leak.largest_change:.1f}"
+    table.add_row("Causal()", f"rows that moved: [bold green]{leak.rows_moved_honestly}[/]")
+    which = (
+        "" if leak.last_row_moved is None else f" (row {leak.last_row_moved:,}, by {leak.largest_change:.1f})"
     )
-    table.add_row(leak.mask, f"{leaking}: the leak")
+    table.add_row(leak.mask, f"rows that moved: [bold red]{leak.rows_moved_leaking}[/]{which}: the leak")
     console.print(table)
 
 
 def print_race(facts: TourFacts, console: Console) -> None:
     race = facts.race
+    if race is None:
+        say(
+            console,
+            "This CPU has none of the kernel's levels, so there is nothing to time: the reference runs.",
+        )
+        return
     say(
         console,
         f"Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim}, float32,",

@@ -1,5 +1,6 @@
 """The text that the tour reads: a file, standard input, or the project's own README."""
 
+import codecs
 import inspect
 import re
 import sys
@@ -8,11 +9,16 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import attnscope as at
 from attnscope.errors import AttentionError
 from attnscope.models import copying, transformer
 
 LEAST_BYTES = 64  # fewer have no past worth looking at
 MOST_BYTES = 8192
+MOST_BYTES_WITHOUT_KERNEL = 1024  # the reference keeps all weights of a layer
+FIRST_NOT_ASCII = 0x80
+CONTINUATION_BYTES = bytes(range(0x80, 0xC0))  # of UTF-8: those that do not begin a character
+SIGNS = {" ": "␣", "\n": "↵", "\t": "→"}
 
 
 class TextError(AttentionError):
@@ -26,6 +32,11 @@ class Text:
     name: str
     content: bytes
     total_bytes: int | None
+
+
+def most_bytes() -> int:
+    """How much of a text the tour reads on this CPU."""
+    return MOST_BYTES if at.kernels.level() else MOST_BYTES_WITHOUT_KERNEL
 
 
 def read_text(path: Path | None, *, most_bytes: int = MOST_BYTES) -> Text:
@@ -88,14 +99,28 @@ def own_readme() -> tuple[str, bytes]:
 
 
 def shown(content: bytes) -> str:
-    """Bytes on one line: line ends and tabs as signs, and runs of spaces countable."""
-    text = content.decode("utf-8", errors="replace").replace("\n", "↵").replace("\t", "→")
-    text = "".join(char if char.isprintable() else "�" for char in text)
-    return re.sub(r" {2,}", lambda run: "␣" * len(run.group()), text)
+    """Bytes on one line: signs for line ends and tabs, spaces countable, no half characters at the ends."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    text = decoder.decode(content.lstrip(CONTINUATION_BYTES))  # not final: half a character at the end waits
+    text = "".join(map(shown_character, text))
+    return re.sub(r"(?<!␣)␣(?!␣)", " ", text)
+
+
+def shown_character(character: str) -> str:
+    """A character that a reader can see: a sign for those that are none."""
+    if character in SIGNS:
+        return SIGNS[character]
+    return character if character.isprintable() else "�"
+
+
+def shown_bytes(content: bytes) -> list[str]:
+    """A label for each byte of a UTF-8 text: its character on the first byte, "…" on those that go on."""
+    labels = []
+    for character in content.decode():
+        labels += [shown_character(character), *["…"] * (len(character.encode()) - 1)]
+    return labels
 
 
 def shown_byte(byte: int) -> str:
-    """One byte in one column."""
-    if byte == 0x20:
-        return "␣"
-    return shown(bytes([byte])) if byte < 0x80 else "�"
+    """One byte alone: its character if it has one, else its number."""
+    return shown_character(chr(byte)) if byte < FIRST_NOT_ASCII else f"{byte:#04x}"
