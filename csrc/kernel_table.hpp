@@ -68,10 +68,8 @@ struct AttentionCall {
 
     std::int64_t group() const { return query_heads / kv_heads; }
     std::int64_t keys_of(std::int64_t batch_row) const { return key_lens == nullptr ? key_len : key_lens[batch_row]; }
-    // Whether blocks of keys are read where they lie, or brought into floats side by side first
-    bool in_place() const {
-        return key_value_format == Format::float32 && (pages.table == nullptr || pages.page_tokens % block_keys == 0);
-    }
+    // Whether the keys of a block always follow each other at one stride
+    bool whole_blocks() const { return pages.table == nullptr || pages.page_tokens % block_keys == 0; }
     std::int64_t parts() const { return key_len <= part_keys ? 1 : (key_len + part_keys - 1) / part_keys; }
 };
 

@@ -12,9 +12,9 @@ struct Stored {
     std::int64_t batch, kv_head, dim;
 
     const char* row(std::int64_t token) const { return at(array, token); }
+    const char* scale_of(std::int64_t token) const { return scales.data == nullptr ? nullptr : at(scales, token); }
     float scale(std::int64_t token) const {
-        if (scales.data == nullptr) return 1.0f;
-        return read_float(at(scales, token), Format::float32);
+        return scales.data == nullptr ? 1.0f : read_float(scale_of(token), Format::float32);
     }
     // How many tokens from this one on follow each other at the array's stride
     std::int64_t run(std::int64_t token) const {
@@ -36,12 +36,25 @@ private:
     }
 };
 
-// Rows of floats, `stride` floats apart; from `next` to before `next_end` are the tokens to be fetched meanwhile.
+// A block's rows, `stride` bytes apart; from `next` to before `next_end` are the tokens to be fetched meanwhile.
 struct Matrix {
-    const float* data;
-    std::int64_t stride, rows, next, next_end;
+    const char* data;
+    std::int64_t stride, rows;
+    Format format;
+    const char* scales;  // of int8 rows
+    std::int64_t scale_stride;
+    std::int64_t next, next_end;
 
-    const float* row(std::int64_t i) const { return data + i * stride; }
+    const char* row(std::int64_t i) const { return data + i * stride; }
+    const float* floats(std::int64_t i) const { return reinterpret_cast<const float*>(row(i)); }
+    std::int64_t float_stride() const { return stride / static_cast<std::int64_t>(sizeof(float)); }
+    float scale(std::int64_t i) const {
+        return scales == nullptr ? 1.0f : read_float(scales + i * scale_stride, Format::float32);
+    }
+    float element(std::int64_t i, std::int64_t d) const {
+        const float read = read_float(row(i) + d * item_bytes(format), format);
+        return format == Format::int8 ? read * scale(i) : read;
+    }
 };
 
 // Fetches the next block in address order, a few lines between a few multiply-adds. In decode memory's speed decides:
@@ -147,8 +160,11 @@ static bool all_finite(const Matrix& values, std::int64_t dim) {
     float tail = 0.0f;
     for (std::int64_t row = 0; row < values.rows; ++row) {
         std::int64_t d = 0;
-        for (; d + lanes <= dim; d += lanes) sum = fma(load(values.row(row) + d), zero(), sum);
-        for (; d < dim; ++d) tail += values.row(row)[d] * 0.0f;
+        with_format(values.format, [&]<Format F>() {
+            const Vector scale = broadcast(values.scale(row));
+            for (; d + lanes <= dim; d += lanes) sum = fma(widen<F>(values.row(row) + d * item_bytes(F), scale), zero(), sum);
+        });
+        for (; d < dim; ++d) tail += values.element(row, d) * 0.0f;
     }
     return !any(is_nan(sum)) && tail == 0.0f;
 }

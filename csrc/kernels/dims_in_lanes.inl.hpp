@@ -14,6 +14,7 @@ namespace {
 
 struct DimsInLanes {
     static constexpr int group_rows = lanes / 4;
+    static constexpr bool reads_any_format = true;
     static constexpr int most_rows = lanes == 4 ? 4 : 8;  // more, and rows in lanes wastes fewer lanes
     static constexpr int most_groups = most_rows / group_rows;
     static constexpr int group_stride = block_keys / 4 * lanes;
@@ -44,10 +45,12 @@ struct DimsInLanes {
         constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
         const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;
         Prefetcher ahead(stored, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
-        int g = 0;
-        for (; g + 2 <= all; g += 2)
-            score_groups<2, pair_keys>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
-        if (g < all) score_groups<1, 8>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
+        with_format(keys.format, [&]<Format F>() {
+            int g = 0;
+            for (; g + 2 <= all; g += 2)
+                score_groups<2, pair_keys, F>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
+            if (g < all) score_groups<1, 8, F>(call, packed + g * lanes, all, keys, scores + g * group_stride, ahead);
+        });
     }
 
     static void cap(const AttentionCall& call, const TileRows& rows, const Block& block, float* scores) {
@@ -130,12 +133,14 @@ struct DimsInLanes {
             const std::int64_t left = rows.count - row;
             const float* row_weights = weights + row / group_rows * group_stride + row % group_rows * 4;
             float* output = mixed(state) + row * call.value_dim;
-            if (left == 1)
-                mix_rows<1, 8>(call, row_weights, values, shrink + row, output, ahead);
-            else if (left == 2)
-                mix_rows<2, 4>(call, row_weights, values, shrink + row, output, ahead);
-            else
-                mix_rows<4, lanes == 8 ? 2 : 4>(call, row_weights, values, shrink + row, output, ahead);
+            with_format(values.format, [&]<Format F>() {
+                if (left == 1)
+                    mix_rows<1, 8, F>(call, row_weights, values, shrink + row, output, ahead);
+                else if (left == 2)
+                    mix_rows<2, 4, F>(call, row_weights, values, shrink + row, output, ahead);
+                else
+                    mix_rows<4, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + row, output, ahead);
+            });
         }
     }
 
@@ -147,7 +152,7 @@ struct DimsInLanes {
                 float& cell = mixed(state)[row * call.value_dim + d];
                 float total = 0.0f;
                 for (std::int64_t k = 0; k < values.rows; ++k)
-                    if (block.shows(row, k)) total = __builtin_fmaf(weights[weight_at(row, k)], values.row(k)[d], total);
+                    if (block.shows(row, k)) total = __builtin_fmaf(weights[weight_at(row, k)], values.element(k, d), total);
                 cell = __builtin_fmaf(cell, shrink[row], total);
             }
     }
@@ -214,32 +219,63 @@ private:
     }
 
     // computes   scores[row][n] = sum over d of packed[row][d] * keys[n][d], K keys at a time, for G of the groups of rows
-    template <int G, int K>
+    template <int G, int K, Format F>
     static inline void score_groups(const AttentionCall& call, const float* packed, int all_groups, const Matrix& keys,
                                     float* scores, Prefetcher& ahead) {
+        const std::int64_t query_stride = all_groups * lanes;
         for (std::int64_t n = 0; n < keys.rows; n += K) {
-            const float* row[K];
-            for (int k = 0; k < K; ++k) row[k] = keys.row(n + k < keys.rows ? n + k : keys.rows - 1);
+            // The last K may be fewer: the last row stands in for those that are not there
+            const char* row[K];
+            Vector scale[K];
+            for (int k = 0; k < K; ++k) {
+                const std::int64_t there = n + k < keys.rows ? n + k : keys.rows - 1;
+                row[k] = keys.row(there);
+                scale[k] = F == Format::int8 ? broadcast(keys.scale(there)) : zero();
+            }
             Vector partial[K][G];
             for (int k = 0; k < K; ++k)
                 for (int g = 0; g < G; ++g) partial[k][g] = zero();
             const float* query = packed;
             std::int64_t d = 0;
-            for (; d + 4 <= call.key_dim; d += 4, query += all_groups * lanes) {
+            // element: four of a key's dims in each quarter, to be met by the same dims of each row
+            const auto add_four = [&](int k, const Vector* part, Vector element) ATTNSCOPE_LAMBDA {
+                for (int g = 0; g < G; ++g) partial[k][g] = fma(part[g], element, partial[k][g]);
+            };
+            if constexpr (F == Format::float32) {
+                for (; d + 4 <= call.key_dim; d += 4, query += query_stride) {
+                    Vector part[G];
+                    for (int g = 0; g < G; ++g) part[g] = load(query + g * lanes);
+                    for (int k = 0; k < K; ++k)
+                        add_four(k, part, repeat_four(load_four(reinterpret_cast<const float*>(row[k]) + d)));
+                    ahead.step();
+                }
+            } else {
+                constexpr int quarters = lanes / 4;
+                for (; d + lanes <= call.key_dim; d += lanes, query += quarters * query_stride) {
+                    Vector part[quarters][G];
+                    for (int i = 0; i < quarters; ++i)
+                        for (int g = 0; g < G; ++g) part[i][g] = load(query + i * query_stride + g * lanes);
+                    for (int k = 0; k < K; ++k) {
+                        const Vector wide = widen<F>(row[k] + d * item_bytes(F), scale[k]);
+                        add_four(k, part[0], repeat_quarter<0>(wide));
+                        if constexpr (quarters >= 2) add_four(k, part[1], repeat_quarter<1>(wide));
+                        if constexpr (quarters >= 4) {
+                            add_four(k, part[2], repeat_quarter<2>(wide));
+                            add_four(k, part[3], repeat_quarter<3>(wide));
+                        }
+                    }
+                    for (int i = 0; i < quarters; ++i) ahead.step();
+                }
+            }
+            for (; d < call.key_dim; d += 4, query += query_stride) {
                 Vector part[G];
                 for (int g = 0; g < G; ++g) part[g] = load(query + g * lanes);
                 for (int k = 0; k < K; ++k) {
-                    const Vector element = repeat_four(load_four(row[k] + d));
-                    for (int g = 0; g < G; ++g) partial[k][g] = fma(part[g], element, partial[k][g]);
+                    Vector element = repeat_four(read_four(row[k], d, call.key_dim, F));
+                    if constexpr (F == Format::int8) element = mul(element, scale[k]);
+                    add_four(k, part, element);
                 }
-                ahead.step();
             }
-            if (d < call.key_dim)
-                for (int k = 0; k < K; ++k) {
-                    const char* key = reinterpret_cast<const char*>(row[k]);
-                    const Vector element = repeat_four(read_four(key, d, call.key_dim, Format::float32));
-                    for (int g = 0; g < G; ++g) partial[k][g] = fma(load(query + g * lanes), element, partial[k][g]);
-                }
             for (int k = 0; k < K && n + k < keys.rows; k += 4)
                 for (int g = 0; g < G; ++g) {
                     transpose_quarters(partial[k][g], partial[k + 1][g], partial[k + 2][g], partial[k + 3][g]);
@@ -250,25 +286,25 @@ private:
     }
 
     // computes   output[row][d] = shrink[row] * output[row][d] + sum over keys of weights[row][key] * values[key][d]
-    template <int R, int C>
+    template <int R, int C, Format F>
     static inline void mix_rows(const AttentionCall& call, const float* weights, const Matrix& values, const float* shrink,
                                 float* output, Prefetcher& ahead) {
         std::int64_t d = 0;
         for (; d + C * lanes <= call.value_dim; d += C * lanes)
-            mix_vectors<R, C>(call, weights, values, shrink, output, d, ahead);
+            mix_vectors<R, C, F>(call, weights, values, shrink, output, d, ahead);
         for (; d + lanes <= call.value_dim; d += lanes)
-            mix_vectors<R, 1>(call, weights, values, shrink, output, d, ahead);
+            mix_vectors<R, 1, F>(call, weights, values, shrink, output, d, ahead);
         for (; d < call.value_dim; ++d)
             for (int r = 0; r < R; ++r) {
                 float total = 0.0f;
                 for (std::int64_t k = 0; k < values.rows; ++k)
-                    total = __builtin_fmaf(weights[weight_at(r, k)], values.row(k)[d], total);
+                    total = __builtin_fmaf(weights[weight_at(r, k)], values.element(k, d), total);
                 float& cell = output[r * call.value_dim + d];
                 cell = __builtin_fmaf(cell, shrink[r], total);
             }
     }
 
-    template <int R, int C>
+    template <int R, int C, Format F>
     static inline void mix_vectors(const AttentionCall& call, const float* weights, const Matrix& values,
                                    const float* shrink, float* output, std::int64_t d, Prefetcher& ahead) {
         Vector total[R][C];
@@ -276,9 +312,10 @@ private:
             for (int c = 0; c < C; ++c) total[r][c] = zero();
         for (std::int64_t k = 0; k < values.rows; ++k) {
             ahead.step();
-            const float* value = values.row(k) + d;
+            const char* value = values.row(k) + d * item_bytes(F);
+            const Vector scale = F == Format::int8 ? broadcast(values.scale(k)) : zero();
             Vector element[C];
-            for (int c = 0; c < C; ++c) element[c] = load(value + c * lanes);
+            for (int c = 0; c < C; ++c) element[c] = widen<F>(value + c * lanes * item_bytes(F), scale);
             for (int r = 0; r < R; ++r) {
                 const Vector weight = broadcast(weights[weight_at(r, k)]);
                 for (int c = 0; c < C; ++c) total[r][c] = fma(weight, element[c], total[r][c]);

@@ -9,6 +9,7 @@ ATTNSCOPE_INLINE std::int64_t item_bytes(Format format) {
 }
 
 ATTNSCOPE_INLINE float read_float(const char* p, Format format) {
+    if (format == Format::int8) return static_cast<float>(static_cast<signed char>(*p));
     if (format == Format::float32) {
         float a;
         __builtin_memcpy(&a, p, sizeof a);
@@ -49,23 +50,38 @@ ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t c
     return load_four(four);
 }
 
-// A row of any format as floats; only int8 has a scale
-static void widen_row(const char* row, std::int64_t dim, Format format, float scale, float* wide) {
+// One vector of a row in memory; only int8 has a scale
+template <Format F>
+ATTNSCOPE_INLINE Vector widen(const char* p, Vector scale) {
+    if constexpr (F == Format::float32) return load(reinterpret_cast<const float*>(p));
+    if constexpr (F == Format::bfloat16) return widen_bfloat16(p);
+    if constexpr (F == Format::float16) return widen_float16(p);
+    if constexpr (F == Format::int8) return mul(widen_int8(p), scale);
+}
+
+template <Format F>
+static inline void widen_row_of(const char* row, std::int64_t dim, float scale, float* wide) {
     std::int64_t d = 0;
-    switch (format) {
-        case Format::float32: __builtin_memcpy(wide, row, static_cast<std::size_t>(dim) * sizeof(float)); return;
-        case Format::bfloat16:
-            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_bfloat16(row + 2 * d));
-            break;
-        case Format::float16:
-            for (; d + lanes <= dim; d += lanes) store(wide + d, widen_float16(row + 2 * d));
-            break;
-        case Format::int8:
-            for (; d + lanes <= dim; d += lanes) store(wide + d, mul(widen_int8(row + d), broadcast(scale)));
-            for (; d < dim; ++d) wide[d] = static_cast<float>(static_cast<signed char>(row[d])) * scale;
-            return;
+    for (; d + lanes <= dim; d += lanes) store(wide + d, widen<F>(row + d * item_bytes(F), broadcast(scale)));
+    for (; d < dim; ++d) {
+        wide[d] = read_float(row + d * item_bytes(F), F);
+        if constexpr (F == Format::int8) wide[d] *= scale;
     }
-    for (; d < dim; ++d) wide[d] = read_float(row + 2 * d, format);
+}
+
+// Calls body with the format as a constant
+template <typename Body>
+ATTNSCOPE_INLINE void with_format(Format format, const Body& body) {
+    switch (format) {
+        case Format::float32: return body.template operator()<Format::float32>();
+        case Format::bfloat16: return body.template operator()<Format::bfloat16>();
+        case Format::float16: return body.template operator()<Format::float16>();
+        case Format::int8: return body.template operator()<Format::int8>();
+    }
+}
+
+static void widen_row(const char* row, std::int64_t dim, Format format, float scale, float* wide) {
+    with_format(format, [&]<Format F>() { widen_row_of<F>(row, dim, scale, wide); });
 }
 
 }  // namespace

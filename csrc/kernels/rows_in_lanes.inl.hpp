@@ -11,6 +11,7 @@ template <int V>
 struct RowsInLanes {
     static constexpr int stride = V * lanes;
     static constexpr int columns = micro_columns(V);
+    static constexpr bool reads_any_format = false;  // a block is widened once, and read by a tile of rows
 
     static std::int64_t packed_floats(const AttentionCall& call) { return call.key_dim * stride; }
     static std::int64_t score_floats() { return block_keys * stride; }
@@ -44,8 +45,8 @@ struct RowsInLanes {
         constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
         std::int64_t n = 0;
         for (; n + together <= keys.rows; n += together)
-            score_keys<V, together, pair>(packed, keys.row(n), keys.stride, call.key_dim, scores + n * stride);
-        for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.row(n), keys.stride, call.key_dim, scores + n * stride);
+            score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
+        for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
     }
 
     static void cap(const AttentionCall& call, const TileRows&, const Block& block, float* scores) {
@@ -97,11 +98,13 @@ struct RowsInLanes {
         Vector factor[V];
         for (int v = 0; v < V; ++v) factor[v] = load(shrink + v * lanes);
         float* output = mixed(state);
+        const float* first = values.floats(0);
+        const std::int64_t value_stride = values.float_stride();
         std::int64_t d = 0;
         for (; d + columns <= call.value_dim; d += columns)
-            mix_columns<V, columns>(weights, values.data + d, values.stride, values.rows, factor, output + d * stride);
+            mix_columns<V, columns>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
         for (; d < call.value_dim; ++d)
-            mix_columns<V, 1>(weights, values.data + d, values.stride, values.rows, factor, output + d * stride);
+            mix_columns<V, 1>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
     }
 
     // The same sums where a hidden slot holds a NaN or an infinity: 0 * NaN is NaN, so hidden terms are left out
@@ -114,7 +117,7 @@ struct RowsInLanes {
                 float* cell = mixed(state) + d * stride + v * lanes;
                 Vector total = zero();
                 for (std::int64_t k = 0; k < values.rows; ++k) {
-                    const Vector term = fma(load(weights + k * stride + v * lanes), broadcast(values.row(k)[d]), total);
+                    const Vector term = fma(load(weights + k * stride + v * lanes), broadcast(values.floats(k)[d]), total);
                     total = select(sees(visible, k, v), term, total);
                 }
                 store(cell, fma(load(cell), load(shrink + v * lanes), total));

@@ -29,31 +29,34 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
         piece = base == nullptr ? nullptr : base + used;
         used += (floats + 15) / 16 * 16;  // whole cache lines
     };
+    const bool wide = call.key_value_format != Format::float32 || !call.whole_blocks();
     take(work.packed, Layout::packed_floats(call));
     take(work.scores, Layout::score_floats());
     take(work.part, Layout::state_floats(call));
     take(work.total, call.key_len > part_keys ? Layout::state_floats(call) : 0);
-    take(work.wide_keys, call.in_place() ? 0 : block_keys * call.key_dim);
-    take(work.wide_values, call.in_place() ? 0 : block_keys * call.value_dim);
+    take(work.wide_keys, wide ? block_keys * call.key_dim : 0);
+    take(work.wide_values, wide ? block_keys * call.value_dim : 0);
     return used * static_cast<std::int64_t>(sizeof(float));
 }
 
-// A block's keys or values as floats: in place, or brought together and widened
+// A block's keys or values: in place, or brought together as floats
+template <class Layout>
 static inline Matrix block_rows(const Stored& stored, const Block& block, float* wide) {
     const std::int64_t end = block.first + block.key_count;
     const std::int64_t next_end = end + block_keys < block.keys ? end + block_keys : block.keys;
-    if (stored.call.in_place()) {
-        const std::int64_t stride = stored.array.token_stride / static_cast<std::int64_t>(sizeof(float));
-        return {reinterpret_cast<const float*>(stored.row(block.first)), stride, block.key_count, end, next_end};
-    }
+    const Format format = stored.call.key_value_format;
+    if (stored.call.whole_blocks() && (Layout::reads_any_format || format == Format::float32))
+        return {stored.row(block.first), stored.array.token_stride, block.key_count, format,
+                stored.scale_of(block.first), stored.scales.token_stride, end, next_end};
     float* to = wide;
     for (std::int64_t token = block.first; token < end;) {
         const char* row = stored.row(token);
         const std::int64_t run_end = token + stored.run(token) < end ? token + stored.run(token) : end;
         for (; token < run_end; ++token, row += stored.array.token_stride, to += stored.dim)
-            widen_row(row, stored.dim, stored.call.key_value_format, stored.scale(token), to);
+            widen_row(row, stored.dim, format, stored.scale(token), to);
     }
-    return {wide, stored.dim, block.key_count, end, next_end};
+    const std::int64_t stride = stored.dim * static_cast<std::int64_t>(sizeof(float));
+    return {reinterpret_cast<const char*>(wide), stride, block.key_count, Format::float32, nullptr, 0, end, next_end};
 }
 
 // Finds a block's visible keys; false where nobody sees any
@@ -92,7 +95,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         // 1. who sees what
         if (!find_block(call, rows, start, block)) continue;
         // 2. scores
-        Layout::score(call, rows, keys, work.packed, block_rows(keys, block, work.wide_keys), work.scores);
+        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys), work.scores);
         if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
@@ -100,7 +103,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         float shrink[tile_rows];
         Layout::soften(rows, block, work.scores, state, shrink);
         // 4. weights mix the values
-        const Matrix mixed = block_rows(values, block, work.wide_values);
+        const Matrix mixed = block_rows<Layout>(values, block, work.wide_values);
         if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
             Layout::mix_carefully(call, rows, block, work.scores, mixed, shrink, state);
         else

@@ -84,6 +84,8 @@ ATTNSCOPE_INLINE void transpose_four(Four& a, Four& b, Four& c, Four& d) {
     d = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
 }
 ATTNSCOPE_INLINE Vector repeat_four(Four a) { return a; }
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return a; }
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
 ATTNSCOPE_INLINE float float16_to_float(std::uint16_t bits) {
     return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);

@@ -59,6 +59,9 @@ ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
 }
 // Four floats in each half
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm256_set_m128(a, a); }
+// Half i, in each half
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm256_permute2f128_ps(a, a, I * 0x11); }
 // Within each half: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
     const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));

@@ -57,6 +57,9 @@ ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
 }
 // Four floats in each quarter
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm512_broadcast_f32x4(a); }
+// Quarter i, in each quarter
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm512_shuffle_f32x4(a, a, I * 0x55); }
 // Within each quarter: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
     const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
