@@ -32,10 +32,12 @@ ATTNSCOPE_INLINE Merge merge_sums(float* largest, float* sum, Vector part_larges
     return step;
 }
 
-// A row without a sum saw nothing and is 0. Adding 0 leaves no -0, whose sign could differ between ways that are
-// otherwise equal; and there is one NaN.
-ATTNSCOPE_INLINE Vector normalize(Vector mixed, Vector sum) {
-    const Vector output = add(select(equal(sum, zero()), zero(), div(mixed, sum)), zero());
+// What a row's mixed values are multiplied by at its end. A row without a sum saw nothing and is 0.
+ATTNSCOPE_INLINE Vector share_of(Vector sum) { return select(equal(sum, zero()), zero(), div(broadcast(1.0f), sum)); }
+
+// Adding 0 leaves no -0, whose sign could differ between ways that are otherwise equal; and there is one NaN.
+ATTNSCOPE_INLINE Vector normalize(Vector mixed, Vector share) {
+    const Vector output = fma(mixed, share, zero());
     return select(is_nan(output), broadcast(__builtin_nanf("")), output);
 }
 

@@ -99,22 +99,17 @@ struct Block {
     bool shows(std::int64_t row, std::int64_t k) const { return (seen[row] >> k & 1) != 0; }
 };
 
-ATTNSCOPE_INLINE const char* query_row(const AttentionCall& call, const TileRows& rows, std::int64_t row) {
-    return call.query.data + rows.batch * call.query.batch_stride + rows.head[row] * call.query.head_stride +
-           rows.query[row] * call.query.token_stride;
-}
-
 // A tile's queries are read once, four rows by four elements: asked for together, they arrive together
 static void prefetch_queries(const AttentionCall& call, const TileRows& rows) {
     for (std::int64_t row = 0; row < rows.count; ++row)
         for (std::int64_t byte = 0; byte < call.key_dim * item_bytes(call.format); byte += 64)
-            prefetch(query_row(call, rows, row) + byte);
+            prefetch(rows.query_row[row] + byte);
 }
 
 // Four elements of a query row, times factor; rows past the tile's are 0
 ATTNSCOPE_INLINE Four read_query(const AttentionCall& call, const TileRows& rows, int row, std::int64_t d, double factor) {
     if (row >= rows.count) return broadcast_four(0.0f);
-    return scale_four(read_four(query_row(call, rows, row), d, call.key_dim, call.format), factor);
+    return scale_four(read_four(rows.query_row[row], d, call.key_dim, call.format), factor);
 }
 
 // The bias of a row and four keys. A bias of -inf hides its key, as a mask would.
@@ -136,11 +131,6 @@ static inline Four read_bias(const AttentionCall& call, const TileRows& rows, st
 
 ATTNSCOPE_INLINE float query_position(const AttentionCall& call, const TileRows& rows, std::int64_t row) {
     return static_cast<float>(rows.query[row] + call.keys_of(rows.batch) - call.query_len);
-}
-
-ATTNSCOPE_INLINE char* output_row(const AttentionCall& call, const TileRows& rows, std::int64_t row) {
-    return const_cast<char*>(call.output.data) + rows.batch * call.output.batch_stride +
-           rows.head[row] * call.output.head_stride + rows.query[row] * call.output.token_stride;
 }
 
 // The first `count` of four elements, from `at` on

@@ -180,14 +180,14 @@ struct DimsInLanes {
     static void write_rows(const AttentionCall& call, const TileRows& rows, float* state) {
         for (int row = 0; row < rows.count; ++row) {
             const float* from = mixed(state) + row * call.value_dim;
-            const Vector normalizer = broadcast(sum(state)[row]);
-            char* out = output_row(call, rows, row);
+            const Vector share = share_of(broadcast(sum(state)[row]));
+            char* out = rows.output_row[row];
             std::int64_t d = 0;
             float normal[lanes] = {};
             for (; d < call.value_dim; d += lanes) {
                 const std::int64_t present = call.value_dim - d < lanes ? call.value_dim - d : lanes;
                 for (std::int64_t i = 0; i < present; ++i) normal[i] = from[d + i];
-                store(normal, normalize(load(normal), normalizer));
+                store(normal, normalize(load(normal), share));
                 for (std::int64_t i = 0; i < present; i += 4)
                     write_four(out, d + i, present - i < 4 ? present - i : 4, load_four(normal + i), call.output_format);
             }

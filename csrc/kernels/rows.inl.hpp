@@ -11,6 +11,8 @@ constexpr int tile_rows = tile_vectors * lanes;
 struct TileRows {
     std::int64_t batch, kv_head, count;
     std::int64_t query[tile_rows], head[tile_rows];
+    const char* query_row[tile_rows];
+    char* output_row[tile_rows];
     std::int64_t first_key[2][tile_rows], end_key[2][tile_rows];  // the spans; empty ones are (0, 0)
     const std::uint64_t* words[tile_rows];                         // the bitmap's rows, or null
     std::int64_t range_first[2], range_end[2];                     // keys that any row's span holds
@@ -57,6 +59,11 @@ static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
     if (sight.words != nullptr) rows.all_end = 0;
 }
 
+ATTNSCOPE_INLINE const char* row_of(const Array4& array, const TileRows& rows, std::int64_t r) {
+    return array.data + rows.batch * array.batch_stride + rows.head[r] * array.head_stride +
+           rows.query[r] * array.token_stride;
+}
+
 static void find_rows(const AttentionCall& call, std::int64_t tile, TileRows& rows) {
     const std::int64_t per_head = tiles_per_kv_head(call);
     const std::int64_t pair = tile / per_head;
@@ -69,6 +76,8 @@ static void find_rows(const AttentionCall& call, std::int64_t tile, TileRows& ro
     for (std::int64_t r = 0; r < rows.count; ++r) {
         rows.query[r] = (first_row + r) / call.group();
         rows.head[r] = rows.kv_head * call.group() + (first_row + r) % call.group();
+        rows.query_row[r] = row_of(call.query, rows, r);
+        rows.output_row[r] = const_cast<char*>(row_of(call.output, rows, r));
     }
     find_visible_ranges(call, rows);
 }

@@ -22,17 +22,29 @@ struct RowsInLanes {
 
     // packed[d][row] = factor * query[row][d], residue by residue; rows past the tile's are 0
     static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
-        for (int first = 0; first < stride; first += 4)
-            for (std::int64_t d = 0; d < call.key_dim; d += 4) {
-                Four four[4];
+        std::int64_t start[residues + 1] = {};
+        for (int residue = 0; residue < residues; ++residue)
+            start[residue + 1] = start[residue] + residue_count(call.key_dim, residue) * stride;
+        for (int first = 0; first < stride; first += 4) {
+            const bool whole = call.format == Format::float32 && first + 4 <= rows.count;
+            const float* row[4];
+            for (int r = 0; r < 4; ++r) row[r] = whole ? reinterpret_cast<const float*>(rows.query_row[first + r]) : nullptr;
+            float* to = packed + first;
+            std::int64_t d = 0;
+            Four four[4];
+            if (whole)
+                for (; d + 4 <= call.key_dim; d += 4, to += stride) {
+                    for (int r = 0; r < 4; ++r) four[r] = scale_four(load_four(row[r] + d), factor);
+                    transpose_four(four[0], four[1], four[2], four[3]);
+                    for (int residue = 0; residue < residues; ++residue) store_four(to + start[residue], four[residue]);
+                }
+            for (; d < call.key_dim; d += 4, to += stride) {
                 for (int r = 0; r < 4; ++r) four[r] = read_query(call, rows, first + r, d, factor);
                 transpose_four(four[0], four[1], four[2], four[3]);
-                std::int64_t start = 0;
-                for (int residue = 0; residue < residues && d + residue < call.key_dim; ++residue) {
-                    store_four(packed + (start + d / 4) * stride + first, four[residue]);
-                    start += residue_count(call.key_dim, residue);
-                }
+                for (int residue = 0; residue < residues && d + residue < call.key_dim; ++residue)
+                    store_four(to + start[residue], four[residue]);
             }
+        }
     }
 
     static void clear(const AttentionCall& call, float* state) {
@@ -151,23 +163,35 @@ struct RowsInLanes {
 
     static void write_rows(const AttentionCall& call, const TileRows& rows, float* state) {
         for (int v = 0; v < V; ++v) {
-            const Vector normalizer = load(sum(state) + v * lanes);
+            const Vector share = share_of(load(sum(state) + v * lanes));
             for (std::int64_t d = 0; d < call.value_dim; ++d) {
                 float* cell = mixed(state) + d * stride + v * lanes;
-                store(cell, normalize(load(cell), normalizer));
+                store(cell, normalize(load(cell), share));
             }
         }
         // lanes back to rows, four by four
-        for (std::int64_t first = 0; first < rows.count; first += 4)
-            for (std::int64_t d = 0; d < call.value_dim; d += 4) {
+        for (std::int64_t first = 0; first < rows.count; first += 4) {
+            const float* from = mixed(state) + first;
+            std::int64_t d = 0;
+            Four four[4];
+            if (call.output_format == Format::float32 && first + 4 <= rows.count) {
+                float* row[4];
+                for (int r = 0; r < 4; ++r) row[r] = reinterpret_cast<float*>(rows.output_row[first + r]);
+                for (; d + 4 <= call.value_dim; d += 4) {
+                    for (int i = 0; i < 4; ++i) four[i] = load_four(from + (d + i) * stride);
+                    transpose_four(four[0], four[1], four[2], four[3]);
+                    for (int r = 0; r < 4; ++r) store_four(row[r] + d, four[r]);
+                }
+            }
+            for (; d < call.value_dim; d += 4) {
                 const std::int64_t present = call.value_dim - d < 4 ? call.value_dim - d : 4;
-                Four four[4];
                 for (std::int64_t i = 0; i < 4; ++i)
-                    four[i] = i < present ? load_four(mixed(state) + (d + i) * stride + first) : broadcast_four(0.0f);
+                    four[i] = i < present ? load_four(from + (d + i) * stride) : broadcast_four(0.0f);
                 transpose_four(four[0], four[1], four[2], four[3]);
                 for (std::int64_t r = 0; r < 4 && first + r < rows.count; ++r)
-                    write_four(output_row(call, rows, first + r), d, present, four[r], call.output_format);
+                    write_four(rows.output_row[first + r], d, present, four[r], call.output_format);
             }
+        }
     }
 
 private:
