@@ -15,6 +15,9 @@ namespace {
 struct DimsInLanes {
     static constexpr int group_rows = lanes / 4;
     static constexpr bool reads_any_format = true;
+    struct Soon {  // a few rows are not worth fetching ahead
+        Soon(const AttentionCall&, const TileRows&) {}
+    };
     static constexpr int most_rows = lanes == 4 ? 4 : 8;  // more, and rows in lanes wastes fewer lanes
     static constexpr int most_groups = most_rows / group_rows;
     static constexpr int group_stride = block_keys / 4 * lanes;
@@ -40,7 +43,7 @@ struct DimsInLanes {
     }
 
     static void score(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* packed,
-                      const Matrix& keys, float* scores) {
+                      const Matrix& keys, float* scores, Soon&) {
         const int all = groups(rows);
         constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
         const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;

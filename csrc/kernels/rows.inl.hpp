@@ -6,10 +6,12 @@ namespace {
 
 constexpr int tile_rows = tile_vectors * lanes;
 
+ATTNSCOPE_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
 // The rows that share a kv head's keys, in the order query by query, then head by head within the group:
 // neighbours see nearly the same keys, and one reading of the keys serves all heads of the group.
 struct TileRows {
-    std::int64_t batch, kv_head, count;
+    std::int64_t tile, batch, kv_head, count;
     std::int64_t query[tile_rows], head[tile_rows];
     const char* query_row[tile_rows];
     char* output_row[tile_rows];
@@ -21,6 +23,10 @@ struct TileRows {
 
 ATTNSCOPE_INLINE std::int64_t tiles_per_kv_head(const AttentionCall& call) {
     return (call.query_len * call.group() + tile_rows - 1) / tile_rows;
+}
+
+ATTNSCOPE_INLINE std::int64_t count_tiles(const AttentionCall& call) {
+    return call.batch * call.kv_heads * tiles_per_kv_head(call);
 }
 
 static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
@@ -59,26 +65,37 @@ static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
     if (sight.words != nullptr) rows.all_end = 0;
 }
 
-ATTNSCOPE_INLINE const char* row_of(const Array4& array, const TileRows& rows, std::int64_t r) {
-    return array.data + rows.batch * array.batch_stride + rows.head[r] * array.head_stride +
-           rows.query[r] * array.token_stride;
+ATTNSCOPE_INLINE const char* row_of(const Array4& array, std::int64_t batch, std::int64_t head, std::int64_t query) {
+    return array.data + batch * array.batch_stride + head * array.head_stride + query * array.token_stride;
+}
+
+// Calls body(batch, kv_head, r, head, query) for each row r of a tile, and returns how many there are
+template <typename Body>
+ATTNSCOPE_INLINE std::int64_t for_each_row(const AttentionCall& call, std::int64_t tile, const Body& body) {
+    const std::int64_t per_head = tiles_per_kv_head(call), group = call.group();
+    const std::int64_t pair = tile / per_head, batch = pair / call.kv_heads, kv_head = pair % call.kv_heads;
+    // The last tile first: under a causal mask it is the longest, and threads end together
+    const std::int64_t first = (per_head - 1 - tile % per_head) * tile_rows;
+    const std::int64_t left = call.query_len * group - first, count = left < tile_rows ? left : tile_rows;
+    std::int64_t query = first / group, of_group = first % group;
+    for (std::int64_t r = 0; r < count; ++r) {
+        body(batch, kv_head, r, kv_head * group + of_group, query);
+        if (++of_group == group) of_group = 0, ++query;
+    }
+    return count;
 }
 
 static void find_rows(const AttentionCall& call, std::int64_t tile, TileRows& rows) {
-    const std::int64_t per_head = tiles_per_kv_head(call);
-    const std::int64_t pair = tile / per_head;
-    // The last tile first: under a causal mask it is the longest, and threads end together
-    const std::int64_t first_row = (per_head - 1 - tile % per_head) * tile_rows;
-    rows.batch = pair / call.kv_heads;
-    rows.kv_head = pair % call.kv_heads;
-    const std::int64_t left = call.query_len * call.group() - first_row;
-    rows.count = left < tile_rows ? left : tile_rows;
-    for (std::int64_t r = 0; r < rows.count; ++r) {
-        rows.query[r] = (first_row + r) / call.group();
-        rows.head[r] = rows.kv_head * call.group() + (first_row + r) % call.group();
-        rows.query_row[r] = row_of(call.query, rows, r);
-        rows.output_row[r] = const_cast<char*>(row_of(call.output, rows, r));
-    }
+    rows.tile = tile;
+    rows.count = for_each_row(call, tile, [&](std::int64_t batch, std::int64_t kv_head, std::int64_t r, std::int64_t head,
+                                              std::int64_t query) ATTNSCOPE_LAMBDA {
+        rows.batch = batch;
+        rows.kv_head = kv_head;
+        rows.head[r] = head;
+        rows.query[r] = query;
+        rows.query_row[r] = row_of(call.query, batch, head, query);
+        rows.output_row[r] = const_cast<char*>(row_of(call.output, batch, head, query));
+    });
     find_visible_ranges(call, rows);
 }
 

@@ -11,6 +11,7 @@ template <int V>
 struct RowsInLanes {
     static constexpr int stride = V * lanes;
     static constexpr int columns = micro_columns(V);
+    using Soon = RowPrefetcher;
     static constexpr bool reads_any_format = false;  // a block is widened once, and read by a tile of rows
 
     static std::int64_t packed_floats(const AttentionCall& call) { return call.key_dim * stride; }
@@ -53,10 +54,10 @@ struct RowsInLanes {
     }
 
     static void score(const AttentionCall& call, const TileRows&, const Stored&, const float* packed, const Matrix& keys,
-                      float* scores) {
+                      float* scores, Soon& soon) {
         constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
         std::int64_t n = 0;
-        for (; n + together <= keys.rows; n += together)
+        for (; n + together <= keys.rows; n += together, soon.step())
             score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
         for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
     }

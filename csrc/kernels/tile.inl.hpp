@@ -19,8 +19,6 @@ struct Workspace {
     float *packed, *scores, *part, *total, *wide_keys, *wide_values;
 };
 
-ATTNSCOPE_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
 // Layout: RowsInLanes or DimsInLanes
 template <class Layout>
 static std::int64_t divide_workspace(const AttentionCall& call, float* base, Workspace& work) {
@@ -85,6 +83,7 @@ ATTNSCOPE_INLINE bool some_hidden(const TileRows& rows, const Block& block) {
 template <class Layout>
 static void attend_part(const AttentionCall& call, const TileRows& rows, std::int64_t part, const Workspace& work,
                         float* state) {
+    typename Layout::Soon soon(call, rows);
     Layout::clear(call, state);
     const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
     const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
@@ -95,7 +94,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         // 1. who sees what
         if (!find_block(call, rows, start, block)) continue;
         // 2. scores
-        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys), work.scores);
+        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys), work.scores, soon);
         if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
@@ -113,7 +112,6 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
 
 template <class Layout>
 static void begin(const AttentionCall& call, const TileRows& rows, const Workspace& work) {
-    prefetch_queries(call, rows);
     const double factor = call.has_softcap ? call.scale / call.softcap : call.scale * (1.0 / ln_2);
     Layout::pack_queries(call, rows, factor, work.packed);
 }
@@ -179,9 +177,7 @@ static void with_layout(const AttentionCall& call, const TileRows& rows, Argumen
         Way::template in<RowsInLanes<3>>(call, rows, arguments...);
 }
 
-static std::int64_t count_tiles(const AttentionCall& call) {
-    return call.batch * call.kv_heads * tiles_per_kv_head(call);
-}
+static std::int64_t count_all_tiles(const AttentionCall& call) { return count_tiles(call); }
 
 static std::int64_t count_workspace_bytes(const AttentionCall& call) {
     Workspace unused;
