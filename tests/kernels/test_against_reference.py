@@ -63,11 +63,17 @@ def test_every_dim_from_1_to_1024(level: str, key_dim: int, value_dim: int) -> N
 def test_extreme_scores(level: str, magnitude: float) -> None:
     random = random_arrays(1, np.float32)
     case = Case(
-        random((1, 2, 40, 8), magnitude), random((1, 2, 90, 8), 1.0), random((1, 2, 90, 8), 1.0), {"mask": at.Causal()}
+        random((1, 2, 40, 8), magnitude),
+        random((1, 2, 90, 8), 1.0),
+        random((1, 2, 90, 8), 1.0),
+        {"mask": at.Causal()},
     )
     part = at.partial(*case.arrays, **case.options, implementation="kernel")
     # By the proof alone: among nearly one-hot weights so few entries carry the error that a peer's is an accident.
-    oracle, bound = at.reference.partial(*case.arrays, **case.options), error_bound(case, arithmetic=np.float32, output=np.float32)
+    oracle, bound = (
+        at.reference.partial(*case.arrays, **case.options),
+        error_bound(case, arithmetic=np.float32, output=np.float32),
+    )
     assert_within(part.output, oracle.output, bound.output, "output")
     assert_within(part.log_normalizer, oracle.log_normalizer, bound.log_normalizer, "log_normalizer")
 

@@ -78,7 +78,9 @@ def test_a_bias_of_minus_infinity_hides_a_poisoned_slot(level: str) -> None:
 @pytest.mark.parametrize("query_len", [1, 60])
 def test_a_row_that_sees_no_key_is_zero(level: str, query_len: int) -> None:
     query, key, value = arrays()
-    part = at.partial(query[:, :, :query_len], key, value, mask=at.KeyLengths([0, 3]), implementation="kernel")
+    part = at.partial(
+        query[:, :, :query_len], key, value, mask=at.KeyLengths([0, 3]), implementation="kernel"
+    )
     assert (part.output[0] == 0).all()
     assert np.isneginf(part.log_normalizer[0]).all()
     assert np.isfinite(part.log_normalizer[1]).all()

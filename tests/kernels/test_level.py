@@ -60,11 +60,33 @@ def test_the_limits_are_measured() -> None:
 
 
 def test_the_compiled_core_checks_what_could_go_out_of_bounds() -> None:
-    plan = _core.Plan(kernels.usable_levels()[0], (1, 1, 1, 2, 3, 4, 4), "float32", "float32", "float32", 1.0, None, None, None, None)
+    plan = _core.Plan(
+        kernels.usable_levels()[0],
+        (1, 1, 1, 2, 3, 4, 4),
+        "float32",
+        "float32",
+        "float32",
+        1.0,
+        None,
+        None,
+        None,
+        None,
+    )
     good = np.zeros((1, 1, 2, 4), np.float32), np.zeros((1, 1, 3, 4), np.float32)
     short = np.zeros((1, 1, 2, 4), np.float32)
     with pytest.raises(ValueError, match="key does not have the plan's shape"):
         plan.run(good[0], short, good[1], np.zeros_like(good[0]), None, None, "float32", None, None, 1)
     first, end = np.zeros((1, 2, 1), np.int32), np.full((1, 2, 1), 4, np.int32)
     with pytest.raises(ValueError, match="a span reaches beyond the keys"):
-        _core.Plan(kernels.usable_levels()[0], (1, 1, 1, 2, 3, 4, 4), "float32", "float32", "float32", 1.0, None, first, end, None)
+        _core.Plan(
+            kernels.usable_levels()[0],
+            (1, 1, 1, 2, 3, 4, 4),
+            "float32",
+            "float32",
+            "float32",
+            1.0,
+            None,
+            first,
+            end,
+            None,
+        )

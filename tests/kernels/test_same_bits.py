@@ -16,7 +16,9 @@ HEADS, KV_HEADS, TOKENS, KEY_DIM, VALUE_DIM = 6, 2, 150, 37, 21
 FORMATS = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
 
 
-def arrays(dtype: Any = np.float32, batch: int = 1, tokens: int = TOKENS, seed: int = 0) -> list[NDArray[Any]]:
+def arrays(
+    dtype: Any = np.float32, batch: int = 1, tokens: int = TOKENS, seed: int = 0
+) -> list[NDArray[Any]]:
     rng = np.random.default_rng(seed)
     shapes = [(HEADS, KEY_DIM), (KV_HEADS, KEY_DIM), (KV_HEADS, VALUE_DIM)]
     return [rng.standard_normal((batch, heads, tokens, dim)).astype(dtype) for heads, dim in shapes]
@@ -29,7 +31,11 @@ def scorings() -> dict[str, dict[str, Any]]:
         "softcap": {"softcap": 3.0},
         "slopes": {"slopes": at.alibi_slopes(HEADS)},
         "sinks": {"sinks": rng.standard_normal(HEADS).astype(np.float32)},
-        "all": {"softcap": 3.0, "slopes": at.alibi_slopes(HEADS), "sinks": rng.standard_normal(HEADS).astype(np.float32)},
+        "all": {
+            "softcap": 3.0,
+            "slopes": at.alibi_slopes(HEADS),
+            "sinks": rng.standard_normal(HEADS).astype(np.float32),
+        },
     }
 
 
@@ -48,7 +54,9 @@ def run(query: Any, key: Any, value: Any, **options: Any) -> Partial:
 
 def assert_same(actual: Partial, expected: Partial, what: str) -> None:
     assert actual.output.tobytes() == expected.output.tobytes(), f"output differs: {what}"
-    assert actual.log_normalizer.tobytes() == expected.log_normalizer.tobytes(), f"log_normalizer differs: {what}"
+    assert actual.log_normalizer.tobytes() == expected.log_normalizer.tobytes(), (
+        f"log_normalizer differs: {what}"
+    )
 
 
 def rows(of: Partial, queries: slice) -> Partial:
@@ -68,7 +76,13 @@ def test_decode_and_chunked_prefill_equal_prefill(level: str, dtype: Any, scorin
         whole = run(query, key, value, mask=mask, **scoring)
         for size in (1, 3, 7, 50):
             for chunk in chunks(size):  # the chunk's last query meets the last key it may read
-                part = run(query[:, :, chunk], key[:, :, : chunk.stop], value[:, :, : chunk.stop], mask=mask, **scoring)
+                part = run(
+                    query[:, :, chunk],
+                    key[:, :, : chunk.stop],
+                    value[:, :, : chunk.stop],
+                    mask=mask,
+                    **scoring,
+                )
                 assert_same(part, rows(whole, chunk), f"queries {chunk} with left={left}")
 
 
@@ -114,14 +128,18 @@ def test_padding_to_the_right_and_to_the_left_changes_nothing(level: str) -> Non
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_any_number_of_threads(level: str, threads: int, mask: Any) -> None:
     query, key, value = arrays(batch=2)
-    assert_same(run(query, key, value, mask=mask, threads=threads), run(query, key, value, mask=mask, threads=1), "")
+    assert_same(
+        run(query, key, value, mask=mask, threads=threads), run(query, key, value, mask=mask, threads=1), ""
+    )
 
 
 @pytest.mark.parametrize("query_len", [1, 30])
 def test_threads_that_share_a_long_row(level: str, query_len: int) -> None:
     query, key, value = arrays(tokens=3 * 8192 + 100)
     query = query[:, :, :query_len]
-    results = [run(query, key, value, mask=at.Window(left=20_000), threads=threads) for threads in (1, 2, 3, 5)]
+    results = [
+        run(query, key, value, mask=at.Window(left=20_000), threads=threads) for threads in (1, 2, 3, 5)
+    ]
     for result in results[1:]:
         assert_same(result, results[0], "threads")
 

@@ -24,7 +24,9 @@ def test_many_callers_at_once() -> None:
     alone = [at.attention(*each, mask=at.Causal(), threads=1).tobytes() for each in problems]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(10):
-            together = pool.map(lambda each: at.attention(*each, mask=at.Causal(), threads=3).tobytes(), problems)
+            together = pool.map(
+                lambda each: at.attention(*each, mask=at.Causal(), threads=3).tobytes(), problems
+            )
             assert list(together) == alone
 
 
@@ -72,7 +74,9 @@ def test_no_thread_spins_between_calls() -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", 10**6])
 def test_a_bad_number_of_threads(threads: Any) -> None:
-    with pytest.raises(at.AttentionError, match=r"threads=.*expected an integer from 1 to 1024.*Leave it out"):
+    with pytest.raises(
+        at.AttentionError, match=r"threads=.*expected an integer from 1 to 1024.*Leave it out"
+    ):
         at.attention(*arrays(10), threads=threads)
     with pytest.raises(at.AttentionError, match="expected an integer from 1 to 1024"):
         kernels.set_default_threads(threads)

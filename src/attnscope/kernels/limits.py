@@ -17,7 +17,9 @@ def measure_fma_limit(threads: int | None = None, *, rounds: int = 3) -> float:
     return max(_core.fma_limit(_level(), threads, 10_000_000) for _ in range(rounds))
 
 
-def measure_read_bandwidth(threads: int | None = None, *, buffer_bytes: int = 1 << 28, rounds: int = 3) -> float:
+def measure_read_bandwidth(
+    threads: int | None = None, *, buffer_bytes: int = 1 << 28, rounds: int = 3
+) -> float:
     """Bytes/s of a streaming read of a buffer that no cache holds, all threads together: the best of some rounds."""
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     buffer = np.ones(max(1 << 14, buffer_bytes // 4), np.float32)
@@ -27,5 +29,7 @@ def measure_read_bandwidth(threads: int | None = None, *, buffer_bytes: int = 1 
 def _level() -> str:
     name = level()
     if name is None:
-        raise UnsupportedProblemError("this CPU has none of the kernel's levels: there is no limit to measure.")
+        raise UnsupportedProblemError(
+            "this CPU has none of the kernel's levels: there is no limit to measure."
+        )
     return name

@@ -33,7 +33,7 @@ class Pages(NamedTuple):
     key_lens: NDArray[np.int64]
 
 
-def run_pages(
+def run_pages(  # noqa: PLR0913  # as attention()
     query: NDArray[Any],
     pages: Pages,
     visible: KeySpans | KeyBitmap | None,
@@ -58,7 +58,9 @@ def run_pages(
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     name = level()
     if name is None:
-        raise UnsupportedProblemError("paged attention needs the kernel, and this CPU has none of its levels.")
+        raise UnsupportedProblemError(
+            "paged attention needs the kernel, and this CPU has none of its levels."
+        )
     sequences, query_heads, query_len, key_dim = query.shape
     kv_heads, value_dim = pages.value.shape[1], pages.value.shape[3]
     key_len = int(pages.key_lens.max(initial=0))

@@ -123,5 +123,5 @@ def _make_plan(problem: AttentionProblem, output_format: str, level_name: str) -
         None if spans is None else spans.end_key,
         words,
     )
-    held = [array.nbytes for array in (spans and spans.first_key, spans and spans.end_key, words) if array is not None]
-    return plan, sum(held)
+    mask_bytes = 0 if words is None else words.nbytes
+    return plan, mask_bytes if spans is None else spans.first_key.nbytes + spans.end_key.nbytes

@@ -9,15 +9,17 @@ The logits of position i score every byte that could come next.
 
 from __future__ import annotations  # the public index imports this file while it is itself being made
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.errors import AttentionError, AttentionFormatError, AttentionShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -89,7 +91,7 @@ class Reading:
         value     a layer: (heads, tokens, value_dim)
     """
 
-    model: "Transformer"
+    model: Transformer
     logits: Floats
     query: tuple[Floats, ...]
     key: tuple[Floats, ...]

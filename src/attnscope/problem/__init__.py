@@ -1,10 +1,10 @@
 """What is asked: sizes, mask, scoring and number format, without a single array inside."""
 
+from attnscope.problem.dense import Dense as Dense
 from attnscope.problem.describe import check_out as check_out
 from attnscope.problem.describe import describe as describe
+from attnscope.problem.documents import Documents as Documents
 from attnscope.problem.formats import FORMATS as FORMATS
-from attnscope.problem.key_masks import Dense as Dense
-from attnscope.problem.key_masks import Documents as Documents
 from attnscope.problem.key_masks import KeyLengths as KeyLengths
 from attnscope.problem.key_masks import KeyRanges as KeyRanges
 from attnscope.problem.key_masks import Prefix as Prefix

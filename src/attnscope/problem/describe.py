@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError, AttentionScoringError, AttentionShapeError
+from attnscope.problem.dense import Dense
 from attnscope.problem.formats import FORMAT_LIST, FORMAT_NAMES, accumulation_dtype
-from attnscope.problem.key_masks import Dense
 from attnscope.problem.mask import Mask, Sizes
 from attnscope.problem.operands import Operands
 from attnscope.problem.problem import AttentionProblem
@@ -22,7 +22,7 @@ MOST_KEYS = 2**31
 Shape = tuple[int, ...]
 
 
-def describe(
+def describe(  # noqa: PLR0913  # they are attention()'s
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
@@ -77,7 +77,9 @@ def check_out(out: NDArray[Any], problem: AttentionProblem, operands: Operands) 
     if not out.flags.writeable:
         raise AttentionFormatError("out is read-only. Pass a writable array, or leave out= away.")
     if any(size > 1 and stride == 0 for size, stride in zip(out.shape, out.strides, strict=True)):
-        raise AttentionFormatError("out is a broadcast view: its entries share memory. Pass an array of its own.")
+        raise AttentionFormatError(
+            "out is a broadcast view: its entries share memory. Pass an array of its own."
+        )
     for name, array in operands._asdict().items():
         if isinstance(array, np.ndarray) and _overlap(out, array):
             raise AttentionFormatError(
@@ -89,14 +91,14 @@ def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]  # its stub knows two values only
     except np.exceptions.TooHardError:
         return True
 
 
 def _check_array(array: Any, name: str) -> None:
-    if not isinstance(array, np.ndarray):
-        raise AttentionFormatError(_not_an_array(array, name))
+    if type(array) is not np.ndarray:
+        _check_array_type(array, name)
     if array.dtype not in FORMAT_NAMES:
         raise AttentionFormatError(_not_a_format(array, name))
     if not array.flags.aligned:
@@ -105,6 +107,17 @@ def _check_array(array: Any, name: str) -> None:
         raise AttentionFormatError(
             f"{name} has a last axis that is not contiguous: its stride is {array.strides[-1]} bytes, expected "
             f"{array.itemsize}. Use np.ascontiguousarray({name})."
+        )
+
+
+def _check_array_type(given: Any, name: str) -> None:
+    """Subclasses of ndarray pass, unless what they add would be lost."""
+    if not isinstance(given, np.ndarray):
+        raise AttentionFormatError(_not_an_array(given, name))
+    if isinstance(given, np.ma.MaskedArray):
+        raise AttentionFormatError(
+            f"{name} is a numpy.ma.MaskedArray: its mask would be lost. Pass {name}.data, and say with mask= which "
+            "keys are visible."
         )
 
 
@@ -122,19 +135,28 @@ def _not_a_format(array: NDArray[Any], name: str) -> str:
             f"{name} is {array.dtype.str}, in the other byte order. "
             f"Use {name}.astype({name}.dtype.newbyteorder('='))."
         )
-    return f"{name} is {array.dtype}, expected {FORMAT_LIST}. Convert it, for example {name}.astype(np.float32)."
+    return (
+        f"{name} is {array.dtype}, expected {FORMAT_LIST}. Convert it, for example {name}.astype(np.float32)."
+    )
 
 
 def _number(given: Any, name: str) -> float | None:
     if given is None or type(given) is float:
         return given
     if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
-        raise AttentionScoringError(f"{name} is {given!r}, expected a positive number, or None to leave it out.")
-    return float(given)
+        raise AttentionScoringError(
+            f"{name} is {given!r}, expected a positive number, or None to leave it out."
+        )
+    try:
+        return float(given)
+    except OverflowError:
+        raise AttentionScoringError(
+            f"{name} is an integer too large for a float, expected a positive number."
+        ) from None
 
 
 @lru_cache(maxsize=256)
-def _problem(
+def _problem(  # noqa: PLR0913  # what a cached problem is found by
     query: Shape, key: Shape, value: Shape, query_dtype: Any, key_dtype: Any, value_dtype: Any,
     mask: Mask | None, scale: float | None, softcap: float | None, bias: bool, slopes: bool, sinks: bool,
 ) -> AttentionProblem:  # fmt: skip
@@ -167,12 +189,11 @@ def _shape(query: Shape, key: Shape, value: Shape) -> AttentionShape:
     batch, query_heads, query_len, key_dim = lead + query
     key_batch, kv_heads, key_len, dim_of_key = lead + key
     value_batch, value_heads, value_len, value_dim = lead + value
-    for name, other, of, size in (
-        ("batch", key_batch, "key", batch),
-        ("batch", value_batch, "value", batch),
-    ):
-        if other != size:
-            raise AttentionShapeError(f"{of} has {name}={other} and query has {name}={size}, expected the same.")
+    for name, other in (("key", key_batch), ("value", value_batch)):
+        if other != batch:
+            raise AttentionShapeError(
+                f"{name} has batch={other} and query has batch={batch}, expected the same."
+            )
     if dim_of_key != key_dim:
         raise AttentionShapeError(
             f"key has key_dim={dim_of_key} and query has key_dim={key_dim}, expected the same: they are multiplied. "
@@ -184,22 +205,32 @@ def _shape(query: Shape, key: Shape, value: Shape) -> AttentionShape:
             "expected a value for each key."
         )
     _check_heads(query_heads, kv_heads)
-    for name, dim in (("key_dim", key_dim), ("value_dim", value_dim)):
+    shape = AttentionShape(batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim)
+    _check_limits(shape)
+    return shape
+
+
+def _check_limits(shape: AttentionShape) -> None:
+    for name, dim in (("key_dim", shape.key_dim), ("value_dim", shape.value_dim)):
         if not 1 <= dim <= LARGEST_DIM:
             raise AttentionShapeError(f"{name}={dim}: expected 1 to {LARGEST_DIM}.")
-    if key_len >= MOST_KEYS or query_len >= MOST_KEYS:
-        raise AttentionShapeError(f"query_len={query_len}, key_len={key_len}: expected less than 2**31 tokens.")
-    if prod((max(batch, 1), query_heads, max(query_len, 1), max(key_len, key_dim, value_dim), 8)) >= 2**63:
+    if max(shape.key_len, shape.query_len) >= MOST_KEYS:
         raise AttentionShapeError(
-            f"batch={batch} x query_heads={query_heads} x query_len={query_len} x key_len={key_len}: "
-            "the product overflows 64 bits. Split the batch or the queries."
+            f"query_len={shape.query_len}, key_len={shape.key_len}: expected less than 2**31 tokens."
         )
-    return AttentionShape(batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim)
+    widest = max(shape.key_len, shape.key_dim, shape.value_dim)
+    if prod((max(shape.batch, 1), shape.query_heads, max(shape.query_len, 1), widest, 8)) >= 2**63:
+        raise AttentionShapeError(
+            f"batch={shape.batch} x query_heads={shape.query_heads} x query_len={shape.query_len} x "
+            f"key_len={shape.key_len}: the product overflows 64 bits. Split the batch or the queries."
+        )
 
 
 def _check_heads(query_heads: int, kv_heads: int) -> None:
     if query_heads < 1 or kv_heads < 1:
-        raise AttentionShapeError(f"query_heads={query_heads}, kv_heads={kv_heads}: expected at least 1 of each.")
+        raise AttentionShapeError(
+            f"query_heads={query_heads}, kv_heads={kv_heads}: expected at least 1 of each."
+        )
     if query_heads % kv_heads:
         divisors = [heads for heads in range(1, query_heads + 1) if query_heads % heads == 0]
         raise AttentionShapeError(
@@ -259,8 +290,10 @@ def _read_per_head(given: Any, name: str, problem: AttentionProblem) -> NDArray[
         raise AttentionShapeError(
             f"{name} has shape {list(numbers.shape)}, expected [{heads}], one number for each of the query heads."
         )
-    if np.isnan(numbers).any() or np.isposinf(numbers).any() or (name == "slopes" and np.isneginf(numbers).any()):
+    if (
+        np.isnan(numbers).any()
+        or np.isposinf(numbers).any()
+        or (name == "slopes" and np.isneginf(numbers).any())
+    ):
         raise AttentionScoringError(f"{name} holds a NaN or an infinity, expected finite numbers.")
     return np.ascontiguousarray(numbers, accumulation)
-
-

@@ -11,9 +11,13 @@ def draw(visible: NDArray[np.bool_]) -> str:
     if visible.size == 0:
         return "  (no query or no key)"
     shown, query_step, key_step = _pooled(visible)
-    lines = ["  " + " ".join("·" if share == 0 else "■" if share == 1 else "▒" for share in row) for row in shown]
+    lines = [
+        "  " + " ".join("·" if share == 0 else "■" if share == 1 else "▒" for share in row) for row in shown
+    ]
     if query_step * key_step > 1:
-        lines.append(f"  (a cell is {query_step} {_of('query', query_step)} x {key_step} {_of('key', key_step)})")
+        lines.append(
+            f"  (a cell is {query_step} {_of('query', query_step)} x {key_step} {_of('key', key_step)})"
+        )
     return "\n".join(lines)
 
 

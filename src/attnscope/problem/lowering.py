@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.problem.key_masks import Dense
+from attnscope.problem.dense import Dense
 from attnscope.problem.mask import Combined, Mask, Sizes
 from attnscope.problem.shape import AttentionShape
 
@@ -69,7 +69,9 @@ def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
         bits = mask.bits
     else:
         seen = mask.sees(sizes)
-        bits = np.packbits(np.broadcast_to(seen, (*seen.shape[:-1], sizes.key_len)), axis=-1, bitorder="little")
+        bits = np.packbits(
+            np.broadcast_to(seen, (*seen.shape[:-1], sizes.key_len)), axis=-1, bitorder="little"
+        )
     words = np.zeros((*bits.shape[:-1], -(-sizes.key_len // WORD_BITS)), "<u8")
     words.view(np.uint8)[..., : bits.shape[-1]] = bits
     return KeyBitmap(words.astype(np.uint64, copy=False))

@@ -86,7 +86,7 @@ class Mask:
         return f"{'visible' if shown else 'hidden'}: {reason}"
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self.identity() == other.identity())  # type: ignore[attr-defined]
+        return self is other or (type(self) is type(other) and self.identity() == other.identity())
 
     def __hash__(self) -> int:
         found = self.__dict__.get("_hash")
@@ -159,7 +159,9 @@ class Combined(Mask):
         self.right.check(sizes)
 
     def natural_sizes(self) -> Sizes:
-        return Sizes(*(max(pair) for pair in zip(self.left.natural_sizes(), self.right.natural_sizes(), strict=True)))
+        return Sizes(
+            *(max(pair) for pair in zip(self.left.natural_sizes(), self.right.natural_sizes(), strict=True))
+        )
 
     def leaves(self) -> list[Mask]:
         return self.left.leaves() + self.right.leaves()
@@ -240,7 +242,7 @@ class PerBatch:
         return self.numbers[0 if self.shared else batch]
 
     def column(self) -> NDArray[np.int64]:
-        """(batch or 1, 1)"""
+        """The numbers as (batch or 1, 1)."""
         return np.array(self.numbers, np.int64)[:, None]
 
     def __str__(self) -> str:

@@ -17,6 +17,11 @@ def read_offset(offset: Any) -> PerBatch | None:
     return None if offset is None else PerBatch.read(offset, "offset")
 
 
+def batch_of(offset: PerBatch | None) -> int:
+    """How many batch rows an offset names."""
+    return 1 if offset is None else len(offset.numbers)
+
+
 def query_positions(offset: PerBatch | None, sizes: Sizes) -> NDArray[np.int64]:
     """Where each query stands among the keys, (batch or 1, query_len): the last at the last key unless said."""
     start = np.array([[sizes.key_len - sizes.query_len]]) if offset is None else offset.column()
@@ -30,8 +35,10 @@ def position_of(slot: Slot, offset: PerBatch | None, sizes: Sizes) -> int:
 
 
 def standing(slot: Slot, position: int) -> str:
-    """"query 3", and its position where that is another number."""
-    return f"query {slot.query}" + ("" if position == slot.query else f", which stands at position {position}")
+    """Name the query, and its position where that is another number."""
+    return f"query {slot.query}" + (
+        "" if position == slot.query else f", which stands at position {position}"
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +89,9 @@ class Causal(Mask):
         shown = slot.key <= position
         verb = "is not after" if shown else "comes after"
         return shown, f"Causal, key {slot.key} {verb} {standing(slot, position)}"
+
+    def natural_sizes(self) -> Sizes:
+        return Sizes(batch_of(self.first_position), 1, 0, 0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,11 +155,17 @@ class Window(Mask):
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         position = position_of(slot, self.first_position, sizes)
         who = standing(slot, position)
-        for side, reach, distance in (("left", self.left, position - slot.key), ("right", self.right, slot.key - position)):
+        for side, reach, distance in (
+            ("left", self.left, position - slot.key),
+            ("right", self.right, slot.key - position),
+        ):
             if reach is not None and distance > reach:
-                return False, f"Window, key {slot.key} is {distance} to the {side} of {who}: it reaches {reach}"
+                return (
+                    False,
+                    f"Window, key {slot.key} is {distance} to the {side} of {who}: it reaches {reach}",
+                )
         return True, f"Window, key {slot.key} is within reach of {who}"
 
     def natural_sizes(self) -> Sizes:
         tokens = min(2 * ((self.left or 0) + (self.right or 0) + 1), 4096)
-        return Sizes(1, 1, tokens, tokens)
+        return Sizes(batch_of(self.first_position), 1, tokens, tokens)

@@ -1,0 +1,121 @@
+# Each target does everything it needs from a fresh clone: python3 >= 3.11, a C++20 compiler and make are enough.
+# cmake and ninja are installed beside the package, from its build requirements.
+
+PYTHON ?= python3
+VENV := .venv
+SANITIZED := .venv-sanitize
+BENCH := .venv-bench
+TEST_ARGS ?=
+
+ifneq ($(filter default undefined,$(origin CXX)),)
+CXX := $(firstword $(foreach name,c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))
+endif
+export CXX
+unexport PYTHONPATH PYTHONHOME
+
+# What the compiled core is made of: a change here builds it anew, a change in a Python file builds nothing. Only
+# the list of Python files counts: the editable install maps module names to files.
+CORE_SOURCES := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
+PYTHON_SOURCES := $(sort $(shell find src -name '*.py*' -not -name '*.pyc'))
+
+# Not isolated: the build folder remembers where cmake and nanobind lie. In an isolated build that is a temporary
+# folder, so every build would start from nothing; here ninja compiles only what changed.
+INSTALL := -m pip install -qq --disable-pip-version-check
+BUILD := $(INSTALL) --no-build-isolation --no-deps
+BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
+
+.DEFAULT_GOAL := help
+.PHONY: help tour test lint format types sanitize bench wheel clean check FORCE
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE=some.txt
+	@$(VENV)/bin/attnscope tour $(FILE)
+
+test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
+	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
+
+lint: $(VENV)/dev  ## ruff: rules and format
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check --quiet
+
+format: $(VENV)/dev  ## let ruff write the format
+	$(VENV)/bin/ruff format
+
+types: $(VENV)/dev  ## mypy, strict
+	$(VENV)/bin/mypy
+
+# The sanitizers' libraries must be there before Python itself; libstdc++ too, or exceptions could not be followed.
+# Nothing is captured: a report is the last thing that a process says.
+sanitize: $(SANITIZED)/dev  ## the kernel's tests under the address and undefined-behaviour sanitizers
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
+	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels $(TEST_ARGS)
+
+# Some machines slow OpenBLAS down through these two variables; the peers shall run as fast as they can.
+bench: $(BENCH)/installed  ## attnscope beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH)/bin/python -m benchmarks
+
+wheel: dist/built  ## dist/attnscope-*.whl
+
+clean:  ## remove everything that these targets made
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+check:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "attnscope needs Python 3.11 or newer, and '$(PYTHON)' is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 | head -n 1 || echo missing)." \
+	       "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || { \
+	  echo "attnscope is compiled against Python's headers, and '$(PYTHON)' has none." \
+	       "On Debian and Ubuntu: apt-get install python3-dev" >&2; exit 1; }
+	@echo 'constinit int x = 0;' | '$(CXX)' -std=c++20 -fsyntax-only -x c++ - 2>/dev/null || { \
+	  echo "attnscope needs a C++20 compiler (GCC >= 12 or Clang >= 17), and '$(CXX)' is none." \
+	       "On Debian and Ubuntu: apt-get install g++. Or name one: make CXX=clang++ $(MAKECMDGOALS)" >&2; exit 1; }
+
+%/build-tools: pyproject.toml
+	@$(MAKE) --no-print-directory check
+	$(PYTHON) -m venv $*
+	$*/bin/python $(INSTALL) --upgrade pip
+	$*/bin/python $(INSTALL) cmake ninja $$($*/bin/python -c '$(BUILD_REQUIREMENTS)')
+	@touch $@
+
+build/python-files: FORCE
+	@mkdir -p build
+	@printf '%s\n' $(PYTHON_SOURCES) | cmp -s - $@ || printf '%s\n' $(PYTHON_SOURCES) > $@
+
+$(VENV)/built: $(CORE_SOURCES) build/python-files | $(VENV)/build-tools
+	@echo "Building attnscope; the first time takes about a minute."
+	$(VENV)/bin/python $(BUILD) --editable .
+	$(VENV)/bin/python $(INSTALL) attnscope
+	@touch $@
+
+$(SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(SANITIZED)/build-tools
+	$(SANITIZED)/bin/python $(BUILD) --config-settings=build-dir=build/sanitize \
+	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=ON --editable .
+	@touch $@
+
+%/dev: pyproject.toml | %/built
+	$*/bin/python $(INSTALL) 'attnscope[dev]'
+	@touch $@
+
+dist/built: $(CORE_SOURCES) $(PYTHON_SOURCES) README.md LICENSE | $(VENV)/built
+	rm -rf dist
+	$(VENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
+	@ls -l dist
+	@touch $@
+
+$(BENCH)/peers: benchmarks/peers.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python $(INSTALL) --upgrade pip
+	$(BENCH)/bin/python $(INSTALL) --requirement benchmarks/peers.txt
+	@touch $@
+
+$(BENCH)/installed: dist/built | $(BENCH)/peers
+	$(BENCH)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
+	$(BENCH)/bin/python $(INSTALL) attnscope
+	@touch $@
+
+.SECONDARY:
+FORCE:

@@ -1,0 +1,77 @@
+"""What users may rely on: every public name, pinned in public_names.txt, importable and documented."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attnscope
+from tests.conventions.source_tree import PACKAGE
+
+PINNED = (Path(__file__).parent / "public_names.txt").read_text(encoding="utf-8").split()
+PUBLIC_ROOMS = ("kernels", "models", "reference")  # at.kernels.level(), at.reference.attention()
+INDEXES = sorted(PACKAGE.rglob("__init__.py"))
+
+
+def exported(index: Path) -> list[str]:
+    """The names that an __init__.py hands on as `X as X`."""
+    body = ast.parse(index.read_text(encoding="utf-8")).body
+    return [alias.asname or "" for node in body if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+
+def public_names() -> list[str]:
+    rooms = (f"{room}.{name}" for room in PUBLIC_ROOMS for name in exported(PACKAGE / room / "__init__.py"))
+    return sorted([*exported(PACKAGE / "__init__.py"), *rooms])
+
+
+def resolve(name: str) -> Any:
+    return reduce(getattr, name.split("."), attnscope)
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert public_names() == PINNED
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=lambda path: path.parent.name)
+def test_an_index_only_hands_names_on(index: Path) -> None:
+    text, *imports = ast.parse(index.read_text(encoding="utf-8")).body
+    assert isinstance(text, ast.Expr)
+    for node in imports:
+        assert isinstance(node, ast.ImportFrom), f"line {node.lineno} is no `from ... import X as X`"
+        assert [alias.asname for alias in node.names] == [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_public_name_has_a_docstring_of_its_own(name: str) -> None:
+    named = resolve(name)
+    assert is_documented(named), f"{name} has no docstring"
+    if inspect.isclass(named):
+        for method, function in public_methods(named):
+            assert is_documented(function), f"{name}.{method} has no docstring"
+
+
+def is_documented(named: Any) -> bool:
+    """A dataclass without a docstring is given its signature for one."""
+    text = named.__doc__ or ""
+    return bool(text.strip()) and not text.startswith(f"{getattr(named, '__name__', '')}(")
+
+
+def public_methods(named: type) -> Iterator[tuple[str, Any]]:
+    """Its own, and those of no base: a base says once what its methods mean."""
+    for method, member in vars(named).items():
+        inherited = any(hasattr(base, method) for base in named.__mro__[1:])
+        if not method.startswith("_") and not inherited and callable(getattr(member, "__func__", member)):
+            yield method, member
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), (
+        f"{path.relative_to(PACKAGE)} has no docstring"
+    )

@@ -1,0 +1,83 @@
+"""Which room may import which: the architecture, as ARCHITECTURE.md shows it."""
+
+import sys
+
+import pytest
+
+from tests.conventions.source_tree import INDEX, PACKAGE, ROOT, imported_packages, imported_rooms, rooms
+
+GROUND = {"errors", "result"}  # single files that every room may use
+MAY_IMPORT = {
+    "problem": set(),
+    "reference": {"problem"},
+    "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
+    "attention": {"problem", "kernels", "reference"},
+    "positions": set(),
+    "multi_head": {"attention", "reference"},
+    "models": {INDEX},
+    "machine": {INDEX},
+    "bench": {INDEX, "machine"},
+    "tour": {INDEX, "machine", "models"},
+    "cli": {INDEX, "bench", "machine", "tour"},
+}
+OF_THE_TERMINAL = {"click", "rich"}
+# _typeshed is the type checker's, and nothing at run time
+PACKAGES = {"attnscope", "numpy", "ml_dtypes", "_typeshed"}
+
+
+def forbidden_rooms(room: str, source: str) -> list[str]:
+    return sorted(imported_rooms(source) - MAY_IMPORT[room] - GROUND - {room})
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert set(rooms()) == set(MAY_IMPORT) | GROUND
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
+    for path in rooms()[room]:
+        found = forbidden_rooms(room, path.read_text(encoding="utf-8"))
+        assert not found, f"{path.relative_to(PACKAGE)} imports {found}"
+
+
+@pytest.mark.parametrize("file", sorted(GROUND))
+def test_what_every_room_may_use_imports_no_room(file: str) -> None:
+    assert not imported_rooms((PACKAGE / f"{file}.py").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
+    allowed = PACKAGES | sys.stdlib_module_names
+    if room in ("bench", "cli", "tour"):
+        allowed |= OF_THE_TERMINAL
+    for path in rooms()[room]:
+        found = sorted(imported_packages(path.read_text(encoding="utf-8")) - allowed)
+        assert not found, f"{path.relative_to(PACKAGE)} imports {found}"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from attnscope.reference import attention",
+        "from attnscope import reference",
+        "import attnscope.reference.definition",
+        "import attnscope as at",
+        "def run():\n    from attnscope.reference.definition import weights",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from attnscope import reference as oracle",
+    ],
+)
+def test_the_rule_catches_a_kernel_that_reads_its_oracle(statement: str) -> None:
+    assert forbidden_rooms("kernels", "import numpy\nfrom attnscope.problem import Mask") == []
+    assert len(forbidden_rooms("kernels", statement)) == 1
+
+
+def test_the_rule_catches_a_relative_import() -> None:
+    with pytest.raises(AssertionError, match="a relative import hides the room"):
+        forbidden_rooms("kernels", "from ..reference import attention")
+
+
+def test_the_architecture_shows_this_table() -> None:
+    shown = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for room, below in MAY_IMPORT.items():
+        row = f"| {room} | {', '.join(sorted(below)) or 'nothing'} |"
+        assert row in shown, f"ARCHITECTURE.md lacks the row {row!r}"
