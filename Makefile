@@ -54,7 +54,7 @@ sanitize: $(SANITIZED)/dev  ## the kernel's tests under the address and undefine
 	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels $(TEST_ARGS)
 
 # Some machines slow OpenBLAS down through these two variables; the peers shall run as fast as they can.
-bench: $(BENCH)/installed  ## attnscope beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json
+bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json; takes 7 minutes
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH)/bin/python -m benchmarks
 
 wheel: dist/built  ## dist/attnscope-*.whl

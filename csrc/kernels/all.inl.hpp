@@ -18,7 +18,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 
 static constexpr KernelTable make_table(const char* level) {
-    return {level, lanes, count_all_tiles, count_workspace_bytes, count_state_floats, run_tile, run_part, finish_tile,
+    return {level, lanes, count_tiles, count_workspace_bytes, count_state_floats, run_tile, run_part, finish_tile,
             fma_loop, read_loop, apply_function};
 }
 

@@ -100,7 +100,7 @@ struct Block {
 };
 
 // Fetches, a row between a few keys, what is needed when a tile is done: the rows it writes to, and the queries of the
-// next. Read only then, they would cost a tile of 1,000 keys a fortieth of its time.
+// next. Asked for only then, memory would keep the tile waiting.
 class RowPrefetcher {
 public:
     RowPrefetcher(const AttentionCall& call, const TileRows& rows) {

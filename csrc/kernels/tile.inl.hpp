@@ -177,8 +177,6 @@ static void with_layout(const AttentionCall& call, const TileRows& rows, Argumen
         Way::template in<RowsInLanes<3>>(call, rows, arguments...);
 }
 
-static std::int64_t count_all_tiles(const AttentionCall& call) { return count_tiles(call); }
-
 static std::int64_t count_workspace_bytes(const AttentionCall& call) {
     Workspace unused;
     return larger(divide_workspace<RowsInLanes<tile_vectors>>(call, nullptr, unused),
