@@ -21,6 +21,12 @@ struct Stored {
         const Pages& pages = call.pages;
         return pages.table == nullptr ? call.key_len - token : pages.page_tokens - token % pages.page_tokens;
     }
+    // Tiles read the same keys and values one after another: what stays in a cache needs no fetching ahead, which would
+    // cost a twentieth of the time there
+    bool beyond_caches() const {
+        const std::int64_t bytes = (call.key_dim + call.value_dim) * item_bytes(call.key_value_format);
+        return call.keys_of(batch) * bytes > (24 << 20);
+    }
     std::int64_t row_bytes() const { return dim * item_bytes(call.key_value_format); }
 
 private:
@@ -61,10 +67,10 @@ struct Matrix {
 // the hardware's prefetcher alone does not follow several rows at once, and a burst would leave memory idle after it.
 class Prefetcher {
 public:
-    // The block's lines are spread evenly over this many steps
+    // The block's lines are spread evenly over this many steps; 0: nothing is fetched
     Prefetcher(const Stored& stored, const Matrix& matrix, std::int64_t steps)
         : stored_(stored), token_(matrix.next), end_(matrix.next_end), bytes_(stored.row_bytes()),
-          lines_per_step_(((end_ - token_) * ((bytes_ + 63) / 64) + steps - 1) / steps) {}
+          lines_per_step_(steps == 0 ? 0 : ((end_ - token_) * ((bytes_ + 63) / 64) + steps - 1) / steps) {}
 
     ATTNSCOPE_MEMBER void step() {
         for (std::int64_t i = 0; i < lines_per_step_ && token_ < end_; ++i) {

@@ -53,11 +53,12 @@ struct RowsInLanes {
         for (std::int64_t at = 0; at < (1 + call.value_dim) * stride; at += lanes) store(sum(state) + at, zero());
     }
 
-    static void score(const AttentionCall& call, const TileRows&, const Stored&, const float* packed, const Matrix& keys,
-                      float* scores, Soon& soon) {
+    static void score(const AttentionCall& call, const TileRows&, const Stored& stored, const float* packed,
+                      const Matrix& keys, float* scores, Soon& soon) {
         constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
+        Prefetcher ahead(stored, keys, stored.beyond_caches() ? keys.rows / together + 1 : 0);
         std::int64_t n = 0;
-        for (; n + together <= keys.rows; n += together, soon.step())
+        for (; n + together <= keys.rows; n += together, soon.step(), ahead.step())
             score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
         for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
     }
@@ -106,15 +107,16 @@ struct RowsInLanes {
     }
 
     // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
-    static void mix(const AttentionCall& call, const TileRows&, const Stored&, const float* weights, const Matrix& values,
-                    const float* shrink, float* state) {
+    static void mix(const AttentionCall& call, const TileRows&, const Stored& stored, const float* weights,
+                    const Matrix& values, const float* shrink, float* state) {
         Vector factor[V];
         for (int v = 0; v < V; ++v) factor[v] = load(shrink + v * lanes);
         float* output = mixed(state);
         const float* first = values.floats(0);
         const std::int64_t value_stride = values.float_stride();
+        Prefetcher ahead(stored, values, stored.beyond_caches() ? call.value_dim / columns + 1 : 0);
         std::int64_t d = 0;
-        for (; d + columns <= call.value_dim; d += columns)
+        for (; d + columns <= call.value_dim; d += columns, ahead.step())
             mix_columns<V, columns>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
         for (; d < call.value_dim; ++d)
             mix_columns<V, 1>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
