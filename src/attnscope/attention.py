@@ -73,9 +73,9 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
         check_out(out, problem, operands)
     drop = (0,) * (4 - operands.rank)
     if _chosen(implementation, problem) == "kernel":
-        rows = None if out is None else out.reshape((1,) * (4 - operands.rank) + out.shape)
+        rows = None if out is None else out[(None,) * len(drop)]
         output, _ = kernels.run(problem, operands, out=rows, threads=threads)
-        return out if out is not None else output[drop] if drop else output
+        return output[drop] if out is None else out
     computed = reference.attention(query, key, value, **options)
     if out is None:
         return computed.astype(query.dtype)

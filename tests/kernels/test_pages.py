@@ -33,8 +33,8 @@ def in_pages(sequences: list[tuple[Array, Array]], page_tokens: int, poison: Any
     """Each sequence's tokens in pages of a shuffled arena; every slot that holds none is poison."""
     blocks = -(-max(LENGTHS) // page_tokens)
     pages = len(LENGTHS) * blocks + 3
-    table = np.random.default_rng(1).permutation(pages)[: len(LENGTHS) * blocks]
-    table = table.reshape(len(LENGTHS), blocks).astype(np.int32)
+    order = np.random.default_rng(1).permutation(pages)[: len(LENGTHS) * blocks]
+    table: NDArray[np.int32] = order.reshape(len(LENGTHS), blocks).astype(np.int32)
     dtype = sequences[0][0].dtype
     keys = np.full((pages, KV_HEADS, page_tokens, KEY_DIM), poison, dtype)
     values = np.full((pages, KV_HEADS, page_tokens, VALUE_DIM), poison, dtype)
@@ -85,7 +85,9 @@ def test_int8_pages_give_the_bits_of_the_numbers_they_stand_for(
         for k, v in stored(np.float32)
     ]
     pages = in_pages(whole, page_tokens, 77)
-    scales = [rng.random(pages.key.shape[:3], np.float32) / 64 for _ in range(2)]
+    scales: list[NDArray[np.float32]] = [
+        np.float32(1 / 64) * rng.random(pages.key.shape[:3], np.float32) for _ in range(2)
+    ]
     pages = pages._replace(key_scales=scales[0], value_scales=scales[1])
     query = rng.standard_normal((len(LENGTHS), HEADS, query_len, KEY_DIM)).astype(np.float32)
     output, _ = run_pages(query, pages, causal_spans(query_len), Scoring(0.2))

@@ -12,9 +12,10 @@ from attnscope.kernels.level import level
 from attnscope.kernels.threads import checked_threads, default_threads
 from attnscope.problem import AttentionProblem, KeyBitmap, KeySpans, Operands, lower
 
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "bfloat16": BFLOAT16,
     "float16": np.dtype(np.float16),
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -22,7 +23,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 # Plans of earlier calls, by what they were made for; one that holds a large bitmap is not kept
 MOST_PLANS_KEPT = 64
-MOST_BYTES_KEPT = 4 << 20
+MOST_BYTES_KEPT = 1 << 20
 _plans: dict[tuple[AttentionProblem, str, str], "_core.Plan"] = {}
 
 
@@ -75,7 +76,7 @@ def run(
 
 def as_bits(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself, or a bfloat16 array's bits: the buffer protocol knows no bfloat16."""
-    return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+    return array.view(np.uint16) if array.dtype == BFLOAT16 else array
 
 
 def _plan_of(problem: AttentionProblem, output_format: str) -> "_core.Plan":

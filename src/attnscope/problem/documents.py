@@ -1,4 +1,4 @@
-"""The mask of packed texts: each query sees its own document."""
+"""The mask of several texts in one row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionMaskError
-from attnscope.problem.mask import Bools, Mask, PerBatch, Sizes, Slot
-from attnscope.problem.position_masks import (
-    Offset,
-    batch_of,
-    position_of,
-    query_positions,
-    read_offset,
-    standing,
-)
-from attnscope.problem.runs import Runs, runs_from
+from attnscope.problem.arrays import is_masked
+from attnscope.problem.given import told
+from attnscope.problem.mask import Bools, Mask
+from attnscope.problem.per_batch import PerBatch, rows_of, written
+from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset
+from attnscope.problem.runs import MOST_RUNS, Ints, Runs, runs_from
+from attnscope.problem.sizes import Sizes, Slot
+
+MOST_ROWS_WRITTEN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,125 +36,135 @@ class Documents(Mask):
            [0, 0, 1]])
     """
 
-    ids: Sequence[int] | NDArray[np.integer[Any]]
-    offset: Offset = None
+    ids: Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer[Any]]
+    offset: PerBatch | None = None
 
     def __post_init__(self) -> None:
-        ids = np.asarray(self.ids)
-        if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and ids.size > 0):
-            raise AttentionMaskError(
-                f"Documents(ids): expected integers [key_len] or [batch, key_len], got {ids.dtype} {list(ids.shape)}."
-            )
-        kept = np.array(ids, np.int64, ndmin=2)
-        kept.setflags(write=False)
-        object.__setattr__(self, "ids", kept)
-        object.__setattr__(self, "_offset", read_offset(self.offset))
+        ids = read_ids(self.ids)
+        content = ids.tobytes()  # bytes, and an array that only views them: nobody can write to either
+        object.__setattr__(self, "_content", content)
+        object.__setattr__(self, "ids", np.frombuffer(content, np.int64).reshape(ids.shape))
+        object.__setattr__(self, "offset", read_offset(self.offset, "Documents(offset=)"))
+        object.__setattr__(self, "held_bytes", len(content))
 
     @property
-    def first_position(self) -> PerBatch | None:
-        """The offset as it was read."""
-        found: PerBatch | None = self.__dict__["_offset"]
-        return found
-
-    @property
-    def table(self) -> NDArray[np.int64]:
-        """The ids, (batch or 1, key_len)."""
+    def table(self) -> Ints:
+        """The ids as they were read, (batch or 1, key_len)."""
         return np.asarray(self.ids)
 
     def __str__(self) -> str:
-        rows = [
-            str(row.tolist()) if row.size <= 16 else f"[{', '.join(map(str, row[:8]))}, ... {row.size} ids]"
-            for row in self.table[:4]
-        ]
-        ids = (
-            rows[0]
-            if len(self.table) == 1
-            else f"[{', '.join(rows)}{', ...' if len(self.table) > 4 else ''}]"
-        )
-        return f"Documents({ids}{'' if self.first_position is None else f', offset={self.first_position}'})"
+        rows = [written(tuple(row.tolist())) for row in self.table[:MOST_ROWS_WRITTEN]]
+        more = f", ... {len(self.table)} rows in all" if len(self.table) > MOST_ROWS_WRITTEN else ""
+        ids = rows[0] if len(self.table) == 1 else f"[{', '.join(rows)}{more}]"
+        return f"Documents({ids}{'' if self.offset is None else f', offset={written(self.offset)}'})"
 
     def identity(self) -> tuple[Any, ...]:
-        return (self.table.shape, self.table.tobytes(), self.first_position)
+        return (self.table.shape, self.__dict__["_content"], self.offset)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Documents, (self.ids, self.offset)
 
     def check(self, sizes: Sizes) -> None:
         rows, key_len = self.table.shape
         if key_len != sizes.key_len:
             raise AttentionMaskError(
-                f"Documents(ids) names {key_len} keys, expected key_len={sizes.key_len}."
+                f"Documents(ids) has {key_len} ids in a row, expected one for each of key_len={sizes.key_len} keys."
             )
         if rows not in (1, sizes.batch):
             raise AttentionMaskError(f"Documents(ids) has {rows} rows, expected 1 or batch={sizes.batch}.")
-        if self.first_position is not None:
-            self.first_position.check("Documents(offset=)", sizes.batch)
+        check_offset(self.offset, "Documents(offset=)", sizes)
 
     def sees(self, sizes: Sizes) -> Bools:
-        rows = max(len(self.table), 1 if self.first_position is None else len(self.first_position.numbers))
-        ids = np.broadcast_to(self.table, (rows, sizes.key_len))
-        positions = np.broadcast_to(query_positions(self.first_position, sizes), (rows, sizes.query_len))
-        inside = (positions >= 0) & (positions < sizes.key_len)
+        ids, positions = self._ids_and_positions(sizes)
         if sizes.key_len == 0:
-            return np.zeros((rows, 1, sizes.query_len, 0), bool)
+            return np.zeros((len(ids), 1, sizes.query_len, 0), np.bool_)
+        inside = (positions >= 0) & (positions < sizes.key_len)
         own = np.take_along_axis(ids, np.where(inside, positions, 0), axis=1)
         same: Bools = own[:, None, :, None] == ids[:, None, None, :]
         return same & inside[:, None, :, None]
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        positions = query_positions(self.first_position, sizes)
-        rows = max(len(self.table), len(positions))
+        ids, positions = self._ids_and_positions(sizes)
         found = []
-        for row in range(rows):
-            runs = _runs_of_own_document(self.table[row % len(self.table)], positions[row % len(positions)])
-            if runs is None:
+        for row_ids, row_positions in zip(ids, positions, strict=True):
+            intervals = intervals_of_own_document(row_ids, row_positions)
+            if intervals is None:
                 return None
-            found.append(runs)
+            found.append(intervals)
         widest = max((first.shape[-1] for first, _ in found), default=1)
+        first, end = np.zeros((2, len(ids), sizes.query_len, widest), np.int64)
+        for row, (row_first, row_end) in enumerate(found):
+            first[row, :, : row_first.shape[-1]] = row_first
+            end[row, :, : row_end.shape[-1]] = row_end
+        return runs_from(first, end, sizes.key_len)
 
-        def stacked(index: int) -> NDArray[np.int64]:
-            padded = [np.pad(pair[index], ((0, 0), (0, widest - pair[index].shape[-1]))) for pair in found]
-            return np.stack(padded) if padded else np.zeros((1, sizes.query_len, 1), np.int64)
-
-        return runs_from(stacked(0), stacked(1), sizes.key_len)
+    def _ids_and_positions(self, sizes: Sizes) -> tuple[Ints, Ints]:
+        """Rows alike: (batch or 1, key_len) and (batch or 1, query_len)."""
+        ids, positions = self.table, query_positions(self.offset, sizes)
+        (rows,) = np.broadcast_shapes(ids.shape[:1], positions.shape[:1])
+        positions = np.broadcast_to(positions, (rows, sizes.query_len))
+        return np.broadcast_to(ids, (rows, sizes.key_len)), positions
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         ids = self.table[slot.batch if len(self.table) > 1 else 0]
-        position = position_of(slot, self.first_position, sizes)
+        position = position_of(slot, self.offset, sizes)
+        who = f"query {slot.query}" + ("" if position == slot.query else f" (position {position})")
+        other = int(ids[slot.key])
         if not 0 <= position < sizes.key_len:
-            return False, (
-                f"Documents, key {slot.key} belongs to a document, and query {slot.query}, which stands at position "
-                f"{position} outside the keys, to none"
-            )
-        own, other = int(ids[position]), int(ids[slot.key])
-        if own == other:
             return (
-                True,
-                f"Documents, key {slot.key} and {standing(slot, position)} both belong to document {own}",
+                False,
+                f"Documents, key {slot.key} belongs to document {other}, {who} to none: it is not among the keys",
             )
-        return (
-            False,
-            f"Documents, key {slot.key} belongs to document {other} and {standing(slot, position)} to {own}",
+        own = int(ids[position])
+        if own == other:
+            return True, f"Documents, key {slot.key} and {who} both belong to document {own}"
+        return False, f"Documents, key {slot.key} belongs to document {other}, {who} to document {own}"
+
+    def implied_sizes(self) -> Sizes:
+        rows, key_len = self.table.shape
+        return Sizes(max(rows if rows > 1 else 0, rows_of(self.offset)), 0, 0, key_len)
+
+    def keys_to_draw(self) -> int:
+        return int(self.table.shape[1])
+
+
+def read_ids(given: Any) -> Ints:
+    """Read document ids as (batch or 1, key_len).
+
+    Errors
+        AttentionMaskError.
+    """
+    if is_masked(given):
+        raise AttentionMaskError(
+            "Documents(ids) is a masked array, whose mask would be lost. Pass ids.filled(-1)."
         )
+    try:
+        ids = np.asarray(given)
+    except Exception:  # noqa: BLE001  whatever a foreign object raises: it is no array of integers
+        ids = np.asarray(None)
+    empty_list = ids.size == 0 and isinstance(given, list | tuple)  # which NumPy takes for floats
+    if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and not empty_list):
+        raise AttentionMaskError(
+            f"Documents(ids) is {told(given)}, expected integers [key_len] or [batch, key_len], rows of one length."
+        )
+    return np.array(ids, np.int64, ndmin=2, order="C")
 
-    def natural_sizes(self) -> Sizes:
-        return Sizes(max(len(self.table), batch_of(self.first_position)), 1, 0, self.table.shape[1])
 
-
-def _runs_of_own_document(
-    ids: NDArray[np.int64], positions: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """(first, end), each (query_len, runs): the runs of keys that hold each query's id; None beyond two."""
+def intervals_of_own_document(ids: Ints, positions: Ints) -> tuple[Ints, Ints] | None:
+    """(first, end), each (query_len, runs): the runs of keys that hold each query's id; None for too many."""
     if ids.size == 0:
         return np.zeros((positions.size, 1), np.int64), np.zeros((positions.size, 1), np.int64)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     ends = np.append(starts[1:], ids.size)
     _, document = np.unique(ids[starts], return_inverse=True)  # of each run
-    order = np.argsort(document, kind="stable")
     counts = np.bincount(document)
-    if counts.max() > 2:
+    most = int(counts.max())
+    if most > MOST_RUNS:
         return None
-    rank = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = np.zeros((counts.size, int(counts.max())), np.int64)
-    end = np.zeros_like(first)
-    first[document[order], rank], end[document[order], rank] = starts[order], ends[order]
+    order = np.argsort(document, kind="stable")
+    place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)  # among its document's runs
+    first, end = np.zeros((2, counts.size, most), np.int64)
+    first[document[order], place], end[document[order], place] = starts[order], ends[order]
     inside = (positions >= 0) & (positions < ids.size)
     run = np.searchsorted(starts, np.where(inside, positions, 0), side="right") - 1
     own = document[run]

@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.problem.dense import Dense
-from attnscope.problem.mask import Combined, Mask, Sizes
+from attnscope.problem.mask import Mask
 from attnscope.problem.shape import AttentionShape
+from attnscope.problem.sizes import Sizes
 
 MOST_SPANS = 2
 WORD_BITS = 64
+MOST_ROWS_KEPT = 2**16  # of one mask in the cache: at most 1 MiB of spans
+MOST_BYTES_KEPT = 2**20  # of a mask's own arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,27 +44,40 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
     """Say which keys each row sees; None: all of them.
 
     In memory proportional to the rows, unless rows are more than two runs of keys: then a bit an entry.
+
+    Errors
+        AttentionMaskError when the mask does not fit the shape.
     """
     if mask is None:
         return None
-    sizes = Sizes(shape.batch, shape.query_heads, shape.query_len, shape.key_len)
-    if not _holds_bits(mask):
-        spans = _spans(mask, sizes._replace(heads=1))
+    sizes = Sizes.of(shape)
+    mask.check(sizes)
+    if not any(isinstance(leaf, Dense) for leaf in mask.leaves()):
+        rows = sizes._replace(heads=1)
+        kept = sizes.batch * sizes.query_len <= MOST_ROWS_KEPT and mask.held_bytes <= MOST_BYTES_KEPT
+        spans = _kept_spans(mask, rows) if kept else _spans(mask, rows)
         if spans is not None:
             return spans
     return _bitmap(mask, sizes)
 
 
-@lru_cache(maxsize=32)
 def _spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
     runs = mask.runs(sizes)
     if runs is None or runs.count > MOST_SPANS:
         return None
     rows = (runs.first.shape[0], sizes.query_len, runs.count)
-    return KeySpans(
-        np.ascontiguousarray(np.broadcast_to(runs.first, rows), np.int32),
-        np.ascontiguousarray(np.broadcast_to(runs.end, rows), np.int32),
-    )
+    return KeySpans(*(_as_int32(np.broadcast_to(bound, rows)) for bound in (runs.first, runs.end)))
+
+
+def _as_int32(bounds: NDArray[np.int64]) -> NDArray[np.int32]:
+    kept = np.array(bounds, np.int32, order="C")
+    kept.setflags(write=False)  # it is handed to every caller that asks the same
+    return kept
+
+
+@lru_cache(maxsize=32)
+def _kept_spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
+    return _spans(mask, sizes)
 
 
 def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
@@ -75,9 +91,3 @@ def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
     words = np.zeros((*bits.shape[:-1], -(-sizes.key_len // WORD_BITS)), "<u8")
     words.view(np.uint8)[..., : bits.shape[-1]] = bits
     return KeyBitmap(words.astype(np.uint64, copy=False))
-
-
-def _holds_bits(mask: Mask) -> bool:
-    if isinstance(mask, Combined):
-        return _holds_bits(mask.left) or _holds_bits(mask.right)
-    return isinstance(mask, Dense)

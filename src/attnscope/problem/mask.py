@@ -1,35 +1,23 @@
 """Which keys a query sees: what every mask can do, and how two of them combine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from math import prod
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionMaskError
-from attnscope.problem.drawing import draw
+from attnscope.problem.drawing import picture
+from attnscope.problem.given import told, whole_number
 from attnscope.problem.runs import Runs, intersection, union
+from attnscope.problem.sizes import Sizes, Slot
 
 Bools = NDArray[np.bool_]
 
-
-class Sizes(NamedTuple):
-    """The sizes that a mask is asked about."""
-
-    batch: int
-    heads: int
-    query_len: int
-    key_len: int
-
-
-class Slot(NamedTuple):
-    """One entry of the score matrix."""
-
-    batch: int
-    head: int
-    query: int
-    key: int
+MOST_ENTRIES = 2**40  # that visible() writes out
+DEEPEST = 100  # masks inside one another
 
 
 class Mask:
@@ -39,21 +27,49 @@ class Mask:
     content, print as what made them, and draw themselves where they are shown.
     """
 
+    __array_ufunc__ = None  # so that `array & mask` asks the mask
+
+    held_bytes = 0  # of arrays that the mask keeps alive
+    depth = 1
+
+    def __init__(self) -> None:
+        raise AttentionMaskError(
+            "Mask is what all masks share, expected one of them: Causal(), Window(...), ..."
+        )
+
     def __and__(self, other: "Mask") -> "And":
-        return And(self, other) if isinstance(other, Mask) else NotImplemented
+        return And(self, joinable(other))
 
     def __or__(self, other: "Mask") -> "Or":
-        return Or(self, other) if isinstance(other, Mask) else NotImplemented
+        return Or(self, joinable(other))
+
+    def __rand__(self, other: Any) -> "And":
+        return And(joinable(other), self)
+
+    def __ror__(self, other: Any) -> "Or":
+        return Or(joinable(other), self)
+
+    def __bool__(self) -> NoReturn:
+        raise AttentionMaskError(
+            "a mask is neither true nor false: join masks by & and |, not by `and` and `or`, "
+            "and ask `mask is None` where there may be none."
+        )
 
     def visible(self, query_len: int, key_len: int, *, batch: int = 1, heads: int = 1) -> Bools:
         """Write the mask out, entry by entry, from its definition.
 
         Shapes
-            visible    (query_len, key_len), or (batch, heads, query_len, key_len) where batch or heads is above 1
+            visible    (query_len, key_len), or (batch, heads, query_len, key_len) unless both are 1
         Errors
             AttentionMaskError when the mask does not fit these sizes.
         """
-        sizes = Sizes(batch, heads, query_len, key_len)
+        given = zip(Sizes._fields, (batch, heads, query_len, key_len), strict=True)
+        sizes = Sizes(*(whole_number(size, name, minimum=0) for name, size in given))
+        if prod(sizes) >= MOST_ENTRIES:
+            raise AttentionMaskError(
+                f"visible() writes out every entry, and {list(sizes)} are too many: expected less than 2**40. "
+                "explain() answers for one entry."
+            )
         self.check(sizes)
         full = np.broadcast_to(self.sees(sizes), tuple(sizes))
         return full[0, 0].copy() if batch == heads == 1 else full.copy()
@@ -68,51 +84,66 @@ class Mask:
         batch: int = 0,
         head: int = 0,
     ) -> str:
-        """Say in a sentence whether a query sees a key, and why. Without sizes the score matrix is square.
+        """Say in a sentence whether a query sees a key, and why.
+
+        Without sizes the score matrix is square, and as large as the mask implies or the entry needs.
 
         Errors
             AttentionMaskError when the entry lies outside the sizes, or the mask does not fit them.
         """
-        natural = self.natural_sizes()
-        key_len = key_len or max(natural.key_len, key + 1, 0 if query_len else query + 1)
-        query_len = query_len or max(key_len, query + 1)
         slot = Slot(batch, head, query, key)
-        sizes = Sizes(max(natural.batch, batch + 1), max(natural.heads, head + 1), query_len, key_len)
-        for name, index, size in zip(("batch", "head", "query", "key"), slot, sizes, strict=True):
-            if not 0 <= index < size:
-                raise AttentionMaskError(f"{name}={index}: expected an index from 0 to {size - 1}.")
+        slot = Slot(*(whole_number(i, name, minimum=0) for name, i in zip(Slot._fields, slot, strict=True)))
+        sizes = self._sizes_around(slot, query_len, key_len)
+        for name, index, axis, size in zip(Slot._fields, slot, Sizes._fields, sizes, strict=True):
+            if index >= size:
+                raise AttentionMaskError(f"{name}={index} lies outside {axis}={size}. {ways_out(name)}")
         self.check(sizes)
         shown, reason = self.reason(slot, sizes)
         return f"{'visible' if shown else 'hidden'}: {reason}"
 
+    def _sizes_around(self, slot: Slot, query_len: int | None, key_len: int | None) -> Sizes:
+        implied = self.implied_sizes()
+        if query_len is not None:
+            query_len = whole_number(query_len, "query_len", minimum=0)
+        if key_len is None:
+            key_len = max(implied.key_len, max(slot.key, slot.query) + 1 if query_len is None else query_len)
+        key_len = whole_number(key_len, "key_len", minimum=0)
+        if query_len is None:
+            query_len = implied.query_len or key_len
+        return Sizes(implied.batch or slot.batch + 1, implied.heads or slot.head + 1, query_len, key_len)
+
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self.identity() == other.identity())
+        if self is other:
+            return True
+        if not isinstance(other, Mask) or type(self) is not type(other):
+            return False
+        return hash(self) == hash(other) and self.identity() == other.identity()
 
     def __hash__(self) -> int:
         found = self.__dict__.get("_hash")
         if found is None:
-            found = hash((type(self).__name__, self.identity()))
+            found = hash((type(self), self.identity()))
             object.__setattr__(self, "_hash", found)
         hashed: int = found
         return hashed
 
-    def __repr__(self) -> str:
-        sizes = self._sizes_to_draw()
-        if sizes is None:
-            return str(self)
-        return f"{self}\n{draw(np.broadcast_to(self.sees(sizes), tuple(sizes))[0, 0])}"
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a mask is immutable: make a new one instead of setting {name}")
 
-    def _sizes_to_draw(self) -> Sizes | None:
-        """The largest sizes that one of the parts implies and all of them fit."""
-        natural = self.natural_sizes()
-        for key_len in sorted({part.natural_sizes().key_len or 8 for part in self.leaves()}, reverse=True):
-            sizes = natural._replace(key_len=key_len, query_len=natural.query_len or key_len)
-            try:
-                self.check(sizes)
-            except AttentionMaskError:
-                continue
-            return sizes
-        return None
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a mask is immutable: make a new one instead of deleting {name}")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.identity()
+
+    def __repr__(self) -> str:
+        return f"{self}\n{picture(self)}"
 
     def leaves(self) -> "list[Mask]":
         """The simple masks that this one is made of."""
@@ -121,27 +152,31 @@ class Mask:
     # What each mask says of itself
 
     def identity(self) -> tuple[Any, ...]:
-        """What makes two masks of this type equal."""
+        """What makes two masks of this type equal: what they were made of."""
         raise NotImplementedError
 
-    def check(self, sizes: Sizes) -> None:
+    def check(self, sizes: Sizes, /) -> None:
         """Raise AttentionMaskError where the mask cannot be meant for these sizes."""
 
-    def sees(self, sizes: Sizes) -> Bools:
+    def sees(self, sizes: Sizes, /) -> Bools:
         """Visible or not, in a shape that broadcasts to (batch, heads, query_len, key_len)."""
         raise NotImplementedError
 
-    def runs(self, sizes: Sizes) -> Runs | None:
+    def runs(self, sizes: Sizes, /) -> Runs | None:
         """The same as runs of keys, row by row, without the matrix; None where rows are no few runs."""
         raise NotImplementedError
 
-    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
+    def reason(self, slot: Slot, sizes: Sizes, /) -> tuple[bool, str]:
         """Whether a slot is visible, and a sentence that says why."""
         raise NotImplementedError
 
-    def natural_sizes(self) -> Sizes:
-        """Sizes that the mask itself implies, 0 tokens where it implies none; for drawing and explaining."""
-        return Sizes(1, 1, 0, 0)
+    def implied_sizes(self) -> Sizes:
+        """The least sizes that the mask itself asks for, 0 where it leaves one open."""
+        return Sizes(0, 0, 0, 0)
+
+    def keys_to_draw(self) -> int:
+        """How many keys show what the mask is about."""
+        return 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,6 +186,16 @@ class Combined(Mask):
     left: Mask
     right: Mask
 
+    def __post_init__(self) -> None:
+        depth = 1 + max(self.left.depth, self.right.depth)
+        if depth > DEEPEST:
+            raise AttentionMaskError(
+                f"masks are joined {depth} deep, expected {DEEPEST} at most. Many parts are one Documents(ids), "
+                "or one bool array."
+            )
+        object.__setattr__(self, "depth", depth)
+        object.__setattr__(self, "held_bytes", self.left.held_bytes + self.right.held_bytes)
+
     def identity(self) -> tuple[Any, ...]:
         return (self.left, self.right)
 
@@ -158,10 +203,8 @@ class Combined(Mask):
         self.left.check(sizes)
         self.right.check(sizes)
 
-    def natural_sizes(self) -> Sizes:
-        return Sizes(
-            *(max(pair) for pair in zip(self.left.natural_sizes(), self.right.natural_sizes(), strict=True))
-        )
+    def implied_sizes(self) -> Sizes:
+        return Sizes(*map(max, self.left.implied_sizes(), self.right.implied_sizes()))
 
     def leaves(self) -> list[Mask]:
         return self.left.leaves() + self.right.leaves()
@@ -173,20 +216,25 @@ class Combined(Mask):
             flat += side.parts() if isinstance(side, type(self)) else [side]
         return flat
 
+    def joined_runs(self, sizes: Sizes, join: Callable[[Runs, Runs, int], Runs | None]) -> Runs | None:
+        """Both sides' runs, joined."""
+        left = self.left.runs(sizes)
+        right = None if left is None else self.right.runs(sizes)
+        return None if left is None or right is None else join(left, right, sizes.key_len)
+
 
 class And(Combined):
     """Shows what both show."""
 
     def __str__(self) -> str:
-        return " & ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts())
+        return " & ".join([f"({part})" if isinstance(part, Or) else str(part) for part in self.parts()])
 
     def sees(self, sizes: Sizes) -> Bools:
         both: Bools = self.left.sees(sizes) & self.right.sees(sizes)
         return both
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        left, right = self.left.runs(sizes), self.right.runs(sizes)
-        return None if left is None or right is None else intersection(left, right, sizes.key_len)
+        return self.joined_runs(sizes, intersection)
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         found = [part.reason(slot, sizes) for part in self.parts()]
@@ -198,15 +246,14 @@ class Or(Combined):
     """Shows what either shows."""
 
     def __str__(self) -> str:
-        return " | ".join(str(part) for part in self.parts())
+        return " | ".join([str(part) for part in self.parts()])
 
     def sees(self, sizes: Sizes) -> Bools:
         either: Bools = self.left.sees(sizes) | self.right.sees(sizes)
         return either
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        left, right = self.left.runs(sizes), self.right.runs(sizes)
-        return None if left is None or right is None else union(left, right, sizes.key_len)
+        return self.joined_runs(sizes, union)
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         found = [part.reason(slot, sizes) for part in self.parts()]
@@ -214,47 +261,21 @@ class Or(Combined):
         return bool(showing), showing[0] if showing else "; and ".join(reason for _, reason in found)
 
 
-@dataclass(frozen=True)
-class PerBatch:
-    """One integer for all batch rows, or one for each."""
-
-    numbers: tuple[int, ...]
-    shared: bool
-
-    @classmethod
-    def read(cls, given: Any, name: str, *, minimum: int | None = None) -> Self:
-        """Accept an int, or a sequence or NumPy array of ints, one a batch row."""
-        shared = not isinstance(given, Sequence | np.ndarray) or isinstance(given, str) or np.ndim(given) == 0
-        listed = [given] if shared else list(given)
-        numbers = tuple(whole_number(each, name, minimum=minimum) for each in listed)
-        if not numbers:
-            raise AttentionMaskError(f"{name}=[]: expected an integer, or one for each batch row.")
-        return cls(numbers, shared)
-
-    def check(self, name: str, batch: int) -> None:
-        if not self.shared and len(self.numbers) != batch:
-            raise AttentionMaskError(
-                f"{name} has {len(self.numbers)} entries, expected {batch}, one for each batch row. "
-                "Pass a single integer where all batch rows share it."
-            )
-
-    def of(self, batch: int) -> int:
-        return self.numbers[0 if self.shared else batch]
-
-    def column(self) -> NDArray[np.int64]:
-        """The numbers as (batch or 1, 1)."""
-        return np.array(self.numbers, np.int64)[:, None]
-
-    def __str__(self) -> str:
-        return str(self.numbers[0]) if self.shared else str(list(self.numbers))
+def ways_out(index: str) -> str:
+    """What to do about an index that is too large."""
+    if index in ("query", "key"):
+        return "Say which sizes are meant: query_len=, key_len=."
+    return "The mask was made for so many."
 
 
-def whole_number(given: Any, name: str, *, minimum: int | None = None) -> int:
-    """An int, or an error that says what came instead."""
-    if isinstance(given, bool | np.bool_) or not isinstance(given, int | np.integer):
-        raise AttentionMaskError(f"{name}={given!r}: expected an integer, got {type(given).__name__}.")
-    if minimum is not None and given < minimum:
-        raise AttentionMaskError(f"{name}={given}: expected {minimum} or more.")
-    if abs(int(given)) >= 2**40:
-        raise AttentionMaskError(f"{name}={given}: expected less than 2**40, no array of keys is that long.")
-    return int(given)
+def joinable(other: Any) -> Mask:
+    """The other side of & or |.
+
+    Errors
+        AttentionMaskError when it is no mask.
+    """
+    if not issubclass(type(other), Mask):
+        way_out = "Pass Dense(array)." if isinstance(other, np.ndarray) else "Make one, such as Causal()."
+        raise AttentionMaskError(f"a mask is joined to {told(other)}, expected another mask. {way_out}")
+    mask: Mask = other
+    return mask

@@ -1,44 +1,18 @@
 """Masks that compare where the query stands with where the key stands."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attnscope.problem.mask import Bools, Mask, PerBatch, Sizes, Slot, whole_number
+from attnscope.problem.given import whole_number
+from attnscope.problem.mask import Bools, Mask
+from attnscope.problem.per_batch import PerBatch, rows_of, written
+from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset, standing
 from attnscope.problem.runs import Runs, runs_from
+from attnscope.problem.sizes import Sizes, Slot
 
-Offset = int | Sequence[int] | None
-
-
-def read_offset(offset: Any) -> PerBatch | None:
-    return None if offset is None else PerBatch.read(offset, "offset")
-
-
-def batch_of(offset: PerBatch | None) -> int:
-    """How many batch rows an offset names."""
-    return 1 if offset is None else len(offset.numbers)
-
-
-def query_positions(offset: PerBatch | None, sizes: Sizes) -> NDArray[np.int64]:
-    """Where each query stands among the keys, (batch or 1, query_len): the last at the last key unless said."""
-    start = np.array([[sizes.key_len - sizes.query_len]]) if offset is None else offset.column()
-    return start + np.arange(sizes.query_len)
-
-
-def position_of(slot: Slot, offset: PerBatch | None, sizes: Sizes) -> int:
-    """Where the slot's query stands among the keys."""
-    start = sizes.key_len - sizes.query_len if offset is None else offset.of(slot.batch)
-    return start + slot.query
-
-
-def standing(slot: Slot, position: int) -> str:
-    """Name the query, and its position where that is another number."""
-    return f"query {slot.query}" + (
-        "" if position == slot.query else f", which stands at position {position}"
-    )
+MOST_KEYS_DRAWN = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,43 +29,39 @@ class Causal(Mask):
            [1, 1, 1]])
     """
 
-    offset: Offset = None
+    offset: PerBatch | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_offset", read_offset(self.offset))
-
-    @property
-    def first_position(self) -> PerBatch | None:
-        """The offset as it was read."""
-        found: PerBatch | None = self.__dict__["_offset"]
-        return found
+        if self.offset is not None:
+            object.__setattr__(self, "offset", read_offset(self.offset, "Causal(offset=)"))
 
     def __str__(self) -> str:
-        return "Causal()" if self.first_position is None else f"Causal(offset={self.first_position})"
+        return "Causal()" if self.offset is None else f"Causal(offset={written(self.offset)})"
 
     def identity(self) -> tuple[Any, ...]:
-        return (self.first_position,)
+        return (self.offset,)
 
     def check(self, sizes: Sizes) -> None:
-        if self.first_position is not None:
-            self.first_position.check("Causal(offset=)", sizes.batch)
+        check_offset(self.offset, "Causal(offset=)", sizes)
 
     def sees(self, sizes: Sizes) -> Bools:
-        positions = query_positions(self.first_position, sizes)[:, None, :, None]
+        positions = query_positions(self.offset, sizes)[:, None, :, None]
         return np.arange(sizes.key_len) <= positions
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        end = query_positions(self.first_position, sizes)[..., None] + 1
+        end = query_positions(self.offset, sizes)[..., None] + 1
         return runs_from(np.zeros_like(end), end, sizes.key_len)
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
-        position = position_of(slot, self.first_position, sizes)
+        position = position_of(slot, self.offset, sizes)
         shown = slot.key <= position
-        verb = "is not after" if shown else "comes after"
+        if slot.key == position:
+            return shown, f"Causal, key {slot.key} stands where query {slot.query} stands"
+        verb = "comes before" if shown else "comes after"
         return shown, f"Causal, key {slot.key} {verb} {standing(slot, position)}"
 
-    def natural_sizes(self) -> Sizes:
-        return Sizes(batch_of(self.first_position), 1, 0, 0)
+    def implied_sizes(self) -> Sizes:
+        return Sizes(rows_of(self.offset), 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,61 +81,55 @@ class Window(Mask):
 
     left: int | None = None
     right: int | None = None
-    offset: Offset = None
+    offset: PerBatch | None = None
 
     def __post_init__(self) -> None:
         for side in ("left", "right"):
             given = getattr(self, side)
             if given is not None:
                 object.__setattr__(self, side, whole_number(given, f"Window({side}=)", minimum=0))
-        object.__setattr__(self, "_offset", read_offset(self.offset))
-
-    @property
-    def first_position(self) -> PerBatch | None:
-        """The offset as it was read."""
-        found: PerBatch | None = self.__dict__["_offset"]
-        return found
+        if self.offset is not None:
+            object.__setattr__(self, "offset", read_offset(self.offset, "Window(offset=)"))
 
     def __str__(self) -> str:
-        offset = "" if self.first_position is None else f", offset={self.first_position}"
+        offset = "" if self.offset is None else f", offset={written(self.offset)}"
         return f"Window(left={self.left}, right={self.right}{offset})"
 
     def identity(self) -> tuple[Any, ...]:
-        return (self.left, self.right, self.first_position)
+        return (self.left, self.right, self.offset)
 
     def check(self, sizes: Sizes) -> None:
-        if self.first_position is not None:
-            self.first_position.check("Window(offset=)", sizes.batch)
+        check_offset(self.offset, "Window(offset=)", sizes)
 
     def sees(self, sizes: Sizes) -> Bools:
-        ahead = np.arange(sizes.key_len) - query_positions(self.first_position, sizes)[:, None, :, None]
-        shown: Bools = np.ones_like(ahead, dtype=bool)
+        keys, positions = np.arange(sizes.key_len), query_positions(self.offset, sizes)[:, None, :, None]
+        shown: Bools = np.ones((len(positions), 1, sizes.query_len, sizes.key_len), np.bool_)
         if self.left is not None:
-            shown &= ahead >= -self.left
+            shown &= keys >= positions - self.left
         if self.right is not None:
-            shown &= ahead <= self.right
+            shown &= keys <= positions + self.right
         return shown
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        positions = query_positions(self.first_position, sizes)[..., None]
+        positions = query_positions(self.offset, sizes)[..., None]
         first = np.zeros_like(positions) if self.left is None else positions - self.left
         end = np.full_like(positions, sizes.key_len) if self.right is None else positions + self.right + 1
         return runs_from(first, end, sizes.key_len)
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
-        position = position_of(slot, self.first_position, sizes)
-        who = standing(slot, position)
-        for side, reach, distance in (
-            ("left", self.left, position - slot.key),
-            ("right", self.right, slot.key - position),
-        ):
-            if reach is not None and distance > reach:
-                return (
-                    False,
-                    f"Window, key {slot.key} is {distance} to the {side} of {who}: it reaches {reach}",
-                )
-        return True, f"Window, key {slot.key} is within reach of {who}"
+        position = position_of(slot, self.offset, sizes)
+        if slot.key == position:
+            return True, f"Window, key {slot.key} stands where query {slot.query} stands"
+        side, reach = ("left", self.left) if slot.key < position else ("right", self.right)
+        distance = abs(slot.key - position)
+        where = f"key {slot.key} is {distance} to the {side} of {standing(slot, position)}"
+        if reach is None:
+            return True, f"Window, {where}, and the window is open on that side"
+        shown = distance <= reach
+        return shown, f"Window, {where}, {'and' if shown else 'but'} the window reaches {reach}"
 
-    def natural_sizes(self) -> Sizes:
-        tokens = min(2 * ((self.left or 0) + (self.right or 0) + 1), 4096)
-        return Sizes(batch_of(self.first_position), 1, tokens, tokens)
+    def implied_sizes(self) -> Sizes:
+        return Sizes(rows_of(self.offset), 0, 0, 0)
+
+    def keys_to_draw(self) -> int:
+        return min(max(8, 2 * ((self.left or 0) + (self.right or 0) + 1)), MOST_KEYS_DRAWN)

@@ -1,0 +1,37 @@
+"""Masks of long texts lower in memory of the rows, and quickly."""
+
+import tracemalloc
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import attnscope as at
+from attnscope.problem import KeySpans, lower
+
+TOKENS = 131_072
+ROWS_OF_64_BITS = 8 * TOKENS
+LONG_MASKS = {
+    "causal": at.Causal(),
+    "window": at.Window(left=4095, right=0),
+    "window and first keys": at.Window(left=4095, right=0) | (at.Prefix(4) & at.Causal()),
+    "padding": at.Causal() & at.KeyRanges(100, TOKENS - 7),
+    "documents": at.Documents(np.repeat(np.arange(512), 256)),
+    "causal documents": at.Documents(np.arange(TOKENS) // 3) & at.Causal(),
+    "documents in two runs": at.Documents(np.tile(np.repeat(np.arange(256), 256), 2)),
+}
+
+
+@pytest.mark.parametrize("mask", LONG_MASKS.values(), ids=LONG_MASKS)
+def test_long_texts_lower_in_memory_of_the_rows(mask: at.Mask) -> None:
+    shape = at.AttentionShape(1, 1, 1, TOKENS, TOKENS, 64, 64)
+    started = perf_counter()
+    lower(mask, shape)
+    seconds = perf_counter() - started
+    tracemalloc.start()
+    lowered = lower(mask, shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(lowered, KeySpans)
+    assert peak < 64 * ROWS_OF_64_BITS  # a few arrays of rows and their runs; the matrix would be 16 GiB
+    assert seconds < 1
