@@ -146,7 +146,7 @@ REFUSED: list[tuple[at.Mask, dict[str, Any], str]] = [
     (
         at.KeyLengths([1, 2]),
         {"query": 0, "key": 0, "batch": 2},
-        "batch=2 lies outside batch=2. The mask was made",
+        "batch=2: expected an index from 0 to 1, as the mask was made for 2",
     ),
     (at.Documents([1, 2]), {"query": 0, "key": 2}, "2 ids in a row, expected one for each of key_len=3 keys"),
 ]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.problem import KeyBitmap, KeySpans, lower
+from attnscope.problem import KeyBitmap, KeySpans, lower, lowering
+from attnscope.problem import sizes as problem_sizes
 from tests.problem.slot_by_slot import sees
 from tests.problems import Sizes, masks, sizes
 
@@ -62,6 +63,21 @@ def test_lowering_is_visible(case: tuple[at.Mask, Sizes]) -> None:
     assert np.array_equal(written_out(lower(mask, shape_of(of)), of), visible.reshape(of.matrix))
 
 
+@given(mask_and_sizes(), st.integers(0, 200))
+def test_bits_that_are_made_some_rows_at_a_time_are_the_same(
+    case: tuple[at.Mask, Sizes], entries_at_once: int
+) -> None:
+    mask, of = case
+    sizes_asked = problem_sizes.Sizes(of.batch, of.query_heads, of.query_len, of.key_len)
+    whole = lowering._bitmap(mask, sizes_asked).words
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lowering, "ENTRIES_AT_ONCE", entries_at_once)
+        pieces = lowering._bitmap(mask, sizes_asked).words
+    assert pieces.shape == whole.shape
+    assert np.array_equal(pieces, whole)
+    assert np.array_equal(written_out(KeyBitmap(whole), of), by_hand(mask, of))
+
+
 @given(mask_and_sizes())
 def test_lowered_masks_keep_their_form(case: tuple[at.Mask, Sizes]) -> None:
     mask, of = case
@@ -89,9 +105,9 @@ def test_lowered_masks_keep_their_form(case: tuple[at.Mask, Sizes]) -> None:
 @pytest.mark.parametrize("key_len", [1, 63, 64, 65, 127, 128, 129])
 def test_bits_beyond_the_keys_are_not_set(key_len: int) -> None:
     of = Sizes(1, 1, 1, 2, key_len, 4, 4)
-    lowered = lower(at.Dense(np.ones((1, key_len), bool)), shape_of(of))
+    lowered = lower(at.Dense(np.ones((2, key_len), bool)), shape_of(of))
     assert isinstance(lowered, KeyBitmap)
-    assert sum(int(word).bit_count() for word in lowered.words.ravel()) == key_len
+    assert [sum(int(word).bit_count() for word in row) for row in lowered.words[0, 0]] == [key_len] * 2
 
 
 EDGES = (0, 1, 63, 64, 65)
@@ -138,6 +154,29 @@ def test_documents_in_three_runs_become_bits_unless_another_mask_leaves_two() ->
     shape = at.AttentionShape(1, 1, 1, 5, 5, 4, 4)
     assert isinstance(lower(documents, shape), KeyBitmap)
     assert isinstance(lower(documents & at.Window(left=2, right=0), shape), KeySpans)
+
+
+def test_documents_in_many_runs_are_spans_to_queries_that_stand_elsewhere() -> None:
+    documents = at.Documents([0, 1] * 20 + [2, 2, 2])
+    assert isinstance(lower(documents, at.AttentionShape(1, 1, 1, 4, 43, 4, 4)), KeyBitmap)
+    lowered = lower(documents, at.AttentionShape(1, 1, 1, 3, 43, 4, 4))
+    assert isinstance(lowered, KeySpans)
+    assert (lowered.first_key.tolist(), lowered.end_key.tolist()) == ([[[40]] * 3], [[[43]] * 3])
+
+
+def test_an_array_that_is_the_same_for_all_queries_becomes_spans() -> None:
+    padding = at.Dense(np.array([[0, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool)[:, None, None, :])
+    lowered = lower(padding & at.Causal(), at.AttentionShape(3, 2, 1, 4, 4, 4, 4))
+    assert isinstance(lowered, KeySpans)
+    assert lowered.end_key[..., 0].tolist() == [[0, 2, 3, 3], [1, 2, 3, 4], [0, 0, 0, 0]]
+    assert lowered.first_key[0, :, 0].tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("runs", "kind"), [(1, KeySpans), (2, KeySpans), (3, KeyBitmap), (9, KeyBitmap)])
+def test_an_array_of_many_runs_stays_bits(runs: int, kind: type) -> None:
+    visible = np.arange(2 * runs) % 2 == 1
+    lowered = lower(at.Dense(visible), at.AttentionShape(1, 1, 1, 2, 2 * runs, 4, 4))
+    assert isinstance(lowered, kind)
 
 
 def test_a_batch_of_none_may_have_lengths_of_none() -> None:

@@ -9,6 +9,7 @@ from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
 from attnscope.problem.given import kind_of, told
 from attnscope.problem.mask import Bools, Mask
+from attnscope.problem.runs import MOST_RUNS, Runs
 from attnscope.problem.sizes import Sizes, Slot
 
 MOST_ENTRIES = 2**40
@@ -58,11 +59,17 @@ class Dense(Mask):
                     "[batch, key_len] is mask[:, None, None, :]."
                 )
 
-    def sees(self, _: Sizes) -> Bools:
-        return np.unpackbits(self.bits, axis=-1, count=self.shape[-1], bitorder="little").view(np.bool_)
+    def sees(self, _: Sizes, queries: range) -> Bools:
+        asked = slice(queries.start, queries.stop) if self.shape[2] > 1 else slice(None)
+        bits = self.bits[:, :, asked]
+        return np.unpackbits(bits, axis=-1, count=self.shape[-1], bitorder="little").view(np.bool_)
 
-    def runs(self, _: Sizes) -> None:
-        return None
+    def runs(self, sizes: Sizes) -> Runs | None:
+        """Only where all queries of a batch row see the same, as with an array that says what is padding."""
+        if self.shape[1:3] != (1, 1):
+            return None
+        visible = self.sees(sizes, sizes.queries)[:, 0, 0]
+        return runs_of_rows(np.broadcast_to(visible, (len(visible), sizes.key_len)))
 
     def reason(self, slot: Slot, _: Sizes) -> tuple[bool, str]:
         batch, head, query, key = (i if size > 1 else 0 for i, size in zip(slot, self.shape, strict=True))
@@ -76,6 +83,20 @@ class Dense(Mask):
 
     def keys_to_draw(self) -> int:
         return 8 if self.shape[-1] == 1 else self.shape[-1]
+
+
+def runs_of_rows(visible: Bools) -> Runs | None:
+    """Where the runs of each row begin and end, for an array (rows, key_len); None for too many."""
+    edges = np.diff(visible, axis=-1, prepend=False, append=False)  # a run's first key, and the one behind it
+    counts = np.count_nonzero(edges, axis=-1) // 2
+    most = int(counts.max(initial=1))
+    if most > MOST_RUNS:
+        return None
+    row, key = (index.reshape(-1, 2) for index in np.nonzero(edges))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)  # among its row's runs
+    first, end = np.zeros((2, len(visible), 1, most), np.int64)
+    first[row[:, 0], 0, place], end[row[:, 0], 0, place] = key.T
+    return Runs(first, end)
 
 
 def dense_of_bits(shape: Shape, bits_shape: Shape, content: bytes) -> Dense:

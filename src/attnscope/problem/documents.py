@@ -74,17 +74,17 @@ class Documents(Mask):
             raise AttentionMaskError(f"Documents(ids) has {rows} rows, expected 1 or batch={sizes.batch}.")
         check_offset(self.offset, "Documents(offset=)", sizes)
 
-    def sees(self, sizes: Sizes) -> Bools:
-        ids, positions = self._ids_and_positions(sizes)
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
+        ids, positions = self._ids_and_positions(sizes, queries)
         if sizes.key_len == 0:
-            return np.zeros((len(ids), 1, sizes.query_len, 0), np.bool_)
+            return np.zeros((len(ids), 1, len(queries), 0), np.bool_)
         inside = (positions >= 0) & (positions < sizes.key_len)
         own = np.take_along_axis(ids, np.where(inside, positions, 0), axis=1)
         same: Bools = own[:, None, :, None] == ids[:, None, None, :]
         return same & inside[:, None, :, None]
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        ids, positions = self._ids_and_positions(sizes)
+        ids, positions = self._ids_and_positions(sizes, sizes.queries)
         found = []
         for row_ids, row_positions in zip(ids, positions, strict=True):
             intervals = intervals_of_own_document(row_ids, row_positions)
@@ -98,11 +98,11 @@ class Documents(Mask):
             end[row, :, : row_end.shape[-1]] = row_end
         return runs_from(first, end, sizes.key_len)
 
-    def _ids_and_positions(self, sizes: Sizes) -> tuple[Ints, Ints]:
-        """Rows alike: (batch or 1, key_len) and (batch or 1, query_len)."""
-        ids, positions = self.table, query_positions(self.offset, sizes)
+    def _ids_and_positions(self, sizes: Sizes, queries: range) -> tuple[Ints, Ints]:
+        """Rows alike: (batch or 1, key_len) and (batch or 1, queries)."""
+        ids, positions = self.table, query_positions(self.offset, sizes, queries)
         (rows,) = np.broadcast_shapes(ids.shape[:1], positions.shape[:1])
-        positions = np.broadcast_to(positions, (rows, sizes.query_len))
+        positions = np.broadcast_to(positions, (rows, len(queries)))
         return np.broadcast_to(ids, (rows, sizes.key_len)), positions
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
@@ -158,14 +158,14 @@ def intervals_of_own_document(ids: Ints, positions: Ints) -> tuple[Ints, Ints] |
     ends = np.append(starts[1:], ids.size)
     _, document = np.unique(ids[starts], return_inverse=True)  # of each run
     counts = np.bincount(document)
-    most = int(counts.max())
+    inside = (positions >= 0) & (positions < ids.size)
+    own = document[np.searchsorted(starts, np.where(inside, positions, 0), side="right") - 1]
+    most = int(counts[own].max(initial=1))  # of the documents that are asked for
     if most > MOST_RUNS:
         return None
     order = np.argsort(document, kind="stable")
     place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)  # among its document's runs
+    order, place = order[place < most], place[place < most]
     first, end = np.zeros((2, counts.size, most), np.int64)
     first[document[order], place], end[document[order], place] = starts[order], ends[order]
-    inside = (positions >= 0) & (positions < ids.size)
-    run = np.searchsorted(starts, np.where(inside, positions, 0), side="right") - 1
-    own = document[run]
     return np.where(inside[:, None], first[own], 0), np.where(inside[:, None], end[own], 0)

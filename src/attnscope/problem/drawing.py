@@ -30,7 +30,7 @@ def picture(mask: "Mask") -> str:
     if max(sizes) <= MOST_TOKENS:
         seen = mask.runs(sizes)
         if seen is None and prod(sizes) <= MOST_ENTRIES:
-            seen = np.broadcast_to(mask.sees(sizes), tuple(sizes))[0, 0]
+            seen = np.broadcast_to(mask.sees(sizes, sizes.queries), tuple(sizes))[0, 0]
     if seen is None:
         return f"  (too large to draw: {query_len} queries x {key_len} keys)"
     named = (("batch row", sizes.batch), ("head", sizes.heads))

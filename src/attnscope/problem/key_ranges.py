@@ -74,7 +74,7 @@ class KeyRanges(Mask):
                 "call, the cached ones included."
             )
 
-    def sees(self, sizes: Sizes) -> Bools:
+    def sees(self, sizes: Sizes, _: range) -> Bools:
         first, end = (column(each)[:, None, :, None] for each in (self.first, self.end))
         keys = np.arange(sizes.key_len)
         return (first <= keys) & (keys < end)
@@ -145,7 +145,7 @@ class Prefix(Mask):
     def check(self, sizes: Sizes) -> None:
         check_per_batch(self.length, "Prefix(length)", sizes.batch)
 
-    def sees(self, sizes: Sizes) -> Bools:
+    def sees(self, sizes: Sizes, _: range) -> Bools:
         return np.arange(sizes.key_len) < column(self.length)[:, None, :, None]
 
     def runs(self, sizes: Sizes) -> Runs | None:

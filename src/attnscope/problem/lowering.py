@@ -15,6 +15,7 @@ MOST_SPANS = 2
 WORD_BITS = 64
 MOST_ROWS_KEPT = 2**16  # of one mask in the cache: at most 1 MiB of spans
 MOST_BYTES_KEPT = 2**20  # of a mask's own arrays
+ENTRIES_AT_ONCE = 2**22  # of the score matrix, while a bitmap is made
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
     """Say which keys each row sees; None: all of them.
 
     In memory proportional to the rows, unless rows are more than two runs of keys: then a bit an entry.
+    A bool array that is the same for all queries, such as padding, is read as runs too.
 
     Errors
         AttentionMaskError when the mask does not fit the shape.
@@ -52,13 +54,15 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
         return None
     sizes = Sizes.of(shape)
     mask.check(sizes)
-    if not any(isinstance(leaf, Dense) for leaf in mask.leaves()):
-        rows = sizes._replace(heads=1)
-        kept = sizes.batch * sizes.query_len <= MOST_ROWS_KEPT and mask.held_bytes <= MOST_BYTES_KEPT
-        spans = _kept_spans(mask, rows) if kept else _spans(mask, rows)
-        if spans is not None:
-            return spans
-    return _bitmap(mask, sizes)
+    rows = sizes._replace(heads=1)
+    spans = _kept_spans(mask, rows) if _is_worth_keeping(mask, rows) else _spans(mask, rows)
+    return _bitmap(mask, sizes) if spans is None else spans
+
+
+def _is_worth_keeping(mask: Mask, sizes: Sizes) -> bool:
+    if sizes.batch * sizes.query_len > MOST_ROWS_KEPT or mask.held_bytes > MOST_BYTES_KEPT:
+        return False
+    return not any(isinstance(leaf, Dense) for leaf in mask.leaves())
 
 
 def _spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
@@ -82,12 +86,27 @@ def _kept_spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
 
 def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
     if isinstance(mask, Dense) and mask.shape[-1] == sizes.key_len:
-        bits = mask.bits
-    else:
-        seen = mask.sees(sizes)
-        bits = np.packbits(
-            np.broadcast_to(seen, (*seen.shape[:-1], sizes.key_len)), axis=-1, bitorder="little"
-        )
-    words = np.zeros((*bits.shape[:-1], -(-sizes.key_len // WORD_BITS)), "<u8")
+        return KeyBitmap(_words_of_bits(mask.bits, sizes.key_len))
+    step = max(2, ENTRIES_AT_ONCE // max(1, sizes.batch * sizes.heads * sizes.key_len))
+    some = _words(mask, sizes, sizes.queries[:step])
+    if some.shape[2] in (1, sizes.query_len):  # 1 of two queries or more: they all see the same
+        return KeyBitmap(some)
+    batch, heads, _, words_of_row = some.shape
+    words = np.empty((batch, heads, sizes.query_len, words_of_row), np.uint64)
+    words[:, :, :step] = some
+    for start in range(step, sizes.query_len, step):
+        words[:, :, start : start + step] = _words(mask, sizes, sizes.queries[start : start + step])
+    return KeyBitmap(words)
+
+
+def _words(mask: Mask, sizes: Sizes, queries: range) -> NDArray[np.uint64]:
+    """Some rows of the bitmap, (batch or 1, query_heads or 1, queries or 1, words)."""
+    seen = mask.sees(sizes, queries)
+    full = np.broadcast_to(seen, (*seen.shape[:-1], sizes.key_len))
+    return _words_of_bits(np.packbits(full, axis=-1, bitorder="little"), sizes.key_len)
+
+
+def _words_of_bits(bits: NDArray[np.uint8], key_len: int) -> NDArray[np.uint64]:
+    words = np.zeros((*bits.shape[:-1], -(-key_len // WORD_BITS)), "<u8")
     words.view(np.uint8)[..., : bits.shape[-1]] = bits
-    return KeyBitmap(words.astype(np.uint64, copy=False))
+    return words.astype(np.uint64, copy=False)

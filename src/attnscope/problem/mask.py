@@ -71,7 +71,7 @@ class Mask:
                 "explain() answers for one entry."
             )
         self.check(sizes)
-        full = np.broadcast_to(self.sees(sizes), tuple(sizes))
+        full = np.broadcast_to(self.sees(sizes, sizes.queries), tuple(sizes))
         return full[0, 0].copy() if batch == heads == 1 else full.copy()
 
     def explain(
@@ -96,7 +96,7 @@ class Mask:
         sizes = self._sizes_around(slot, query_len, key_len)
         for name, index, axis, size in zip(Slot._fields, slot, Sizes._fields, sizes, strict=True):
             if index >= size:
-                raise AttentionMaskError(f"{name}={index} lies outside {axis}={size}. {ways_out(name)}")
+                raise AttentionMaskError(outside(name, index, axis, size))
         self.check(sizes)
         shown, reason = self.reason(slot, sizes)
         return f"{'visible' if shown else 'hidden'}: {reason}"
@@ -158,8 +158,8 @@ class Mask:
     def check(self, sizes: Sizes, /) -> None:
         """Raise AttentionMaskError where the mask cannot be meant for these sizes."""
 
-    def sees(self, sizes: Sizes, /) -> Bools:
-        """Visible or not, in a shape that broadcasts to (batch, heads, query_len, key_len)."""
+    def sees(self, sizes: Sizes, queries: range, /) -> Bools:
+        """Visible or not to some of the queries, in a shape that broadcasts to (batch, heads, queries, key_len)."""
         raise NotImplementedError
 
     def runs(self, sizes: Sizes, /) -> Runs | None:
@@ -229,8 +229,8 @@ class And(Combined):
     def __str__(self) -> str:
         return " & ".join([f"({part})" if isinstance(part, Or) else str(part) for part in self.parts()])
 
-    def sees(self, sizes: Sizes) -> Bools:
-        both: Bools = self.left.sees(sizes) & self.right.sees(sizes)
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
+        both: Bools = self.left.sees(sizes, queries) & self.right.sees(sizes, queries)
         return both
 
     def runs(self, sizes: Sizes) -> Runs | None:
@@ -248,8 +248,8 @@ class Or(Combined):
     def __str__(self) -> str:
         return " | ".join([str(part) for part in self.parts()])
 
-    def sees(self, sizes: Sizes) -> Bools:
-        either: Bools = self.left.sees(sizes) | self.right.sees(sizes)
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
+        either: Bools = self.left.sees(sizes, queries) | self.right.sees(sizes, queries)
         return either
 
     def runs(self, sizes: Sizes) -> Runs | None:
@@ -261,11 +261,11 @@ class Or(Combined):
         return bool(showing), showing[0] if showing else "; and ".join(reason for _, reason in found)
 
 
-def ways_out(index: str) -> str:
-    """What to do about an index that is too large."""
-    if index in ("query", "key"):
-        return "Say which sizes are meant: query_len=, key_len=."
-    return "The mask was made for so many."
+def outside(name: str, index: int, axis: str, size: int) -> str:
+    """The error's text for an entry that is not there."""
+    if name in ("query", "key"):
+        return f"{name}={index} lies outside {axis}={size}. Say which sizes are meant: query_len=, key_len=."
+    return f"{name}={index}: expected an index from 0 to {size - 1}, as the mask was made for {size}."
 
 
 def joinable(other: Any) -> Mask:

@@ -44,12 +44,12 @@ class Causal(Mask):
     def check(self, sizes: Sizes) -> None:
         check_offset(self.offset, "Causal(offset=)", sizes)
 
-    def sees(self, sizes: Sizes) -> Bools:
-        positions = query_positions(self.offset, sizes)[:, None, :, None]
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
+        positions = query_positions(self.offset, sizes, queries)[:, None, :, None]
         return np.arange(sizes.key_len) <= positions
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        end = query_positions(self.offset, sizes)[..., None] + 1
+        end = query_positions(self.offset, sizes, sizes.queries)[..., None] + 1
         return runs_from(np.zeros_like(end), end, sizes.key_len)
 
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
@@ -101,9 +101,12 @@ class Window(Mask):
     def check(self, sizes: Sizes) -> None:
         check_offset(self.offset, "Window(offset=)", sizes)
 
-    def sees(self, sizes: Sizes) -> Bools:
-        keys, positions = np.arange(sizes.key_len), query_positions(self.offset, sizes)[:, None, :, None]
-        shown: Bools = np.ones((len(positions), 1, sizes.query_len, sizes.key_len), np.bool_)
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
+        keys, positions = (
+            np.arange(sizes.key_len),
+            query_positions(self.offset, sizes, queries)[:, None, :, None],
+        )
+        shown: Bools = np.ones((len(positions), 1, len(queries), sizes.key_len), np.bool_)
         if self.left is not None:
             shown &= keys >= positions - self.left
         if self.right is not None:
@@ -111,7 +114,7 @@ class Window(Mask):
         return shown
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        positions = query_positions(self.offset, sizes)[..., None]
+        positions = query_positions(self.offset, sizes, sizes.queries)[..., None]
         first = np.zeros_like(positions) if self.left is None else positions - self.left
         end = np.full_like(positions, sizes.key_len) if self.right is None else positions + self.right + 1
         return runs_from(first, end, sizes.key_len)

@@ -20,9 +20,10 @@ def check_offset(offset: PerBatch | None, name: str, sizes: Sizes) -> None:
         check_per_batch(offset, name, sizes.batch)
 
 
-def query_positions(offset: PerBatch | None, sizes: Sizes) -> NDArray[np.int64]:
-    """Where each query stands, (batch or 1, query_len)."""
-    return column(sizes.key_len - sizes.query_len if offset is None else offset) + np.arange(sizes.query_len)
+def query_positions(offset: PerBatch | None, sizes: Sizes, queries: range) -> NDArray[np.int64]:
+    """Where each of some queries stands, (batch or 1, queries)."""
+    first = column(sizes.key_len - sizes.query_len if offset is None else offset)
+    return first + np.arange(queries.start, queries.stop)
 
 
 def position_of(slot: Slot, offset: PerBatch | None, sizes: Sizes) -> int:

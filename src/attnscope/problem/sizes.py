@@ -13,6 +13,11 @@ class Sizes(NamedTuple):
     query_len: int
     key_len: int
 
+    @property
+    def queries(self) -> range:
+        """All of them."""
+        return range(self.query_len)
+
     @classmethod
     def of(cls, shape: AttentionShape) -> Self:
         """The score matrix of a problem."""
