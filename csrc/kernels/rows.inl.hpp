@@ -7,6 +7,7 @@ namespace {
 constexpr int tile_rows = tile_vectors * lanes;
 
 ATTNSCOPE_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+ATTNSCOPE_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 // The rows that share a kv head's keys, in the order query by query, then head by head within the group:
 // neighbours see nearly the same keys, and one reading of the keys serves all heads of the group.
@@ -43,9 +44,9 @@ static void find_visible_ranges(const AttentionCall& call, TileRows& rows) {
         for (int s = 0; s < 2; ++s) rows.first_key[s][r] = rows.end_key[s][r] = 0;
         if (sight.first_key != nullptr) {
             const std::int64_t at = rows.batch * sight.span_batch_stride + rows.query[r] * sight.spans;
-            for (std::int64_t s = 0; s < sight.spans; ++s) {
-                rows.first_key[s][r] = sight.first_key[at + s];
-                rows.end_key[s][r] = sight.end_key[at + s];
+            for (std::int64_t s = 0; s < sight.spans; ++s) {  // spans count the longest row's keys
+                const std::int64_t first = sight.first_key[at + s], end = smaller(sight.end_key[at + s], key_len);
+                if (first < end) rows.first_key[s][r] = first, rows.end_key[s][r] = end;
             }
         } else {
             rows.end_key[0][r] = key_len;

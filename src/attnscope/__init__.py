@@ -1,16 +1,20 @@
 """Softmax attention to compute, see, check, size and learn: exact and fast on a CPU, on NumPy arrays."""
 
+from attnscope import cache as cache
 from attnscope import kernels as kernels
 from attnscope import models as models
 from attnscope import reference as reference
 from attnscope.attention import attention as attention
 from attnscope.attention import merge as merge
 from attnscope.attention import partial as partial
+from attnscope.cache import KVCache as KVCache
 from attnscope.errors import AttentionError as AttentionError
 from attnscope.errors import AttentionFormatError as AttentionFormatError
 from attnscope.errors import AttentionMaskError as AttentionMaskError
 from attnscope.errors import AttentionScoringError as AttentionScoringError
 from attnscope.errors import AttentionShapeError as AttentionShapeError
+from attnscope.errors import CacheError as CacheError
+from attnscope.errors import CacheFullError as CacheFullError
 from attnscope.errors import UnsupportedProblemError as UnsupportedProblemError
 from attnscope.multi_head import MultiHeadAttention as MultiHeadAttention
 from attnscope.positions import alibi_slopes as alibi_slopes

@@ -23,3 +23,11 @@ class AttentionScoringError(AttentionError):
 
 class UnsupportedProblemError(AttentionError):
     """A legal problem that the implementation asked for by name cannot run."""
+
+
+class CacheError(AttentionError):
+    """A sequence, layer or page that a cache does not have, or that cannot be used so."""
+
+
+class CacheFullError(CacheError):
+    """More tokens than the cache was made for; nothing was written."""

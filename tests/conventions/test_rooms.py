@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "reference": {"problem"},
     "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
     "attention": {"problem", "kernels", "reference"},
+    "cache": {"problem", "kernels"},
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {INDEX},

@@ -10,6 +10,7 @@ from attnscope.problem.key_ranges import Prefix as Prefix
 from attnscope.problem.lowering import KeyBitmap as KeyBitmap
 from attnscope.problem.lowering import KeySpans as KeySpans
 from attnscope.problem.lowering import lower as lower
+from attnscope.problem.lowering import lower_ragged as lower_ragged
 from attnscope.problem.mask import Mask as Mask
 from attnscope.problem.operands import Operands as Operands
 from attnscope.problem.out import check_out as check_out

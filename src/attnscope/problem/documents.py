@@ -1,7 +1,7 @@
 """The mask of several texts in one row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,9 @@ class Documents(Mask):
         if own == other:
             return True, f"Documents, key {slot.key} and {who} both belong to document {own}"
         return False, f"Documents, key {slot.key} belongs to document {other}, {who} to document {own}"
+
+    def standing_at(self, offset: PerBatch) -> Mask:
+        return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:
         rows, key_len = self.table.shape

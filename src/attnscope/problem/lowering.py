@@ -1,5 +1,6 @@
 """From a mask to what the kernel reads: one or two spans of keys a row, or a bit a key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,6 +58,20 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
     rows = sizes._replace(heads=1)
     spans = _kept_spans(mask, rows) if _is_worth_keeping(mask, rows) else _spans(mask, rows)
     return _bitmap(mask, sizes) if spans is None else spans
+
+
+def lower_ragged(
+    mask: Mask | None, shape: AttentionShape, key_lens: Sequence[int]
+) -> KeySpans | KeyBitmap | None:
+    """The same where each batch row has keys of its own number, shape.key_len being the largest.
+
+    Where queries stand counts from each row's own last key, unless the mask says it. Spans and bits may reach beyond
+    a row's keys: whoever reads them stops there.
+    """
+    if mask is None or all(key_len == shape.key_len for key_len in key_lens):
+        return lower(mask, shape)
+    mask.check(Sizes.of(shape))
+    return lower(mask.standing_at([key_len - shape.query_len for key_len in key_lens]), shape)
 
 
 def _is_worth_keeping(mask: Mask, sizes: Sizes) -> bool:

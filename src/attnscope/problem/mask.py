@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.drawing import picture
 from attnscope.problem.given import told, whole_number
+from attnscope.problem.per_batch import PerBatch
 from attnscope.problem.runs import Runs, intersection, union
 from attnscope.problem.sizes import Sizes, Slot
 
@@ -174,6 +175,10 @@ class Mask:
         """The least sizes that the mask itself asks for, 0 where it leaves one open."""
         return Sizes(0, 0, 0, 0)
 
+    def standing_at(self, offset: PerBatch, /) -> "Mask":
+        """The same mask, its first query standing at `offset` where the mask leaves that open."""
+        return self
+
     def keys_to_draw(self) -> int:
         """How many keys show what the mask is about."""
         return 8
@@ -208,6 +213,9 @@ class Combined(Mask):
 
     def leaves(self) -> list[Mask]:
         return self.left.leaves() + self.right.leaves()
+
+    def standing_at(self, offset: PerBatch) -> Mask:
+        return type(self)(self.left.standing_at(offset), self.right.standing_at(offset))
 
     def parts(self) -> list[Mask]:
         """The masks that this kind joins, from left to right."""

@@ -1,6 +1,6 @@
 """Masks that compare where the query stands with where the key stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,9 @@ class Causal(Mask):
             return shown, f"Causal, key {slot.key} stands where query {slot.query} stands"
         verb = "comes before" if shown else "comes after"
         return shown, f"Causal, key {slot.key} {verb} {standing(slot, position)}"
+
+    def standing_at(self, offset: PerBatch) -> Mask:
+        return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:
         return Sizes(rows_of(self.offset), 0, 0, 0)
@@ -130,6 +133,9 @@ class Window(Mask):
             return True, f"Window, {where}, and the window is open on that side"
         shown = distance <= reach
         return shown, f"Window, {where}, {'and' if shown else 'but'} the window reaches {reach}"
+
+    def standing_at(self, offset: PerBatch) -> Mask:
+        return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:
         return Sizes(rows_of(self.offset), 0, 0, 0)

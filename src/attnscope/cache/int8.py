@@ -1,0 +1,57 @@
+"""Keys and values as int8: a scale a token and head."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import AttentionFormatError
+from attnscope.problem.arrays import check_vectors, plain
+
+LARGEST = 127  # not -128: the range is the same on both sides
+
+
+def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The nearest int8 multiples of a vector's own scale.
+
+    scale = max |x| / 127,    stored = round(x / scale),    x is read back as stored * scale
+
+    Shapes
+        vectors    (..., dim)      float32, bfloat16 or float16
+        stored     (..., dim)      int8, -127 to 127
+        scales     (...)           float32
+    Precision
+        |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale, quotient and product:
+        a factor of 1 + 2**-15, and 2**-142 where the scale is subnormal.
+    Errors
+        AttentionFormatError for arrays of another format, and for NaN and infinities, which int8 cannot hold.
+
+    >>> stored, scales = quantize(np.array([[1.0, -2.0, 0.25]], np.float32))
+    >>> stored, scales * 127
+    (array([[  64, -127,   16]], dtype=int8), array([2.], dtype=float32))
+    """
+    vectors = plain(vectors, name)
+    check_vectors(vectors, name)
+    if vectors.dtype == np.float64 or not vectors.ndim:
+        raise AttentionFormatError(
+            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors [..., dim]. "
+            f"Use {name}.astype(np.float32)."
+        )
+    wide = vectors.astype(np.float32, copy=False)
+    largest = np.abs(wide).max(axis=-1, initial=0.0)
+    if not np.isfinite(largest).all():
+        where = [int(i) for i in np.argwhere(~np.isfinite(largest))[0]]
+        raise AttentionFormatError(
+            f"{name}{where} holds a NaN or an infinity, and int8 has none. "
+            "Find out where it comes from, or keep a float32, bfloat16 or float16 cache."
+        )
+    scales = (largest / np.float32(LARGEST)).astype(np.float32)
+    steps = np.where(scales == 0, np.float32(1), scales)[..., None]
+    # a subnormal scale is rounded coarsely: the quotient may lie a little beyond the range
+    stored = np.clip(np.rint(wide / steps), -LARGEST, LARGEST).astype(np.int8)
+    return stored, scales
+
+
+def dequantize(stored: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the kernel reads, as float32: each product is rounded once."""
+    return stored.astype(np.float32) * scales[..., None]

@@ -1,0 +1,79 @@
+"""How the tokens of one layer lie in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import AttentionFormatError, AttentionShapeError
+from attnscope.problem import AttentionShape
+from attnscope.problem.given import told, whole_number
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float16": np.dtype(np.float16),
+    "int8": np.dtype(np.int8),
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+SCALE_BYTES = 4  # int8 comes with a float32 a token and head, for keys and for values
+Arrays = tuple[NDArray[Any], ...]
+MOST_PAGES = 2**31 - 1  # a block table is int32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A page: so many tokens of each kv head, their keys and their values.
+
+    page_bytes = page_tokens * kv_heads * ((key_dim + value_dim) * bytes of an element + 2 * 4 for int8's scales)
+
+    Errors
+        AttentionShapeError, AttentionFormatError for what no cache is made of.
+
+    >>> Layout(kv_heads=8, key_dim=128, value_dim=128, dtype="bfloat16", page_tokens=64).page_bytes
+    262144
+    """
+
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    dtype: str
+    page_tokens: int
+
+    def __post_init__(self) -> None:
+        for name in ("kv_heads", "page_tokens"):
+            size = whole_number(getattr(self, name), name, minimum=1, error=AttentionShapeError)
+            object.__setattr__(self, name, size)
+        AttentionShape(1, self.kv_heads, self.kv_heads, 1, self.page_tokens, self.key_dim, self.value_dim)
+        object.__setattr__(self, "dtype", _read_dtype(self.dtype))
+
+    @property
+    def page_bytes(self) -> int:
+        element_bytes = (self.key_dim + self.value_dim) * DTYPES[self.dtype].itemsize
+        scale_bytes = 2 * SCALE_BYTES if self.dtype == "int8" else 0
+        return self.page_tokens * self.kv_heads * (element_bytes + scale_bytes)
+
+    def blocks_of(self, tokens: int) -> int:
+        """How many pages hold so many tokens of one sequence."""
+        return -(-tokens // self.page_tokens)
+
+    def arrays(self, pages: int) -> Arrays:
+        """Key, value, and for int8 their scales: zeros, which take no memory before they are written."""
+        rows = (pages, self.kv_heads, self.page_tokens)
+        dtype = DTYPES[self.dtype]
+        vectors = (np.zeros((*rows, dim), dtype) for dim in (self.key_dim, self.value_dim))
+        scales = (np.zeros(rows, np.float32) for _ in range(2)) if self.dtype == "int8" else ()
+        return (*vectors, *scales)
+
+
+def _read_dtype(given: Any) -> str:
+    if isinstance(given, str) and given in DTYPES:
+        return given
+    try:
+        return NAMES[np.dtype(given)]
+    except (TypeError, KeyError):
+        raise AttentionFormatError(
+            f"dtype={told(given)}: expected {', '.join(DTYPES)}. A float64 cache has no use: keep float32."
+        ) from None
