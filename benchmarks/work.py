@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 DTYPES: dict[str, Any] = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
 
+BEYOND_CACHES = 2**28
 
 Bound = Literal["arithmetic", "reading", "calling"]
 
@@ -39,6 +40,7 @@ class Work:
     number_format: str = "float32"
     spread: float = 1.0  # of the queries' entries: a larger one makes sharper rows
     bound: Bound = "arithmetic"  # what limits it: multiply-adds, reading memory, or the call itself
+    cache_format: str | None = None  # of keys and values in the cache, where it is not the queries'
 
     @property
     def offset(self) -> int:
@@ -47,6 +49,11 @@ class Work:
     @property
     def group(self) -> int:
         return self.query_heads // self.kv_heads
+
+    @property
+    def copies(self) -> int:
+        """How many inputs are taken in turn: a model's layers are not in the caches when their turn comes."""
+        return max(1, -(-BEYOND_CACHES // self.read_bytes)) if self.bound == "reading" else 1
 
     def inputs(self, seed: int = 0) -> Inputs:
         """Normal deviates; the same in every process."""
@@ -75,6 +82,12 @@ class Work:
         return int(np.dtype(DTYPES[self.number_format]).itemsize)
 
     @property
+    def token_bytes(self) -> int:
+        """A key and a value of one kv head as they are stored; int8 has a float32 scale for each."""
+        dims = self.key_dim + self.value_dim
+        return dims + 2 * 4 if self.cache_format == "int8" else dims * self.item_bytes
+
+    @property
     def amount(self) -> int | None:
         """Of what bounds it: operations or bytes."""
         return {"arithmetic": self.flops, "reading": self.read_bytes}.get(self.bound)
@@ -90,8 +103,7 @@ class Work:
     def read_bytes(self) -> int:
         """Each visible key and value once."""
         first, end = self.spans(np.arange(self.query_len))
-        entries = self.batch * self.kv_heads * int(end.max() - first.min()) * (self.key_dim + self.value_dim)
-        return entries * self.item_bytes
+        return self.batch * self.kv_heads * int(end.max() - first.min()) * self.token_bytes
 
     @property
     def output_bytes(self) -> int:

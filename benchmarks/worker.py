@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from statistics import median
@@ -71,7 +72,7 @@ class Worker:
 
 def serve(connection: Connection, peer: str, work: Work, threads: int, died: dict[str, str]) -> None:
     """The child's end: name each way before it is tried, then answer questions until told to stop."""
-    inputs = work.inputs()
+    inputs = [work.inputs(seed) for seed in range(work.copies)]
     limit_threads(threads)
     library = load_peer(peer)
     library.use_threads(threads)
@@ -96,15 +97,15 @@ def limit_threads(threads: int) -> None:
 
 
 def choose(
-    ways: Mapping[str, Way], work: Work, inputs: Inputs, chosen: Chosen, tell: Callable[[str], None]
+    ways: Mapping[str, Way], work: Work, inputs: list[Inputs], chosen: Chosen, tell: Callable[[str], None]
 ) -> Call | None:
     """Check every way against float64, time the correct ones, and keep the fastest."""
     best = None
     for name, way in ways.items():
         tell(name)
         try:
-            call = way(work, inputs)
-            error = error_of(call, work, inputs)
+            call = in_turn([way(work, each) for each in inputs])
+            error = error_of(call, work, inputs[0])
         except NotOfferedError as reason:
             chosen.refused[name] = str(reason)
             continue
@@ -117,7 +118,16 @@ def choose(
         chosen.seconds[name] = least(call, repeats=7)
         if chosen.seconds[name] == min(chosen.seconds.values()):
             best, chosen.way, chosen.error = call, name, error
+        del call
     return best
+
+
+def in_turn(calls: list[Call]) -> Call:
+    """The same call on one input after the other, the first one first."""
+    if len(calls) == 1:
+        return calls[0]
+    turn = cycle(calls)
+    return Call(lambda: next(turn).run(), calls[0].output, keeps=calls)
 
 
 def error_of(call: Call, work: Work, inputs: Inputs) -> float:

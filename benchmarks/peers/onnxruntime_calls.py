@@ -1,6 +1,8 @@
 """ONNX Runtime: Attention in both layouts, MultiHeadAttention and GroupQueryAttention, as one-node models."""
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,13 +52,24 @@ def session(node: Any, inputs: dict[str, NDArray[Any]], outputs: list[str], opse
     )
 
 
-def bound_call(running: Any, inputs: dict[str, NDArray[Any]], work: Work, *, packed: bool) -> Call:
-    """Inputs are bound once, outputs stay where the runtime puts them: the least that a call can do."""
+def bound_call(
+    running: Any,
+    inputs: dict[str, NDArray[Any]],
+    work: Work,
+    *,
+    packed: bool,
+    shared: Mapping[str, str] = MappingProxyType({}),
+) -> Call:
+    """Inputs are bound once, outputs stay where the runtime puts them, or in the input that they share."""
     binding = running.io_binding()
-    for name, array in inputs.items():
-        binding.bind_cpu_input(name, array)
+    values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in inputs.items()}
+    for name, value in values.items():
+        binding.bind_ortvalue_input(name, value)
     for result in running.get_outputs():
-        binding.bind_output(result.name)
+        if result.name in shared:
+            binding.bind_ortvalue_output(result.name, values[shared[result.name]])
+        else:
+            binding.bind_output(result.name)
 
     def run() -> Any:
         running.run_with_iobinding(binding)
@@ -66,7 +79,7 @@ def bound_call(running: Any, inputs: dict[str, NDArray[Any]], work: Work, *, pac
         first: NDArray[Any] = binding.copy_outputs_to_cpu()[0]
         return unpack(first, work) if packed else first
 
-    return Call(run, output, keeps=inputs)
+    return Call(run, output, keeps=(inputs, values))
 
 
 def pack(array: NDArray[Any]) -> NDArray[Any]:
@@ -122,18 +135,24 @@ def multi_head(work: Work, inputs: Inputs) -> Call:
     return bound_call(session(node, fed, ["output"], 23), fed, work, packed=True)
 
 
-def grouped(work: Work, inputs: Inputs) -> Call:
-    """The operator of language models: causal; all but the last query_len keys come as the cache."""
+def grouped(work: Work, inputs: Inputs, *, in_place: bool) -> Call:
+    """The operator of language models: causal; all but the last query_len keys come as the cache.
+
+    in_place: the cache has room for the new keys, and is the output too, so that nothing is copied.
+    """
     if not work.causal and work.window is None and work.query_len > 1:
         raise NotOfferedError("GroupQueryAttention is causal")
     past = work.offset
+    if in_place and not past:
+        raise NotOfferedError("there is no cache to write into")
     fed = {
         "query": pack(inputs.query),
         "key": pack(inputs.key[:, :, past:]),
         "value": pack(inputs.value[:, :, past:]),
     }
     if past:
-        fed |= {"past_key": inputs.key[:, :, :past].copy(), "past_value": inputs.value[:, :, :past].copy()}
+        kept = slice(None) if in_place else slice(past)
+        fed |= {"past_key": inputs.key[:, :, kept].copy(), "past_value": inputs.value[:, :, kept].copy()}
     fed |= {
         "last_keys": np.full(work.batch, work.key_len - 1, np.int32),
         "key_len": np.array([work.key_len], np.int32),
@@ -146,7 +165,8 @@ def grouped(work: Work, inputs: Inputs) -> Call:
     outputs = ["output", "present_key", "present_value"]
     heads = {"num_heads": work.query_heads, "kv_num_heads": work.kv_heads}
     node = helper.make_node("GroupQueryAttention", names, outputs, domain=CONTRIB, **heads, **window)
-    return bound_call(session(node, fed, outputs, 23), fed, work, packed=True)
+    shared = {"present_key": "past_key", "present_value": "past_value"} if in_place else {}
+    return bound_call(session(node, fed, outputs, 23), fed, work, packed=True, shared=shared)
 
 
 WAYS = {
@@ -155,5 +175,6 @@ WAYS = {
     "Attention, bool mask": partial(attention, packed=False, mask="bool"),
     "Attention, float mask": partial(attention, packed=False, mask="float"),
     "MultiHeadAttention": multi_head,
-    "GroupQueryAttention": grouped,
+    "GroupQueryAttention": partial(grouped, in_place=False),
+    "GroupQueryAttention, in place": partial(grouped, in_place=True),
 }

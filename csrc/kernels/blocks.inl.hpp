@@ -21,6 +21,14 @@ struct Stored {
         const Pages& pages = call.pages;
         return pages.table == nullptr ? call.key_len - token : pages.page_tokens - token % pages.page_tokens;
     }
+    // Whether these tokens follow each other all the same, as where neighbouring pages do
+    bool side_by_side(std::int64_t first, std::int64_t end) const {
+        for (std::int64_t token = first + run(first); token < end; token += run(token))
+            if (row(token) != row(first) + (token - first) * array.token_stride ||
+                scale_of(token) != scale_of(first) + (token - first) * scales.token_stride)
+                return false;
+        return true;
+    }
     // Tiles read the same keys and values one after another: what stays in a cache needs no fetching ahead, which would
     // cost a twentieth of the time there
     bool beyond_caches() const {
@@ -42,7 +50,13 @@ private:
     }
 };
 
-// A block's rows, `stride` bytes apart; from `next` to before `next_end` are the tokens to be fetched meanwhile.
+// The addresses of a block's rows, and of their scales, where they lie wherever their pages do
+struct Scattered {
+    const char *rows[block_keys], *scales[block_keys];
+};
+
+// A block's rows, `stride` bytes apart or scattered; from `next` to before `next_end` are the tokens to be fetched
+// meanwhile.
 struct Matrix {
     const char* data;
     std::int64_t stride, rows;
@@ -50,12 +64,15 @@ struct Matrix {
     const char* scales;  // of int8 rows
     std::int64_t scale_stride;
     std::int64_t next, next_end;
+    const Scattered* scattered;
 
-    const char* row(std::int64_t i) const { return data + i * stride; }
-    const float* floats(std::int64_t i) const { return reinterpret_cast<const float*>(row(i)); }
+    const char* row(std::int64_t i) const { return scattered == nullptr ? data + i * stride : scattered->rows[i]; }
+    // Of rows that are not scattered
+    const float* floats(std::int64_t i) const { return reinterpret_cast<const float*>(data + i * stride); }
     std::int64_t float_stride() const { return stride / static_cast<std::int64_t>(sizeof(float)); }
     float scale(std::int64_t i) const {
-        return scales == nullptr ? 1.0f : read_float(scales + i * scale_stride, Format::float32);
+        if (scales == nullptr) return 1.0f;
+        return read_float(scattered == nullptr ? scales + i * scale_stride : scattered->scales[i], Format::float32);
     }
     float element(std::int64_t i, std::int64_t d) const {
         const float read = read_float(row(i) + d * item_bytes(format), format);

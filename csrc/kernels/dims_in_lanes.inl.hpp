@@ -14,7 +14,7 @@ namespace {
 
 struct DimsInLanes {
     static constexpr int group_rows = lanes / 4;
-    static constexpr bool reads_any_format = true;
+    static constexpr bool reads_in_place = true;
     struct Soon {  // a few rows are not worth fetching ahead
         Soon(const AttentionCall&, const TileRows&) {}
     };

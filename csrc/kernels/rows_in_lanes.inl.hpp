@@ -12,7 +12,7 @@ struct RowsInLanes {
     static constexpr int stride = V * lanes;
     static constexpr int columns = micro_columns(V);
     using Soon = RowPrefetcher;
-    static constexpr bool reads_any_format = false;  // a block is widened once, and read by a tile of rows
+    static constexpr bool reads_in_place = false;  // a block is widened once, and read by a tile of rows
 
     static std::int64_t packed_floats(const AttentionCall& call) { return call.key_dim * stride; }
     static std::int64_t score_floats() { return block_keys * stride; }

@@ -27,7 +27,7 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
         piece = base == nullptr ? nullptr : base + used;
         used += (floats + 15) / 16 * 16;  // whole cache lines
     };
-    const bool wide = call.key_value_format != Format::float32 || !call.whole_blocks();
+    const bool wide = !Layout::reads_in_place && (call.key_value_format != Format::float32 || !call.whole_blocks());
     take(work.packed, Layout::packed_floats(call));
     take(work.scores, Layout::score_floats());
     take(work.part, Layout::state_floats(call));
@@ -37,15 +37,25 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
     return used * static_cast<std::int64_t>(sizeof(float));
 }
 
-// A block's keys or values: in place, or brought together as floats
+// A block's keys or values: in place or, for a layout that reads no format but float32 side by side, brought together so
 template <class Layout>
-static inline Matrix block_rows(const Stored& stored, const Block& block, float* wide) {
+static inline Matrix block_rows(const Stored& stored, const Block& block, float* wide, Scattered& scattered) {
     const std::int64_t end = block.first + block.key_count;
     const std::int64_t next_end = end + block_keys < block.keys ? end + block_keys : block.keys;
     const Format format = stored.call.key_value_format;
-    if (stored.call.whole_blocks() && (Layout::reads_any_format || format == Format::float32))
-        return {stored.row(block.first), stored.array.token_stride, block.key_count, format,
-                stored.scale_of(block.first), stored.scales.token_stride, end, next_end};
+    Matrix rows = {stored.row(block.first), stored.array.token_stride, block.key_count, format,
+                   stored.scale_of(block.first), stored.scales.token_stride, end, next_end, nullptr};
+    const bool side_by_side = stored.side_by_side(block.first, end);
+    if (Layout::reads_in_place) {
+        if (side_by_side) return rows;
+        for (std::int64_t i = 0; i < block.key_count; ++i) {
+            scattered.rows[i] = stored.row(block.first + i);
+            scattered.scales[i] = stored.scale_of(block.first + i);
+        }
+        rows.scattered = &scattered;
+        return rows;
+    }
+    if (side_by_side && format == Format::float32) return rows;
     float* to = wide;
     for (std::int64_t token = block.first; token < end;) {
         const char* row = stored.row(token);
@@ -54,7 +64,7 @@ static inline Matrix block_rows(const Stored& stored, const Block& block, float*
             widen_row(row, stored.dim, format, stored.scale(token), to);
     }
     const std::int64_t stride = stored.dim * static_cast<std::int64_t>(sizeof(float));
-    return {reinterpret_cast<const char*>(wide), stride, block.key_count, Format::float32, nullptr, 0, end, next_end};
+    return {reinterpret_cast<const char*>(wide), stride, block.key_count, Format::float32, nullptr, 0, end, next_end, nullptr};
 }
 
 // Finds a block's visible keys; false where nobody sees any
@@ -88,13 +98,14 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
     const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
     const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
     Block block = {};
+    Scattered scattered;
     block.keys = call.keys_of(rows.batch);
     const std::int64_t end = (part + 1) * part_keys < block.keys ? (part + 1) * part_keys : block.keys;
     for (std::int64_t start = part * part_keys; start < end; start += block_keys) {
         // 1. who sees what
         if (!find_block(call, rows, start, block)) continue;
         // 2. scores
-        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys), work.scores, soon);
+        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys, scattered), work.scores, soon);
         if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
@@ -102,7 +113,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         float shrink[tile_rows];
         Layout::soften(rows, block, work.scores, state, shrink);
         // 4. weights mix the values
-        const Matrix mixed = block_rows<Layout>(values, block, work.wide_values);
+        const Matrix mixed = block_rows<Layout>(values, block, work.wide_values, scattered);
         if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
             Layout::mix_carefully(call, rows, block, work.scores, mixed, shrink, state);
         else

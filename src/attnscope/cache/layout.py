@@ -60,12 +60,16 @@ class Layout:
         return -(-tokens // self.page_tokens)
 
     def arrays(self, pages: int) -> Arrays:
-        """Key, value, and for int8 their scales: zeros, which take no memory before they are written."""
-        rows = (pages, self.kv_heads, self.page_tokens)
+        """Key, value, and for int8 their scales: (pages, kv_heads, page_tokens, ...), zeros that take no memory yet.
+
+        In memory a head's pages follow each other: where a sequence has neighbouring pages, as most have, what the
+        processor fetches beyond the end of one is the beginning of the next.
+        """
+        rows = (self.kv_heads, pages, self.page_tokens)
         dtype = DTYPES[self.dtype]
         vectors = (np.zeros((*rows, dim), dtype) for dim in (self.key_dim, self.value_dim))
         scales = (np.zeros(rows, np.float32) for _ in range(2)) if self.dtype == "int8" else ()
-        return (*vectors, *scales)
+        return tuple(array.swapaxes(0, 1) for array in (*vectors, *scales))
 
 
 def _read_dtype(given: Any) -> str:
