@@ -82,34 +82,42 @@ struct Matrix {
 
 // Fetches the next block in address order, a few lines between a few multiply-adds. In decode memory's speed decides:
 // the hardware's prefetcher alone does not follow several rows at once, and a burst would leave memory idle after it.
+// Half a block ahead is too late where rows are few.
 class Prefetcher {
 public:
     // The block's lines are spread evenly over this many steps; 0: nothing is fetched
     Prefetcher(const Stored& stored, const Matrix& matrix, std::int64_t steps)
-        : stored_(stored), token_(matrix.next), end_(matrix.next_end), bytes_(stored.row_bytes()),
-          lines_per_step_(steps == 0 ? 0 : ((end_ - token_) * ((bytes_ + 63) / 64) + steps - 1) / steps) {}
+        : stored_(stored), token_(matrix.next), end_(matrix.next_end) {
+        const std::int64_t lines = (end_ - token_) * ((stored.row_bytes() + 63) / 64);
+        lines_per_step_ = steps == 0 ? 0 : (lines + steps - 1) / steps;
+    }
 
     ATTNSCOPE_MEMBER void step() {
-        for (std::int64_t i = 0; i < lines_per_step_ && token_ < end_; ++i) {
-            if (run_ == 0) {
-                row_ = stored_.row(token_);
-                run_ = stored_.run(token_);
-            }
-            prefetch(row_ + at_);
-            at_ += 64;
-            if (at_ >= bytes_) {
-                at_ = 0;
-                row_ += stored_.array.token_stride;
-                --run_;
-                ++token_;
-            }
+        for (std::int64_t i = 0; i < lines_per_step_; ++i) {
+            if (line_ >= lines_end_ && !find_lines()) return;
+            prefetch(line_);
+            line_ += 64;
         }
     }
 
 private:
+    // The next row, or all rows that follow it without a gap
+    bool find_lines() {
+        if (token_ >= end_) {
+            lines_per_step_ = 0;
+            return false;
+        }
+        const std::int64_t bytes = stored_.row_bytes(), run = smaller(stored_.run(token_), end_ - token_);
+        const std::int64_t rows = stored_.array.token_stride == bytes ? run : 1;
+        line_ = stored_.row(token_);
+        lines_end_ = line_ + rows * bytes;
+        token_ += rows;
+        return true;
+    }
+
     const Stored& stored_;
-    const char* row_ = nullptr;
-    std::int64_t token_, end_, bytes_, lines_per_step_, run_ = 0, at_ = 0;
+    std::int64_t token_, end_, lines_per_step_;
+    const char *line_ = nullptr, *lines_end_ = nullptr;
 };
 
 // The keys first ... first + key_count - 1, and which of them each row sees

@@ -128,11 +128,13 @@ struct DimsInLanes {
 
     static void mix(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* weights,
                     const Matrix& values, const float* shrink, float* state) {
-        // about as many steps as mix_vectors takes: a step a key, columns and rows by `vectors` and four
-        const std::int64_t passes = (rows.count + 3) / 4, vectors = rows.count == 1 ? 8 : lanes == 8 && rows.count > 2 ? 2 : 4;
+        // rows taken together, and vectors of the values: as many sums as there are registers for
+        const int together = rows.count > 4 && lanes == 16 ? 8 : 4;
+        const std::int64_t passes = (rows.count + together - 1) / together;
+        const std::int64_t vectors = rows.count == 1 ? 8 : rows.count == 2 ? 4 : together == 8 || lanes == 8 ? 2 : 4;
         const std::int64_t columns = (call.value_dim + vectors * lanes - 1) / (vectors * lanes);
         Prefetcher ahead(stored, values, passes * values.rows * columns);
-        for (int row = 0; row < rows.count; row += 4) {
+        for (int row = 0; row < rows.count; row += together) {
             const std::int64_t left = rows.count - row;
             const float* row_weights = weights + row / group_rows * group_stride + row % group_rows * 4;
             float* output = mixed(state) + row * call.value_dim;
@@ -141,8 +143,10 @@ struct DimsInLanes {
                     mix_rows<1, 8, F>(call, row_weights, values, shrink + row, output, ahead);
                 else if (left == 2)
                     mix_rows<2, 4, F>(call, row_weights, values, shrink + row, output, ahead);
-                else
+                else if (left <= 4 || lanes < 16)
                     mix_rows<4, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + row, output, ahead);
+                else
+                    mix_rows<8, 2, F>(call, row_weights, values, shrink + row, output, ahead);
             });
         }
     }
