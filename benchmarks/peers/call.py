@@ -15,6 +15,7 @@ FILES = {
     "attnscope": "attnscope_calls",
     "torch": "torch_calls",
     "torch flex": "torch_flex_calls",
+    "torch packed": "torch_packed_calls",
     "onnxruntime": "onnxruntime_calls",
     "openvino": "openvino_calls",
     "jax": "jax_calls",

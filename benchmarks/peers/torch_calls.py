@@ -1,4 +1,4 @@
-"""torch: scaled_dot_product_attention in its spellings, and HF's packing of grouped heads."""
+"""torch: scaled_dot_product_attention in its spellings."""
 
 from functools import partial
 from typing import Any
@@ -56,20 +56,6 @@ def masked(work: Work, inputs: Inputs, *, additive: bool) -> Call:
     return Call(lambda: sdpa(query, key, value, attn_mask=mask, enable_gqa=grouped), to_numpy)
 
 
-def packed(work: Work, inputs: Inputs) -> Call:
-    """The heads of a group become the queries of their key head, as transformers does for one query."""
-    if work.group == 1 or work.query_len > 1:
-        raise NotOfferedError("packing serves one query a head, in groups")
-    if work.window is not None:
-        raise NotOfferedError("SDPA knows no window")
-    query, key, value = tensors(inputs)
-    shape = query.shape
-    rows = query.reshape(work.batch, work.kv_heads, work.group, work.key_dim)
-    return Call(
-        lambda: sdpa(rows, key, value), lambda output: to_numpy(output.reshape(*shape[:3], work.value_dim))
-    )
-
-
 def repeated(work: Work, inputs: Inputs) -> Call:
     """Keys and values are repeated for each query head at every call, as transformers does with a mask."""
     if work.group == 1:
@@ -86,6 +72,5 @@ WAYS = {
     "sdpa": flagged,
     "sdpa, bool mask": partial(masked, additive=False),
     "sdpa, float mask": partial(masked, additive=True),
-    "sdpa, packed groups": packed,
     "sdpa, repeated heads": repeated,
 }

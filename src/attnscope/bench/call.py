@@ -1,6 +1,5 @@
 """How fast attention() runs here on one shape, beside what this machine could do at the most."""
 
-import os
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.errors import AttentionShapeError
+from attnscope.bench.memory import check_memory
+from attnscope.bench.speed import duration, share
 from attnscope.machine import Machine, this_machine
 
 if TYPE_CHECKING:
@@ -74,15 +74,13 @@ class Measurement:
 
 def case_of(options: dict[str, Any]) -> BenchCase:
     """The command line's options, with what was left open taken from its counterpart."""
-    given = {name: option for name, option in options.items() if option is not None}
-    defaults = {
-        "kv_heads": options["query_heads"],
-        "key_len": options["query_len"],
-        "value_dim": options["key_dim"],
-        "window": None,
-        "threads": at.kernels.default_threads(),
-    }
-    return BenchCase(**(defaults | given))
+    given: dict[str, Any] = {"query_heads": 8, "query_len": 2048, "window": None}
+    given |= {name: option for name, option in options.items() if option is not None}
+    given.setdefault("kv_heads", given["query_heads"])
+    given.setdefault("key_len", given["query_len"])
+    given.setdefault("value_dim", given["key_dim"])
+    given.setdefault("threads", at.kernels.default_threads())
+    return BenchCase(**given)
 
 
 def measure(case: BenchCase) -> Measurement:
@@ -130,13 +128,7 @@ def random_arrays(case: BenchCase) -> tuple[NDArray[Any], NDArray[Any], NDArray[
         (case.batch, case.kv_heads, case.key_len, case.value_dim),
     )
     entries = sum(batch * heads * tokens * dim for batch, heads, tokens, dim in shapes)
-    needed_gib = entries * (4 + DTYPES[case.number_format].itemsize) / 2**30
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    if needed_gib > memory_gib:
-        raise AttentionShapeError(
-            f"the inputs need {needed_gib:,.1f} GiB to be drawn, and this machine has {memory_gib:,.1f} GiB. "
-            "Use a smaller batch, fewer heads or fewer keys."
-        )
+    check_memory(entries * (4 + DTYPES[case.number_format].itemsize), "the inputs need {} to be drawn")
     draw, dtype = np.random.default_rng(0), DTYPES[case.number_format]
     query, key, value = (draw.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
     return query, key, value
@@ -181,18 +173,3 @@ def print_measurement(measured: Measurement, console: "Console") -> None:
 
 def masked(case: BenchCase) -> str:
     return f"window {case.window:,}" if case.window else "causal" if case.causal else "no mask"
-
-
-def share(part: float | None, limit: float | None, limit_name: str) -> str:
-    return "" if part is None or limit is None else f"{part:.0%} of the {limit / 1e9:,.0f} {limit_name}"
-
-
-def duration(seconds: float) -> str:
-    """In the unit that keeps it readable.
-
-    >>> duration(0.0123), duration(4.2e-5), duration(2.5)
-    ('12.3 ms', '42.0 us', '2.50 s')
-    """
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} us"
