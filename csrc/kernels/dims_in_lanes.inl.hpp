@@ -6,7 +6,8 @@
 //
 // layout     packed[key_dim / 4][row][d mod 4], scores[group][key / 4][row of the group][key mod 4], where a group is
 //            as many rows as a vector has quarters; keys, values are read in place
-// state      largest[lanes], sum[lanes], mixed[row][value_dim]: sum and mixed are relative to exp2(largest)
+// state      largest[row][4], sum[row][4], mixed[row][value_dim]: sum and mixed are relative to exp2(largest); what a row
+//            has one of stands in all four elements of its quarter
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
@@ -21,14 +22,17 @@ struct DimsInLanes {
     static constexpr int most_rows = lanes == 4 ? 4 : 8;  // more, and rows in lanes wastes fewer lanes
     static constexpr int most_groups = most_rows / group_rows;
     static constexpr int group_stride = block_keys / 4 * lanes;
+    static constexpr int shrink_floats = 4 * most_rows;
 
     static int groups(const TileRows& rows) { return static_cast<int>((rows.count + group_rows - 1) / group_rows); }
     static std::int64_t packed_floats(const AttentionCall& call) { return (call.key_dim + 3) / 4 * most_groups * lanes; }
     static std::int64_t score_floats() { return most_groups * group_stride; }
-    static std::int64_t state_floats(const AttentionCall& call) { return 2 * lanes + call.value_dim * most_rows; }
+    static std::int64_t state_floats(const AttentionCall& call) { return (2 * 4 + call.value_dim) * most_rows; }
     static float* largest(float* state) { return state; }
-    static float* sum(float* state) { return state + lanes; }
-    static float* mixed(float* state) { return state + 2 * lanes; }
+    static float* sum(float* state) { return state + 4 * most_rows; }
+    static float* mixed(float* state) { return state + 2 * 4 * most_rows; }
+    static float largest_of(float* state, std::int64_t row) { return largest(state)[4 * row]; }
+    static float sum_of(float* state, std::int64_t row) { return sum(state)[4 * row]; }
 
     static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
         for (std::int64_t d = 0; d < call.key_dim; d += 4)
@@ -37,9 +41,8 @@ struct DimsInLanes {
     }
 
     static void clear(const AttentionCall& call, float* state) {
-        store(largest(state), broadcast(-infinity));
-        store(sum(state), zero());
-        for (std::int64_t at = 0; at < call.value_dim * most_rows; ++at) mixed(state)[at] = 0.0f;
+        for (int at = 0; at < 4 * most_rows; ++at) largest(state)[at] = -infinity;
+        for (std::int64_t at = 0; at < (4 + call.value_dim) * most_rows; ++at) sum(state)[at] = 0.0f;
     }
 
     static void score(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* packed,
@@ -87,43 +90,27 @@ struct DimsInLanes {
     static void soften(const TileRows& rows, const Block& block, float* scores, float* state, float* shrink) {
         hide(rows, block, scores);
         const std::int64_t quads = (block.key_count + 3) / 4;
-        // 1. the largest visible score of each row; a NaN is passed over here and meets the row in its weight
-        float now[lanes], spread[lanes];
-        store(now, load(largest(state)));
         for (int g = 0; g < groups(rows); ++g) {
+            float* quad = scores + g * group_stride;
+            const Vector before = load(largest(state) + g * lanes);
+            // 1. the largest visible score of each row; a NaN is passed over here and meets the row in its weight
             Vector top = broadcast(-infinity);
-            for (std::int64_t i = 0; i < quads; ++i) top = max(load(scores + g * group_stride + i * lanes), top);
-            store(spread, top);
-            for (int at = 0; at < lanes; ++at) {
-                float& row_largest = now[g * group_rows + at / 4];
-                row_largest = spread[at] > row_largest ? spread[at] : row_largest;
-            }
-        }
-        // 2. a new maximum shrinks what was accumulated
-        float anchors[lanes], block_sum[lanes] = {};
-        const Vector anchor = anchor_of(load(now));
-        store(anchors, anchor);
-        const Vector factor = exp2_not_positive(sub(load(largest(state)), anchor));
-        // 3. weights, and their sum as four partial sums over k mod 4, added left to right
-        for (int g = 0; g < groups(rows); ++g) {
-            for (int at = 0; at < lanes; ++at) spread[at] = anchors[g * group_rows + at / 4];
-            const Vector group_anchor = load(spread);
+            for (std::int64_t i = 0; i < quads; ++i) top = max(load(quad + i * lanes), top);
+            const Vector now = max(max_of_quarters(top), before);
+            // 2. a new maximum shrinks what was accumulated
+            const Vector anchor = anchor_of(now);
+            const Vector factor = exp2_not_positive(sub(before, anchor));
+            // 3. weights, and their sum as four partial sums over k mod 4, added left to right
             Vector partial = zero();
             for (std::int64_t i = 0; i < quads; ++i) {
-                float* quad = scores + g * group_stride + i * lanes;
-                const Vector weight = exp2_not_positive(sub(load(quad), group_anchor));
-                store(quad, weight);
+                const Vector weight = exp2_not_positive(sub(load(quad + i * lanes), anchor));
+                store(quad + i * lanes, weight);
                 partial = add(partial, weight);
             }
-            store(spread, partial);
-            for (int r = 0; r < group_rows; ++r) {
-                const float* four = spread + 4 * r;
-                block_sum[g * group_rows + r] = ((four[0] + four[1]) + four[2]) + four[3];
-            }
+            store(sum(state) + g * lanes, fma(load(sum(state) + g * lanes), factor, sum_of_quarters(partial)));
+            store(largest(state) + g * lanes, now);
+            store(shrink + g * lanes, factor);
         }
-        store(sum(state), fma(load(sum(state)), factor, load(block_sum)));
-        store(largest(state), load(now));
-        store(shrink, factor);
     }
 
     static void mix(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* weights,
@@ -140,13 +127,13 @@ struct DimsInLanes {
             float* output = mixed(state) + row * call.value_dim;
             with_format(values.format, [&]<Format F>() {
                 if (left == 1)
-                    mix_rows<1, 8, F>(call, row_weights, values, shrink + row, output, ahead);
+                    mix_rows<1, 8, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
                 else if (left == 2)
-                    mix_rows<2, 4, F>(call, row_weights, values, shrink + row, output, ahead);
+                    mix_rows<2, 4, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
                 else if (left <= 4 || lanes < 16)
-                    mix_rows<4, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + row, output, ahead);
+                    mix_rows<4, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
                 else
-                    mix_rows<8, 2, F>(call, row_weights, values, shrink + row, output, ahead);
+                    mix_rows<8, 2, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
             });
         }
     }
@@ -160,34 +147,38 @@ struct DimsInLanes {
                 float total = 0.0f;
                 for (std::int64_t k = 0; k < values.rows; ++k)
                     if (block.shows(row, k)) total = __builtin_fmaf(weights[weight_at(row, k)], values.element(k, d), total);
-                cell = __builtin_fmaf(cell, shrink[row], total);
+                cell = __builtin_fmaf(cell, shrink[4 * row], total);
             }
     }
 
     static void merge(const AttentionCall& call, const TileRows& rows, float* total, float* part) {
-        const Merge step = merge_sums(largest(total), sum(total), load(largest(part)), load(sum(part)));
-        float shrink_total[lanes], shrink_part[lanes];
-        store(shrink_total, step.shrink_total);
-        store(shrink_part, step.shrink_part);
+        float shrink_total[shrink_floats], shrink_part[shrink_floats];
+        for (int at = 0; at < groups(rows) * lanes; at += lanes) {
+            const Merge step =
+                merge_sums(largest(total) + at, sum(total) + at, load(largest(part) + at), load(sum(part) + at));
+            store(shrink_total + at, step.shrink_total);
+            store(shrink_part + at, step.shrink_part);
+        }
         for (int row = 0; row < rows.count; ++row)
             for (std::int64_t d = 0; d < call.value_dim; ++d) {
                 float& cell = mixed(total)[row * call.value_dim + d];
-                cell = __builtin_fmaf(mixed(part)[row * call.value_dim + d], shrink_part[row], cell * shrink_total[row]);
+                cell = __builtin_fmaf(mixed(part)[row * call.value_dim + d], shrink_part[4 * row], cell * shrink_total[4 * row]);
             }
     }
 
     static void add_sinks(const AttentionCall& call, const TileRows& rows, float* state) {
-        float sink[lanes] = {}, shrink[lanes];
-        for (int row = 0; row < rows.count; ++row) sink[row] = log2_e * call.sinks[rows.head[row]];
-        store(shrink, merge_sums(largest(state), sum(state), load(sink), broadcast(1.0f)).shrink_total);
+        float sink[shrink_floats] = {}, shrink[shrink_floats];
+        for (int at = 0; at < 4 * rows.count; ++at) sink[at] = log2_e * call.sinks[rows.head[at / 4]];
+        for (int at = 0; at < groups(rows) * lanes; at += lanes)
+            store(shrink + at, merge_sums(largest(state) + at, sum(state) + at, load(sink + at), broadcast(1.0f)).shrink_total);
         for (int row = 0; row < rows.count; ++row)
-            for (std::int64_t d = 0; d < call.value_dim; ++d) mixed(state)[row * call.value_dim + d] *= shrink[row];
+            for (std::int64_t d = 0; d < call.value_dim; ++d) mixed(state)[row * call.value_dim + d] *= shrink[4 * row];
     }
 
     static void write_rows(const AttentionCall& call, const TileRows& rows, float* state) {
         for (int row = 0; row < rows.count; ++row) {
             const float* from = mixed(state) + row * call.value_dim;
-            const Vector share = share_of(broadcast(sum(state)[row]));
+            const Vector share = share_of(broadcast(sum_of(state, row)));
             char* out = rows.output_row[row];
             std::int64_t d = 0;
             float normal[lanes] = {};
@@ -202,6 +193,12 @@ struct DimsInLanes {
     }
 
 private:
+    ATTNSCOPE_INLINE Vector max_of_quarters(Vector a) {
+        return max(max(repeat_element<0>(a), repeat_element<1>(a)), max(repeat_element<2>(a), repeat_element<3>(a)));
+    }
+    ATTNSCOPE_INLINE Vector sum_of_quarters(Vector a) {
+        return add(add(add(repeat_element<0>(a), repeat_element<1>(a)), repeat_element<2>(a)), repeat_element<3>(a));
+    }
     ATTNSCOPE_INLINE std::int64_t weight_at(std::int64_t row, std::int64_t key) {
         return row / group_rows * group_stride + key / 4 * lanes + row % group_rows * 4 + key % 4;
     }
@@ -256,6 +253,22 @@ private:
                         add_four(k, part, repeat_four(load_four(reinterpret_cast<const float*>(row[k]) + d)));
                     ahead.step();
                 }
+            } else if constexpr (F == Format::bfloat16) {
+                for (; d + 8 <= call.key_dim; d += 8, query += 2 * query_stride) {
+                    Vector low_part[G], high_part[G];
+                    for (int g = 0; g < G; ++g) {
+                        low_part[g] = load(query + g * lanes);
+                        high_part[g] = load(query + query_stride + g * lanes);
+                    }
+                    for (int k = 0; k < K; ++k) {
+                        Vector low, high;
+                        repeat_bfloat16(row[k] + d * 2, low, high);
+                        add_four(k, low_part, low);
+                        add_four(k, high_part, high);
+                    }
+                    ahead.step();
+                    ahead.step();
+                }
             } else {
                 constexpr int quarters = lanes / 4;
                 for (; d + lanes <= call.key_dim; d += lanes, query += quarters * query_stride) {
@@ -307,7 +320,7 @@ private:
                 for (std::int64_t k = 0; k < values.rows; ++k)
                     total = __builtin_fmaf(weights[weight_at(r, k)], values.element(k, d), total);
                 float& cell = output[r * call.value_dim + d];
-                cell = __builtin_fmaf(cell, shrink[r], total);
+                cell = __builtin_fmaf(cell, shrink[4 * r], total);
             }
     }
 
@@ -331,7 +344,7 @@ private:
         for (int r = 0; r < R; ++r)
             for (int c = 0; c < C; ++c) {
                 float* cell = output + r * call.value_dim + d + c * lanes;
-                store(cell, fma(load(cell), broadcast(shrink[r]), total[r][c]));
+                store(cell, fma(load(cell), broadcast(shrink[4 * r]), total[r][c]));
             }
     }
 };

@@ -14,11 +14,14 @@ struct RowsInLanes {
     using Soon = RowPrefetcher;
     static constexpr bool reads_in_place = false;  // a block is widened once, and read by a tile of rows
 
+    static constexpr int shrink_floats = stride;
     static std::int64_t packed_floats(const AttentionCall& call) { return call.key_dim * stride; }
     static std::int64_t score_floats() { return block_keys * stride; }
     static std::int64_t state_floats(const AttentionCall& call) { return (2 + call.value_dim) * stride; }
     static float* largest(float* state) { return state; }
     static float* sum(float* state) { return state + stride; }
+    static float largest_of(float* state, std::int64_t row) { return largest(state)[row]; }
+    static float sum_of(float* state, std::int64_t row) { return sum(state)[row]; }
     static float* mixed(float* state) { return state + 2 * stride; }
 
     // packed[d][row] = factor * query[row][d], residue by residue; rows past the tile's are 0

@@ -110,7 +110,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
         // 3. weights; a new maximum shrinks what was accumulated
-        float shrink[tile_rows];
+        float shrink[Layout::shrink_floats];
         Layout::soften(rows, block, work.scores, state, shrink);
         // 4. weights mix the values
         const Matrix mixed = block_rows<Layout>(values, block, work.wide_values, scattered);
@@ -134,7 +134,7 @@ static void finish(const AttentionCall& call, const TileRows& rows, float* state
     if (call.log_normalizer == nullptr) return;
     for (std::int64_t r = 0; r < rows.count; ++r)
         call.log_normalizer[(rows.batch * call.query_heads + rows.head[r]) * call.query_len + rows.query[r]] =
-            natural_log_normalizer(Layout::largest(state)[r], Layout::sum(state)[r]);
+            natural_log_normalizer(Layout::largest_of(state, r), Layout::sum_of(state, r));
 }
 
 // The three ways into a tile, for whichever layout its rows call for

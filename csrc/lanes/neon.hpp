@@ -52,6 +52,9 @@ ATTNSCOPE_INLINE Vector shift_bits_left_23(Vector a) {
 ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p)), 16));
 }
+ATTNSCOPE_INLINE void repeat_bfloat16(const char* p, Vector& low, Vector& high) {
+    low = widen_bfloat16(p), high = widen_bfloat16(p + 8);
+}
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
 }
@@ -86,6 +89,8 @@ ATTNSCOPE_INLINE void transpose_four(Four& a, Four& b, Four& c, Four& d) {
 ATTNSCOPE_INLINE Vector repeat_four(Four a) { return a; }
 template <int I>
 ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return a; }
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return vdupq_laneq_f32(a, I); }
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
 ATTNSCOPE_INLINE float float16_to_float(std::uint16_t bits) {
     return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);

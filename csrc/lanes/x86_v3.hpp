@@ -51,6 +51,12 @@ ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
+// Eight bfloat16: the first four in each half, and the last four
+ATTNSCOPE_INLINE void repeat_bfloat16(const char* p, Vector& low, Vector& high) {
+    const __m256i eight = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    low = _mm256_castsi256_ps(_mm256_unpacklo_epi16(_mm256_setzero_si256(), eight));
+    high = _mm256_castsi256_ps(_mm256_unpackhi_epi16(_mm256_setzero_si256(), eight));
+}
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -62,6 +68,9 @@ ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm256_set_m128(a, a); }
 // Half i, in each half
 template <int I>
 ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm256_permute2f128_ps(a, a, I * 0x11); }
+// Element i of each half, four times
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return _mm256_permute_ps(a, I * 0x55); }
 // Within each half: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
     const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));

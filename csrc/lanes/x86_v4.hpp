@@ -49,6 +49,12 @@ ATTNSCOPE_INLINE Vector widen_bfloat16(const char* p) {
     const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
+// Eight bfloat16: the first four in each quarter, and the last four
+ATTNSCOPE_INLINE void repeat_bfloat16(const char* p, Vector& low, Vector& high) {
+    const __m512i eight = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    low = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), eight));
+    high = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), eight));
+}
 ATTNSCOPE_INLINE Vector widen_float16(const char* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
@@ -60,6 +66,9 @@ ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm512_broadcast_f32x4(a)
 // Quarter i, in each quarter
 template <int I>
 ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm512_shuffle_f32x4(a, a, I * 0x55); }
+// Element i of each quarter, four times
+template <int I>
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return _mm512_permute_ps(a, I * 0x55); }
 // Within each quarter: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
     const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
