@@ -1,0 +1,162 @@
+"""One call to try: sizes, options, seed, format and layout. It holds no arrays; it builds them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.contract import Contract
+from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
+from attnscope.problem import FORMATS, AttentionShape
+
+HIDING = ("causal", "key_mask", "mask", "window", "documents")
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """The arguments of one call, as arrays: `fn(*call.arrays, **call.options)`.
+
+    Shapes
+        query    (batch, query_heads, query_len, key_dim)
+        key      (batch, kv_heads, key_len, key_dim)
+        value    (batch, kv_heads, key_len, value_dim)
+    """
+
+    query: NDArray[Any]
+    key: NDArray[Any]
+    value: NDArray[Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Query, key and value."""
+        return self.query, self.key, self.value
+
+    @property
+    def named_arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays of the call, those among its options too."""
+        options = {name: each for name, each in self.options.items() if isinstance(each, np.ndarray)}
+        return {"query": self.query, "key": self.key, "value": self.value, **options}
+
+    def copy(self) -> "Call":
+        """The same call on arrays of its own, in C order."""
+        options = {
+            name: each.copy() if isinstance(each, np.ndarray) else each for name, each in self.options.items()
+        }
+        return Call(self.query.copy(), self.key.copy(), self.value.copy(), options)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one call asks. None: the option plays no part; a word: how its array is drawn.
+
+    sizes            the seven sizes
+    seed             of everything that is drawn
+    causal           whether a query sees no key after its position
+    key_mask, mask, documents, bias
+                     how the array is drawn: see `drawn`
+    window           neighbours to the left, to the right
+    number_format    of query, key and value
+    layout           how the arrays lie in memory: see `layouts`
+    spread           standard deviation of query and key
+    offset           added to every score, through a dimension that all queries and keys share
+    level            scale of the values
+
+    >>> case = Case(AttentionShape(1, 1, 1, 2, 3, 4, 4), causal=True)
+    >>> case.options, case.build(Contract(causal=True)).options
+    (('causal',), {'causal': True})
+    """
+
+    sizes: AttentionShape
+    seed: int = 0
+    causal: bool = False
+    key_mask: str | None = None
+    mask: str | None = None
+    window: tuple[int, int] | None = None
+    documents: str | None = None
+    scale: float | None = None
+    softcap: float | None = None
+    bias: str | None = None
+    sinks: float | None = None
+    log_normalizer: bool = False
+    number_format: str = "float32"
+    layout: str = "contiguous"
+    spread: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options that play a part."""
+        names = ("key_mask", "mask", "window", "documents", "scale", "softcap", "bias", "sinks")
+        grouped = ("grouped_heads",) if self.sizes.query_heads != self.sizes.kv_heads else ()
+        causal = ("causal",) if self.causal else ()
+        return (*causal, *(name for name in names if getattr(self, name) is not None), *grouped)
+
+    @property
+    def work(self) -> int:
+        """How many scores there are."""
+        sizes = self.sizes
+        return sizes.batch * sizes.query_heads * sizes.query_len * sizes.key_len
+
+    def but(self, **changes: Any) -> Self:
+        """The same case with some fields, or some sizes, changed."""
+        sizes = {name: changes.pop(name) for name in list(changes) if hasattr(self.sizes, name)}
+        return replace(self, sizes=replace(self.sizes, **sizes), **changes)
+
+    def build(self, contract: Contract) -> Call:
+        """Draw the arrays; the same case always draws the same."""
+        sizes, dtype = self.sizes, FORMATS[self.number_format]
+        rng = np.random.default_rng([self.seed, sizes.query_len, sizes.key_len])
+        query = rng.standard_normal((sizes.batch, sizes.query_heads, sizes.query_len, sizes.key_dim))
+        key = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim))
+        value = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim))
+        query, key = self.spread * query, self.spread * key
+        if self.offset:
+            side = np.sqrt(abs(self.offset) / (self.scale or sizes.key_dim**-0.5))
+            query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)
+        options: dict[str, Any] = {"causal": self.causal} if contract.causal is True else {}
+        if self.window is not None:
+            options["window"] = self.window
+        for name in ("scale", "softcap"):
+            if getattr(self, name) is not None:
+                options[name] = getattr(self, name)
+        for name, tables in DRAWN.items():
+            kind = getattr(self, name)
+            if kind is not None:
+                options[name] = tables[kind](np.random.default_rng([self.seed, len(name)]), sizes)
+        if self.bias is not None:
+            options["bias"] = options["bias"].astype(dtype)
+        if self.sinks is not None:
+            logits = self.sinks + np.random.default_rng([self.seed, 7]).standard_normal(sizes.query_heads)
+            options["sinks"] = logits.astype(dtype)
+        if self.log_normalizer:
+            options["return_log_normalizer"] = True
+        return Call(*(array.astype(dtype) for array in (query, key, value)), options)
+
+    def __str__(self) -> str:
+        sizes = self.sizes
+        heads = f"heads={sizes.query_heads}" if sizes.query_heads == sizes.kv_heads else (
+            f"query_heads={sizes.query_heads}, kv_heads={sizes.kv_heads}")  # fmt: skip
+        dims = f"dim={sizes.key_dim}" if sizes.key_dim == sizes.value_dim else (
+            f"key_dim={sizes.key_dim}, value_dim={sizes.value_dim}")  # fmt: skip
+        said = [f"batch={sizes.batch}, {heads}, query_len={sizes.query_len}, key_len={sizes.key_len}, {dims}"]
+        said += ["causal"] if self.causal else []
+        said += [f"{name}={getattr(self, name)!r}" for name in
+                 ("key_mask", "mask", "window", "documents", "scale", "softcap", "bias", "sinks")
+                 if getattr(self, name) is not None]  # fmt: skip
+        said += ["with the log normalizer"] if self.log_normalizer else []
+        said += [self.number_format] if self.number_format != "float32" else []
+        said += [f"{self.layout} arrays"] if self.layout != "contiguous" else []
+        said += [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []
+        said += [f"every score moved by {self.offset:g}"] if self.offset else []
+        return f"{', '.join(said)}, seed={self.seed}"
+
+
+DRAWN: dict[str, dict[str, Callable[[np.random.Generator, AttentionShape], NDArray[Any]]]] = {
+    "key_mask": KEY_MASKS,
+    "mask": MASKS,
+    "documents": DOCUMENTS,
+    "bias": BIASES,
+}

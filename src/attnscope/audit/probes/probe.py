@@ -1,0 +1,42 @@
+"""What every probe is given, and gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from attnscope.audit.contract import Contract
+from attnscope.audit.finding import Finding
+from attnscope.audit.grid import Grid
+from attnscope.audit.suspect import Suspect
+
+
+@dataclass(eq=False)
+class Setting:
+    """The suspect, the grid of cases, and what was already learnt.
+
+    not_covered    sentences that the report will say
+    """
+
+    suspect: Suspect
+    grid: Grid
+    not_covered: list[str] = field(default_factory=list)
+    advance: Callable[[int], None] = lambda steps: None
+
+    @property
+    def contract(self) -> Contract:
+        """What is claimed."""
+        return self.suspect.contract
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A kind of question.
+
+    checks     the promises that it can find broken
+    applies    whether a contract promises any of it
+    run        ask, and say what was found
+    """
+
+    name: str
+    checks: Callable[[Contract], tuple[str, ...]]
+    applies: Callable[[Contract], bool]
+    run: Callable[[Setting], list[Finding]]

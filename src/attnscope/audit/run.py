@@ -1,0 +1,123 @@
+"""The audit of a function."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from attnscope.audit.contract import Contract, ContractError
+from attnscope.audit.finding import Finding
+from attnscope.audit.grid import Grid
+from attnscope.audit.probes import Probe, Setting, probes_for
+from attnscope.audit.report import Report
+from attnscope.audit.suspect import Suspect
+
+Progress = Callable[[float, str], None]
+UNSEEN = (
+    "sequences longer than 65,701 keys, and calls without a key or without a query",
+    "speed and memory",
+)
+
+
+def attention(
+    fn: Callable[..., Any],
+    contract: Contract,
+    *,
+    seed: int = 0,
+    seconds_per_call: float = 5.0,
+    seconds: float = 60.0,
+    progress: Progress | None = None,
+    name: str | None = None,
+) -> Report:
+    """Ask a function some hundred questions, and say which of its contract's promises it does not keep.
+
+    `fn(query, key, value, **options) -> output` on NumPy arrays; the options are those that the contract declares.
+    Its answers are compared with the float64 reference under a derived bound, its dependence on what is hidden is
+    tested by moving and poisoning it, and each failure is shrunk to the smallest call that shows it.
+
+    Shapes
+        query     (batch, query_heads, query_len, key_dim)
+        key       (batch, kv_heads, key_len, key_dim)
+        value     (batch, kv_heads, key_len, value_dim)
+        output    (batch, query_heads, query_len, value_dim)
+    Precision
+        What an honest computation in the arrays' own format keeps: see attnscope.audit.bound.
+    Errors
+        ContractError where fn cannot be called, or contract is none. What fn raises is a finding.
+
+    `seed` decides every case; `seconds_per_call` and `seconds` limit the time; `progress` is called with the share
+    that is done, and what is done next.
+
+    >>> import attnscope as at
+    >>> def forgetful(query, key, value, *, causal):  # takes the flag, and forgets it
+    ...     return at.attention(query, key, value)
+    >>> report = attention(forgetful, Contract(causal=True, hidden_nan=False))
+    >>> [(str(each.severity), each.cause) for each in report.findings if each.check == "dependence"]
+    [('leak', 'agrees with: causal ignored: every query sees the future')]
+    """
+    if not callable(fn):
+        raise ContractError(f"fn={fn!r} cannot be called, expected fn(query, key, value, **options) -> output.")
+    if not isinstance(contract, Contract):
+        raise ContractError(f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True).")
+    start = monotonic()
+    suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
+    setting = Setting(suspect, Grid(contract, seed))
+    findings: list[Finding] = []
+    checks: dict[str, int] = {}
+    probes = probes_for(contract)
+    for number, probe in enumerate(probes):
+        if progress is not None:
+            progress(number / len(probes), probe.name)
+        before = suspect.calls
+        findings += new_ones(findings, ask(probe, setting))
+        for check in probe.checks(contract):
+            checks[check] = checks.get(check, 0) + suspect.calls - before
+    if progress is not None:
+        progress(1.0, "done")
+    if suspect.given_up:
+        setting.not_covered.append(suspect.given_up)
+    return Report(
+        target=name or name_of(fn),
+        claims=str(contract),
+        findings=tuple(findings),
+        checks=checks,
+        not_covered=tuple(dict.fromkeys([*setting.not_covered, *unseen(contract)])),
+        calls=suspect.calls,
+        seconds=monotonic() - start,
+        seed=seed,
+    )
+
+
+def ask(probe: Probe, setting: Setting) -> list[Finding]:
+    """One probe; what was found before is known to the setting."""
+    return probe.run(setting)
+
+
+def new_ones(known: list[Finding], found: list[Finding]) -> list[Finding]:
+    """What no finding says yet: a finite fill is one mistake, whichever probe meets it."""
+    said = {(each.check, each.cause) for each in known if each.cause}
+    return [each for each in found if not each.cause or (each.check, each.cause) not in said]
+
+
+def unseen(contract: Contract) -> list[str]:
+    """What no probe of a function could see here."""
+    said = list(UNSEEN)
+    if contract.gradients is None:
+        said.append("gradients, as none are declared")
+    if contract.cache is None:
+        said.append("a cache, as none is declared")
+    if contract.causal == "always":
+        said.append("whether it can do without causal")
+    if not contract.hidden_nan:
+        said.append("NaN in hidden slots, as nothing is promised of them")
+    if contract.empty_rows == "unspecified":
+        said.append("rows that see no key, as nothing is promised of them")
+    if not contract.unequal_lengths:
+        said.append("query_len unlike key_len, as it is not promised")
+    return said
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """What a function is called."""
+    name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    module = getattr(fn, "__module__", None)
+    return f"{module}:{name}" if module and "<" not in name else name
