@@ -62,7 +62,6 @@ class Case:
     layout           how the arrays lie in memory: see `layouts`
     spread           standard deviation of query and key
     offset           added to every score, through a dimension that all queries and keys share
-    level            scale of the values
 
     >>> case = Case(AttentionShape(1, 1, 1, 2, 3, 4, 4), causal=True)
     >>> case.options, case.build(Contract(causal=True)).options
@@ -113,6 +112,8 @@ class Case:
         key = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim))
         value = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim))
         query, key = self.spread * query, self.spread * key
+        if sizes.value_dim > 1:
+            value[..., -1] = 1.0  # so that a row whose weights do not sum to 1 shows it
         if self.offset:
             side = np.sqrt(abs(self.offset) / (self.scale or sizes.key_dim**-0.5))
             query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)

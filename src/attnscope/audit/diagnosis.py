@@ -1,9 +1,12 @@
 """From many failing calls to few findings: equal causes are reported once, each by its smallest call."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
-from attnscope.audit.case import Case
+import numpy as np
+
+from attnscope.audit.case import HIDING, Case
 from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Reach
 from attnscope.audit.judgement import Failure, judge, severity_of
@@ -16,10 +19,35 @@ from attnscope.audit.words import of_error, of_reach
 MOST_FINDINGS = 16
 MOST_VOTERS = 24
 REPRESENTATIVES = 6
+APART = ("layouts", "dtypes", "magnitudes")
+BY_CHANCE = 3  # so many failures may agree with a mistake that is not theirs
 OF_AN_OPTION = {
     "window": "window", "documents": "documents", "sinks": "sinks", "softcap": "softcap", "bias": "bias",
     "scale": "scale", "grouped_heads": "head mapping",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A known mistake, perhaps beside one that was found before, perhaps in some heads or batch items only."""
+
+    mistake: Mistake
+    beside: Mistake | None = None
+    in_some: bool = False
+
+    def explains(self, failure: Failure) -> bool:
+        where = deviating_heads(failure) if self.in_some else None
+        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), where))
+
+    def __str__(self) -> str:
+        return f"agrees with: {self.mistake.name}{', in some heads or batch items' if self.in_some else ''}"
+
+
+def deviating_heads(failure: Failure) -> np.ndarray:
+    """All rows of the heads and batch items that are wrong somewhere."""
+    excess = failure.deviation.excess
+    wrong: np.ndarray = np.broadcast_to((excess > 1).any(axis=-1, keepdims=True), excess.shape)
+    return wrong
 
 
 def simplicity(failure: Failure) -> tuple[object, ...]:
@@ -35,14 +63,20 @@ def simplicity_of_case(case: Case) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+def is_long(case: Case) -> bool:
+    """Whether a smallest case is still long: then the length is what matters."""
+    return case.sizes.key_len > 32
+
+
 @dataclass(eq=False)
 class Diagnosis:
     """Works through failing calls until each is explained, or time is up."""
 
     suspect: Suspect
     seconds: float
-    findings: list[Finding] = field(default_factory=list)
+    findings: dict[tuple[object, ...], Finding] = field(default_factory=dict)
     known: list[Mistake] = field(default_factory=list)
+    shown: set[tuple[object, ...]] = field(default_factory=set)
     left_over: int = 0
 
     def of(self, failures: list[Failure]) -> list[Finding]:
@@ -53,120 +87,148 @@ class Diagnosis:
             if len(self.findings) >= MOST_FINDINGS or monotonic() > until:
                 self.left_over = len(rest)
                 break
-            mistake, beside = self.cause(rest)
-            group = self.alike(rest, mistake, beside)
-            finding, smallest = self.find(group, mistake)
-            if mistake is None:
-                group = [each for each in group if each is group[0] or self.swallows(smallest, each)]
-            else:
-                self.known.append(mistake)
-            self.add(finding, len(group))
+            group = self.explained(rest) or self.unexplained(rest)
             gone = set(map(id, group))
             rest = [each for each in rest if id(each) not in gone]
-        return self.findings
+        return list(self.findings.values())
 
-    def cause(self, rest: list[Failure]) -> tuple[Mistake | None, Mistake | None]:
-        """The known mistake that explains the first failure, and most of the others; and one found before, beside it."""
+    def explained(self, rest: list[Failure]) -> list[Failure]:
+        """The failures that one known mistake explains, the first among them; none where none does."""
         first = rest[0]
-        for beside in (None, *self.known):
-            candidates = explaining(first.expected, first.answer, beside)
-            if candidates:
-                voters = rest[1 : MOST_VOTERS + 1]
-                votes = [sum(bool(explaining(each.expected, each.answer, beside, (one,))) for each in voters)
-                         for one in candidates]  # fmt: skip
-                return candidates[votes.index(max(votes))], beside
-        return None, None
+        for beside, in_some in ((None, False), *((each, False) for each in self.known), (None, True)):
+            where = deviating_heads(first) if in_some else None
+            candidates = [Cause(mistake, beside, in_some)
+                          for mistake in explaining(first.expected, first.answer, beside, where=where)]  # fmt: skip
+            if not candidates:
+                continue
+            voters = rest[1 : MOST_VOTERS + 1]
+            votes = [sum(each.explains(voter) for voter in voters) for each in candidates]
+            best = candidates[votes.index(max(votes))]
+            group = [first, *(each for each in rest[1:] if best.explains(each))]
+            self.add(group, group[:REPRESENTATIVES], best)
+            self.known.append(best.mistake)
+            return group
+        return []
 
-    def alike(self, rest: list[Failure], mistake: Mistake | None, beside: Mistake | None) -> list[Failure]:
-        """The failures that the mistake explains; without one, those that no known mistake does."""
-        first, *others = rest
-        if mistake is None:
-            return rest
-        return [first, *(each for each in others if explaining(each.expected, each.answer, beside, (mistake,)))]
+    def unexplained(self, rest: list[Failure]) -> list[Failure]:
+        """What goes wrong as one of the first failures does, as far as one can tell without a known mistake."""
+        hiding = [each for each in rest if set(each.case.options) & set(HIDING)]
+        chosen, smallest = self.add(rest[:1], [*rest[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], None)
+        alike = [each for each in rest if each is not chosen and self.swallows(smallest, each)]
+        sample = alike[: 2 * MOST_VOTERS]
+        agreeing = [explaining(each.expected, each.answer) for each in sample]
+        counts = Counter(mistake for each in agreeing for mistake in each)
+        others = {id(each) for each, mistakes in zip(sample, agreeing, strict=True)
+                  if any(counts[mistake] > BY_CHANCE for mistake in mistakes)}  # fmt: skip
+        return [chosen, *(each for each in alike if id(each) not in others)]
 
     def swallows(self, smallest: Case, failure: Failure) -> bool:
-        """Whether a failure without a known cause is likely the same as the one that was shrunk to this case."""
+        """Whether a failure is likely the same as the one that was shrunk to this case."""
         case = failure.case
-        sizes, needed = case.sizes, smallest.sizes
-        alike = (
+        main = self.suspect.contract.main_format
+        return (
             set(smallest.options) <= set(case.options)
-            and sizes.key_len >= needed.key_len
-            and sizes.batch >= needed.batch
-            and (smallest.layout == "contiguous" or smallest.layout == case.layout)
-            and (smallest.number_format == self.suspect.contract.main_format or smallest.number_format == case.number_format)
+            and case.sizes.key_len >= smallest.sizes.key_len
+            and case.sizes.batch >= smallest.sizes.batch
+            and smallest.layout in ("contiguous", case.layout)
+            and smallest.number_format in (main, case.number_format)
             and (not smallest.offset or bool(case.offset))
         )
-        return alike and not explaining(failure.expected, failure.answer)
 
-    def find(self, group: list[Failure], mistake: Mistake | None) -> tuple[Finding, Case]:
-        """The worst of the first few failures of one cause, shrunk."""
-        chosen, row, reach = self.worst(group[:REPRESENTATIVES] if mistake else group[:1])
-        severity = severity_of(chosen, reach)
-        smallest = shrink(
-            chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, mistake)
-        )
+    def add(
+        self, group: list[Failure], looked_at: list[Failure], cause: Cause | None
+    ) -> tuple[Failure, Case]:
+        """Make a finding of the worst of some failures, shrunk; keep it unless the same was said before."""
+        chosen, row, reach = self.worst(looked_at)
+        severity = severity_of(chosen, reach, known=cause is not None)
+        smallest = shrink(chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause))
         shown = judge(self.suspect, smallest, noted=False) or chosen
         if shown is not chosen:
             row, reach = shown.reach(self.suspect)
-        return self.told(shown, row, reach, severity, mistake), smallest
+            severity = severity_of(shown, reach, known=cause is not None)
+        finding = self.told(shown, row, reach, severity, cause, len(group))
+        key = self.sameness(finding, smallest, cause)
+        said = cause is None and (self.said(severity, smallest) or self.known_now(shown))
+        if key not in self.findings and not said:
+            self.findings[key] = finding
+            self.shown.add((severity, smallest.options, is_long(smallest), finding.check in APART))
+        return chosen, smallest
+
+    def known_now(self, shown: Failure) -> bool:
+        """Whether the smallest call, unlike the one that it came from, is explained by a mistake found before."""
+        return bool(explaining(shown.expected, shown.answer, None, tuple(self.known)))
+
+    def said(self, severity: Severity, smallest: Case) -> bool:
+        """Whether a finding with a known cause has the same smallest options, and is as bad: then it is likely this."""
+        apart = smallest.layout != "contiguous" or bool(smallest.offset) or smallest.spread != 1.0
+        apart = apart or smallest.number_format != self.suspect.contract.main_format
+        return not apart and (severity, smallest.options, is_long(smallest), False) in self.shown
+
+    def sameness(self, finding: Finding, smallest: Case, cause: Cause | None) -> tuple[object, ...]:
+        """Findings that agree in this are one."""
+        if finding.severity is Severity.INEXACT:
+            return ("inexact", smallest.number_format)
+        if finding.check == "layouts":
+            return ("layouts", cause and cause.mistake)
+        if finding.check == "dtypes":
+            return ("dtypes", smallest.number_format, smallest.options)
+        if is_long(smallest) and cause is None:  # only where it is long, whatever is given
+            return (finding.check, finding.severity, smallest.sizes.key_len // 32)
+        return (finding.check, finding.severity, smallest.options, finding.check == "magnitudes")
 
     def worst(self, group: list[Failure]) -> tuple[Failure, Row, Reach | None]:
-        """The first failure that leaks, else the first."""
+        """The first failure that leaks, else the first that is more than rounding."""
         looked = []
         for failure in group:
             row, reach = failure.reach(self.suspect)
             if reach is not None and reach.leaks:
                 return failure, row, reach
             looked.append((failure, row, reach))
-        return looked[0]
+        return next((each for each in looked if not each[0].only_rounding()), looked[0])
 
-    def same(self, case: Case, failure: Failure, severity: Severity, mistake: Mistake | None) -> bool:
+    def same(self, case: Case, failure: Failure, severity: Severity, cause: Cause | None) -> bool:
         """Whether a smaller case goes wrong in the same way."""
         found = judge(self.suspect, case, noted=False)
         if found is None or found.deviation.what != failure.deviation.what:
             return False
-        if mistake is not None and not explaining(found.expected, found.answer, None, (mistake,)):
+        if cause is not None and not cause.explains(found):
             return False
         if severity is Severity.LEAK:
             _, reach = found.reach(self.suspect)
             return reach is not None and reach.leaks
-        return severity is not Severity.WRONG or not found.only_rounding()
+        return severity is not Severity.WRONG or cause is not None or not found.only_rounding()
 
     def told(
-        self, shown: Failure, row: Row, reach: Reach | None, severity: Severity, mistake: Mistake | None
+        self, shown: Failure, row: Row, reach: Reach | None, severity: Severity, cause: Cause | None, cases: int
     ) -> Finding:
         """The finding in words."""
         what = shown.deviation.what
-        if reach is not None and (reach.leaks or mistake is None):
+        if reach is not None and (reach.leaks or cause is None):
             sentence = of_reach(reach, row, shown.case, shown.expected)
         else:
             sentence = of_error(row, shown.case, shown.expected, what, *shown.worst_entry(row))
+        guess = None
+        if severity is Severity.INEXACT:
+            guess = f"arithmetic in a shorter format than {shown.case.number_format} somewhere on the way"
         return Finding(
-            check=self.check_of(shown, row, reach, severity, mistake),
+            check=self.check_of(shown, row, reach, cause),
             severity=severity,
             sentence=sentence,
             counterexample=shown.counterexample(row, reach),
-            cause=f"agrees with: {mistake.name}" if mistake else self.guess(severity, shown),
-            fix=mistake.fix if mistake else None,
+            cause=str(cause) if cause else guess,
+            fix=cause.mistake.fix if cause else None,
+            cases=cases,
         )
 
-    def guess(self, severity: Severity, shown: Failure) -> str | None:
-        """What can be said without a known mistake."""
-        if severity is not Severity.INEXACT:
-            return None
-        return f"arithmetic in a shorter format than {shown.case.number_format} somewhere on the way"
-
-    def check_of(
-        self, shown: Failure, row: Row, reach: Reach | None, severity: Severity, mistake: Mistake | None
-    ) -> str:
+    def check_of(self, shown: Failure, row: Row, reach: Reach | None, cause: Cause | None) -> str:
         """Which promise is broken."""
         case = shown.case
         if case.layout != "contiguous":
             return "layouts"
         if case.number_format != self.suspect.contract.main_format:
             return "dtypes"
-        if mistake is not None:
-            return mistake.check
+        if cause is not None:
+            return cause.mistake.check
         if case.offset or case.spread != 1.0:
             return "magnitudes"
         if reach is not None:
@@ -175,26 +237,12 @@ class Diagnosis:
             return "log normalizer"
         return check_of_options(case)
 
-    def add(self, finding: Finding, cases: int) -> None:
-        """Keep a finding, unless the same was said of another failure already."""
-        same = (finding.check, finding.severity, finding.cause, finding.sentence)
-        for each in self.findings:
-            if (each.check, each.severity, each.cause, each.sentence) == same:
-                return
-            if finding.cause is not None and (each.check, each.cause) == (finding.check, finding.cause):
-                return
-        self.findings.append(
-            Finding(finding.check, finding.severity, finding.sentence, finding.counterexample, finding.cause,
-                    finding.fix, cases)
-        )  # fmt: skip
-
 
 def check_of_reach(shown: Failure, row: Row, reach: Reach) -> str:
     """The promise that a dependence breaks."""
     if reach.side == "key" and reach.key is not None:
         reading = shown.expected.reading
-        why = why_hidden(reading.call, reading.masks, row, reach.key)
-        hiding = {each.split(" ")[0] for each in why}
+        hiding = set(why_hidden(reading.call, reading.masks, row, reach.key))
         return next((name for name in ("window", "documents") if hiding == {name}), "dependence")
     return {"batch item": "batch invariance", "head": "head mapping"}.get(reach.side, "dependence")
 
@@ -209,3 +257,5 @@ def check_of_options(case: Case) -> str:
     if case.sizes.batch > 1:
         return "batch invariance"
     return "dependence" if case.options and not needed else "exactness"
+
+

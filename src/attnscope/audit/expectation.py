@@ -16,6 +16,8 @@ from attnscope.audit.visibility import Row
 from attnscope.problem.formats import FORMAT_NAMES
 from attnscope.reference.definition import masked_scores, mix, quietly, softmax
 
+WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
+
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
@@ -92,20 +94,42 @@ class Expectation:
             )  # fmt: skip
         return found
 
-    def agrees(self, answer: Answer, other: Reading) -> bool:
+    def agrees(self, answer: Answer, other: Reading, *, where: NDArray[np.bool_] | None = None) -> bool:
         """Whether an answer is, within rounding, the one that another reading of the call gives.
 
         Rows that see nothing in the other reading are left out: what a mistake makes of them is a second question.
+        `where` leaves out more.
         """
         output, log_normalizer = other.answer()
         skipped = self.empty | ~other.inputs.visible.any(axis=-1)
-        if skipped.all() or self.compare(answer.output, output, self.bound.output, "output", skipped):
+        if where is not None:
+            skipped = skipped | ~where
+        if skipped.all():
             return False
-        logs = answer.log_normalizer
-        bound = self.bound.log_normalizer[..., None]
-        return logs is None or not self.compare(
-            logs[..., None], log_normalizer[..., None], bound, "log_normalizer", skipped
-        )
+        for bound in (self.bound, None):
+            bound = bound or self.bound_of_other(other)
+            found = self.compare(answer.output, output, bound.output, "output", skipped)
+            logs = answer.log_normalizer
+            if found is None and logs is not None:
+                found = self.compare(
+                    logs[..., None], log_normalizer[..., None], bound.log_normalizer[..., None],
+                    "log_normalizer", skipped,
+                )  # fmt: skip
+            if found is None:
+                return True
+            if found.largest > WORTH_A_CLOSER_LOOK:
+                return False
+        return False
+
+    @quietly
+    def bound_of_other(self, other: Reading) -> Bound:
+        """How far rounding may lead in another reading: its scores may be larger."""
+        scores = masked_scores(other.inputs)
+        weights, logs = softmax(scores, other.inputs.visible, other.inputs.sinks)
+        output = mix(weights, other.inputs.visible, other.inputs.value)
+        wider = bound_of(other.inputs, scores, (weights, output, logs), self.arithmetic)
+        mine = self.bound
+        return Bound(mine.output + wider.output, mine.log_normalizer + wider.log_normalizer, mine.weights)
 
     def compare(
         self,

@@ -70,9 +70,9 @@ class Isolation:
         changed = self.call.copy()
         batch, head, query = self.row
         own = head // self.expected.reading.group
-        if keys is not None:
-            self.redraw(changed.key, (batch, own, keys))
-            self.redraw(changed.value, (batch, own, keys))
+        if keys is not None:  # in all heads: what is hidden must not come by way of another head either
+            self.redraw(changed.key, (batch, slice(None), keys))
+            self.redraw(changed.value, (batch, slice(None), keys))
         elif side == "batch item":
             for array in changed.arrays:
                 self.redraw(array, (np.arange(len(array)) != batch,))

@@ -10,11 +10,13 @@ from attnscope.audit.bound import Arithmetic
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
 from attnscope.audit.finding import Counterexample, Severity
+from attnscope.audit.honest import honest, root_mean_square
 from attnscope.audit.isolation import Isolation, Reach
 from attnscope.audit.suspect import Suspect
 from attnscope.audit.visibility import Row
 
 ROWS_ISOLATED = 4
+SHORTER = {"float64": "float32", "float32": "bfloat16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,20 @@ class Failure:
         return mixed_up
 
     def only_rounding(self) -> bool:
-        """Whether arithmetic in a shorter format, as honest as one could ask, would be as far off."""
-        formats = {"float64": "float32", "float32": "bfloat16"}
-        shorter = formats.get(self.case.number_format)
-        return shorter is not None and (
-            self.expected.deviation(self.answer, self.expected.bound_in(Arithmetic(shorter))) is None
+        """Whether honest arithmetic in a shorter format would be as far off: at most twice the error, and no leap."""
+        shorter = SHORTER.get(self.case.number_format)
+        if shorter is None or self.case.layout != "contiguous":
+            return False
+        if self.expected.deviation(self.answer, self.expected.bound_in(Arithmetic(shorter))) is not None:
+            return False
+        seen = ~self.expected.empty
+        output, logs = honest(self.expected.reading, shorter)
+        pairs = [(self.answer.output, self.expected.output, output)]
+        if self.answer.log_normalizer is not None:
+            pairs.append((self.answer.log_normalizer, self.expected.log_normalizer, logs))
+        return all(
+            root_mean_square((actual - exact)[seen]) <= 2 * root_mean_square((peer - exact)[seen])
+            for actual, exact, peer in pairs
         )
 
     def worst_entry(self, row: Row) -> tuple[float, float]:
@@ -100,10 +111,10 @@ def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None
     return None if deviation is None else Failure(case, call, answer, expected, deviation)
 
 
-def severity_of(failure: Failure, reach: Reach | None) -> Severity:
+def severity_of(failure: Failure, reach: Reach | None, *, known: bool) -> Severity:
     """How bad it is."""
     if reach is not None and reach.leaks:
         return Severity.LEAK
-    if reach is None and failure.only_rounding():
+    if reach is None and not known and failure.only_rounding():
         return Severity.INEXACT
     return Severity.WRONG

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any
 
 from attnscope.audit.contract import Contract, ContractError
-from attnscope.audit.finding import Finding
+from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.grid import Grid
 from attnscope.audit.probes import Probe, Setting, probes_for
 from attnscope.audit.report import Report
@@ -68,6 +68,9 @@ def attention(
         if progress is not None:
             progress(number / len(probes), probe.name)
         before = suspect.calls
+        if unreliable(findings) and probe is not probes[-1]:
+            setting.not_covered.append(f"{probe.name}: the answers depend on chance, or on earlier calls")
+            continue
         findings += new_ones(findings, ask(probe, setting))
         for check in probe.checks(contract):
             checks[check] = checks.get(check, 0) + suspect.calls - before
@@ -85,6 +88,11 @@ def attention(
         seconds=monotonic() - start,
         seed=seed,
     )
+
+
+def unreliable(findings: list[Finding]) -> bool:
+    """Whether one call's answer says nothing about the next one's."""
+    return any(each.check == "determinism" and each.severity is Severity.WRONG for each in findings)
 
 
 def ask(probe: Probe, setting: Setting) -> list[Finding]:

@@ -9,6 +9,15 @@ from attnscope.audit.contract import Contract
 from attnscope.problem import Causal, Dense, Documents, Mask, Window
 
 
+HIDES = {
+    "causal": "causal hides",
+    "key_mask": "the key mask hides",
+    "mask": "the mask hides",
+    "window": "the window hides",
+    "documents": "documents hide",
+}
+
+
 class Row(NamedTuple):
     """A row of the output."""
 
@@ -54,10 +63,10 @@ def visible_slots(call: Call, masks: dict[str, Mask]) -> np.ndarray[tuple[int, .
     return visible
 
 
-def why_hidden(call: Call, masks: dict[str, Mask], row: Row, key: int) -> tuple[str, ...]:
+def why_hidden(call: Call, masks: dict[str, Mask], row: Row, key: int) -> dict[str, str]:
     """The options that hide a key from a row, each with its reason: "causal hides (key 7 comes after query 3)"."""
     query_len, key_len = call.query.shape[2], call.key.shape[2]
-    said = []
+    said: dict[str, str] = {}
     for name, mask in masks.items():
         text = mask.explain(
             query=row.query, key=key, query_len=query_len, key_len=key_len, batch=row.batch, head=row.head
@@ -65,5 +74,5 @@ def why_hidden(call: Call, masks: dict[str, Mask], row: Row, key: int) -> tuple[
         verdict, _, reason = text.partition(": ")
         if verdict == "hidden":
             _, _, detail = reason.partition(", ")
-            said.append(f"{name} hides ({detail})" if name not in ("key_mask", "mask") else f"{name} hides")
-    return tuple(said)
+            said[name] = HIDES[name] if name in ("key_mask", "mask") else f"{HIDES[name]} ({detail})"
+    return said

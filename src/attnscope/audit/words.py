@@ -1,6 +1,6 @@
 """Findings in sentences: which query reads which key, why it must not, and what else must be given to see it."""
 
-from attnscope.audit.case import HIDING, Case
+from attnscope.audit.case import Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.isolation import Reach
 from attnscope.audit.visibility import Row, why_hidden
@@ -58,8 +58,7 @@ def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
     where = place(row, case)
     if reach.side == "key" and reach.key is not None:
         why = why_hidden(expected.reading.call, expected.reading.masks, row, reach.key)
-        hiding = tuple(name for name in HIDING if any(each.startswith(f"{name} hides") for each in why))
-        return f"{where} reads key {reach.key}, which {listed(list(why))}{condition(case, hiding)}"
+        return f"{where} reads key {reach.key}, which {listed(list(why.values()))}{condition(case, tuple(why))}"
     if reach.side == "key":
         return f"{where} reads hidden keys{condition(case)}"
     return f"{where} depends on another {reach.side}{condition(case)}"

@@ -6,6 +6,7 @@ import numpy as np
 
 from attnscope.audit.mistakes.mistake import Bools, Mistake, seeing, shown_by
 from attnscope.audit.reading import Reading
+from attnscope.audit.visibility import visible_slots
 
 Redraw = Callable[[Reading, Bools], Bools | None]
 
@@ -53,10 +54,24 @@ def one_further(reading: Reading, shown: Bools) -> Bools:
     return shown | np.roll(shown, 1, axis=-1) if shown.shape[-1] > 1 else shown
 
 
+def shown_whatever(option: str) -> Callable[[Reading], Reading | None]:
+    def reread(reading: Reading) -> Reading | None:
+        if option not in reading.masks or len(reading.masks) < 2:
+            return None
+        others = {name: mask for name, mask in reading.masks.items() if name != option}
+        return reading.but(visible=visible_slots(reading.call, others) | shown_by(reading, option))
+
+    return reread
+
+
 def of_an_option(option: str, words: str) -> tuple[Mistake, ...]:
     """The mistakes that any mask can suffer."""
     return (
         Mistake(f"{words} ignored", "dependence", f"Apply {option} in every branch.", option_is(option, lambda r, s: None)),
+        Mistake(
+            f"{words} joined to the others by `or`: what it shows is shown, whatever else hides it", "dependence",
+            "Join masks by `and`.", shown_whatever(option),
+        ),
         Mistake(
             f"{words} inverted", "dependence", f"In {option}, True means visible: hide where it is False.",
             option_is(option, lambda r, s: ~s),

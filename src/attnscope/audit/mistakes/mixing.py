@@ -115,6 +115,11 @@ def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Reading], Rea
     return reread
 
 
+def not_transposed(inputs: Inputs) -> tuple[Floats, Floats]:
+    output, logs = by_definition(inputs)
+    return output.swapaxes(1, 2).reshape(output.shape), logs
+
+
 def swapped(reading: Reading) -> Reading | None:
     key, value = reading.inputs.key, reading.inputs.value
     return reading.but(key=value, value=key) if key.shape == value.shape else None
@@ -129,12 +134,16 @@ MIXING = (
             kv_heads_in(lambda r: r.kv_heads - 1 - np.arange(r.shape[1]) // r.group)),
     Mistake("query head h reads kv head min(h, kv_heads - 1)", "head mapping", HEADS,
             kv_heads_in(lambda r: np.minimum(np.arange(r.shape[1]), r.kv_heads - 1))),
+    Mistake("the output's heads and tokens reshaped without a transpose", "head mapping",
+            "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
+            by(not_transposed)),
     Mistake("keys and values swapped", "exactness", "Score by the keys, mix the values.", swapped),
     Mistake("the mask applied after the softmax, and the rows not normalised again", "dependence", MASK, by(mask_after_softmax)),
     Mistake("the mask added to the scores as 0 and 1", "dependence", MASK, by(mask_added_as_numbers)),
     Mistake("the scores multiplied by the mask", "dependence", MASK, by(mask_multiplied)),
     *(Mistake(f"{number:g} stands for minus infinity in the scores", "dependence", MASK, by(filled(number, added=False)))
       for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)),
+    Mistake("plus infinity stands for minus infinity in the scores", "dependence", MASK, by(filled(np.inf, added=False))),
     *(Mistake(f"{number:g} is added to hidden scores, in the place of minus infinity", "dependence", MASK,
               by(filled(number, added=True)))
       for number in (-1.0, -10.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)),

@@ -9,9 +9,11 @@ from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.finding import Finding, Severity
-from attnscope.audit.judgement import counterexample
+from attnscope.audit.judgement import Failure, counterexample
+from attnscope.audit.mistakes import explains_empty_rows
 from attnscope.audit.probes.hiding_cases import hides
 from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row
 from attnscope.audit.words import condition, place
 
@@ -50,31 +52,37 @@ def emptyings(contract: Contract) -> list[Emptying]:
 
 
 def run(setting: Setting) -> list[Finding]:
-    """One finding for the output, one for the log normalizer."""
+    """One finding: for the output, or where that is right, for the log normalizer."""
     found: dict[str, Finding] = {}
-    formats = setting.contract.dtypes
     for way in emptyings(setting.contract):
-        for number_format in formats:
-            for logs in {False, setting.contract.log_normalizer}:
+        for number_format in setting.contract.dtypes:
+            for logs in sorted({False, setting.contract.log_normalizer}):
                 case = way.case(setting).but(number_format=number_format, log_normalizer=logs)
-                for what, finding in look(setting, case):
-                    found.setdefault(what, finding)
-    return list(found.values())
+                for what in [each for each in look(setting, case) if each not in found]:
+                    smallest = shrink(case, setting.contract, lambda each, what=what: what in look(setting, each))
+                    found |= {name: each for name, each in look(setting, smallest).items() if name == what}
+    return [found.get("output") or next(iter(found.values()))] if found else []
 
 
-def look(setting: Setting, case: Case) -> list[tuple[str, Finding]]:
-    """What a case's empty rows show."""
+def look(setting: Setting, case: Case) -> dict[str, Finding]:
+    """What a case's empty rows show, unless its other rows leak: then these do, too."""
     call = case.build(setting.contract)
     answer = setting.suspect.ask(case, call)
     expected = Expectation.of(call, setting.contract)
     if answer is None or not expected.empty.any():
-        return []
-    found = []
+        return {}
+    if any(explains_empty_rows(mistake, expected, answer) for mistake in setting.known):
+        return {}
+    found = {}
+    deviation = expected.deviation(answer)
+    others = None if deviation is None else Failure(case, call, answer, expected, deviation)
     wrong = expected.empty & (answer.output != 0).any(axis=-1)
     if wrong.any():
         row = Row(*map(int, np.argwhere(wrong)[0]))
-        found.append(("output", of_output(setting, case, call, answer, expected, row)))
-    if answer.log_normalizer is not None:
+        finding = of_output(setting, case, call, answer, expected, row)
+        if finding.severity is not Severity.LEAK or others is None or not leaks(setting, others):
+            found["output"] = finding
+    if answer.log_normalizer is not None and others is None:
         right = expected.log_normalizer
         with np.errstate(invalid="ignore"):
             near = (answer.log_normalizer == right) | (
@@ -82,9 +90,13 @@ def look(setting: Setting, case: Case) -> list[tuple[str, Finding]]:
             )
         wrong = expected.empty & ~near
         if wrong.any():
-            row = Row(*map(int, np.argwhere(wrong)[0]))
-            found.append(("log normalizer", of_logs(case, call, answer, expected, row)))
+            found["log normalizer"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
     return found
+
+
+def leaks(setting: Setting, failure: Failure) -> bool:
+    _, reach = failure.reach(setting.suspect)
+    return reach is not None and reach.leaks
 
 
 def of_output(

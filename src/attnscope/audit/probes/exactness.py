@@ -37,6 +37,7 @@ def run(setting: Setting) -> list[Finding]:
         setting.not_covered.append(f"{skipped} calls of the grid: {setting.suspect.given_up}")
     diagnosis = Diagnosis(setting.suspect, SECONDS_OF_DIAGNOSIS)
     findings = diagnosis.of(failures)
+    setting.known += diagnosis.known
     if diagnosis.left_over:
         setting.not_covered.append(f"{diagnosis.left_over} more failing calls were not looked into")
     return findings

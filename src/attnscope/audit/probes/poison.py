@@ -9,13 +9,16 @@ from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.hiding_cases import hidden_keys, hides, hiding_cases
 from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row, why_hidden
 from attnscope.audit.words import condition, listed, place
 
 Part = Literal["value", "key"]
+PARTS: tuple[Part, ...] = ("value", "key")
 POISONS = {"NaN": np.nan, "Inf": np.inf}
 WHY = {
     "value": "agrees with: 0 * NaN = NaN in the sum over the values",
@@ -52,6 +55,11 @@ class Poisoning:
         rows = finite_rows(self.clean) & ~finite_rows(answer) & ~visible
         return (Row(*map(int, np.argwhere(rows)[0])), changed, answer) if rows.any() else None
 
+    def depends(self, row: Row, key: int) -> bool:
+        """Whether the row follows this key without any poison: then that is the finding, and it is made elsewhere."""
+        isolation = Isolation(self.setting.suspect, self.case, self.call, self.clean, self.expected, row)
+        return isolation.moves(keys=np.array([key]))
+
     def masks_after_softmax(self, row: Row, key: int) -> bool:
         """Whether a hidden key that scores far above all others drowns the row, whatever its value is."""
         outputs = []
@@ -71,12 +79,11 @@ class Poisoning:
     def finding(self, part: Part, name: str, key: int, row: Row, changed: Call, answer: Answer) -> Finding:
         """What happened, in words."""
         why = why_hidden(self.call, self.expected.reading.masks, row, key)
-        hiding = tuple(each.split(" ")[0] for each in why)
         return Finding(
             "poison",
             Severity.LEAK,
-            f"{place(row, self.case)} is no number when the {part} of key {key} holds {name}, which {listed(list(why))}"
-            + condition(self.case, hiding),
+            f"{place(row, self.case)} is no number when the {part} of key {key} holds {name}, which {listed(list(why.values()))}"
+            + condition(self.case, tuple(why)),
             counterexample(self.case, changed, answer, self.expected, {**row._asdict(), "key": key}),
             WHY[part],
             FIX[part],
@@ -92,35 +99,35 @@ def finite_rows(answer: Answer) -> np.ndarray:
 
 
 def run(setting: Setting) -> list[Finding]:
-    """Poison one hidden key at a time: values, then keys."""
+    """Poison one hidden key at a time, in the values and in the keys; the first case of each, shrunk."""
     found: dict[str, Finding] = {}
     for case in hiding_cases(setting):
-        call = case.build(setting.contract)
-        clean = setting.suspect.ask(case, call)
-        if clean is None:
-            continue
-        poisoning = Poisoning(setting, case, call, clean, Expectation.of(call, setting.contract))
-        for part in (part for part in ("value", "key") if part not in found):
-            for key in hidden_keys(poisoning.expected.reading.inputs.visible):
-                for name, number in POISONS.items():
-                    if part not in found:
-                        look(poisoning, part, key, (name, number), found)
+        for part in PARTS:
+            if part not in found and look(setting, case, part) is not None:
+                smallest = shrink(case, setting.contract, lambda each, part=part: look(setting, each, part) is not None)
+                finding = look(setting, smallest, part)
+                found |= {part: finding} if finding else {}
     return list(found.values())
 
 
-def look(
-    poisoning: Poisoning, part: Part, key: int, poison: tuple[str, float], found: dict[str, Finding]
-) -> None:
-    """Keep what one poisoned slot shows."""
-    name, number = poison
-    reached = poisoning.reached(part, key, number)
-    if reached is None:
-        return
-    if part == "key" and poisoning.masks_after_softmax(reached[0], key):
-        if AFTER_SOFTMAX not in poisoning.setting.not_covered:
-            poisoning.setting.not_covered.append(AFTER_SOFTMAX)
-        return
-    found[part] = poisoning.finding(part, name, key, *reached)
+def look(setting: Setting, case: Case, part: Part) -> Finding | None:
+    """What poisoned slots of one case show, unless the row depends on them anyway."""
+    call = case.build(setting.contract)
+    clean = setting.suspect.ask(case, call)
+    if clean is None:
+        return None
+    poisoning = Poisoning(setting, case, call, clean, Expectation.of(call, setting.contract))
+    for key in hidden_keys(poisoning.expected.reading.inputs.visible):
+        for name, number in POISONS.items():
+            reached = poisoning.reached(part, key, number)
+            if reached is None or poisoning.depends(reached[0], key):
+                continue
+            if part == "key" and poisoning.masks_after_softmax(reached[0], key):
+                if AFTER_SOFTMAX not in setting.not_covered:
+                    setting.not_covered.append(AFTER_SOFTMAX)
+                return None
+            return poisoning.finding(part, name, key, *reached)
+    return None
 
 
 POISON = Probe("poison", lambda contract: ("poison",), lambda contract: contract.hidden_nan and hides(contract), run)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from attnscope.audit.contract import Contract
 from attnscope.audit.finding import Finding
 from attnscope.audit.grid import Grid
+from attnscope.audit.mistakes import Mistake
 from attnscope.audit.suspect import Suspect
 
 
@@ -14,11 +15,13 @@ class Setting:
     """The suspect, the grid of cases, and what was already learnt.
 
     not_covered    sentences that the report will say
+    known          the mistakes that are found already
     """
 
     suspect: Suspect
     grid: Grid
     not_covered: list[str] = field(default_factory=list)
+    known: list[Mistake] = field(default_factory=list)
     advance: Callable[[int], None] = lambda steps: None
 
     @property

@@ -1,6 +1,6 @@
 """The same question twice: the same answer, inputs and earlier outputs untouched, and nothing drawn or printed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,15 @@ def cases(setting: Setting) -> list[Case]:
 
 
 def run(setting: Setting) -> list[Finding]:
-    findings: list[Finding] = []
-    for look in (same_again, after_others, kept_outputs, reused_arrays, drawn_numbers):
-        for case in cases(setting):
-            found = next(look(setting, case), None)
-            if found is not None:
-                findings.append(found)
-                break
-    return findings
+    differing_next_time = first_of(setting, same_again)
+    others = (kept_outputs, drawn_numbers) if differing_next_time else (after_others, kept_outputs, reused_arrays, drawn_numbers)
+    found = [differing_next_time, *(first_of(setting, look) for look in others)]
+    return [each for each in found if each is not None]
+
+
+def first_of(setting: Setting, look: Callable[[Setting, Case], Iterator[Finding]]) -> Finding | None:
+    """What the first case shows that shows something."""
+    return next((found for case in cases(setting) for found in look(setting, case)), None)
 
 
 def differing(
