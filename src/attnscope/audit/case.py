@@ -11,6 +11,7 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
 from attnscope.problem import FORMATS, AttentionShape
 
+CACHE_LINE = 64  # bytes
 HIDING = ("causal", "key_mask", "mask", "window", "documents")
 
 
@@ -41,11 +42,20 @@ class Call:
         return {"query": self.query, "key": self.key, "value": self.value, **options}
 
     def copy(self) -> "Call":
-        """The same call on arrays of its own, in C order."""
+        """The same call on arrays of its own, in C order, aligned alike: some code rounds by the alignment."""
         options = {
-            name: each.copy() if isinstance(each, np.ndarray) else each for name, each in self.options.items()
+            name: aligned(each) if isinstance(each, np.ndarray) else each for name, each in self.options.items()
         }
-        return Call(self.query.copy(), self.key.copy(), self.value.copy(), options)
+        return Call(aligned(self.query), aligned(self.key), aligned(self.value), options)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that begins at a cache line."""
+    room = np.empty(array.nbytes + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    copied = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
 
 
 @dataclass(frozen=True)

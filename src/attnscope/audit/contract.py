@@ -15,7 +15,7 @@ Alignment = Literal["end", "start"]
 EmptyRows = Literal["zero", "unspecified"]
 SWITCHES = (
     "key_mask", "mask", "window", "documents", "grouped_heads", "scale", "softcap", "bias", "sinks",
-    "log_normalizer", "unequal_lengths", "hidden_nan",
+    "log_normalizer", "unequal_lengths", "hidden_nan", "same_bits",
 )  # fmt: skip
 CALLABLES = ("gradients", "cache")
 
@@ -66,6 +66,8 @@ class Contract:
                                                                           "unspecified": nothing is promised
     unequal_lengths                                                       query_len may differ from key_len
     hidden_nan                                                            a NaN in a hidden slot reaches no output
+    same_bits                                                             a batch item has the same last bits alone
+                                                                          and among others
     =================  =================================================  ==========================================
 
     Errors
@@ -93,6 +95,7 @@ class Contract:
     empty_rows: EmptyRows = "zero"
     unequal_lengths: bool = True
     hidden_nan: bool = True
+    same_bits: bool = True
 
     def __post_init__(self) -> None:
         if not (isinstance(self.causal, bool) or self.causal == "always"):

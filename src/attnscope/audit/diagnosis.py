@@ -9,7 +9,7 @@ import numpy as np
 from attnscope.audit.case import HIDING, Case
 from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Reach
-from attnscope.audit.judgement import Failure, judge, severity_of
+from attnscope.audit.judgement import Failure, judge, only_rounding
 from attnscope.audit.mistakes import Mistake, explaining
 from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect
@@ -140,12 +140,14 @@ class Diagnosis:
     ) -> tuple[Failure, Case]:
         """Make a finding of the worst of some failures, shrunk; keep it unless the same was said before."""
         chosen, row, reach = self.worst(looked_at)
-        severity = severity_of(chosen, reach, known=cause is not None)
+        severity = Severity.LEAK if reach is not None and reach.leaks else Severity.WRONG
+        if severity is Severity.WRONG and cause is None and only_rounding(looked_at):
+            severity = Severity.INEXACT
         smallest = shrink(chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause))
         shown = judge(self.suspect, smallest, noted=False) or chosen
         if shown is not chosen:
             row, reach = shown.reach(self.suspect)
-            severity = severity_of(shown, reach, known=cause is not None)
+            severity = Severity.LEAK if reach is not None and reach.leaks else severity
         finding = self.told(shown, row, reach, severity, cause, len(group))
         key = self.sameness(finding, smallest, cause)
         said = cause is None and (self.said(severity, smallest) or self.known_now(shown))
@@ -184,7 +186,7 @@ class Diagnosis:
             if reach is not None and reach.leaks:
                 return failure, row, reach
             looked.append((failure, row, reach))
-        return next((each for each in looked if not each[0].only_rounding()), looked[0])
+        return next((each for each in looked if not only_rounding([each[0]])), looked[0])
 
     def same(self, case: Case, failure: Failure, severity: Severity, cause: Cause | None) -> bool:
         """Whether a smaller case goes wrong in the same way."""
@@ -196,7 +198,7 @@ class Diagnosis:
         if severity is Severity.LEAK:
             _, reach = found.reach(self.suspect)
             return reach is not None and reach.leaks
-        return severity is not Severity.WRONG or cause is not None or not found.only_rounding()
+        return severity is not Severity.WRONG or cause is not None or not only_rounding([found])
 
     def told(
         self, shown: Failure, row: Row, reach: Reach | None, severity: Severity, cause: Cause | None, cases: int

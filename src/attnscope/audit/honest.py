@@ -26,8 +26,3 @@ def honest(reading: Reading, number_format: str) -> tuple[Floats, Floats]:
     scores = rounded(biased(rounded(soft_capped(raw, inputs.softcap)), inputs))
     weights, logs = softmax(np.where(inputs.visible, scores, -np.inf), inputs.visible, inputs.sinks)
     return rounded(mix(rounded(weights), inputs.visible, rounded(inputs.value))), rounded(logs)
-
-
-def root_mean_square(errors: Floats) -> float:
-    """The size of errors; what is no number counts as endless."""
-    return float(np.sqrt(np.mean(np.where(np.isfinite(errors), errors, np.inf) ** 2)))

@@ -84,6 +84,15 @@ class Isolation:
         moved = self.suspect.ask(self.case, changed, noted=False)
         return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
 
+    def follows_hidden_values(self) -> bool:
+        """Whether the row moves with the values of hidden keys, whose scores stay as they are."""
+        batch, _, _ = self.row
+        hidden = np.flatnonzero(~self.expected.reading.inputs.visible[self.row])
+        changed = self.call.copy()
+        self.redraw(changed.value, (batch, slice(None), hidden))
+        moved = self.suspect.ask(self.case, changed, noted=False)
+        return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
+
     def redraw(self, array: np.ndarray, where: tuple[object, ...]) -> None:
         """Other numbers of the same size; the dimension that carries an offset stays."""
         chosen = array[where].astype(np.float64)

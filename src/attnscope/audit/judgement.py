@@ -10,7 +10,7 @@ from attnscope.audit.bound import Arithmetic
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
 from attnscope.audit.finding import Counterexample, Severity
-from attnscope.audit.honest import honest, root_mean_square
+from attnscope.audit.honest import honest
 from attnscope.audit.isolation import Isolation, Reach
 from attnscope.audit.suspect import Suspect
 from attnscope.audit.visibility import Row
@@ -46,23 +46,6 @@ class Failure:
             if found is not None and mixed_up[1] is None:
                 mixed_up = (row, found)
         return mixed_up
-
-    def only_rounding(self) -> bool:
-        """Whether honest arithmetic in a shorter format would be as far off: at most twice the error, and no leap."""
-        shorter = SHORTER.get(self.case.number_format)
-        if shorter is None or self.case.layout != "contiguous":
-            return False
-        if self.expected.deviation(self.answer, self.expected.bound_in(Arithmetic(shorter))) is not None:
-            return False
-        seen = ~self.expected.empty
-        output, logs = honest(self.expected.reading, shorter)
-        pairs = [(self.answer.output, self.expected.output, output)]
-        if self.answer.log_normalizer is not None:
-            pairs.append((self.answer.log_normalizer, self.expected.log_normalizer, logs))
-        return all(
-            root_mean_square((actual - exact)[seen]) <= 2 * root_mean_square((peer - exact)[seen])
-            for actual, exact, peer in pairs
-        )
 
     def worst_entry(self, row: Row) -> tuple[float, float]:
         """(actual, expected) where the row is furthest off."""
@@ -111,10 +94,24 @@ def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None
     return None if deviation is None else Failure(case, call, answer, expected, deviation)
 
 
-def severity_of(failure: Failure, reach: Reach | None, *, known: bool) -> Severity:
-    """How bad it is."""
-    if reach is not None and reach.leaks:
-        return Severity.LEAK
-    if reach is None and not known and failure.only_rounding():
-        return Severity.INEXACT
-    return Severity.WRONG
+def only_rounding(failures: list[Failure]) -> bool:
+    """Whether honest arithmetic in a shorter format would be as far off: within its bound, and at most twice its error.
+
+    Errors are compared by their root mean square over all these failures: one alone may be an accident.
+    """
+    errors, peers = 0.0, 0.0
+    for failure in failures:
+        case, answer, expected = failure.case, failure.answer, failure.expected
+        shorter = SHORTER.get(case.number_format)
+        if shorter is None or case.layout != "contiguous":
+            return False
+        if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
+            return False
+        seen = ~expected.empty
+        output, logs = honest(expected.reading, shorter)
+        pairs = [(answer.output, expected.output, output)]
+        if answer.log_normalizer is not None:
+            pairs.append((answer.log_normalizer, expected.log_normalizer, logs))
+        errors += sum(float(((actual - exact)[seen] ** 2).sum()) for actual, exact, _ in pairs)
+        peers += sum(float(((peer - exact)[seen] ** 2).sum()) for _, exact, peer in pairs)
+    return bool(errors <= 4 * peers)  # of squares

@@ -7,7 +7,7 @@ from typing import Any
 from attnscope.audit.contract import Contract, ContractError
 from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.grid import Grid
-from attnscope.audit.probes import Probe, Setting, probes_for
+from attnscope.audit.probes import Setting, probes_for
 from attnscope.audit.report import Report
 from attnscope.audit.suspect import Suspect
 
@@ -71,7 +71,7 @@ def attention(
         if unreliable(findings) and probe is not probes[-1]:
             setting.not_covered.append(f"{probe.name}: the answers depend on chance, or on earlier calls")
             continue
-        findings += new_ones(findings, ask(probe, setting))
+        findings += new_ones(findings, probe.run(setting))
         for check in probe.checks(contract):
             checks[check] = checks.get(check, 0) + suspect.calls - before
     if progress is not None:
@@ -90,14 +90,14 @@ def attention(
     )
 
 
+def checks_of(contract: Contract) -> list[str]:
+    """The names of all checks that a contract calls for."""
+    return list(dict.fromkeys(check for probe in probes_for(contract) for check in probe.checks(contract)))
+
+
 def unreliable(findings: list[Finding]) -> bool:
     """Whether one call's answer says nothing about the next one's."""
     return any(each.check == "determinism" and each.severity is Severity.WRONG for each in findings)
-
-
-def ask(probe: Probe, setting: Setting) -> list[Finding]:
-    """One probe; what was found before is known to the setting."""
-    return probe.run(setting)
 
 
 def new_ones(known: list[Finding], found: list[Finding]) -> list[Finding]:
@@ -119,6 +119,8 @@ def unseen(contract: Contract) -> list[str]:
         said.append("NaN in hidden slots, as nothing is promised of them")
     if contract.empty_rows == "unspecified":
         said.append("rows that see no key, as nothing is promised of them")
+    if not contract.same_bits:
+        said.append("last bits that depend on the batch, as nothing is promised of them")
     if not contract.unequal_lengths:
         said.append("query_len unlike key_len, as it is not promised")
     return said

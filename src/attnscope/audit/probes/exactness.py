@@ -1,10 +1,15 @@
 """Every case of the grid against the float64 reference: the widest net."""
 
+import numpy as np
+
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
 from attnscope.audit.finding import Finding
+from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import Failure, judge
+from attnscope.audit.probes.poison import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.reference.definition import biased, capped_scores
 
 SECONDS_OF_DIAGNOSIS = 6.0
 OF_OPTIONS = {
@@ -31,7 +36,7 @@ def run(setting: Setting) -> list[Finding]:
             skipped += 1
         else:
             failure = judge(setting.suspect, case)
-            failures += [failure] if failure else []
+            failures += [failure] if failure and not drowned(setting, failure) else []
         setting.advance(1)
     if skipped:
         setting.not_covered.append(f"{skipped} calls of the grid: {setting.suspect.given_up}")
@@ -41,6 +46,29 @@ def run(setting: Setting) -> list[Finding]:
     if diagnosis.left_over:
         setting.not_covered.append(f"{diagnosis.left_over} more failing calls were not looked into")
     return findings
+
+
+def drowned(setting: Setting, failure: Failure) -> bool:
+    """Whether hidden scores only drown the visible ones, in a function that masks after its softmax.
+
+    A softmax over all scores, masked and normalised again, is the same until weights underflow: where the largest
+    visible score lies so far below the largest hidden one that its weight loses bits. No hidden value takes part.
+    """
+    inputs, arithmetic = failure.expected.reading.inputs, failure.expected.arithmetic
+    if failure.case.spread == 1.0:
+        return False
+    scores = biased(capped_scores(inputs), inputs)
+    gap = scores.max(axis=-1) - np.where(inputs.visible, scores, -np.inf).max(axis=-1)
+    loses_bits = gap > np.log(arithmetic.unit) - np.log(arithmetic.smallest_normal)
+    if not all(loses_bits[row] for row in failure.deviation.rows):
+        return False
+    for row in failure.deviation.rows[:2]:
+        isolation = Isolation(setting.suspect, failure.case, failure.call, failure.answer, failure.expected, row)
+        if isolation.follows_hidden_values():
+            return False
+    if AFTER_SOFTMAX not in setting.not_covered:
+        setting.not_covered.append(AFTER_SOFTMAX)
+    return True
 
 
 EXACTNESS = Probe("exactness", checks, lambda contract: True, run)

@@ -28,16 +28,15 @@ def may_refuse(case: Case) -> bool:
 def no_answers(setting: Setting) -> list[Finding]:
     """One finding a kind of trouble, by its smallest call."""
     suspect = setting.suspect
-    refused = {trouble.case.layout for trouble in suspect.troubles if trouble.case.layout in STRANGE_LAYOUTS}
+    refused = {each.case.layout: each.sentence for each in suspect.troubles if each.case.layout in STRANGE_LAYOUTS}
     kinds: dict[tuple[str, str], list[Trouble]] = {}
     for trouble in suspect.troubles:
         if may_refuse(trouble.case) and trouble.kind == "raised":
             continue
         kinds.setdefault((trouble.kind, re.sub(r"[\d.\-]+", "#", trouble.sentence)[:60]), []).append(trouble)
-    only_refused = refused - {trouble.case.layout for each in kinds.values() for trouble in each}
-    setting.not_covered += [f"{layout} arrays, which it refuses" for layout in sorted(only_refused)]
-    if any(t.case.sizes.key_dim != t.case.sizes.value_dim for t in suspect.troubles if may_refuse(t.case)):
-        setting.not_covered.append("values of another dim than the keys, which it refuses")
+    setting.not_covered += [f"{layout} arrays: it {said}" for layout, said in sorted(refused.items())]
+    wide = [each for each in suspect.troubles if each.case.sizes.key_dim != each.case.sizes.value_dim]
+    setting.not_covered += [f"values of another dim than the keys: it {each.sentence}" for each in wide[:1]]
     groups = sorted(kinds.values(), key=lambda each: simplicity_of_case(each[0].case))
     if len(groups) > MOST_KINDS:
         setting.not_covered.append(f"{len(groups) - MOST_KINDS} more kinds of errors")
