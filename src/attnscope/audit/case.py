@@ -44,7 +44,8 @@ class Call:
     def copy(self) -> "Call":
         """The same call on arrays of its own, in C order, aligned alike: some code rounds by the alignment."""
         options = {
-            name: aligned(each) if isinstance(each, np.ndarray) else each for name, each in self.options.items()
+            name: aligned(each) if isinstance(each, np.ndarray) else each
+            for name, each in self.options.items()
         }
         return Call(aligned(self.query), aligned(self.key), aligned(self.value), options)
 

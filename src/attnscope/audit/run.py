@@ -55,9 +55,13 @@ def attention(
     [('leak', 'agrees with: causal ignored: every query sees the future')]
     """
     if not callable(fn):
-        raise ContractError(f"fn={fn!r} cannot be called, expected fn(query, key, value, **options) -> output.")
+        raise ContractError(
+            f"fn={fn!r} cannot be called, expected fn(query, key, value, **options) -> output."
+        )
     if not isinstance(contract, Contract):
-        raise ContractError(f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True).")
+        raise ContractError(
+            f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True)."
+        )
     start = monotonic()
     suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
     setting = Setting(suspect, Grid(contract, seed))

@@ -10,7 +10,9 @@ from attnscope.audit.reading import Reading
 COUNT = "window=(left, right) counts neighbours, the position itself not: p - left <= key <= p + right."
 
 
-def window_is(bounds: Callable[[int, int], tuple[float, float]], *, from_start: bool = False) -> Callable[[Reading], Reading | None]:
+def window_is(
+    bounds: Callable[[int, int], tuple[float, float]], *, from_start: bool = False
+) -> Callable[[Reading], Reading | None]:
     """Read a window as another one, or from other positions."""
 
     def reread(reading: Reading) -> Reading | None:
@@ -57,7 +59,12 @@ def of_queries(reading: Reading, ids: np.ndarray, first: int | None = None) -> n
     return np.where(inside, ids[:, np.clip(stand, 0, ids.shape[1] - 1)], -1)
 
 
-def compared(reading: Reading, ids: np.ndarray, how: Callable[[np.ndarray, np.ndarray], Bools], first: int | None = None) -> Bools:
+def compared(
+    reading: Reading,
+    ids: np.ndarray,
+    how: Callable[[np.ndarray, np.ndarray], Bools],
+    first: int | None = None,
+) -> Bools:
     return how(of_queries(reading, ids, first)[:, :, None], ids[:, None, :])
 
 

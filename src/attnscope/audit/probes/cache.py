@@ -37,7 +37,11 @@ class Session:
     seed: int = 0
 
     def __str__(self) -> str:
-        said = "+".join(map(str, self.chunks)) if len(self.chunks) < 9 else f"{len(self.chunks)} x {self.chunks[0]}"
+        said = (
+            "+".join(map(str, self.chunks))
+            if len(self.chunks) < 9
+            else f"{len(self.chunks)} x {self.chunks[0]}"
+        )
         return f"{said} tokens appended, {self.asked} asked, query_heads={self.heads[0]}, kv_heads={self.heads[1]}"
 
     def case(self, tokens: int, queries: int) -> Case:
@@ -129,7 +133,9 @@ def alone(setting: Setting) -> Finding | None:
                 if asked.deviation is not None:
                     return told(asked, str(session), explained(asked))
         except NoAnswer as no_answer:
-            return Finding("cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX)
+            return Finding(
+                "cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX
+            )
     return None
 
 
@@ -153,7 +159,9 @@ def after_a_longer_one(setting: Setting) -> Finding | None:
         for session in (Session((40, 1)), Session((4, 1), seed=3)):
             for asked in held(setting, session, made(setting)):
                 if asked.deviation is not None:
-                    return told(asked, "a new cache after a longer one", "something is kept from an earlier cache")
+                    return told(
+                        asked, "a new cache after a longer one", "something is kept from an earlier cache"
+                    )
     except NoAnswer:
         return None
     return None
@@ -184,7 +192,9 @@ def explained(asked: Asked) -> str | None:
     from attnscope.audit.mistakes import explaining
     from attnscope.audit.mistakes.caching import CACHING
 
-    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(asked.expected, asked.answer)
+    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
+        asked.expected, asked.answer
+    )
     return f"agrees with: {found[0].name}" if found else None
 
 

@@ -59,7 +59,9 @@ def run(setting: Setting) -> list[Finding]:
             for logs in sorted({False, setting.contract.log_normalizer}):
                 case = way.case(setting).but(number_format=number_format, log_normalizer=logs)
                 for what in [each for each in look(setting, case) if each not in found]:
-                    smallest = shrink(case, setting.contract, lambda each, what=what: what in look(setting, each))
+                    smallest = shrink(
+                        case, setting.contract, lambda each, what=what: what in look(setting, each)
+                    )
                     found |= {name: each for name, each in look(setting, smallest).items() if name == what}
     return [found.get("output") or next(iter(found.values()))] if found else []
 
@@ -90,7 +92,9 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
             )
         wrong = expected.empty & ~near
         if wrong.any():
-            found["log normalizer"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
+            found["log normalizer"] = of_logs(
+                case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0]))
+            )
     return found
 
 
@@ -115,7 +119,9 @@ def of_output(
         if after is not None and not np.array_equal(after.output[row], shown):
             severity = Severity.LEAK
             average = inputs.value[row.batch, row.head].mean(axis=0)
-            near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(inputs.value[row.batch, row.head]).sum(axis=0)
+            near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(
+                inputs.value[row.batch, row.head]
+            ).sum(axis=0)
             cause = "agrees with: the average of all hidden values" if near.all() else (
                 "hidden values are mixed: a finite number stands for minus infinity")  # fmt: skip
     verb = "mixes hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"

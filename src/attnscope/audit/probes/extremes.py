@@ -64,7 +64,9 @@ def run(setting: Setting) -> list[Finding]:
             for case in cases:
                 if look(setting, case, score) is not None:
                     smallest = shrink(
-                        case, setting.contract, lambda each, score=score: look(setting, each, score) is not None
+                        case,
+                        setting.contract,
+                        lambda each, score=score: look(setting, each, score) is not None,
                     )
                     found = look(setting, smallest, score)
                     return [found] if found else []

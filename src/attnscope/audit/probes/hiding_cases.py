@@ -28,4 +28,8 @@ def hidden_keys(visible: Bools) -> list[int]:
     """Up to four keys that some row does not see: the last, the first, and two between."""
     some = np.flatnonzero((~visible).any(axis=(0, 1, 2)))
     last = len(some) - 1
-    return [int(some[index]) for index in sorted({0, last // 3, 2 * last // 3, last}, reverse=True)] if len(some) else []
+    return (
+        [int(some[index]) for index in sorted({0, last // 3, 2 * last // 3, last}, reverse=True)]
+        if len(some)
+        else []
+    )

@@ -104,7 +104,9 @@ def run(setting: Setting) -> list[Finding]:
     for case in hiding_cases(setting):
         for part in PARTS:
             if part not in found and look(setting, case, part) is not None:
-                smallest = shrink(case, setting.contract, lambda each, part=part: look(setting, each, part) is not None)
+                smallest = shrink(
+                    case, setting.contract, lambda each, part=part: look(setting, each, part) is not None
+                )
                 finding = look(setting, smallest, part)
                 found |= {part: finding} if finding else {}
     return list(found.values())
@@ -130,4 +132,6 @@ def look(setting: Setting, case: Case, part: Part) -> Finding | None:
     return None
 
 
-POISON = Probe("poison", lambda contract: ("poison",), lambda contract: contract.hidden_nan and hides(contract), run)
+POISON = Probe(
+    "poison", lambda contract: ("poison",), lambda contract: contract.hidden_nan and hides(contract), run
+)

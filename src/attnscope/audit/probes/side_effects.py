@@ -28,7 +28,9 @@ def may_refuse(case: Case) -> bool:
 def no_answers(setting: Setting) -> list[Finding]:
     """One finding a kind of trouble, by its smallest call."""
     suspect = setting.suspect
-    refused = {each.case.layout: each.sentence for each in suspect.troubles if each.case.layout in STRANGE_LAYOUTS}
+    refused = {
+        each.case.layout: each.sentence for each in suspect.troubles if each.case.layout in STRANGE_LAYOUTS
+    }
     kinds: dict[tuple[str, str], list[Trouble]] = {}
     for trouble in suspect.troubles:
         if may_refuse(trouble.case) and trouble.kind == "raised":
@@ -112,4 +114,6 @@ def printing(setting: Setting) -> list[Finding]:
     ]  # fmt: skip
 
 
-SIDE_EFFECTS = Probe("side effects", lambda contract: ("call", "mutation", "side effects"), lambda contract: True, run)
+SIDE_EFFECTS = Probe(
+    "side effects", lambda contract: ("call", "mutation", "side effects"), lambda contract: True, run
+)
