@@ -37,12 +37,14 @@ def test_an_unknown_field_is_told_from_a_known_one() -> None:
 
 
 def test_formats_are_named_by_name_or_by_dtype() -> None:
-    assert Contract(dtypes=[np.float16, "float32", ml_dtypes.bfloat16]).dtypes == (
+    several: Any = [np.float16, "float32", ml_dtypes.bfloat16]
+    one: Any = "float64"
+    assert Contract(dtypes=several).dtypes == (
         "float16",
         "float32",
         "bfloat16",
-    )  # type: ignore[arg-type]
-    assert Contract(dtypes="float64").dtypes == ("float64",)  # type: ignore[arg-type]
+    )
+    assert Contract(dtypes=one).dtypes == ("float64",)
     assert Contract(dtypes=("float16", "float32")).main_format == "float32"
 
 

@@ -12,7 +12,7 @@ from tests.audit.correct import CORRECT, Blockwise, NaiveInItsFormat, ours
 from tests.audit.plain import EVERYTHING, Plain
 
 # What these cannot do: a normalizer of one row's own, and sinks, are not what such a function has
-WITHOUT = {
+WITHOUT: dict[str, Any] = {
     "MaskAfterSoftmaxNormalisedAgain": {"log_normalizer": False, "sinks": False},
     "RowConstantBias": {"log_normalizer": False, "sinks": False},
 }

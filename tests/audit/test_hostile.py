@@ -120,7 +120,7 @@ def test_one_that_hangs_at_one_length_only() -> None:
 
 def test_one_that_prints(capsys: pytest.CaptureFixture[str]) -> None:
     def chatty(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
-        print("attending")
+        print("attending")  # noqa: T201  # what is tested
         return right(query, key, value, causal=causal)
 
     [finding] = attention(chatty, CAUSAL).findings

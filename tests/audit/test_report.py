@@ -1,8 +1,8 @@
 """A report in its forms: text, JSON, JUnit, SARIF, files."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
-from xml.etree import ElementTree
 
 import ml_dtypes
 import numpy as np
@@ -70,7 +70,7 @@ def test_json_holds_everything_but_the_arrays() -> None:
 
 
 def test_junit_has_a_case_a_check_and_a_failure_a_finding() -> None:
-    [suite] = ElementTree.fromstring(REPORT.to_junit())
+    [suite] = ET.fromstring(REPORT.to_junit())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "3", "2")
     assert {case.get("name"): len(case.findall("failure")) for case in suite.findall("testcase")} == {
         "exactness": 1, "dependence": 1, "poison": 0,
@@ -122,4 +122,4 @@ def test_real_reports_can_be_written_in_all_forms(name: str) -> None:
     report = attention(planted.make(), planted.contract)
     json.loads(report.to_json())
     json.loads(report.to_sarif())
-    ElementTree.fromstring(report.to_junit())
+    ET.fromstring(report.to_junit())

@@ -1,8 +1,8 @@
 """`attnscope audit`: exit codes, files, contracts from files and flags."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -70,7 +70,7 @@ def test_reports_and_counterexamples_are_written(module: str, tmp_path: Path) ->
     audit(
         f"{module}:forgetful", "--causal", "--junit", str(junit), "--sarif", str(sarif), "--save", str(folder)
     )
-    assert ElementTree.parse(junit).getroot().tag == "testsuites"
+    assert ET.parse(junit).getroot().tag == "testsuites"
     assert json.loads(sarif.read_text())["version"] == "2.1.0"
     assert [path.name for path in folder.iterdir()] == ["1-dependence.npz"]
 

@@ -20,6 +20,7 @@ rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
 """
 
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
 import ml_dtypes
@@ -66,7 +67,7 @@ class Arithmetic:
         """s(n) of the proof."""
         if self.unit <= FLOAT32_UNIT:
             return terms * self.unit
-        return terms * FLOAT32_UNIT + np.log2(max(terms, 2)) * self.unit
+        return terms * FLOAT32_UNIT + log2(max(terms, 2)) * self.unit
 
 
 @dataclass(frozen=True, eq=False)

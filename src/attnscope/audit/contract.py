@@ -185,7 +185,7 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
 
 def _dtype_name(given: Any) -> str:
     try:
-        return np.dtype(given).name
+        return str(np.dtype(given).name)
     except TypeError:
         return repr(given)
 

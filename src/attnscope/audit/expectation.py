@@ -81,7 +81,8 @@ class Expectation:
     @cached_property
     def empty(self) -> NDArray[np.bool_]:
         """The rows that see no key, (batch, query_heads, query_len)."""
-        return ~self.reading.inputs.visible.any(axis=-1)
+        sees_some: NDArray[np.bool_] = np.any(self.reading.inputs.visible, axis=-1)
+        return ~sees_some
 
     def deviation(self, answer: Answer, bound: Bound | None = None) -> Deviation | None:
         """Where an answer is too far from the expected one; None where it is near enough everywhere."""
@@ -126,7 +127,7 @@ class Expectation:
 
     def usual_scores(self) -> bool:
         """Whether no e^score is 0 or endless: else that, too, explains a row of zeros."""
-        return float(size_of(self.scores).max(initial=0.0)) < -np.log(self.arithmetic.smallest_normal)
+        return bool(size_of(self.scores).max(initial=0.0) < -np.log(self.arithmetic.smallest_normal))
 
     def differs(self, output: Floats, logs: Floats, with_logs: bool, skipped: NDArray[np.bool_]) -> bool:
         """Whether another reading's answer is another one at all."""

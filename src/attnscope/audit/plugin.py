@@ -85,7 +85,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if marker is None:
         return None
     contract, expected, limits = read_marker(marker)
-    check = pyfuncitem.callspec.params[ARGUMENT]
+    check = str(pyfuncitem.callspec.params[ARGUMENT])
     report = report_of(pyfuncitem, contract, limits)
     found = report.of(check)
     if check in expected:

@@ -1,7 +1,9 @@
 """A cache filled and asked in every chunking, against causal attention over all that was appended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -80,7 +82,7 @@ def held(setting: Setting, session: Session, cache: Any) -> Iterator[Asked]:
         start, end = end, end + chunk
         case = session.case(end, chunk)
         new = key[:, :, start:end].copy(), value[:, :, start:end].copy()
-        setting.suspect.run(lambda new=new: cache.append(*new), case)
+        setting.suspect.run(partial(cache.append, *new), case)
         last = number == len(session.chunks) - 1
         if session.asked == "only the last chunk" and not last:
             continue
@@ -129,14 +131,19 @@ def alone(setting: Setting) -> Finding | None:
     """Each session with a cache of its own."""
     for session in sessions(setting.contract):
         try:
-            for asked in held(setting, session, made(setting)):
-                if asked.deviation is not None:
-                    return told(asked, str(session), explained(asked))
+            asked = first_wrong(held(setting, session, made(setting)))
         except NoAnswer as no_answer:
             return Finding(
                 "cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX
             )
+        if asked is not None:
+            return told(asked, str(session), explained(asked))
     return None
+
+
+def first_wrong(asked: Iterable[Asked]) -> Asked | None:
+    """The first answer that is too far off."""
+    return next((each for each in asked if each.deviation is not None), None)
 
 
 def side_by_side(setting: Setting) -> Finding | None:
@@ -144,27 +151,23 @@ def side_by_side(setting: Setting) -> Finding | None:
     sides = [Session((3, 1, 1, 2), seed=seed) for seed in (1, 2)]
     try:
         runs = [held(setting, session, made(setting)) for session in sides]
-        for pair in zip(*runs, strict=True):
-            for asked in pair:
-                if asked.deviation is not None:
-                    return told(asked, "two caches used in turn", "the caches share what they hold")
+        asked = first_wrong(chain.from_iterable(zip(*runs, strict=True)))
     except NoAnswer:
         return None
-    return None
+    return (
+        None if asked is None else told(asked, "two caches used in turn", "the caches share what they hold")
+    )
 
 
 def after_a_longer_one(setting: Setting) -> Finding | None:
     """A new cache after one that held more."""
+    both = (Session((40, 1)), Session((4, 1), seed=3))
     try:
-        for session in (Session((40, 1)), Session((4, 1), seed=3)):
-            for asked in held(setting, session, made(setting)):
-                if asked.deviation is not None:
-                    return told(
-                        asked, "a new cache after a longer one", "something is kept from an earlier cache"
-                    )
+        asked = first_wrong(chain.from_iterable(held(setting, session, made(setting)) for session in both))
     except NoAnswer:
         return None
-    return None
+    cause = "something is kept from an earlier cache"
+    return None if asked is None else told(asked, "a new cache after a longer one", cause)
 
 
 def beside_the_function(setting: Setting) -> Finding | None:

@@ -188,11 +188,13 @@ def chain_rule(
 
 
 def first_of_group(kv_heads: int, grad: Floats) -> Floats:
-    return grad[:, :: grad.shape[1] // kv_heads]
+    first: Floats = grad[:, :: grad.shape[1] // kv_heads]
+    return first
 
 
 def mean_of_group(kv_heads: int, grad: Floats) -> Floats:
-    return of_shared_heads(kv_heads, grad) / (grad.shape[1] // kv_heads)
+    mean: Floats = of_shared_heads(kv_heads, grad) / (grad.shape[1] // kv_heads)
+    return mean
 
 
 WRONG_RULES: dict[str, Callable[[Expectation, Floats], dict[str, Floats] | None]] = {

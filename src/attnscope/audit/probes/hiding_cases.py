@@ -18,7 +18,7 @@ def hides(contract: Contract) -> bool:
 def hiding_cases(setting: Setting) -> list[Case]:
     """Every option that hides, at lengths where bugs sit."""
     hiding = [name for name in HIDING if getattr(setting.contract, name)]
-    chosen = [(name,) for name in hiding]
+    chosen: list[tuple[str, ...]] = [(name,) for name in hiding]
     if "causal" in hiding:
         chosen += [("causal", name) for name in hiding if name != "causal"]
     return [setting.grid.case(options, lengths, batch=2) for options in chosen for lengths in LENGTHS]
