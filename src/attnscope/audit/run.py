@@ -14,7 +14,7 @@ from attnscope.audit.suspect import Suspect
 Progress = Callable[[float, str], None]
 UNSEEN = (
     "sequences longer than 65,701 keys, and calls without a key or without a query",
-    "speed and memory",
+    "speed, memory, and calls from several threads at once",
 )
 
 
@@ -66,6 +66,8 @@ def attention(
     suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
     setting = Setting(suspect, Grid(contract, seed))
     findings, checks = ask_all(setting, progress or (lambda share, step: None))
+    if suspect.passed_over:
+        setting.not_covered.append(f"{suspect.passed_over} calls, as smaller ones gave no answer in time")
     if suspect.given_up:
         setting.not_covered.append(suspect.given_up)
     return Report(
