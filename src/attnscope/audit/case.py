@@ -13,6 +13,7 @@ from attnscope.problem import FORMATS, AttentionShape
 
 CACHE_LINE = 64  # bytes
 SPIKES = 13
+LARGE = 10.0  # a sink or a scale: e^score spans more than float16
 HIDING = ("causal", "key_mask", "mask", "window", "documents")
 
 
@@ -106,6 +107,12 @@ class Case:
         grouped = ("grouped_heads",) if self.sizes.query_heads != self.sizes.kv_heads else ()
         causal = ("causal",) if self.causal else ()
         return (*causal, *(name for name in names if getattr(self, name) is not None), *grouped)
+
+    @property
+    def extreme(self) -> bool:
+        """Whether its numbers are far from usual: large scores, or options that make them large."""
+        large = (abs(self.sinks or 0.0), self.scale or 0.0)
+        return self.spread != 1.0 or bool(self.offset) or max(large) > LARGE or self.bias == "large"
 
     @property
     def work(self) -> int:

@@ -94,6 +94,8 @@ def shorter(length: int) -> Iterator[int]:
 
 
 def simpler_kinds(case: Case) -> Iterator[Case]:
+    if case.sinks:
+        yield case.but(sinks=0.0)
     for name, kind in SIMPLE_KINDS.items():
         if getattr(case, name) not in (None, kind):
             yield case.but(**{name: kind})

@@ -36,13 +36,14 @@ def run(setting: Setting) -> list[Finding]:
     skipped = 0
     now = monotonic()
     until = now + SHARE_OF_TIME * (setting.suspect.deadline - now)
-    for case in setting.grid.cases():
+    cases = setting.grid.cases()
+    for number, case in enumerate(cases):
         if setting.suspect.given_up or monotonic() > until:
             skipped += 1
         else:
             failure = judge(setting.suspect, case)
             failures += [failure] if failure and not drowned(setting, failure) else []
-        setting.advance(1)
+        setting.advance(number / len(cases))
     if skipped:
         why = setting.suspect.given_up or "they would have taken the time of other probes"
         setting.not_covered.append(f"{skipped} calls of the grid: {why}")
