@@ -1,5 +1,6 @@
 """Softmax attention to compute, see, check, size and learn: exact and fast on a CPU, on NumPy arrays."""
 
+from attnscope import audit as audit
 from attnscope import cache as cache
 from attnscope import kernels as kernels
 from attnscope import models as models

@@ -4,11 +4,11 @@ What is heavy is imported inside the verbs, so that --help and completion answer
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +17,15 @@ from attnscope.errors import AttentionError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from attnscope.audit import Report
+
 FORMATS = ("float32", "bfloat16", "float16", "float64", "int8")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 POSITIVE = click.IntRange(min=1)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class InputError(click.ClickException):
@@ -68,6 +73,7 @@ def main() -> None:
       attnscope tour notes.txt       the same, on your own text
       attnscope bench --causal       how fast it runs here
       attnscope bench --decode       how fast the cache decodes
+      attnscope audit m.py:attend    what is wrong with a function of yours
     """  # noqa: D301 - click reads \b as: keep these lines
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -99,6 +105,98 @@ def tour(file: Path | None, as_json: bool) -> None:
         print_json(asdict(facts))
     else:
         rooms.print_page(facts, terminal())
+
+
+def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option --name/--no-name, which declares a field of a contract, or takes it back."""
+    spelled = name.replace("_", "-")
+    return click.option(f"--{spelled}/--no-{spelled}", name, default=None, help=text)
+
+
+@main.command(short_help="Check that attention code keeps its promises.")
+@click.argument("target", metavar="MODULE:FUNCTION")
+@click.option("--contract", "contract_file", type=EXISTING_FILE, help="What it claims, as TOML or JSON.")
+@declared("causal", "It takes causal=True or False.")
+@click.option("--alignment", type=click.Choice(["end", "start"]), help="Which query meets which key.")
+@declared("key_mask", "key_mask=bool[batch, key_len], True = visible.")
+@declared("mask", "mask=bool[batch, 1 or heads, query_len, key_len].")
+@declared("window", "window=(left, right).")
+@declared("documents", "documents=int[batch, key_len].")
+@declared("grouped_heads", "More query heads than key heads.")
+@declared("scale", "scale=float.")
+@declared("softcap", "softcap=float.")
+@declared("bias", "bias=float[batch, heads, query_len, key_len].")
+@declared("sinks", "sinks=float[heads].")
+@declared("log_normalizer", "return_log_normalizer=True.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(FORMATS), help="May be repeated.")
+@click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
+@click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")
+@click.option("--empty-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")
+@declared("hidden_nan", "A NaN in a hidden slot reaches no output.")
+@declared("unequal_lengths", "query_len may differ from key_len.")
+@declared("same_bits", "Last bits do not depend on the batch.")
+@click.option("--torch", "on_tensors", is_flag=True, help="The function takes torch tensors.")
+@click.option("--tokens-first", is_flag=True, help="The function takes [batch, tokens, heads, dim].")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--junit", type=NEW_FILE, metavar="FILE", help="Write the report as JUnit's XML, too.")
+@click.option("--sarif", type=NEW_FILE, metavar="FILE", help="Write the report as SARIF, too.")
+@click.option("--save", type=NEW_FOLDER, metavar="FOLDER", help="Write each counterexample as .npz.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), metavar="N", default=60.0, show_default=True, help="At most."
+)
+def audit(target: str, **given: Any) -> None:
+    """Check that an attention function keeps its promises: no leaks, the right numbers, no surprises.
+
+    The function is called as fn(query, key, value, **options) on NumPy arrays [batch, heads, tokens, dim], with the
+    options that its contract declares and no others. The contract is the function's own `contract`, if it has one,
+    then FILE, then the options below. Ends with 0 where nothing is found, 1 where something is, 2 for a wrong call.
+
+    \b
+    Examples:
+      attnscope audit my_package.attention:attend --causal --key-mask
+      attnscope audit my_file.py:attend --contract contract.toml --junit audit.xml
+      attnscope audit torch.nn.functional:scaled_dot_product_attention
+    """  # noqa: D301 - click reads \b as: keep these lines
+    from attnscope.audit import attention
+    from attnscope.audit.targets import adapted, claims_of_file, contract_for, load
+
+    run = {name: given.pop(name) for name in ("seed", "seconds")}
+    written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
+    adapters = {name: given.pop(name) for name in ("on_tensors", "tokens_first")}
+    file = given.pop("contract_file")
+    flags = {name: value for name, value in given.items() if value not in (None, ())}
+    with explained():
+        fn = load(target)
+        contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
+        with bar("audit") as progress:
+            report = attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
+    write_report(report, **written)
+    sys.exit(report.exit_status)
+
+
+def write_report(
+    report: "Report", *, as_json: bool, junit: Path | None, sarif: Path | None, save: Path | None
+) -> None:
+    """Print a report, and write the files that were asked for."""
+    if junit is not None:
+        junit.write_text(report.to_junit(), encoding="utf-8")
+    if sarif is not None:
+        sarif.write_text(report.to_sarif(), encoding="utf-8")
+    if save is not None:
+        report.save(save)
+    click.echo(report.to_json() if as_json else str(report))
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar on the terminal's error stream, gone when it is done; yields what moves it: share, next step."""
+    from rich.progress import Progress
+
+    console = terminal(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=1.0)
+        yield lambda share, step: progress.update(task, completed=share, description=f"{label}: {step}")
 
 
 @main.command(short_help="Time attention() on any shape, or decoding, beside this machine's limits.")

@@ -1,0 +1,11 @@
+"""Does an attention function keep its promises? Probes, verdicts, and the smallest call that shows each mistake."""
+
+from attnscope.audit.contract import Contract as Contract
+from attnscope.audit.contract import ContractError as ContractError
+from attnscope.audit.finding import Counterexample as Counterexample
+from attnscope.audit.finding import Finding as Finding
+from attnscope.audit.finding import Severity as Severity
+from attnscope.audit.report import Report as Report
+from attnscope.audit.run import attention as attention
+from attnscope.audit.tokens_first import tokens_first as tokens_first
+from attnscope.audit.torch_function import torch_function as torch_function

@@ -1,0 +1,195 @@
+"""What a function claims to do: the only options it is ever given, and what it promises beside them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import AttentionError
+from attnscope.problem import FORMATS
+
+Alignment = Literal["end", "start"]
+EmptyRows = Literal["zero", "unspecified"]
+SWITCHES = (
+    "key_mask", "mask", "window", "documents", "grouped_heads", "scale", "softcap", "bias", "sinks",
+    "log_normalizer", "unequal_lengths", "hidden_nan", "same_bits",
+)  # fmt: skip
+CALLABLES = ("gradients", "cache")
+
+
+class ContractError(AttentionError):
+    """A contract that claims nothing one could check."""
+
+
+class Cache(Protocol):
+    """Keys and values of one sequence of calls: causal, end-aligned, without options."""
+
+    def append(self, key: NDArray[Any], value: NDArray[Any]) -> None:
+        """Add tokens, [batch, heads, tokens, dim]."""
+
+    def attend(self, query: NDArray[Any]) -> NDArray[Any]:
+        """The output of the queries that stand at the last keys appended."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an attention function claims. An option that is not declared here is never passed, not even as False.
+
+    =================  =================================================  ==========================================
+    field              passed as                                          meaning
+    =================  =================================================  ==========================================
+    causal             causal=True or False                               a query sees no key after its position;
+                                                                          "always": it is so, and never passed
+    alignment                                                             "end": the last query meets the last key;
+                                                                          "start": the first ones meet
+    key_mask           key_mask=bool[batch, key_len]                      True = visible
+    mask               mask=bool[batch, 1 or heads, query_len, key_len]   True = visible
+    window             window=(left, right)                               neighbours, the position not counted
+    documents          documents=int[batch, key_len]                      only keys of the query's own document
+    grouped_heads                                                         more query heads than key heads:
+                                                                          head h reads h // (query_heads / kv_heads)
+    scale              scale=float                                        instead of 1/sqrt(key_dim)
+    softcap            softcap=float                                      softcap * tanh(score / softcap)
+    bias               bias=float[batch or 1, heads or 1, query_len or    added after scale and soft-cap
+                       1, key_len]
+    sinks              sinks=float[heads]                                 a logit that joins the normalizer
+    log_normalizer     return_log_normalizer=True                         -> (output, log_normalizer), natural log;
+                                                                          log_normalizer[batch, heads, query_len]
+    dtypes                                                                formats of the arrays: float32 unless said
+    gradients          gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)
+    cache              cache() -> an object with append(key, value) and attend(query)
+    empty_rows                                                            "zero": a row that sees no key is 0, its
+                                                                          log normalizer -inf or the sink;
+                                                                          "unspecified": nothing is promised
+    unequal_lengths                                                       query_len may differ from key_len
+    hidden_nan                                                            a NaN in a hidden slot reaches no output
+    same_bits                                                             a batch item has the same last bits alone
+                                                                          and among others
+    =================  =================================================  ==========================================
+
+    Errors
+        ContractError, naming the field, what was expected, what came and the way out.
+
+    >>> Contract(causal=True, key_mask=True).options
+    ('causal', 'key_mask')
+    """
+
+    causal: bool | Literal["always"] = False
+    alignment: Alignment = "end"
+    key_mask: bool = False
+    mask: bool = False
+    window: bool = False
+    documents: bool = False
+    grouped_heads: bool = False
+    scale: bool = False
+    softcap: bool = False
+    bias: bool = False
+    sinks: bool = False
+    log_normalizer: bool = False
+    dtypes: tuple[str, ...] = ("float32",)
+    gradients: Callable[..., Any] | None = None
+    cache: Callable[[], Cache] | None = None
+    empty_rows: EmptyRows = "zero"
+    unequal_lengths: bool = True
+    hidden_nan: bool = True
+    same_bits: bool = True
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.causal, bool) or self.causal == "always"):
+            raise ContractError(f"causal={self.causal!r}: expected True, False or 'always'.")
+        for name in SWITCHES:
+            given = getattr(self, name)
+            if not isinstance(given, bool):
+                raise ContractError(f"{name}={given!r}: expected True or False: does the function take it?")
+        for name, allowed in (("alignment", Alignment), ("empty_rows", EmptyRows)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ContractError(
+                    f"{name}={getattr(self, name)!r}: expected one of {list(get_args(allowed))}."
+                )
+        for name in CALLABLES:
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise ContractError(f"{name}={given!r}: expected a callable, or None where there is none.")
+        object.__setattr__(self, "dtypes", read_dtypes(self.dtypes))
+
+    @classmethod
+    def of(cls, claims: Mapping[str, Any]) -> Self:
+        """Read a contract from a mapping, such as a TOML or JSON file holds.
+
+        Errors
+            ContractError for a field that there is not.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in claims:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                meant = f"Did you mean {near[0]!r}?" if near else f"Use some of {known}."
+                raise ContractError(f"{name!r} is no field of a contract. {meant}")
+        return cls(**claims)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The declared options that change what a call means, in the order of the table."""
+        switches = (
+            "key_mask",
+            "mask",
+            "window",
+            "documents",
+            "grouped_heads",
+            "scale",
+            "softcap",
+            "bias",
+            "sinks",
+        )
+        causal = ("causal",) if self.causal else ()
+        return (*causal, *(name for name in switches if getattr(self, name)))
+
+    @property
+    def offset(self) -> int | None:
+        """Where the first query stands, as masks take it: None is key_len - query_len."""
+        return 0 if self.alignment == "start" else None
+
+    @property
+    def main_format(self) -> str:
+        """The declared format that shows the least rounding."""
+        return next(name for name in ("float32", "float64", "float16", "bfloat16") if name in self.dtypes)
+
+    def __str__(self) -> str:
+        said = [f"{field.name}={_shown(getattr(self, field.name))}" for field in fields(self)
+                if getattr(self, field.name) != field.default]  # fmt: skip
+        return f"Contract({', '.join(said)})"
+
+
+def read_dtypes(given: Any) -> tuple[str, ...]:
+    """Number formats by name, from names or dtypes, one or several.
+
+    Errors
+        ContractError.
+    """
+    several = given if isinstance(given, tuple | list) else (given,)
+    names: list[str] = []
+    for each in several:
+        name = each if isinstance(each, str) else _dtype_name(each)
+        if name not in FORMATS:
+            raise ContractError(
+                f"dtypes={given!r}: {each!r} is no format that is audited. Use some of {list(FORMATS)}."
+            )
+        names.append(name)
+    if not names:
+        raise ContractError("dtypes=(): expected at least one format, such as ('float32',).")
+    return tuple(dict.fromkeys(names))
+
+
+def _dtype_name(given: Any) -> str:
+    try:
+        return str(np.dtype(given).name)
+    except TypeError:
+        return repr(given)
+
+
+def _shown(value: Any) -> str:
+    name = getattr(value, "__qualname__", None)
+    return name if isinstance(name, str) else repr(value)

@@ -1,0 +1,281 @@
+"""From many failing calls to few findings: equal causes are reported once, each by its smallest call."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from time import monotonic
+
+import numpy as np
+
+from attnscope.audit.case import HIDING, Case
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.isolation import Reach
+from attnscope.audit.judgement import Failure, judge, only_rounding
+from attnscope.audit.mistakes import Mistake, explaining
+from attnscope.audit.shrink import shrink
+from attnscope.audit.suspect import Suspect
+from attnscope.audit.visibility import Row, why_hidden
+from attnscope.audit.words import of_error, of_reach
+
+MOST_FINDINGS = 16
+MOST_VOTERS = 24
+REPRESENTATIVES = 6
+APART = ("layouts", "dtypes", "magnitudes")
+BY_CHANCE = 3  # so many failures may agree with a mistake that is not theirs
+OF_AN_OPTION = {
+    "window": "window", "documents": "documents", "sinks": "sinks", "softcap": "softcap", "bias": "bias",
+    "scale": "scale", "grouped_heads": "head mapping",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A known mistake, perhaps beside one that was found before, perhaps in some heads or batch items only."""
+
+    mistake: Mistake
+    beside: Mistake | None = None
+    in_some: bool = False
+
+    def explains(self, failure: Failure) -> bool:
+        where = deviating_heads(failure) if self.in_some else None
+        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), where))
+
+    def __str__(self) -> str:
+        return f"agrees with: {self.mistake.name}{', in some heads or batch items' if self.in_some else ''}"
+
+
+def deviating_heads(failure: Failure) -> np.ndarray:
+    """All rows of the heads and batch items that are wrong somewhere."""
+    excess = failure.deviation.excess
+    wrong: np.ndarray = np.broadcast_to((excess > 1).any(axis=-1, keepdims=True), excess.shape)
+    return wrong
+
+
+def simplicity(failure: Failure) -> tuple[object, ...]:
+    """Sorts the failing calls: those first that show one thing at a time."""
+    return simplicity_of_case(failure.case)
+
+
+def simplicity_of_case(case: Case) -> tuple[object, ...]:
+    """The same, of a case."""
+    return (
+        case.layout != "contiguous", case.extreme, len(case.options),
+        case.sizes.query_len > case.sizes.key_len, case.work,
+    )  # fmt: skip
+
+
+def is_long(case: Case) -> bool:
+    """Whether a smallest case is still long: then the length is what matters."""
+    return case.sizes.key_len > 32
+
+
+def by_chance(group: list[Failure], rest: list[Failure]) -> bool:
+    """Whether a mistake explains a few failures only, beside many others with the same options."""
+    options = set(group[0].case.options)
+    alike = sum(options <= set(each.case.options) for each in rest)
+    return len(group) <= BY_CHANCE and alike > BY_CHANCE * len(group)
+
+
+@dataclass(eq=False)
+class Diagnosis:
+    """Works through failing calls until each is explained, or time is up."""
+
+    suspect: Suspect
+    seconds: float
+    findings: dict[tuple[object, ...], Finding] = field(default_factory=dict)
+    known: list[Mistake] = field(default_factory=list)
+    shown: set[tuple[object, ...]] = field(default_factory=set)
+    left_over: int = 0
+
+    def of(self, failures: list[Failure]) -> list[Finding]:
+        """One finding a cause."""
+        until = monotonic() + self.seconds
+        rest = sorted(failures, key=simplicity)
+        while rest:
+            if len(self.findings) >= MOST_FINDINGS or monotonic() > until:
+                self.left_over = len(rest)
+                break
+            group = self.explained(rest) or self.unexplained(rest)
+            gone = set(map(id, group))
+            rest = [each for each in rest if id(each) not in gone]
+        return list(self.findings.values())
+
+    def explained(self, rest: list[Failure]) -> list[Failure]:
+        """The failures that one known mistake explains, the first among them; none where none does."""
+        first = rest[0]
+        for beside, in_some in ((None, False), *((each, False) for each in self.known), (None, True)):
+            where = deviating_heads(first) if in_some else None
+            candidates = [Cause(mistake, beside, in_some)
+                          for mistake in explaining(first.expected, first.answer, beside, where=where)]  # fmt: skip
+            if not candidates:
+                continue
+            voters = rest[1 : MOST_VOTERS + 1]
+            votes = [sum(each.explains(voter) for voter in voters) for each in candidates]
+            best = candidates[votes.index(max(votes))]
+            group = [first, *(each for each in rest[1:] if best.explains(each))]
+            if by_chance(group, rest):
+                continue
+            hiding = [each for each in group if set(each.case.options) & set(HIDING)]
+            self.add(group, [*group[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], best)
+            self.known.append(best.mistake)
+            return group
+        return []
+
+    def unexplained(self, rest: list[Failure]) -> list[Failure]:
+        """What goes wrong as one of the first failures does, as far as one can tell without a known mistake."""
+        hiding = [each for each in rest if set(each.case.options) & set(HIDING)]
+        chosen, smallest = self.add(rest[:1], [*rest[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], None)
+        alike = [each for each in rest if each is not chosen and self.swallows(smallest, each)]
+        sample = alike[: 2 * MOST_VOTERS]
+        agreeing = [explaining(each.expected, each.answer) for each in sample]
+        counts = Counter(mistake for each in agreeing for mistake in each)
+        others = {id(each) for each, mistakes in zip(sample, agreeing, strict=True)
+                  if any(counts[mistake] > BY_CHANCE for mistake in mistakes)}  # fmt: skip
+        return [chosen, *(each for each in alike if id(each) not in others)]
+
+    def swallows(self, smallest: Case, failure: Failure) -> bool:
+        """Whether a failure is likely the same as the one that was shrunk to this case."""
+        case = failure.case
+        main = self.suspect.contract.main_format
+        return (
+            set(smallest.options) <= set(case.options)
+            and case.sizes.key_len >= smallest.sizes.key_len
+            and case.sizes.batch >= smallest.sizes.batch
+            and smallest.layout in ("contiguous", case.layout)
+            and smallest.number_format in (main, case.number_format)
+            and (not smallest.extreme or case.extreme)
+        )
+
+    def add(
+        self, group: list[Failure], looked_at: list[Failure], cause: Cause | None
+    ) -> tuple[Failure, Case]:
+        """Make a finding of the worst of some failures, shrunk; keep it unless the same was said before."""
+        chosen, row, reach = self.worst(looked_at)
+        severity = Severity.LEAK if reach is not None and reach.leaks else Severity.WRONG
+        if severity is Severity.WRONG and cause is None and only_rounding(looked_at):
+            severity = Severity.INEXACT
+        smallest = shrink(
+            chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause)
+        )
+        shown = judge(self.suspect, smallest, noted=False) or chosen
+        if shown is not chosen:
+            row, reach = shown.reach(self.suspect)
+            severity = Severity.LEAK if reach is not None and reach.leaks else severity
+        if severity is Severity.INEXACT and is_long(smallest):  # rounding shows at any length
+            severity = Severity.WRONG
+        finding = self.told(shown, row, reach, severity, cause, len(group))
+        key = self.sameness(finding, smallest, cause)
+        said = cause is None and (self.said(severity, smallest) or self.known_now(shown))
+        if key not in self.findings and not said:
+            self.findings[key] = finding
+            self.shown.add((severity, smallest.options, is_long(smallest), finding.check in APART))
+        return chosen, smallest
+
+    def known_now(self, shown: Failure) -> bool:
+        """Whether the smallest call, unlike the one that it came from, is explained by a mistake found before."""
+        return bool(explaining(shown.expected, shown.answer, None, tuple(self.known)))
+
+    def said(self, severity: Severity, smallest: Case) -> bool:
+        """Whether a finding with a known cause has the same smallest options, and is as bad: then it is likely this."""
+        apart = smallest.layout != "contiguous" or smallest.extreme
+        apart = apart or smallest.number_format != self.suspect.contract.main_format
+        return not apart and (severity, smallest.options, is_long(smallest), False) in self.shown
+
+    def sameness(self, finding: Finding, smallest: Case, cause: Cause | None) -> tuple[object, ...]:
+        """Findings that agree in this are one."""
+        if finding.severity is Severity.INEXACT:
+            return ("inexact", smallest.number_format)
+        if finding.check == "layouts":
+            return ("layouts", cause and cause.mistake)
+        if finding.check == "dtypes":
+            return ("dtypes", smallest.number_format, smallest.options)
+        if is_long(smallest) and cause is None:  # only where it is long, whatever is given
+            return (finding.check, finding.severity, smallest.sizes.key_len // 32)
+        return (finding.check, finding.severity, smallest.options, finding.check == "magnitudes")
+
+    def worst(self, group: list[Failure]) -> tuple[Failure, Row, Reach | None]:
+        """The first failure that leaks, else the first that is more than rounding."""
+        looked = []
+        for failure in group:
+            row, reach = failure.reach(self.suspect)
+            if reach is not None and reach.leaks:
+                return failure, row, reach
+            looked.append((failure, row, reach))
+        return next((each for each in looked if not only_rounding([each[0]])), looked[0])
+
+    def same(self, case: Case, failure: Failure, severity: Severity, cause: Cause | None) -> bool:
+        """Whether a smaller case goes wrong in the same way."""
+        found = judge(self.suspect, case, noted=False)
+        if found is None or found.deviation.what != failure.deviation.what:
+            return False
+        if cause is not None and not cause.explains(found):
+            return False
+        if severity is Severity.LEAK:
+            _, reach = found.reach(self.suspect)
+            return reach is not None and reach.leaks
+        return severity is not Severity.WRONG or cause is not None or not only_rounding([found])
+
+    def told(
+        self,
+        shown: Failure,
+        row: Row,
+        reach: Reach | None,
+        severity: Severity,
+        cause: Cause | None,
+        cases: int,
+    ) -> Finding:
+        """The finding in words."""
+        what = shown.deviation.what
+        if reach is not None and (reach.leaks or cause is None):
+            sentence = of_reach(reach, row, shown.case, shown.expected)
+        else:
+            sentence = of_error(row, shown.case, shown.expected, what, *shown.worst_entry(row))
+        guess = None
+        if severity is Severity.INEXACT:
+            guess = f"arithmetic in a shorter format than {shown.case.number_format} somewhere on the way"
+        return Finding(
+            check=self.check_of(shown, row, reach, cause),
+            severity=severity,
+            sentence=sentence,
+            counterexample=shown.counterexample(row, reach),
+            cause=str(cause) if cause else guess,
+            fix=cause.mistake.fix if cause else None,
+            cases=cases,
+        )
+
+    def check_of(self, shown: Failure, row: Row, reach: Reach | None, cause: Cause | None) -> str:
+        """Which promise is broken."""
+        case = shown.case
+        if case.layout != "contiguous":
+            return "layouts"
+        if case.number_format != self.suspect.contract.main_format:
+            return "dtypes"
+        if cause is not None:
+            return cause.mistake.check
+        if case.extreme:
+            return "magnitudes"
+        if reach is not None:
+            return check_of_reach(shown, row, reach)
+        if shown.deviation.what == "log_normalizer":
+            return "log normalizer"
+        return check_of_options(case)
+
+
+def check_of_reach(shown: Failure, row: Row, reach: Reach) -> str:
+    """The promise that a dependence breaks."""
+    if reach.side == "key" and reach.key is not None:
+        reading = shown.expected.reading
+        hiding = set(why_hidden(reading.call, reading.masks, row, reach.key))
+        return next((name for name in ("window", "documents") if hiding == {name}), "dependence")
+    return {"batch item": "batch invariance", "head": "head mapping"}.get(reach.side, "dependence")
+
+
+def check_of_options(case: Case) -> str:
+    """The promise that belongs to the options that the smallest case still needs."""
+    needed = [name for name in case.options if name in OF_AN_OPTION]
+    if len(needed) == 1:
+        return OF_AN_OPTION[needed[0]]
+    if "causal" in case.options and case.sizes.query_len != case.sizes.key_len and not needed:
+        return "alignment"
+    if case.sizes.batch > 1:
+        return "batch invariance"
+    return "dependence" if case.options and not needed else "exactness"

@@ -1,0 +1,170 @@
+"""What a call should give, and how far from it rounding alone may lead."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.answer import Answer
+from attnscope.audit.bound import Arithmetic, Bound, bound_of, size_of
+from attnscope.audit.case import Call
+from attnscope.audit.contract import Contract
+from attnscope.audit.reading import Floats, Reading
+from attnscope.audit.visibility import Row
+from attnscope.problem.formats import FORMAT_NAMES
+from attnscope.reference.definition import masked_scores, mix, quietly, softmax
+
+WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
+
+
+@dataclass(frozen=True, eq=False)
+class Deviation:
+    """Where an answer is further from the expected one than rounding explains.
+
+    what      "output" or "log_normalizer"
+    excess    error over bound, (batch, query_heads, query_len); infinite where finite numbers meet others
+    """
+
+    what: str
+    excess: Floats
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that are too far, the worst first."""
+        order = np.argsort(-self.excess, axis=None, kind="stable")
+        worst = (np.unravel_index(flat, self.excess.shape) for flat in order)
+        return [row for row in (Row(*map(int, place)) for place in worst) if self.excess[row] > 1]
+
+    @property
+    def largest(self) -> float:
+        return float(self.excess.max(initial=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """The exact answer of a call, in float64, and the bound on an honest one.
+
+    Rows that see no key are left out of every comparison but that of the probe for them.
+    """
+
+    reading: Reading
+    scores: Floats
+    weights: Floats
+    output: Floats
+    log_normalizer: Floats
+    arithmetic: Arithmetic
+
+    @classmethod
+    @quietly
+    def of(cls, call: Call, contract: Contract, arithmetic: Arithmetic | None = None) -> Self:
+        """Read a call as its contract says, and answer it by the reference."""
+        reading = Reading.of(call, contract)
+        inputs = reading.inputs
+        scores = masked_scores(inputs)
+        weights, log_normalizer = softmax(scores, inputs.visible, inputs.sinks)
+        output = mix(weights, inputs.visible, inputs.value)
+        arithmetic = arithmetic or Arithmetic(FORMAT_NAMES[call.query.dtype])
+        return cls(reading, scores, weights, output, log_normalizer, arithmetic)
+
+    @cached_property
+    def bound(self) -> Bound:
+        """How far rounding may lead."""
+        return self.bound_in(self.arithmetic)
+
+    def bound_in(self, arithmetic: Arithmetic) -> Bound:
+        """The same for arithmetic in another format."""
+        exact = (self.weights, self.output, self.log_normalizer)
+        return bound_of(self.reading.inputs, self.scores, exact, arithmetic)
+
+    @cached_property
+    def empty(self) -> NDArray[np.bool_]:
+        """The rows that see no key, (batch, query_heads, query_len)."""
+        sees_some: NDArray[np.bool_] = np.any(self.reading.inputs.visible, axis=-1)
+        return ~sees_some
+
+    def deviation(self, answer: Answer, bound: Bound | None = None) -> Deviation | None:
+        """Where an answer is too far from the expected one; None where it is near enough everywhere."""
+        bound = bound or self.bound
+        found = self.compare(answer.output, self.output, bound.output, "output")
+        if found is None and answer.log_normalizer is not None:
+            found = self.compare(
+                answer.log_normalizer[..., None], self.log_normalizer[..., None],
+                bound.log_normalizer[..., None], "log_normalizer",
+            )  # fmt: skip
+        return found
+
+    def agrees(self, answer: Answer, other: Reading, *, where: NDArray[np.bool_] | None = None) -> bool:
+        """Whether an answer is, within rounding, the one that another reading of the call gives.
+
+        Rows that see nothing in the other reading are left out: what a mistake makes of them is a second question.
+        `where` leaves out more.
+        """
+        output, log_normalizer = other.answer()
+        nothing = ~other.inputs.visible.any(axis=-1) & ~self.empty
+        skipped = self.empty | nothing
+        if where is not None:
+            skipped = skipped | ~where
+        if skipped.all():
+            return self.usual_scores() and bool((np.nan_to_num(answer.output[nothing]) == 0).all())
+        if not self.differs(output, log_normalizer, answer.log_normalizer is not None, skipped):
+            return False
+        for bound in (self.bound, None):
+            bound = bound or self.bound_of_other(other)
+            found = self.compare(answer.output, output, bound.output, "output", skipped)
+            logs = answer.log_normalizer
+            if found is None and logs is not None:
+                found = self.compare(
+                    logs[..., None], log_normalizer[..., None], bound.log_normalizer[..., None],
+                    "log_normalizer", skipped,
+                )  # fmt: skip
+            if found is None:
+                return True
+            if found.largest > WORTH_A_CLOSER_LOOK:
+                return False
+        return False
+
+    def usual_scores(self) -> bool:
+        """Whether no e^score is 0 or endless: else that, too, explains a row of zeros."""
+        return bool(size_of(self.scores).max(initial=0.0) < -np.log(self.arithmetic.smallest_normal))
+
+    def differs(self, output: Floats, logs: Floats, with_logs: bool, skipped: NDArray[np.bool_]) -> bool:
+        """Whether another reading's answer is another one at all."""
+        bound = self.bound
+        if self.compare(output, self.output, bound.output, "output", skipped) is not None:
+            return True
+        found = self.compare(
+            logs[..., None],
+            self.log_normalizer[..., None],
+            bound.log_normalizer[..., None],
+            "log_normalizer",
+            skipped,
+        )
+        return with_logs and found is not None
+
+    @quietly
+    def bound_of_other(self, other: Reading) -> Bound:
+        """How far rounding may lead in another reading: its scores may be larger."""
+        scores = masked_scores(other.inputs)
+        weights, logs = softmax(scores, other.inputs.visible, other.inputs.sinks)
+        output = mix(weights, other.inputs.visible, other.inputs.value)
+        wider = bound_of(other.inputs, scores, (weights, output, logs), self.arithmetic)
+        mine = self.bound
+        return Bound(mine.output + wider.output, mine.log_normalizer + wider.log_normalizer, mine.weights)
+
+    def compare(
+        self,
+        actual: Floats,
+        expected: Floats,
+        bound: Floats,
+        what: str,
+        skipped: NDArray[np.bool_] | None = None,
+    ) -> Deviation | None:
+        """Row by row: the largest error over its bound."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            ratio = np.abs(actual - expected) / bound
+        same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+        ratio = np.where(same, 0.0, np.where(np.isfinite(actual) & np.isfinite(expected), ratio, np.inf))
+        excess = np.where(self.empty if skipped is None else skipped, 0.0, ratio.max(axis=-1))
+        return Deviation(what, excess) if (excess > 1).any() else None

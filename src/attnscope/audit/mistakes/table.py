@@ -1,0 +1,56 @@
+"""All known mistakes, and which of them explains an answer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.answer import Answer
+from attnscope.audit.expectation import Expectation
+from attnscope.audit.mistakes.arrays_of_masks import MASK_ARRAYS
+from attnscope.audit.mistakes.causal import CAUSAL
+from attnscope.audit.mistakes.mistake import Mistake
+from attnscope.audit.mistakes.mixing import MIXING
+from attnscope.audit.mistakes.near import NEAR
+from attnscope.audit.mistakes.scoring import SCORING
+from attnscope.audit.reading import Floats
+
+# Where two mistakes explain the same, the first is named: those about one option before those about all.
+MISTAKES: tuple[Mistake, ...] = (*NEAR, *MASK_ARRAYS, *SCORING, *MIXING, *CAUSAL)
+
+
+def explaining(
+    expected: Expectation,
+    answer: Answer,
+    beside: Mistake | None = None,
+    among: tuple[Mistake, ...] = MISTAKES,
+    where: NDArray[np.bool_] | None = None,
+) -> tuple[Mistake, ...]:
+    """The known mistakes that an answer agrees with; `beside` is one that was found already, `where` some rows."""
+    reading = expected.reading if beside is None else beside.reread(expected.reading)
+    if reading is None:
+        return ()
+    found = []
+    for mistake in among:
+        other = mistake.reread(reading)
+        if other is not None and expected.agrees(answer, other, where=where):
+            found.append(mistake)
+    return tuple(found)
+
+
+def explains_empty_rows(mistake: Mistake, expected: Expectation, answer: Answer) -> bool:
+    """Whether a mistake leads to what an answer has in the rows that should see no key."""
+    other = mistake.reread(expected.reading)
+    if other is None:
+        return False
+    output, logs = other.answer()
+    bound = expected.bound_of_other(other)
+    pairs = [(answer.output, output, bound.output)]
+    if answer.log_normalizer is not None:
+        pairs.append((answer.log_normalizer, logs, bound.log_normalizer))
+    return all(near(actual, right, allowed)[expected.empty].all() for actual, right, allowed in pairs)
+
+
+def near(actual: Floats, right: Floats, allowed: Floats) -> NDArray[np.bool_]:
+    """Equal, both no number, or within a bound."""
+    with np.errstate(invalid="ignore"):
+        same: NDArray[np.bool_] = (actual == right) | (np.isnan(actual) & np.isnan(right))
+        return same | (np.abs(actual - right) <= allowed)

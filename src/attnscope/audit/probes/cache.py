@@ -1,0 +1,216 @@
+"""A cache filled and asked in every chunking, against causal attention over all that was appended."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.answer import Answer
+from attnscope.audit.calling import NoAnswer
+from attnscope.audit.case import Call, Case
+from attnscope.audit.contract import Contract
+from attnscope.audit.expectation import Deviation, Expectation
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.judgement import counterexample
+from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.audit.suspect import read_array
+from attnscope.problem import AttentionShape
+
+FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."
+OF_CACHE = Contract(causal="always", grouped_heads=True)
+CHUNKINGS: tuple[tuple[int, ...], ...] = (
+    (5,), (1,), (1, 1, 1), (3, 1), (1, 4), (2, 3, 1, 1), (7, 1, 1, 1), (8, 8, 1), (16, 1, 15, 1), (31, 2, 1), (33, 31, 1, 5),
+    (64, 1), (63, 1, 1, 1), (65, 64, 3), (127, 1, 1, 2), (130, 1, 67), (5, 250, 1, 1), (256, 1, 3), (511, 1, 1, 3),
+    (1,) * 70, (3,) * 23,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Session:
+    """A sequence of chunks; after each, its own queries are asked, or only the last of them."""
+
+    chunks: tuple[int, ...]
+    asked: str = "each chunk"
+    heads: tuple[int, int] = (4, 2)
+    seed: int = 0
+
+    def __str__(self) -> str:
+        said = (
+            "+".join(map(str, self.chunks))
+            if len(self.chunks) < 9
+            else f"{len(self.chunks)} x {self.chunks[0]}"
+        )
+        return f"{said} tokens appended, {self.asked} asked, query_heads={self.heads[0]}, kv_heads={self.heads[1]}"
+
+    def case(self, tokens: int, queries: int) -> Case:
+        return Case(AttentionShape(2, *self.heads, queries, tokens, 8, 8), seed=self.seed, causal=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One answer of a cache, with the call that it should be the answer to."""
+
+    case: Case
+    call: Call
+    answer: Answer
+    expected: Expectation
+    deviation: Deviation | None
+
+
+def arrays_of(session: Session, dtype: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """All queries, keys and values of a session."""
+    rng, tokens = np.random.default_rng(session.seed + 17), sum(session.chunks)
+    query_heads, kv_heads = session.heads
+    shapes = ((2, query_heads, tokens, 8), (2, kv_heads, tokens, 8), (2, kv_heads, tokens, 8))
+    query, key, value = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    return query, key, value
+
+
+def held(setting: Setting, session: Session, cache: Any) -> Iterator[Asked]:
+    """Append and ask, chunk by chunk.
+
+    Errors
+        NoAnswer.
+    """
+    query, key, value = arrays_of(session, setting.contract.main_format)
+    end = 0
+    for number, chunk in enumerate(session.chunks):
+        start, end = end, end + chunk
+        case = session.case(end, chunk)
+        new = key[:, :, start:end].copy(), value[:, :, start:end].copy()
+        setting.suspect.run(partial(cache.append, *new), case)
+        last = number == len(session.chunks) - 1
+        if session.asked == "only the last chunk" and not last:
+            continue
+        first = end - 1 if session.asked == "only the last token" else start
+        asked = query[:, :, first:end].copy()
+        for _ in range(2 if last else 1):
+            yield compare(setting, session, cache, Call(asked, key[:, :, :end], value[:, :, :end]))
+
+
+def compare(setting: Setting, session: Session, cache: Any, call: Call) -> Asked:
+    case = session.case(call.key.shape[2], call.query.shape[2])
+    returned = setting.suspect.run(lambda: cache.attend(call.query.copy()), case)
+    shape = (*call.query.shape[:3], call.value.shape[3])
+    answer = Answer.of(read_array(returned, shape, "the output"), None)
+    expected = Expectation.of(call, OF_CACHE)
+    return Asked(case, call, answer, expected, expected.deviation(answer))
+
+
+def sessions(contract: Contract) -> list[Session]:
+    """Every chunking, asked in three ways, with heads as declared."""
+    heads = [(2, 2), (4, 2)] if contract.grouped_heads else [(2, 2)]
+    ways = ("each chunk", "only the last chunk", "only the last token")
+    made = [Session(chunks, way, own, number) for number, chunks in enumerate(CHUNKINGS)
+            for way in ways for own in (heads if len(chunks) < 9 and max(chunks) < 9 else heads[-1:])]  # fmt: skip
+    return sorted(made, key=lambda session: (sum(session.chunks), len(session.chunks)))
+
+
+def run(setting: Setting) -> list[Finding]:
+    assert setting.contract.cache is not None
+    found = [alone(setting), side_by_side(setting), after_a_longer_one(setting), beside_the_function(setting)]
+    first = found[0]
+    return [first] if first else [each for each in found if each]
+
+
+def made(setting: Setting) -> Any:
+    """A new cache.
+
+    Errors
+        NoAnswer.
+    """
+    assert setting.contract.cache is not None
+    return setting.suspect.run(setting.contract.cache, Session((1,)).case(1, 1))
+
+
+def alone(setting: Setting) -> Finding | None:
+    """Each session with a cache of its own."""
+    for session in sessions(setting.contract):
+        try:
+            asked = first_wrong(held(setting, session, made(setting)))
+        except NoAnswer as no_answer:
+            return Finding(
+                "cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX
+            )
+        if asked is not None:
+            return told(asked, str(session), explained(asked))
+    return None
+
+
+def first_wrong(asked: Iterable[Asked]) -> Asked | None:
+    """The first answer that is too far off."""
+    return next((each for each in asked if each.deviation is not None), None)
+
+
+def side_by_side(setting: Setting) -> Finding | None:
+    """Two caches, chunk by chunk in turn."""
+    sides = [Session((3, 1, 1, 2), seed=seed) for seed in (1, 2)]
+    try:
+        runs = [held(setting, session, made(setting)) for session in sides]
+        asked = first_wrong(chain.from_iterable(zip(*runs, strict=True)))
+    except NoAnswer:
+        return None
+    return (
+        None if asked is None else told(asked, "two caches used in turn", "the caches share what they hold")
+    )
+
+
+def after_a_longer_one(setting: Setting) -> Finding | None:
+    """A new cache after one that held more."""
+    both = (Session((40, 1)), Session((4, 1), seed=3))
+    try:
+        asked = first_wrong(chain.from_iterable(held(setting, session, made(setting)) for session in both))
+    except NoAnswer:
+        return None
+    cause = "something is kept from an earlier cache"
+    return None if asked is None else told(asked, "a new cache after a longer one", cause)
+
+
+def beside_the_function(setting: Setting) -> Finding | None:
+    """A call without a cache, before and after one with a cache."""
+    case = setting.grid.case(setting.contract.options[:1], (7, 7))
+    call = case.build(setting.contract)
+    before = setting.suspect.ask(case, call)
+    try:
+        for _ in held(setting, Session((9, 1, 1)), made(setting)):
+            pass
+    except NoAnswer:
+        return None
+    after = setting.suspect.ask(case, call)
+    if before is None or after is None or before.bits == after.bits:
+        return None
+    return Finding(
+        "cache", Severity.WRONG, "the function answers differently after a cache was used",
+        counterexample(case, call, after, Expectation.of(call, setting.contract), {}),
+        "positions, or keys, of the cache are kept outside of it", "Keep all of a cache's state in the cache.",
+    )  # fmt: skip
+
+
+def explained(asked: Asked) -> str | None:
+    """A known mistake of caches that answers alike."""
+    from attnscope.audit.mistakes import explaining
+    from attnscope.audit.mistakes.caching import CACHING
+
+    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
+        asked.expected, asked.answer
+    )
+    return f"agrees with: {found[0].name}" if found else None
+
+
+def told(asked: Asked, session: str, cause: str | None) -> Finding:
+    assert asked.deviation is not None
+    row = asked.deviation.rows[0]
+    tokens = asked.case.sizes.key_len
+    return Finding(
+        "cache", Severity.WRONG,
+        f"query {row.query} of head {row.head} of batch item {row.batch} differs from uncached attention once {tokens} "
+        f"tokens are held ({session})",
+        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()), cause, FIX,
+    )  # fmt: skip
+
+
+CACHE = Probe("cache", lambda contract: ("cache",), lambda contract: contract.cache is not None, run)

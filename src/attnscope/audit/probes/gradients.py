@@ -1,0 +1,212 @@
+"""Gradients against the reference's chain rule, under every option."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope import reference
+from attnscope.audit.bound import Arithmetic, size_of
+from attnscope.audit.calling import NoAnswer
+from attnscope.audit.case import Call, Case
+from attnscope.audit.expectation import Expectation
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.judgement import counterexample
+from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.audit.suspect import laid_out, read_array
+from attnscope.audit.visibility import joined
+from attnscope.audit.words import condition
+from attnscope.reference.definition import quietly
+from attnscope.reference.gradients import of_shared_heads
+from attnscope.reference.inputs import Inputs
+
+Floats = NDArray[np.float64]
+NAMES = ("query", "key", "value")
+LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
+
+
+def cases(setting: Setting) -> list[Case]:
+    """Each option alone, beside causal, and all."""
+    return [setting.grid.case(options, lengths).but(log_normalizer=False)
+            for options in setting.grid.few_options() for lengths in LENGTHS]  # fmt: skip
+
+
+def run(setting: Setting) -> list[Finding]:
+    """The first case that shows each wrong gradient, and one finding a cause."""
+    found: dict[tuple[str, str | None], Finding] = {}
+    for case in sorted(cases(setting), key=lambda each: (len(each.options), each.work)):
+        for name, finding in look(setting, case).items():
+            if all(kept.cause != finding.cause or key[0] != name for key, kept in found.items()):
+                found.setdefault((name, finding.cause), finding)
+    first: dict[str, Finding] = {}
+    for (name, cause), finding in found.items():
+        first.setdefault(cause or name, finding)
+    return list(first.values())
+
+
+def look(setting: Setting, case: Case) -> dict[str, Finding]:
+    """The wrong gradients of one case."""
+    call = case.build(setting.contract)
+    expected = Expectation.of(call, setting.contract)
+    grad_output = (
+        np.random.default_rng(case.seed).standard_normal(expected.output.shape).astype(call.query.dtype)
+    )
+    grad_output[expected.empty] = 0
+    try:
+        actual = asked(setting, case, call, grad_output)
+    except NoAnswer as no_answer:
+        return {"call": Finding("gradients", Severity.WRONG, f"gradients {no_answer.sentence}{condition(case)}",
+                                counterexample(case, call, None, None, {}))}  # fmt: skip
+    right, bounds = exact_and_bound(expected, grad_output.astype(np.float64))
+    found = {}
+    for name in NAMES:
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(actual[name] - right[name]) <= bounds[name])
+        if wrong.any():
+            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+            cause = cause_of(expected, grad_output.astype(np.float64), actual, bounds)
+            shown = counterexample(
+                case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False))
+            )
+            found[name] = Finding(
+                "gradients", Severity.WRONG,
+                f"the gradient of {name} {where[2]} of head {where[1]} of batch item {where[0]} is {actual[name][where]:.6g} "
+                f"where {right[name][where]:.6g} is right{condition(case)}",
+                shown, f"agrees with: {cause}" if cause else None, "Follow the chain rule through every step, backwards.",
+            )  # fmt: skip
+    return found
+
+
+def asked(setting: Setting, case: Case, call: Call, grad_output: NDArray[Any]) -> dict[str, Floats]:
+    """The three gradients.
+
+    Errors
+        NoAnswer.
+    """
+    function = setting.contract.gradients
+    assert function is not None
+    given = laid_out(call, case.layout)
+    returned = setting.suspect.run(lambda: function(*given.arrays, grad_output.copy(), **given.options), case)
+    parts = [getattr(returned, name, None) for name in NAMES]
+    if isinstance(returned, dict):
+        parts = [returned.get(name) for name in NAMES]
+    elif isinstance(returned, tuple | list) and len(returned) >= len(NAMES):
+        parts = list(returned[: len(NAMES)])
+    return {
+        name: read_array(part, getattr(call, name).shape, f"the gradient of {name}").astype(np.float64)
+        for name, part in zip(NAMES, parts, strict=True)
+    }
+
+
+@quietly
+def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The reference's gradients; and how far rounding leads, carried through the chain rule term by term.
+
+    dvalue = sum w g: off by the weights' bound times |g|. ds = w (dw - mean): off by the weights' bound times what is
+    in the brackets, and by w times a sum's rounding of it. dquery, dkey = scale sum ds k: the same once more.
+    """
+    call, reading = expected.reading.call, expected.reading
+    scoring = {
+        name: call.options[name] for name in ("scale", "softcap", "bias", "sinks") if name in call.options
+    }
+    found = reference.gradients(*call.arrays, grad, mask=joined(reading.masks), **scoring)
+    right = {name: np.asarray(getattr(found, name)) for name in NAMES}
+    inputs, u, weights = reading.inputs, expected.arithmetic, expected.weights
+    wrong_weights = expected.bound.weights
+    size = size_of(grad) @ size_of(inputs.value).swapaxes(-1, -2)
+    mean = (weights * size).sum(axis=-1, keepdims=True)
+    bracket = size + mean
+    sums = u.of_sum(grad.shape[-1]) + 2 * u.of_sum(weights.shape[-1]) + 32 * u.unit
+    wrong_scores = wrong_weights * bracket + weights * (
+        sums * bracket + (wrong_weights * size).sum(-1, keepdims=True)
+    )
+    slope = 1.0 if inputs.softcap is None else 1.0 + size_of(expected.scores) * 8 * u.unit
+    wrong_scores = np.where(inputs.visible, wrong_scores * slope, 0.0)
+    scores_size = weights * bracket
+    if inputs.softcap is not None:  # 1 - tanh^2: a difference of numbers near 1
+        wrong_scores = wrong_scores + scores_size * (
+            64 * u.unit + 2 * relative_score_error(expected, inputs, u)
+        )
+    dims = u.of_sum(weights.shape[-1]) + 16 * u.unit
+    scale = inputs.scale
+
+    def carried(errors: Floats, sizes: Floats, rows: Floats) -> Floats:
+        return scale * (errors @ size_of(rows) + dims * (sizes @ size_of(rows)))
+
+    group = reading.kv_heads
+    bounds = {
+        "query": carried(wrong_scores, scores_size, inputs.key),
+        "key": of_shared_heads(group, carried(wrong_scores.swapaxes(-1, -2), scores_size.swapaxes(-1, -2), inputs.query)),
+        "value": of_shared_heads(group, wrong_weights.swapaxes(-1, -2) @ size_of(grad)
+                                 + dims * (weights.swapaxes(-1, -2) @ size_of(grad))),
+    }  # fmt: skip
+    return right, {
+        name: each + u.unit * np.abs(right[name]) + u.smallest_normal for name, each in bounds.items()
+    }
+
+
+def relative_score_error(expected: Expectation, inputs: Inputs, u: Arithmetic) -> Floats:
+    """How far a score's own error moves the slope of the soft-cap."""
+    mass = inputs.scale * (size_of(inputs.query) @ size_of(inputs.key).swapaxes(-1, -2))
+    return (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass / (inputs.softcap or 1.0)
+
+
+@quietly
+def cause_of(
+    expected: Expectation, grad: Floats, actual: dict[str, Floats], bounds: dict[str, Floats]
+) -> str | None:
+    """A known wrong chain rule that agrees in all three."""
+    for name, wrong in WRONG_RULES.items():
+        other = wrong(expected, grad)
+        if other is not None and all(
+            (np.abs(actual[each] - other[each]) <= 4 * bounds[each]).all() for each in NAMES
+        ):
+            return name
+    return None
+
+
+def chain_rule(
+    expected: Expectation, grad: Floats, *, mean: bool = True, scale: bool = True, softcap: bool = True,
+    shared: Callable[[int, Floats], Floats] = of_shared_heads,
+) -> dict[str, Floats]:  # fmt: skip
+    """The chain rule, with steps that can be left out."""
+    inputs, weights = expected.reading.inputs, expected.weights
+    grad_weights = grad @ inputs.value.swapaxes(-1, -2)
+    average = (weights * grad_weights).sum(axis=-1, keepdims=True) if mean else 0.0
+    grad_scores = weights * (grad_weights - average)
+    if softcap and inputs.softcap is not None:
+        raw = inputs.scale * (inputs.query @ inputs.key.swapaxes(-1, -2))
+        grad_scores = grad_scores * (1 - np.tanh(raw / inputs.softcap) ** 2)
+    factor = inputs.scale if scale else 1.0
+    kv_heads = expected.reading.kv_heads
+    return {
+        "query": factor * grad_scores @ inputs.key,
+        "key": shared(kv_heads, factor * grad_scores.swapaxes(-1, -2) @ inputs.query),
+        "value": shared(kv_heads, weights.swapaxes(-1, -2) @ grad),
+    }
+
+
+def first_of_group(kv_heads: int, grad: Floats) -> Floats:
+    first: Floats = grad[:, :: grad.shape[1] // kv_heads]
+    return first
+
+
+def mean_of_group(kv_heads: int, grad: Floats) -> Floats:
+    mean: Floats = of_shared_heads(kv_heads, grad) / (grad.shape[1] // kv_heads)
+    return mean
+
+
+WRONG_RULES: dict[str, Callable[[Expectation, Floats], dict[str, Floats] | None]] = {
+    "the softmax's mean left out: ds = w dw": lambda e, g: chain_rule(e, g, mean=False),
+    "the scale left out": lambda e, g: chain_rule(e, g, scale=False),
+    "the soft-cap's slope left out": lambda e, g: chain_rule(e, g, softcap=False),
+    "only the first query head of a group counted": lambda e, g: chain_rule(e, g, shared=first_of_group),
+    "the query heads of a group averaged instead of summed": lambda e, g: chain_rule(
+        e, g, shared=mean_of_group
+    ),
+}
+
+GRADIENTS = Probe(
+    "gradients", lambda contract: ("gradients",), lambda contract: contract.gradients is not None, run
+)

@@ -1,0 +1,177 @@
+"""The same question twice: the same answer, inputs and earlier outputs untouched, and nothing drawn or printed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from attnscope.audit.answer import Answer
+from attnscope.audit.calling import NoAnswer, random_states
+from attnscope.audit.case import Call, Case
+from attnscope.audit.expectation import Expectation
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.judgement import counterexample
+from attnscope.audit.probes.probe import Probe, Setting
+from attnscope.audit.suspect import laid_out, read_answer
+from attnscope.audit.words import condition
+
+REPEATS = 4
+
+
+def cases(setting: Setting) -> list[Case]:
+    """Plain, causal, everything; small, and large enough for threads and blocks."""
+    options = setting.contract.options
+    chosen = list(dict.fromkeys([(), options[:1], options]))
+    return [setting.grid.case(each, lengths) for each in chosen for lengths in ((5, 9), (13, 13), (67, 197))]
+
+
+def run(setting: Setting) -> list[Finding]:
+    differing_next_time = first_of(setting, same_again)
+    others = (
+        (kept_outputs, drawn_numbers)
+        if differing_next_time
+        else (after_others, kept_outputs, reused_arrays, drawn_numbers)
+    )
+    found = [differing_next_time, *(first_of(setting, look) for look in others)]
+    return [each for each in found if each is not None]
+
+
+def first_of(setting: Setting, look: Callable[[Setting, Case], Iterator[Finding]]) -> Finding | None:
+    """What the first case shows that shows something."""
+    return next((found for case in cases(setting) for found in look(setting, case)), None)
+
+
+def differing(
+    setting: Setting, case: Case, call: Call, answers: tuple[Answer, Answer], when: str, cause: str, fix: str
+) -> Finding:
+    """Two answers to one question: wrong where rounding does not explain it."""
+    first, second = answers
+    expected = Expectation.of(call, setting.contract)
+    wrong = expected.deviation(second) is not None or expected.deviation(first) is not None
+    by = "by more than rounding" if wrong else "in its last bits"
+    return Finding(
+        "determinism",
+        Severity.WRONG if wrong else Severity.UNSTABLE,
+        f"the same call is answered differently {when}, {by}{condition(case)}",
+        counterexample(case, call, second, expected, {}),
+        cause,
+        fix,
+    )
+
+
+def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
+    call = case.build(setting.contract)
+    first = setting.suspect.ask(case, call)
+    for _ in range(REPEATS):
+        again = setting.suspect.ask(case, call)
+        if first is not None and again is not None and first.bits != again.bits:
+            yield differing(setting, case, call, (first, again), "the next time",
+                            "something random, such as dropout that is not switched off, or sums in an order that "
+                            "threads decide", "Switch dropout off, and sum in a fixed order.")  # fmt: skip
+
+
+def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
+    """Other calls of the same sizes, then other sizes, between."""
+    call = case.build(setting.contract)
+    other = case.but(seed=case.seed + 1)
+    longer = case.but(query_len=case.sizes.query_len + 3, key_len=case.sizes.key_len + 3)
+    first = setting.suspect.ask(case, call)
+    answer = setting.suspect.ask(other)
+    expected = Expectation.of(other.build(setting.contract), setting.contract)
+    setting.suspect.ask(longer)
+    again = setting.suspect.ask(case, call)
+    kept, fix = (
+        "something kept from an earlier call",
+        "Keep nothing between calls, or key it by all that it depends on.",
+    )
+    if first is not None and again is not None and first.bits != again.bits:
+        yield differing(setting, case, call, (first, again), "after other calls", kept, fix)
+    if first is None or answer is None or expected.deviation(answer) is None:
+        return
+    first_right = Expectation.of(call, setting.contract).deviation(first) is None
+    if first_right:
+        fresh = setting.suspect.ask(
+            other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1)
+        )
+        if fresh is not None and right(
+            setting, other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1), fresh
+        ):
+            shown = counterexample(other, other.build(setting.contract), answer, expected, {})
+            yield Finding(
+                "determinism", Severity.WRONG,
+                f"a call is answered wrongly after another one of the same sizes, and rightly as the first of its sizes"
+                f"{condition(case)}", shown, kept, fix,
+            )  # fmt: skip
+
+
+def right(setting: Setting, case: Case, answer: Answer) -> bool:
+    return Expectation.of(case.build(setting.contract), setting.contract).deviation(answer) is None
+
+
+def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
+    """An output must not change when the function is called again, nor be a part of an input."""
+    call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
+    given = laid_out(call, case.layout)
+    function, suspect = setting.suspect.function, setting.suspect
+    try:
+        returned = suspect.run(lambda: function(*given.arrays, **given.options), case)
+        before = read_answer(returned, call)
+        suspect.run(lambda: function(*other.arrays, **other.options), case)
+        after = read_answer(returned, call)
+    except NoAnswer:
+        return
+    if before.bits != after.bits:
+        yield Finding(
+            "mutation", Severity.WRONG, f"an output changes when the function is called again{condition(case)}",
+            counterexample(case, call, after, None, {}), "the output is a view of a buffer that the next call writes to",
+            "Return an array of its own for each call.",
+        )  # fmt: skip
+    shared = [name for name, array in given.named_arrays.items() if shares_memory(returned, array)]
+    if shared:
+        yield Finding(
+            "mutation", Severity.WRONG, f"the output shares memory with {' and '.join(shared)}{condition(case)}",
+            counterexample(case, call, before, None, {}), None, "Return a copy.",
+        )  # fmt: skip
+
+
+def shares_memory(returned: Any, array: np.ndarray) -> bool:
+    outputs = returned if isinstance(returned, tuple | list) else (returned,)
+    return any(isinstance(each, np.ndarray) and np.shares_memory(each, array) for each in outputs)
+
+
+def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
+    """The caller writes new numbers into the arrays of an earlier call."""
+    call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
+    function, suspect = setting.suspect.function, setting.suspect
+    given = call.copy()
+    try:
+        suspect.run(lambda: function(*given.arrays, **given.options), case)
+        for name, array in given.named_arrays.items():
+            array[...] = other.named_arrays[name]
+        options = {
+            **other.options,
+            **{name: given.options[name] for name in given.options if name in given.named_arrays},
+        }
+        answer = read_answer(suspect.run(lambda: function(*given.arrays, **options), case), other)
+    except (NoAnswer, KeyError, ValueError):
+        return
+    fresh = suspect.ask(case, other)
+    if fresh is not None and fresh.bits != answer.bits:
+        yield differing(setting, case, other, (fresh, answer), "when its arrays were used in an earlier call",
+                        "something kept from an earlier call by the identity of its arrays",
+                        "Keep nothing between calls, or key it by content.")  # fmt: skip
+
+
+def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
+    call = case.build(setting.contract)
+    before = random_states()
+    answer = setting.suspect.ask(case, call)
+    if answer is not None and random_states() != before:
+        yield Finding(
+            "determinism", Severity.UNSTABLE, f"it draws from the global random state{condition(case)}",
+            counterexample(case, call, answer, None, {}), "dropout, or random numbers that are not used",
+            "Draw nothing where nothing is random, or from a generator of one's own.",
+        )  # fmt: skip
+
+
+REPETITION = Probe("repetition", lambda contract: ("determinism", "mutation"), lambda contract: True, run)

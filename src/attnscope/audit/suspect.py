@@ -1,0 +1,162 @@
+"""The function under audit: asked, watched, and never trusted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.answer import Answer
+from attnscope.audit.calling import NoAnswer, Printed, guarded
+from attnscope.audit.case import Call, Case
+from attnscope.audit.contract import Contract
+from attnscope.audit.layouts import LAYOUTS
+from attnscope.problem.formats import FORMAT_NAMES
+
+MOST_HANGS = 4  # then nothing more is asked
+
+
+@dataclass(frozen=True, eq=False)
+class Trouble:
+    """A call without an answer, or with one that also did what it should not."""
+
+    case: Case
+    kind: str
+    sentence: str
+
+
+@dataclass(eq=False)
+class Suspect:
+    """Asks a function and keeps what it did beside answering.
+
+    troubles     calls that gave no answer
+    mutations    calls that wrote to their inputs
+    printed      what it wrote to its standard streams
+    calls        how many there were
+    """
+
+    function: Callable[..., Any]
+    contract: Contract
+    seconds_per_call: float
+    deadline: float = float("inf")
+    troubles: list[Trouble] = field(default_factory=list)
+    mutations: list[Trouble] = field(default_factory=list)
+    printed: Printed = field(default_factory=Printed)
+    first_print: Case | None = None
+    calls: int = 0
+    hung: list[Case] = field(default_factory=list)
+    passed_over: int = 0
+
+    @property
+    def given_up(self) -> str | None:
+        """Why nothing more is asked, or None."""
+        if len(self.hung) >= MOST_HANGS:
+            return f"everything after {MOST_HANGS} calls that gave no answer in time"
+        if monotonic() > self.deadline:
+            return "everything after the audit's time was up"
+        return None
+
+    def ask(self, case: Case, call: Call | None = None, *, noted: bool = True) -> Answer | None:
+        """The answer to a case's call, or to a changed one of the same shapes; None where there is none."""
+        if self.given_up or self.would_hang(case):
+            return None
+        call = call or case.build(self.contract)
+        given = laid_out(call, case.layout)
+        try:
+            returned = self.run(lambda: self.function(*given.arrays, **given.options), case)
+            answer = read_answer(returned, call)
+        except NoAnswer as no_answer:
+            self.hung += [case] if no_answer.kind == "hung" else []
+            if noted:
+                self.troubles.append(Trouble(case, no_answer.kind, no_answer.sentence))
+            return None
+        self.watch_inputs(case, call, given)
+        return answer
+
+    def would_hang(self, case: Case) -> bool:
+        """Whether a call with no more options and no more tokens has hung already."""
+        found = any(
+            set(each.options) <= set(case.options)
+            and each.sizes.query_len <= case.sizes.query_len
+            and each.sizes.key_len <= case.sizes.key_len
+            for each in self.hung
+        )
+        self.passed_over += found
+        return found
+
+    def run(self, work: Callable[[], Any], case: Case) -> Any:
+        """Run foreign code that belongs to this audit.
+
+        Errors
+            NoAnswer.
+        """
+        self.calls += 1
+        returned = guarded(work, self.seconds_per_call, self.printed)
+        if self.printed.text and self.first_print is None:
+            self.first_print = case
+        return returned
+
+    def watch_inputs(self, case: Case, call: Call, given: Call) -> None:
+        """Note the arrays that a call wrote to."""
+        was, now = call.named_arrays, given.named_arrays
+        changed = [name for name, array in was.items() if array.tobytes() != now[name].tobytes()]
+        if changed:
+            self.mutations.append(Trouble(case, "mutation", " and ".join(changed)))
+
+
+def laid_out(call: Call, layout: str) -> Call:
+    """The same call on arrays of its own, which lie in memory as the layout says."""
+    lay = LAYOUTS[layout]
+    own = call.copy()
+    options = {
+        name: lay(each) if isinstance(each, np.ndarray) and each.ndim == 4 else each
+        for name, each in own.options.items()
+    }
+    return Call(lay(own.query), lay(own.key), lay(own.value), options)
+
+
+def read_answer(returned: Any, call: Call) -> Answer:
+    """Check what a function returned.
+
+    Errors
+        NoAnswer for another type, dtype or shape than the contract says.
+    """
+    with_logs = bool(call.options.get("return_log_normalizer"))
+    shape = (*call.query.shape[:3], call.value.shape[3])
+    if not with_logs:
+        return Answer.of(read_array(returned, shape, "the output"), None)
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise NoAnswer(
+            "type",
+            f"returns {kind_of(returned)} with return_log_normalizer=True, expected (output, log_normalizer)",
+        )
+    output, logs = returned
+    return Answer.of(
+        read_array(output, shape, "the output"), read_array(logs, shape[:3], "the log normalizer")
+    )
+
+
+def read_array(returned: Any, shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    """Read an array of floating-point numbers.
+
+    Errors
+        NoAnswer.
+    """
+    if not hasattr(returned, "__array__"):
+        raise NoAnswer("type", f"returns {kind_of(returned)} as {what}, expected a NumPy array")
+    array = np.asarray(returned)
+    if array.dtype not in FORMAT_NAMES:
+        raise NoAnswer("type", f"returns {what} as {array.dtype}, expected floating-point numbers")
+    if array.shape != shape:
+        raise NoAnswer("shape", f"returns {what} with shape {list(array.shape)}, expected {list(shape)}")
+    return array
+
+
+def kind_of(returned: Any) -> str:
+    """A type in words."""
+    kind = type(returned)
+    if isinstance(returned, tuple | list):
+        return f"a {kind.__name__} of {len(returned)}"
+    return "nothing" if returned is None else f"a {kind.__name__}"

@@ -1,0 +1,127 @@
+"""From what a command line names to what an audit takes: functions by name, contracts from files."""
+
+import importlib
+import importlib.util
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attnscope.audit.contract import CALLABLES, Contract, ContractError
+from attnscope.audit.tokens_first import tokens_first as with_tokens_first
+from attnscope.audit.torch_function import torch_function as of_tensors
+
+# Functions whose own arguments are not those of a contract, and what adapts them.
+ADAPTED = {
+    "torch:sdpa": "attnscope.interop.torch:scaled_dot_product_attention",
+    "torch.nn.functional:scaled_dot_product_attention": "attnscope.interop.torch:scaled_dot_product_attention",
+    "torch.nn:MultiheadAttention": "attnscope.interop.torch:MultiHeadAttention",
+}
+
+
+class TargetError(ContractError):
+    """A target that is not there."""
+
+
+def load(target: str) -> Callable[..., Any]:
+    """The function that "module:function" names, or "file.py:function"; of a class, an instance.
+
+    Errors
+        TargetError, naming the part that is not there.
+
+    >>> load("attnscope:attention").__name__
+    'attention'
+    """
+    place, colon, path = ADAPTED.get(target, target).partition(":")
+    if not (place and colon and path):
+        raise TargetError(f"target {target!r}: expected module:function, or file.py:function.")
+    found: Any = module_of(place)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise TargetError(f"target {target!r}: {place} has no {path!r}.")
+        found = getattr(found, name)
+    if isinstance(found, type):
+        found = found()
+    if not callable(found):
+        raise TargetError(f"target {target!r}: expected a function, got a {type(found).__name__}.")
+    function: Callable[..., Any] = found
+    return function
+
+
+def module_of(place: str) -> Any:
+    """Import a module by its name or its file, as if the command ran in this folder.
+
+    Errors
+        TargetError.
+    """
+    try:
+        if place.endswith(".py"):
+            return module_of_file(Path(place))
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        return importlib.import_module(place)
+    except ImportError as error:
+        raise TargetError(f"{place} cannot be imported: {error}") from error
+
+
+def module_of_file(path: Path) -> Any:
+    """Import a file.
+
+    Errors
+        TargetError where there is none.
+    """
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise TargetError(f"{path} is no file that could be imported.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def adapted(fn: Callable[..., Any], *, on_tensors: bool, tokens_first: bool) -> Callable[..., Any]:
+    """Let a function on torch tensors, or on [batch, tokens, heads, dim], be asked as all others are."""
+    fn = of_tensors(fn) if on_tensors else fn
+    return with_tokens_first(fn) if tokens_first else fn
+
+
+def claims_of_file(path: Path) -> dict[str, Any]:
+    """A contract's fields from a TOML or JSON file.
+
+    Errors
+        ContractError for another kind of file, or one that cannot be read.
+    """
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
+    if path.suffix not in readers:
+        raise ContractError(f"{path}: expected a .toml or a .json file.")
+    try:
+        claims = readers[path.suffix](path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{path} cannot be read: {error}") from error
+    if not isinstance(claims, dict):
+        raise ContractError(f"{path}: expected fields of a contract, such as causal = true.")
+    return claims
+
+
+def contract_for(function: Callable[..., Any], *claims: Mapping[str, Any]) -> Contract:
+    """What a function claims: its own `contract`, if it has one, changed by further claims; later ones win.
+
+    `gradients` and `cache` may be named as targets are.
+
+    Errors
+        ContractError, TargetError.
+    """
+    own = getattr(function, "contract", None)
+    said = (
+        {name: getattr(own, name) for name in Contract.__dataclass_fields__}
+        if isinstance(own, Contract)
+        else {}
+    )
+    for each in claims:
+        said |= each
+    for name in CALLABLES:
+        if isinstance(said.get(name), str):
+            said[name] = load(said[name])
+    return Contract.of(said)
