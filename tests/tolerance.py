@@ -201,8 +201,8 @@ def enough_to_compare(expected: Floats) -> bool:
     """Whether so much was computed that a difference is no accident; a row that sees nothing is exact for everybody."""
     if not np.isfinite(expected).all():
         return False
-    entries_of_row = np.count_nonzero(expected, axis=-1)
-    return np.count_nonzero(entries_of_row) >= ENOUGH_ROWS and np.count_nonzero(expected) >= ENOUGH_ENTRIES
+    entries_of_row: NDArray[np.intp] = np.count_nonzero(expected, axis=-1)
+    return bool(np.count_nonzero(entries_of_row) >= ENOUGH_ROWS and entries_of_row.sum() >= ENOUGH_ENTRIES)
 
 
 def assert_no_worse_than_twice_the_peer(output: NDArray[Any], expected: Floats, case: Case) -> None:
