@@ -48,10 +48,10 @@ types: $(VENV)/dev  ## mypy, strict
 
 # The sanitizers' libraries must be there before Python itself; libstdc++ too, or exceptions could not be followed.
 # Nothing is captured: a report is the last thing that a process says.
-sanitize: $(SANITIZED)/dev  ## the kernel's tests under the address and undefined-behaviour sanitizers
+sanitize: $(SANITIZED)/dev  ## the kernel's and the cache's tests under the address and undefined-behaviour sanitizers
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
-	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels $(TEST_ARGS)
+	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels tests/cache $(TEST_ARGS)
 
 # Some machines slow OpenBLAS down through these two variables; the peers shall run as fast as they can.
 bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json; takes 7 minutes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from attnscope.audit import Report
 
-FORMATS = ("float32", "bfloat16", "float16", "float64", "int8")
+FORMATS = ("float32", "bfloat16", "float16", "float64")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 POSITIVE = click.IntRange(min=1)
@@ -212,7 +212,9 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
 )
 @click.option("--key-dim", type=POSITIVE, metavar="N", default=128, show_default=True)
 @click.option("--value-dim", type=POSITIVE, metavar="N", show_default="as the keys'")
-@click.option("--dtype", "number_format", type=click.Choice(FORMATS), default="float32", show_default=True)
+@click.option(
+    "--dtype", "number_format", type=click.Choice((*FORMATS, "int8")), default="float32", show_default=True
+)
 @click.option("--causal", is_flag=True, help="The last query meets the last key; not to decode.")
 @click.option(
     "--window",
