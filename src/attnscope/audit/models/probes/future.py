@@ -1,0 +1,126 @@
+"""No token's logits may move when a later token changes."""
+
+import numpy as np
+
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.models.question import Question, Where
+from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+
+FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
+NEAREST = 12
+
+
+def cuts(scenario: Scenario, prefix: int) -> list[int]:
+    """Last tokens whose logits are looked at while all later ones change."""
+    last = max(scenario.lengths) - 2
+    tried = {0, last // 3, last // 2, last} if last < 60 else {last // 3, last // 2 + 1, last}
+    return sorted({max(each, prefix - 1) for each in tried if last >= 0 and max(each, prefix - 1) <= last})
+
+
+def hidden_from(setting: Setting, question: Question, cut: int) -> tuple[Where, Where]:
+    """The slots up to a token, and the slots behind it, of the same rows."""
+    places = question.places
+    return question.real & (places <= cut), question.real & (places > cut)
+
+
+def look(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Change all tokens after a cut: nothing up to it may move."""
+    question = setting.build(scenario)
+    base = setting.ask(question, scenario)
+    for cut in cuts(scenario, setting.claims.prefix or 0):
+        seen, later = hidden_from(setting, question, cut)
+        changed = question.changed(later, setting.claims, cut)
+        answer = setting.ask(changed, scenario)
+        move = setting.moved(base, answer, seen)
+        if move is not None and base is not None:
+            return told(setting, scenario, question, move.row, cut)
+    return None
+
+
+def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut: int) -> Finding | None:
+    """The token that is seen, and the one that sees it."""
+    base = setting.ask(question)
+    if base is None:
+        return None
+    seen, later = hidden_from(setting, question, cut)
+    slots = np.flatnonzero(later[row])
+    tried = [np.array([slot]) for slot in dict.fromkeys([*slots[:NEAREST], slots[-1], slots[len(slots) // 2]])] + [slots]
+    own = np.zeros_like(seen)
+    own[row] = seen[row]
+    for each in tried:
+        where = np.zeros_like(seen)
+        where[row, each] = True
+        answer = setting.ask(question.changed(where, setting.claims))
+        move = setting.moved(base, answer, own)
+        if move is not None and answer is not None:
+            changed = token_in_words(question, row, int(each[0])).partition(" of ")[0]
+            changed += "" if len(each) == 1 else " and all later ones"
+            cause = cause_of(setting, scenario, question, row)
+            return finding_of(
+                "dependence", Severity.LEAK,
+                f"the logits of {token_in_words(question, row, move.slot)} move by {move.size:.2g} when {changed} changes"
+                f"{'s' if ' and ' in changed else ''}, in {scenario.words}".replace("changess", "change"),
+                scenario, question.changed(where, setting.claims), {"logits_before": base, "logits_after": answer},
+                {"row": row, "token": int(question.places[row, move.slot]), "changed": int(question.places[row, each[0]])},
+                cause, FIX,
+            )  # fmt: skip
+    everywhere = question.changed(later, setting.claims, cut)
+    move = setting.moved(base, setting.ask(everywhere), seen)
+    if move is None:
+        return None
+    return finding_of(
+        "dependence", Severity.LEAK,
+        f"the logits of {token_in_words(question, move.row, move.slot)} move by {move.size:.2g} when the tokens after "
+        f"token {cut} of all rows change, in {scenario.words}", scenario, everywhere, {"logits_before": base},
+        {"row": move.row, "token": int(question.places[move.row, move.slot])}, None, FIX,
+    )  # fmt: skip
+
+
+def leaks(setting: Setting, scenario: Scenario) -> bool:
+    """Whether the future shows in this scenario, without telling it."""
+    question = setting.build(scenario)
+    base = setting.ask(question, scenario)
+    for cut in cuts(scenario, setting.claims.prefix or 0):
+        seen, later = hidden_from(setting, question, cut)
+        if setting.moved(base, setting.ask(question.changed(later, setting.claims, cut)), seen) is not None:
+            return True
+    return False
+
+
+def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int) -> str | None:
+    """A known mistake that shows in the same scenarios, and lets the same tokens be seen."""
+    longest = (max(scenario.lengths),) * len(scenario.lengths)
+    if scenario.padded and not leaks(setting, Scenario(longest, seed=scenario.seed)):
+        return "a padding mask that replaces the causal mask"
+    if not scenario.padded and scenario.mask != "none" and not leaks(setting, scenario.but(mask="none")):
+        return "causal dropped where an attention mask is given"
+    if scenario.mask == "none" and not leaks(setting, scenario.but(mask="int")):
+        return "causal applied only where an attention mask is given"
+    return shape_of(*seen_by(setting, question, row))
+
+
+def seen_by(setting: Setting, question: Question, row: int) -> tuple[int, list[int], int]:
+    """An early token, the later ones that it sees, and the last one there is."""
+    slots = np.flatnonzero(question.real[row])
+    base = setting.ask(question)
+    looked, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), []
+    own = np.zeros_like(question.real)
+    own[row, slots[looked]] = True
+    for place in range(looked + 1, min(len(slots), looked + 40)):
+        where = np.zeros_like(question.real)
+        where[row, slots[place]] = True
+        if setting.moved(base, setting.ask(question.changed(where, setting.claims)), own) is not None:
+            found.append(place)
+    return looked, found, min(len(slots), looked + 40) - 1
+
+
+def shape_of(looked: int, seen: list[int], last: int) -> str | None:
+    """Which tokens are seen, in words."""
+    if not seen:
+        return None
+    if seen == list(range(looked + 1, last + 1)) and last > looked + 1:
+        return "causal ignored: every token sees the future"
+    if seen[0] == looked + 1 and max(seen) < last:
+        return "a causal mask that shows a token too many, in each layer"
+    return None
