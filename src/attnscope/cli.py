@@ -141,7 +141,9 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 @click.option("--sarif", type=NEW_FILE, metavar="FILE", help="Write the report as SARIF, too.")
 @click.option("--save", type=NEW_FOLDER, metavar="FOLDER", help="Write each counterexample as .npz.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=1), metavar="N", default=60.0, show_default=True, help="At most.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), metavar="N", default=60.0, show_default=True, help="At most."
+)
 def audit(target: str, **given: Any) -> None:
     """Check that an attention function keeps its promises: no leaks, the right numbers, no surprises.
 

@@ -9,7 +9,7 @@ from tests.audit.plain import Asked, Plain
 
 
 def ours(query: Any, key: Any, value: Any, **options: Any) -> Any:
-    """attnscope's own kernel."""
+    """Attnscope's own kernel."""
     asked = Asked(query, key, value, **options)
     masks: list[at.Mask] = [at.Causal()] if asked.causal else []
     if asked.key_mask is not None:

@@ -139,7 +139,7 @@ class Plain:
     def mix(self, asked: Asked, weights: Any, visible: Any, value: Any) -> Any:
         seen = np.where(visible.any(axis=2)[..., None], value, 0)
         output = weights @ np.where(np.isfinite(seen), seen, 0)
-        dangerous = ~np.isfinite(seen).all(axis=-1)
+        dangerous: Any = ~np.isfinite(seen).all(axis=-1)
         for key in np.flatnonzero(dangerous.any(axis=(0, 1))):
             reached = visible[..., key, None] & dangerous[..., None, key, None]
             output = output + np.where(reached, weights[..., key, None] * seen[..., None, key, :], 0)

@@ -24,7 +24,11 @@ MAY_IMPORT = {
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
-OF_ANOTHER_TOOL = {"audit/plugin.py": "pytest", "audit/torch_function.py": "torch", "interop/torch.py": "torch"}
+OF_ANOTHER_TOOL = {
+    "audit/plugin.py": "pytest",
+    "audit/torch_function.py": "torch",
+    "interop/torch.py": "torch",
+}
 # _typeshed is the type checker's, and nothing at run time
 PACKAGES = {"attnscope", "numpy", "ml_dtypes", "_typeshed"}
 

@@ -20,6 +20,7 @@ rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
 """
 
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
 import ml_dtypes
@@ -66,7 +67,7 @@ class Arithmetic:
         """s(n) of the proof."""
         if self.unit <= FLOAT32_UNIT:
             return terms * self.unit
-        return terms * FLOAT32_UNIT + np.log2(max(terms, 2)) * self.unit
+        return terms * FLOAT32_UNIT + log2(max(terms, 2)) * self.unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +98,15 @@ def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats
     empty = np.isneginf(log_normalizer)
     above, below = np.where(empty, 1.0, above), np.where(empty, 1.0, below)
     sums = 3 * u.of_sum(scores.shape[-1]) + 32 * u.unit
-    relative = np.maximum(
-        np.exp(wrong_by) / below[..., None] - 1, 1 - np.exp(-wrong_by) / above[..., None]
-    )
+    relative = np.maximum(np.exp(wrong_by) / below[..., None] - 1, 1 - np.exp(-wrong_by) / above[..., None])
     vanishing = u.smallest_normal * inputs.visible  # weights below it may be lost
     wrong_weights = np.minimum(weights * (relative + sums * (1 + relative)), 1 + sums) + vanishing
     outputs = wrong_weights @ size_of(inputs.value)
-    logs = np.maximum(np.log(above), -np.log(below)) + sums + 4 * u.unit * (size_of(log_normalizer) + size_of(top))
+    logs = (
+        np.maximum(np.log(above), -np.log(below))
+        + sums
+        + 4 * u.unit * (size_of(log_normalizer) + size_of(top))
+    )
     return Bound(
         output=outputs + u.unit * (np.abs(output) + outputs) + u.smallest_subnormal / 2,
         log_normalizer=logs,

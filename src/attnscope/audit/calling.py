@@ -46,7 +46,12 @@ def guarded(work: Callable[[], Any], seconds: float, printed: Printed) -> Any:
     """
     stream = StringIO()
     try:
-        with redirect_stdout(stream), redirect_stderr(stream), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with (
+            redirect_stdout(stream),
+            redirect_stderr(stream),
+            warnings.catch_warnings(),
+            np.errstate(all="ignore"),
+        ):
             warnings.simplefilter("ignore")
             return within(work, seconds)
     except TookTooLong:

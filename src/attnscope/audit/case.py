@@ -44,7 +44,8 @@ class Call:
     def copy(self) -> "Call":
         """The same call on arrays of its own, in C order, aligned alike: some code rounds by the alignment."""
         options = {
-            name: aligned(each) if isinstance(each, np.ndarray) else each for name, each in self.options.items()
+            name: aligned(each) if isinstance(each, np.ndarray) else each
+            for name, each in self.options.items()
         }
         return Call(aligned(self.query), aligned(self.key), aligned(self.value), options)
 
@@ -116,7 +117,14 @@ class Case:
 
     def build(self, contract: Contract) -> Call:
         """Draw the arrays; the same case always draws the same."""
-        sizes, dtype = self.sizes, FORMATS[self.number_format]
+        query, key, value = (array.astype(FORMATS[self.number_format]) for array in self.vectors())
+        causal = {"causal": self.causal} if contract.causal is True else {}
+        logs = {"return_log_normalizer": True} if self.log_normalizer else {}
+        return Call(query, key, value, {**causal, **self.scoring(), **self.drawn(), **logs})
+
+    def vectors(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Query, key and value in float64."""
+        sizes = self.sizes
         rng = np.random.default_rng([self.seed, sizes.query_len, sizes.key_len])
         query = rng.standard_normal((sizes.batch, sizes.query_heads, sizes.query_len, sizes.key_dim))
         key = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim))
@@ -127,24 +135,25 @@ class Case:
         if self.offset:
             side = np.sqrt(abs(self.offset) / (self.scale or sizes.key_dim**-0.5))
             query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)
-        options: dict[str, Any] = {"causal": self.causal} if contract.causal is True else {}
-        if self.window is not None:
-            options["window"] = self.window
-        for name in ("scale", "softcap"):
-            if getattr(self, name) is not None:
-                options[name] = getattr(self, name)
+        return query, key, value
+
+    def scoring(self) -> dict[str, Any]:
+        """The options that are no arrays."""
+        given = {name: getattr(self, name) for name in ("window", "scale", "softcap")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def drawn(self) -> dict[str, Any]:
+        """The options that are arrays."""
+        dtype, options = FORMATS[self.number_format], {}
         for name, tables in DRAWN.items():
             kind = getattr(self, name)
             if kind is not None:
-                options[name] = tables[kind](np.random.default_rng([self.seed, len(name)]), sizes)
-        if self.bias is not None:
-            options["bias"] = options["bias"].astype(dtype)
+                array = tables[kind](np.random.default_rng([self.seed, len(name)]), self.sizes)
+                options[name] = array.astype(dtype) if name == "bias" else array
         if self.sinks is not None:
-            logits = self.sinks + np.random.default_rng([self.seed, 7]).standard_normal(sizes.query_heads)
-            options["sinks"] = logits.astype(dtype)
-        if self.log_normalizer:
-            options["return_log_normalizer"] = True
-        return Call(*(array.astype(dtype) for array in (query, key, value)), options)
+            rng = np.random.default_rng([self.seed, 7])
+            options["sinks"] = (self.sinks + rng.standard_normal(self.sizes.query_heads)).astype(dtype)
+        return options
 
     def __str__(self) -> str:
         sizes = self.sizes

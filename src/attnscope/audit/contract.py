@@ -133,7 +133,17 @@ class Contract:
     @property
     def options(self) -> tuple[str, ...]:
         """The declared options that change what a call means, in the order of the table."""
-        switches = ("key_mask", "mask", "window", "documents", "grouped_heads", "scale", "softcap", "bias", "sinks")
+        switches = (
+            "key_mask",
+            "mask",
+            "window",
+            "documents",
+            "grouped_heads",
+            "scale",
+            "softcap",
+            "bias",
+            "sinks",
+        )
         causal = ("causal",) if self.causal else ()
         return (*causal, *(name for name in switches if getattr(self, name)))
 
@@ -164,7 +174,9 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
     for each in several:
         name = each if isinstance(each, str) else _dtype_name(each)
         if name not in FORMATS:
-            raise ContractError(f"dtypes={given!r}: {each!r} is no format that is audited. Use some of {list(FORMATS)}.")
+            raise ContractError(
+                f"dtypes={given!r}: {each!r} is no format that is audited. Use some of {list(FORMATS)}."
+            )
         names.append(name)
     if not names:
         raise ContractError("dtypes=(): expected at least one format, such as ('float32',).")
@@ -173,7 +185,7 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
 
 def _dtype_name(given: Any) -> str:
     try:
-        return np.dtype(given).name
+        return str(np.dtype(given).name)
     except TypeError:
         return repr(given)
 

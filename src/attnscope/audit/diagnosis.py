@@ -68,6 +68,13 @@ def is_long(case: Case) -> bool:
     return case.sizes.key_len > 32
 
 
+def by_chance(group: list[Failure], rest: list[Failure]) -> bool:
+    """Whether a mistake explains a few failures only, beside many others with the same options."""
+    options = set(group[0].case.options)
+    alike = sum(options <= set(each.case.options) for each in rest)
+    return len(group) <= BY_CHANCE and alike > BY_CHANCE * len(group)
+
+
 @dataclass(eq=False)
 class Diagnosis:
     """Works through failing calls until each is explained, or time is up."""
@@ -105,7 +112,10 @@ class Diagnosis:
             votes = [sum(each.explains(voter) for voter in voters) for each in candidates]
             best = candidates[votes.index(max(votes))]
             group = [first, *(each for each in rest[1:] if best.explains(each))]
-            self.add(group, group[:REPRESENTATIVES], best)
+            if by_chance(group, rest):
+                continue
+            hiding = [each for each in group if set(each.case.options) & set(HIDING)]
+            self.add(group, [*group[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], best)
             self.known.append(best.mistake)
             return group
         return []
@@ -143,11 +153,15 @@ class Diagnosis:
         severity = Severity.LEAK if reach is not None and reach.leaks else Severity.WRONG
         if severity is Severity.WRONG and cause is None and only_rounding(looked_at):
             severity = Severity.INEXACT
-        smallest = shrink(chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause))
+        smallest = shrink(
+            chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause)
+        )
         shown = judge(self.suspect, smallest, noted=False) or chosen
         if shown is not chosen:
             row, reach = shown.reach(self.suspect)
             severity = Severity.LEAK if reach is not None and reach.leaks else severity
+        if severity is Severity.INEXACT and is_long(smallest):  # rounding shows at any length
+            severity = Severity.WRONG
         finding = self.told(shown, row, reach, severity, cause, len(group))
         key = self.sameness(finding, smallest, cause)
         said = cause is None and (self.said(severity, smallest) or self.known_now(shown))
@@ -201,7 +215,13 @@ class Diagnosis:
         return severity is not Severity.WRONG or cause is not None or not only_rounding([found])
 
     def told(
-        self, shown: Failure, row: Row, reach: Reach | None, severity: Severity, cause: Cause | None, cases: int
+        self,
+        shown: Failure,
+        row: Row,
+        reach: Reach | None,
+        severity: Severity,
+        cause: Cause | None,
+        cases: int,
     ) -> Finding:
         """The finding in words."""
         what = shown.deviation.what
@@ -259,5 +279,3 @@ def check_of_options(case: Case) -> str:
     if case.sizes.batch > 1:
         return "batch invariance"
     return "dependence" if case.options and not needed else "exactness"
-
-

@@ -75,7 +75,8 @@ def runs(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[np.int64]:
     """Neighbouring keys in 3 documents at the most, ids falling: 9 9 9 4 4 1."""
     cuts = np.sort(rng.integers(0, sizes.key_len + 1, (sizes.batch, 2)), axis=1)
     number = (np.arange(sizes.key_len) >= cuts[:, :, None]).sum(axis=1)
-    return np.array([9, 4, 1])[number]
+    ids: NDArray[np.int64] = np.array([9, 4, 1])[number]
+    return ids
 
 
 def scattered(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.bound import Arithmetic, Bound, bound_of
+from attnscope.audit.bound import Arithmetic, Bound, bound_of, size_of
 from attnscope.audit.case import Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.reading import Floats, Reading
@@ -81,7 +81,8 @@ class Expectation:
     @cached_property
     def empty(self) -> NDArray[np.bool_]:
         """The rows that see no key, (batch, query_heads, query_len)."""
-        return ~self.reading.inputs.visible.any(axis=-1)
+        sees_some: NDArray[np.bool_] = np.any(self.reading.inputs.visible, axis=-1)
+        return ~sees_some
 
     def deviation(self, answer: Answer, bound: Bound | None = None) -> Deviation | None:
         """Where an answer is too far from the expected one; None where it is near enough everywhere."""
@@ -101,10 +102,13 @@ class Expectation:
         `where` leaves out more.
         """
         output, log_normalizer = other.answer()
-        skipped = self.empty | ~other.inputs.visible.any(axis=-1)
+        nothing = ~other.inputs.visible.any(axis=-1) & ~self.empty
+        skipped = self.empty | nothing
         if where is not None:
             skipped = skipped | ~where
         if skipped.all():
+            return self.usual_scores() and bool((np.nan_to_num(answer.output[nothing]) == 0).all())
+        if not self.differs(output, log_normalizer, answer.log_normalizer is not None, skipped):
             return False
         for bound in (self.bound, None):
             bound = bound or self.bound_of_other(other)
@@ -120,6 +124,24 @@ class Expectation:
             if found.largest > WORTH_A_CLOSER_LOOK:
                 return False
         return False
+
+    def usual_scores(self) -> bool:
+        """Whether no e^score is 0 or endless: else that, too, explains a row of zeros."""
+        return bool(size_of(self.scores).max(initial=0.0) < -np.log(self.arithmetic.smallest_normal))
+
+    def differs(self, output: Floats, logs: Floats, with_logs: bool, skipped: NDArray[np.bool_]) -> bool:
+        """Whether another reading's answer is another one at all."""
+        bound = self.bound
+        if self.compare(output, self.output, bound.output, "output", skipped) is not None:
+            return True
+        found = self.compare(
+            logs[..., None],
+            self.log_normalizer[..., None],
+            bound.log_normalizer[..., None],
+            "log_normalizer",
+            skipped,
+        )
+        return with_logs and found is not None
 
     @quietly
     def bound_of_other(self, other: Reading) -> Bound:

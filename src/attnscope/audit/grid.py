@@ -57,7 +57,9 @@ class Grid:
         query_len, key_len = lengths
         if not self.contract.unequal_lengths:
             query_len = key_len = max(lengths)
-        heads = GROUPS[turn % len(GROUPS)] if "grouped_heads" in options else EQUAL_HEADS[turn % len(EQUAL_HEADS)]
+        heads = (
+            GROUPS[turn % len(GROUPS)] if "grouped_heads" in options else EQUAL_HEADS[turn % len(EQUAL_HEADS)]
+        )
         batch = batch or 2 + turn % 2
         drawn = {name: self.kind(name, key_len) for name in options if name in KINDS}
         return Case(
@@ -135,7 +137,9 @@ class Grid:
             if "softcap" in chosen or "scale" in chosen:
                 continue
             for offset in offsets:
-                yield self.case(chosen, (5, 9), dim=16).but(offset=offset, causal="causal" in chosen or self.contract.causal == "always")
+                yield self.case(chosen, (5, 9), dim=16).but(
+                    offset=offset, causal="causal" in chosen or self.contract.causal == "always"
+                )
             for spread in (6.0, 20.0):
                 yield self.case(chosen, (7, 13)).but(spread=spread)
 
@@ -161,7 +165,11 @@ class Grid:
     def of_format(self, number_format: str) -> Iterator[Case]:
         for chosen in self.few_options():
             yield from (self.case(chosen, lengths) for lengths in ((5, 9), (7, 7), (3, 67)))
-        offsets = (12.0, -12.0, 100.0, -100.0, 20_000.0, -20_000.0) if number_format == "float16" else (100.0, -100.0, 1e3)
+        offsets = (
+            (12.0, -12.0, 100.0, -100.0, 20_000.0, -20_000.0)
+            if number_format == "float16"
+            else (100.0, -100.0, 1e3)
+        )
         yield from (self.case((), (5, 9), dim=16).but(offset=offset) for offset in offsets)
 
     def of_short_format(self) -> Iterator[Case]:

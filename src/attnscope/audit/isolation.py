@@ -1,7 +1,7 @@
 """Whether a row of the output depends on what it must not: told by moving that, never by comparing with an oracle."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class Isolation:
     def others(self, side: Side) -> bool:
         """Whether there is another batch item, kv head or query."""
         batch, _, query_len, _ = self.expected.reading.shape
-        return {"batch item": batch, "head": self.call.key.shape[1], "query": query_len}.get(side, 0) > 1
+        counts = {"batch item": batch, "head": int(self.call.key.shape[1]), "query": query_len}
+        return counts.get(side, 0) > 1
 
     def one_of(self, hidden: np.ndarray) -> int | None:
         """A single hidden key that moves the row, the last first: nearest to the future."""
@@ -93,12 +94,12 @@ class Isolation:
         moved = self.suspect.ask(self.case, changed, noted=False)
         return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
 
-    def redraw(self, array: np.ndarray, where: tuple[object, ...]) -> None:
+    def redraw(self, array: np.ndarray, where: tuple[Any, ...]) -> None:
         """Other numbers of the same size; the dimension that carries an offset stays."""
         chosen = array[where].astype(np.float64)
         rng = np.random.default_rng(self.case.seed + 1)
         drawn = -chosen + 1.5 * max(self.case.spread, 1e-3) * rng.standard_normal(chosen.shape)
-        if self.case.offset and array is not None and chosen.shape[-1] == self.case.sizes.key_dim:
+        if self.case.offset and chosen.shape[-1] == self.case.sizes.key_dim:
             drawn[..., 0] = chosen[..., 0]
         array[where] = drawn.astype(array.dtype)
 

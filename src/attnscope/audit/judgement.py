@@ -1,4 +1,4 @@
-"""One call's verdict: is the answer right, and if not, is it a leak, a mistake, or only rounding?"""
+"""One call's verdict: right, or a leak, or a mistake, or only rounding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from attnscope.audit.answer import Answer
 from attnscope.audit.bound import Arithmetic
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.finding import Counterexample, Severity
+from attnscope.audit.finding import Counterexample
 from attnscope.audit.honest import honest
 from attnscope.audit.isolation import Isolation, Reach
 from attnscope.audit.suspect import Suspect

@@ -1,7 +1,7 @@
 """A report as JUnit's XML, which every CI shows."""
 
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 if TYPE_CHECKING:
     from attnscope.audit.report import Report
@@ -15,20 +15,20 @@ def junit(report: "Report") -> str:
     """
     found = [finding.check for finding in report.findings]
     checks = list(dict.fromkeys([*report.checks, *found]))
-    suite = ElementTree.Element(
+    suite = ET.Element(
         "testsuite", name=f"attnscope audit {report.target}", tests=str(len(checks)),
         failures=str(len(set(found))), errors="0", time=f"{report.seconds:.3f}",
     )  # fmt: skip
     for check in checks:
-        case = ElementTree.SubElement(suite, "testcase", classname=report.target, name=check)
+        case = ET.SubElement(suite, "testcase", classname=report.target, name=check)
         findings = report.of(check)
         if findings:
             message = "; ".join(f"{each.severity}: {each.sentence}" for each in findings)
-            failure = ElementTree.SubElement(case, "failure", message=message, type=str(findings[0].severity))
+            failure = ET.SubElement(case, "failure", message=message, type=str(findings[0].severity))
             failure.text = "\n\n".join(map(str, findings))
     if report.not_covered:
-        ElementTree.SubElement(suite, "system-out").text = "not covered: " + "\n".join(report.not_covered)
-    suites = ElementTree.Element("testsuites")
+        ET.SubElement(suite, "system-out").text = "not covered: " + "\n".join(report.not_covered)
+    suites = ET.Element("testsuites")
     suites.append(suite)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

@@ -1,14 +1,14 @@
 """pytest's plugin: audits as assertions, and as one test a check.
 
-    from attnscope.audit import Contract
-    from attnscope.audit.plugin import assert_attention
+from attnscope.audit import Contract
+from attnscope.audit.plugin import assert_attention
 
-    def test_my_attention():
-        assert_attention(my_attention, Contract(causal=True), expected_failures={"poison": "values are finite"})
+def test_my_attention():
+    assert_attention(my_attention, Contract(causal=True), expected_failures={"poison": "values are finite"})
 
-    @pytest.mark.attention(Contract(causal=True))
-    def test_each_check():
-        return my_attention
+@pytest.mark.attention(Contract(causal=True))
+def test_each_check():
+    return my_attention
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,10 @@ REPORTS = pytest.StashKey[dict[str, Report]]()
 
 
 def assert_attention(
-    fn: Callable[..., Any], contract: Contract, expected_failures: Mapping[str, str] | None = None, **limits: Any
+    fn: Callable[..., Any],
+    contract: Contract,
+    expected_failures: Mapping[str, str] | None = None,
+    **limits: Any,
 ) -> Report:
     """Audit a function, and fail with the report where it breaks a promise.
 
@@ -52,7 +55,9 @@ def check_names(expected: Mapping[str, str], contract: Contract) -> None:
     known = checks_of(contract)
     for name in expected:
         if name not in known:
-            raise pytest.UsageError(f"expected_failures: {name!r} is no check of this contract. Use some of {known}.")
+            raise pytest.UsageError(
+                f"expected_failures: {name!r} is no check of this contract. Use some of {known}."
+            )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,7 +85,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if marker is None:
         return None
     contract, expected, limits = read_marker(marker)
-    check = pyfuncitem.callspec.params[ARGUMENT]
+    check = str(pyfuncitem.callspec.params[ARGUMENT])
     report = report_of(pyfuncitem, contract, limits)
     found = report.of(check)
     if check in expected:
@@ -110,5 +115,7 @@ def read_marker(marker: pytest.Mark) -> tuple[Contract, dict[str, str], dict[str
     given = dict(marker.kwargs)
     contract = marker.args[0] if marker.args else given.pop("contract", None)
     if not isinstance(contract, Contract) or len(marker.args) > 1:
-        raise pytest.UsageError(f"@pytest.mark.{MARKER} takes a Contract, then expected_failures={{check: reason}}.")
+        raise pytest.UsageError(
+            f"@pytest.mark.{MARKER} takes a Contract, then expected_failures={{check: reason}}."
+        )
     return contract, dict(given.pop("expected_failures", {})), given

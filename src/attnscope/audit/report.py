@@ -37,7 +37,9 @@ class Report:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda each: each.severity.rank)))
+        object.__setattr__(
+            self, "findings", tuple(sorted(self.findings, key=lambda each: each.severity.rank))
+        )
 
     @property
     def ok(self) -> bool:

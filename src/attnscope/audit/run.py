@@ -55,27 +55,17 @@ def attention(
     [('leak', 'agrees with: causal ignored: every query sees the future')]
     """
     if not callable(fn):
-        raise ContractError(f"fn={fn!r} cannot be called, expected fn(query, key, value, **options) -> output.")
+        raise ContractError(
+            f"fn={fn!r} cannot be called, expected fn(query, key, value, **options) -> output."
+        )
     if not isinstance(contract, Contract):
-        raise ContractError(f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True).")
+        raise ContractError(
+            f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True)."
+        )
     start = monotonic()
     suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
     setting = Setting(suspect, Grid(contract, seed))
-    findings: list[Finding] = []
-    checks: dict[str, int] = {}
-    probes = probes_for(contract)
-    for number, probe in enumerate(probes):
-        if progress is not None:
-            progress(number / len(probes), probe.name)
-        before = suspect.calls
-        if unreliable(findings) and probe is not probes[-1]:
-            setting.not_covered.append(f"{probe.name}: the answers depend on chance, or on earlier calls")
-            continue
-        findings += new_ones(findings, probe.run(setting))
-        for check in probe.checks(contract):
-            checks[check] = checks.get(check, 0) + suspect.calls - before
-    if progress is not None:
-        progress(1.0, "done")
+    findings, checks = ask_all(setting, progress or (lambda share, step: None))
     if suspect.given_up:
         setting.not_covered.append(suspect.given_up)
     return Report(
@@ -88,6 +78,24 @@ def attention(
         seconds=monotonic() - start,
         seed=seed,
     )
+
+
+def ask_all(setting: Setting, progress: Progress) -> tuple[list[Finding], dict[str, int]]:
+    """Run every probe: what was found, and how many calls each check made."""
+    findings: list[Finding] = []
+    checks: dict[str, int] = {}
+    probes = probes_for(setting.contract)
+    for number, probe in enumerate(probes):
+        progress(number / len(probes), probe.name)
+        before = setting.suspect.calls
+        if unreliable(findings) and probe is not probes[-1]:
+            setting.not_covered.append(f"{probe.name}: the answers depend on chance, or on earlier calls")
+            continue
+        findings += new_ones(findings, probe.run(setting))
+        for check in probe.checks(setting.contract):
+            checks[check] = checks.get(check, 0) + setting.suspect.calls - before
+    progress(1.0, "done")
+    return findings, checks
 
 
 def checks_of(contract: Contract) -> list[str]:

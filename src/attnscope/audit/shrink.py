@@ -61,24 +61,24 @@ def fewer_options(case: Case, contract: Contract) -> Iterator[Case]:
 
 def smaller_sizes(case: Case, contract: Contract) -> Iterator[Case]:
     sizes = case.sizes
-    for batch in range(1, sizes.batch):
-        yield case.but(batch=batch)
-    group = sizes.query_heads // sizes.kv_heads
-    for kv_heads in range(1, sizes.kv_heads):
-        yield case.but(kv_heads=kv_heads, query_heads=kv_heads * group)
-    for fewer in range(2, group):
-        yield case.but(query_heads=sizes.kv_heads * fewer)
+    yield from (case.but(batch=batch) for batch in range(1, sizes.batch))
+    yield from fewer_heads(case)
     if sizes.query_len == sizes.key_len:
-        for length in shorter(sizes.key_len):
-            yield case.but(query_len=length, key_len=length)
+        yield from (case.but(query_len=length, key_len=length) for length in shorter(sizes.key_len))
     if contract.unequal_lengths:
-        for length in shorter(sizes.query_len):
-            yield case.but(query_len=length)
-        for length in shorter(sizes.key_len):
-            yield case.but(key_len=length)
+        yield from (case.but(query_len=length) for length in shorter(sizes.query_len))
+        yield from (case.but(key_len=length) for length in shorter(sizes.key_len))
     for dim in (1, 2, 4):
         if dim < sizes.key_dim:
             yield case.but(key_dim=dim, value_dim=min(dim, sizes.value_dim))
+
+
+def fewer_heads(case: Case) -> Iterator[Case]:
+    """Fewer kv heads with as large groups, then smaller groups."""
+    kv_heads = case.sizes.kv_heads
+    group = case.sizes.query_heads // kv_heads
+    yield from (case.but(kv_heads=fewer, query_heads=fewer * group) for fewer in range(1, kv_heads))
+    yield from (case.but(query_heads=kv_heads * fewer) for fewer in range(2, group))
 
 
 def shorter(length: int) -> Iterator[int]:
@@ -91,8 +91,8 @@ def simpler_kinds(case: Case) -> Iterator[Case]:
     for name, kind in SIMPLE_KINDS.items():
         if getattr(case, name) not in (None, kind):
             yield case.but(**{name: kind})
-    if case.window not in (None, (0, 0)):
-        left, right = case.window or (0, 0)
+    if case.window is not None and case.window != (0, 0):
+        left, right = case.window
         for window in ((0, 0), (1, 0), (0, right), (left, 0), (left // 2, right // 2)):
             if window != case.window and window[0] <= left and window[1] <= right:
                 yield case.but(window=window)

@@ -114,7 +114,11 @@ def contract_for(function: Callable[..., Any], *claims: Mapping[str, Any]) -> Co
         ContractError, TargetError.
     """
     own = getattr(function, "contract", None)
-    said = {name: getattr(own, name) for name in Contract.__dataclass_fields__} if isinstance(own, Contract) else {}
+    said = (
+        {name: getattr(own, name) for name in Contract.__dataclass_fields__}
+        if isinstance(own, Contract)
+        else {}
+    )
     for each in claims:
         said |= each
     for name in CALLABLES:

@@ -24,19 +24,17 @@ def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
             return given
         if given.dtype == ml_dtypes.bfloat16:
             return torch.from_numpy(given.astype(np.float32)).to(torch.bfloat16)
-        if any(stride < 0 for stride in given.strides):  # which torch does not know
-            given = given.copy()
-        return torch.from_numpy(given)
+        backwards = min(given.strides, default=0) < 0  # which torch does not know
+        return torch.from_numpy(given.copy() if backwards else given)
 
     def to_numpy(returned: Any) -> Any:
         if isinstance(returned, tuple | list):
             return tuple(map(to_numpy, returned))
-        if not isinstance(returned, torch.Tensor):
-            return returned
-        tensor = returned.detach().cpu()
-        if tensor.dtype == torch.bfloat16:
-            return tensor.float().numpy().astype(ml_dtypes.bfloat16)
-        return tensor.numpy()
+        return of_tensor(returned.detach().cpu()) if isinstance(returned, torch.Tensor) else returned
+
+    def of_tensor(tensor: Any) -> Any:
+        short = tensor.dtype == torch.bfloat16  # which NumPy does not know
+        return tensor.float().numpy().astype(ml_dtypes.bfloat16) if short else tensor.numpy()
 
     @wraps(fn)
     def asked(*arrays: Any, **options: Any) -> Any:

@@ -8,7 +8,6 @@ from attnscope.audit.case import Call
 from attnscope.audit.contract import Contract
 from attnscope.problem import Causal, Dense, Documents, Mask, Window
 
-
 HIDES = {
     "causal": "causal hides",
     "key_mask": "the key mask hides",
@@ -37,7 +36,7 @@ def masks_of(call: Call, contract: Contract) -> dict[str, Mask]:
     if "mask" in options:
         masks["mask"] = Dense(options["mask"])
     if "window" in options:
-        masks["window"] = Window(*options["window"], offset)
+        masks["window"] = Window(options["window"][0], options["window"][1], offset)
     if "documents" in options:
         masks["documents"] = Documents(options["documents"], offset)
     return masks

@@ -40,7 +40,13 @@ def condition(case: Case, but: tuple[str, ...] = ()) -> str:
     """What the smallest case still needs: ", when a key mask is also given, at key_len=65"."""
     given = [WORDS[name] for name in case.options if name not in but]
     also = "also " if but else ""
-    said = [f"when {listed(given)} {'is' if len(given) == 1 and given[0] not in ('documents', 'sinks', 'grouped heads') else 'are'} {also}given"] if given else []
+    said = (
+        [
+            f"when {listed(given)} {'is' if len(given) == 1 and given[0] not in ('documents', 'sinks', 'grouped heads') else 'are'} {also}given"
+        ]
+        if given
+        else []
+    )
     sizes = case.sizes
     if sizes.key_len > 16:
         said.append(f"at query_len={sizes.query_len}, key_len={sizes.key_len}")
@@ -58,7 +64,9 @@ def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
     where = place(row, case)
     if reach.side == "key" and reach.key is not None:
         why = why_hidden(expected.reading.call, expected.reading.masks, row, reach.key)
-        return f"{where} reads key {reach.key}, which {listed(list(why.values()))}{condition(case, tuple(why))}"
+        return (
+            f"{where} reads key {reach.key}, which {listed(list(why.values()))}{condition(case, tuple(why))}"
+        )
     if reach.side == "key":
         return f"{where} reads hidden keys{condition(case)}"
     return f"{where} depends on another {reach.side}{condition(case)}"

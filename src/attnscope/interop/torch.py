@@ -24,7 +24,9 @@ def _scaled_dot_product_attention(
     """torch.nn.functional.scaled_dot_product_attention: mask and bias are both its attn_mask, a bool or a float one."""
     given: dict[str, Any] = {"is_causal": causal}
     if mask is not None or bias is not None:
-        given["attn_mask"] = mask if bias is None else bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+        given["attn_mask"] = (
+            mask if bias is None else bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+        )
     if scale is not None:
         given["scale"] = scale
     if query.shape[1] != key.shape[1]:
@@ -53,7 +55,10 @@ class MultiHeadAttention:
     ) -> NDArray[Any]:  # fmt: skip
         batch, heads, query_len, dim = query.shape
         module = self.module(heads, dim)
-        rows = [torch.from_numpy(np.ascontiguousarray(array.swapaxes(1, 2))).flatten(2) for array in (query, key, value)]
+        rows = [
+            torch.from_numpy(np.ascontiguousarray(array.swapaxes(1, 2))).flatten(2)
+            for array in (query, key, value)
+        ]
         given: dict[str, Any] = {}
         if key_mask is not None:
             given["key_padding_mask"] = ~torch.from_numpy(key_mask)

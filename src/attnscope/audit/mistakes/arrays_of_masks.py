@@ -28,26 +28,31 @@ def along_queries(reading: Reading, shown: Bools) -> Bools | None:
 
 
 def rows_as_well(reading: Reading, shown: Bools) -> Bools:
-    batch, heads, query_len, key_len = reading.shape
-    rows = shown[:, :, :1, -query_len:] if query_len <= key_len else shown
-    return shown & rows.swapaxes(2, 3) if query_len <= key_len else shown
+    _, _, query_len, key_len = reading.shape
+    if query_len > key_len:
+        return shown
+    both: Bools = shown & shown[:, :, :1, -query_len:].swapaxes(2, 3)
+    return both
 
 
 def counted(reading: Reading, shown: Bools) -> Bools:
     """As many keys as are visible, but the first ones."""
-    return np.arange(reading.shape[3]) < shown.sum(axis=-1, keepdims=True)
+    first: Bools = np.arange(reading.shape[3]) < shown.sum(axis=-1, keepdims=True)
+    return first
 
 
 def counted_from_the_end(reading: Reading, shown: Bools) -> Bools:
     key_len = reading.shape[3]
-    return np.arange(key_len) >= key_len - shown.sum(axis=-1, keepdims=True)
+    last: Bools = np.arange(key_len) >= key_len - shown.sum(axis=-1, keepdims=True)
+    return last
 
 
 def flat(reading: Reading, shown: Bools) -> Bools:
     """All ones of the batch at the front of one flat buffer."""
     mask = shown[:, 0, 0]
     filled = np.arange(mask.size) < mask.sum()
-    return filled.reshape(mask.shape)[:, None, None, :]
+    rows: Bools = filled.reshape(mask.shape)[:, None, None, :]
+    return rows
 
 
 def one_further(reading: Reading, shown: Bools) -> Bools:

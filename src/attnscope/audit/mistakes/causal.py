@@ -21,7 +21,11 @@ def started_at(first: Callable[[Reading], int]) -> Callable[[Reading], Bools]:
 
 def all_masks_ignored(reading: Reading) -> Reading | None:
     others = set(reading.masks) - {"causal"}
-    return reading.but(visible=np.ones_like(reading.inputs.visible)) if others and len(reading.masks) > 1 else None
+    return (
+        reading.but(visible=np.ones_like(reading.inputs.visible))
+        if others and len(reading.masks) > 1
+        else None
+    )
 
 
 def only_causal(reading: Reading) -> Reading | None:
@@ -38,7 +42,9 @@ def either_mask(reading: Reading) -> Reading | None:
     visible = np.zeros(reading.shape, np.bool_)
     for mask in reading.masks.values():
         shown = mask.visible(query_len, key_len, batch=batch, heads=heads)
-        visible |= shown.reshape((batch, heads, query_len, key_len) if batch * heads > 1 else (1, 1, query_len, key_len))
+        visible |= shown.reshape(
+            (batch, heads, query_len, key_len) if batch * heads > 1 else (1, 1, query_len, key_len)
+        )
     return reading.but(visible=visible)
 
 

@@ -37,12 +37,16 @@ def mask_after_softmax(inputs: Inputs) -> tuple[Floats, Floats]:
 
 
 def mask_added_as_numbers(inputs: Inputs) -> tuple[Floats, Floats]:
-    weights, logs = softmax(biased(capped_scores(inputs), inputs) + inputs.visible, everything(inputs), inputs.sinks)
+    weights, logs = softmax(
+        biased(capped_scores(inputs), inputs) + inputs.visible, everything(inputs), inputs.sinks
+    )
     return mix(weights, everything(inputs), inputs.value), logs
 
 
 def mask_multiplied(inputs: Inputs) -> tuple[Floats, Floats]:
-    weights, logs = softmax(biased(capped_scores(inputs), inputs) * inputs.visible, everything(inputs), inputs.sinks)
+    weights, logs = softmax(
+        biased(capped_scores(inputs), inputs) * inputs.visible, everything(inputs), inputs.sinks
+    )
     return mix(weights, everything(inputs), inputs.value), logs
 
 
@@ -88,7 +92,9 @@ def logs_as(wrong: Callable[[Inputs, Floats], Floats]) -> Callable[[Reading], Re
         output, logs = by_definition(inputs)
         return output, wrong(inputs, logs)
 
-    return lambda reading: reading.answered(answer) if reading.call.options.get("return_log_normalizer") else None
+    return lambda reading: (
+        reading.answered(answer) if reading.call.options.get("return_log_normalizer") else None
+    )
 
 
 def top_of(inputs: Inputs) -> Floats:
@@ -110,9 +116,22 @@ def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Reading], Rea
 
     def reread(reading: Reading) -> Reading | None:
         own = order(reading.shape[0])
-        return reading.but(key=reading.inputs.key[own], value=reading.inputs.value[own]) if len(own) > 1 else None
+        return (
+            reading.but(key=reading.inputs.key[own], value=reading.inputs.value[own])
+            if len(own) > 1
+            else None
+        )
 
     return reread
+
+
+def without_the_maximum(inputs: Inputs) -> tuple[Floats, Floats]:
+    """e^score as it is: endless above 88, nothing below -103 in float32."""
+    parts = np.exp(masked_scores(inputs)).astype(np.float32)
+    sinks = 0.0 if inputs.sinks is None else np.exp(inputs.sinks).astype(np.float32)[:, None]
+    total = parts.sum(axis=-1) + sinks
+    weights = np.where(inputs.visible, parts, 0) / np.where(total == 0, 1, total)[..., None]
+    return mix(weights.astype(np.float64), inputs.visible, inputs.value), np.log(total.astype(np.float64))
 
 
 def not_transposed(inputs: Inputs) -> tuple[Floats, Floats]:
@@ -134,6 +153,8 @@ MIXING = (
             kv_heads_in(lambda r: r.kv_heads - 1 - np.arange(r.shape[1]) // r.group)),
     Mistake("query head h reads kv head min(h, kv_heads - 1)", "head mapping", HEADS,
             kv_heads_in(lambda r: np.minimum(np.arange(r.shape[1]), r.kv_heads - 1))),
+    Mistake("the softmax without subtracting the row's largest score", "magnitudes",
+            "Subtract the largest score of a row from all of them before e^score.", by(without_the_maximum)),
     Mistake("the output's heads and tokens reshaped without a transpose", "head mapping",
             "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
             by(not_transposed)),

@@ -10,7 +10,9 @@ from attnscope.audit.reading import Reading
 COUNT = "window=(left, right) counts neighbours, the position itself not: p - left <= key <= p + right."
 
 
-def window_is(bounds: Callable[[int, int], tuple[float, float]], *, from_start: bool = False) -> Callable[[Reading], Reading | None]:
+def window_is(
+    bounds: Callable[[int, int], tuple[float, float]], *, from_start: bool = False
+) -> Callable[[Reading], Reading | None]:
     """Read a window as another one, or from other positions."""
 
     def reread(reading: Reading) -> Reading | None:
@@ -57,7 +59,12 @@ def of_queries(reading: Reading, ids: np.ndarray, first: int | None = None) -> n
     return np.where(inside, ids[:, np.clip(stand, 0, ids.shape[1] - 1)], -1)
 
 
-def compared(reading: Reading, ids: np.ndarray, how: Callable[[np.ndarray, np.ndarray], Bools], first: int | None = None) -> Bools:
+def compared(
+    reading: Reading,
+    ids: np.ndarray,
+    how: Callable[[np.ndarray, np.ndarray], Bools],
+    first: int | None = None,
+) -> Bools:
     return how(of_queries(reading, ids, first)[:, :, None], ids[:, None, :])
 
 
@@ -67,25 +74,25 @@ def runs_of(ids: np.ndarray) -> np.ndarray:
 
 
 NEAR = (
-    Mistake("the window ignored", "window", "Apply the window in every branch.", window_is(lambda l, r: (np.inf, np.inf))),
-    Mistake("the window one key too wide to the left", "window", COUNT, window_is(lambda l, r: (l + 1, r))),
-    Mistake("the window one key too narrow to the left", "window", COUNT, window_is(lambda l, r: (l - 1, r))),
-    Mistake("the window one key too wide to the right", "window", COUNT, window_is(lambda l, r: (l, r + 1))),
-    Mistake("the window one key too narrow to the right", "window", COUNT, window_is(lambda l, r: (l, r - 1))),
-    Mistake("the window one key too wide on both sides", "window", COUNT, window_is(lambda l, r: (l + 1, r + 1))),
-    Mistake("the window one key too narrow on both sides", "window", COUNT, window_is(lambda l, r: (l - 1, r - 1))),
-    Mistake("the window's left bound ignored", "window", "Apply both bounds.", window_is(lambda l, r: (np.inf, r))),
+    Mistake("the window ignored", "window", "Apply the window in every branch.", window_is(lambda left, right: (np.inf, np.inf))),
+    Mistake("the window one key too wide to the left", "window", COUNT, window_is(lambda left, right: (left + 1, right))),
+    Mistake("the window one key too narrow to the left", "window", COUNT, window_is(lambda left, right: (left - 1, right))),
+    Mistake("the window one key too wide to the right", "window", COUNT, window_is(lambda left, right: (left, right + 1))),
+    Mistake("the window one key too narrow to the right", "window", COUNT, window_is(lambda left, right: (left, right - 1))),
+    Mistake("the window one key too wide on both sides", "window", COUNT, window_is(lambda left, right: (left + 1, right + 1))),
+    Mistake("the window one key too narrow on both sides", "window", COUNT, window_is(lambda left, right: (left - 1, right - 1))),
+    Mistake("the window's left bound ignored", "window", "Apply both bounds.", window_is(lambda left, right: (np.inf, right))),
     Mistake("the window's right bound ignored: the future is seen", "window", "Apply both bounds.",
-            window_is(lambda l, r: (l, np.inf))),
-    Mistake("the window's sides swapped", "window", COUNT, window_is(lambda l, r: (r, l))),
-    Mistake("the window's left side used for both", "window", COUNT, window_is(lambda l, r: (l, l))),
-    Mistake("the window's right side used for both", "window", COUNT, window_is(lambda l, r: (r, r))),
-    Mistake("the window's right side read as 0", "window", COUNT, window_is(lambda l, r: (l, 0))),
-    Mistake("the window's left side read as 0", "window", COUNT, window_is(lambda l, r: (0, r))),
-    Mistake("both sides of the window read as their sum", "window", COUNT, window_is(lambda l, r: (l + r, l + r))),
+            window_is(lambda left, right: (left, np.inf))),
+    Mistake("the window's sides swapped", "window", COUNT, window_is(lambda left, right: (right, left))),
+    Mistake("the window's left side used for both", "window", COUNT, window_is(lambda left, right: (left, left))),
+    Mistake("the window's right side used for both", "window", COUNT, window_is(lambda left, right: (right, right))),
+    Mistake("the window's right side read as 0", "window", COUNT, window_is(lambda left, right: (left, 0))),
+    Mistake("the window's left side read as 0", "window", COUNT, window_is(lambda left, right: (0, right))),
+    Mistake("both sides of the window read as their sum", "window", COUNT, window_is(lambda left, right: (left + right, left + right))),
     Mistake("the window aligned to the start: the first query meets the first key", "alignment",
             "A window counts from the query's position, i + key_len - query_len.",
-            window_is(lambda l, r: (l, r), from_start=True)),
+            window_is(lambda left, right: (left, right), from_start=True)),
     Mistake("a side of 0 read as no bound", "window", "A window of 0 neighbours shows the position itself.",
             as_absent_at_zero),
     Mistake("the window replaces the other masks", "window", "Join the masks by `and`.", window_alone),

@@ -23,7 +23,9 @@ def default_scale(reading: Reading) -> float:
     return 1 / sqrt(reading.call.query.shape[-1])
 
 
-def with_option(option: str, wrong: Callable[[Reading, Any], dict[str, Any]]) -> Callable[[Reading], Reading | None]:
+def with_option(
+    option: str, wrong: Callable[[Reading, Any], dict[str, Any]]
+) -> Callable[[Reading], Reading | None]:
     """Change the inputs where an option is given."""
 
     def reread(reading: Reading) -> Reading | None:
@@ -85,7 +87,11 @@ def sink_keeps_its_weight(reading: Reading) -> Reading | None:
 def sink_without_output(inputs: Inputs) -> tuple[Floats, Floats]:
     """The sink joins the output's normalizer, not the one that is returned."""
     output, _ = by_definition(inputs)
-    _, logs = softmax(masked(biased(soft_capped(dot_products(inputs), inputs.softcap), inputs), inputs.visible), inputs.visible, None)
+    _, logs = softmax(
+        masked(biased(soft_capped(dot_products(inputs), inputs.softcap), inputs), inputs.visible),
+        inputs.visible,
+        None,
+    )
     return output, logs
 
 

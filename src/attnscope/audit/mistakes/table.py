@@ -52,4 +52,5 @@ def explains_empty_rows(mistake: Mistake, expected: Expectation, answer: Answer)
 def near(actual: Floats, right: Floats, allowed: Floats) -> NDArray[np.bool_]:
     """Equal, both no number, or within a bound."""
     with np.errstate(invalid="ignore"):
-        return (actual == right) | (np.isnan(actual) & np.isnan(right)) | (np.abs(actual - right) <= allowed)
+        same: NDArray[np.bool_] = (actual == right) | (np.isnan(actual) & np.isnan(right))
+        return same | (np.abs(actual - right) <= allowed)

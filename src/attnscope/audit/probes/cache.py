@@ -1,7 +1,9 @@
 """A cache filled and asked in every chunking, against causal attention over all that was appended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,11 @@ class Session:
     seed: int = 0
 
     def __str__(self) -> str:
-        said = "+".join(map(str, self.chunks)) if len(self.chunks) < 9 else f"{len(self.chunks)} x {self.chunks[0]}"
+        said = (
+            "+".join(map(str, self.chunks))
+            if len(self.chunks) < 9
+            else f"{len(self.chunks)} x {self.chunks[0]}"
+        )
         return f"{said} tokens appended, {self.asked} asked, query_heads={self.heads[0]}, kv_heads={self.heads[1]}"
 
     def case(self, tokens: int, queries: int) -> Case:
@@ -76,7 +82,7 @@ def held(setting: Setting, session: Session, cache: Any) -> Iterator[Asked]:
         start, end = end, end + chunk
         case = session.case(end, chunk)
         new = key[:, :, start:end].copy(), value[:, :, start:end].copy()
-        setting.suspect.run(lambda new=new: cache.append(*new), case)
+        setting.suspect.run(partial(cache.append, *new), case)
         last = number == len(session.chunks) - 1
         if session.asked == "only the last chunk" and not last:
             continue
@@ -125,12 +131,19 @@ def alone(setting: Setting) -> Finding | None:
     """Each session with a cache of its own."""
     for session in sessions(setting.contract):
         try:
-            for asked in held(setting, session, made(setting)):
-                if asked.deviation is not None:
-                    return told(asked, str(session), explained(asked))
+            asked = first_wrong(held(setting, session, made(setting)))
         except NoAnswer as no_answer:
-            return Finding("cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX)
+            return Finding(
+                "cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX
+            )
+        if asked is not None:
+            return told(asked, str(session), explained(asked))
     return None
+
+
+def first_wrong(asked: Iterable[Asked]) -> Asked | None:
+    """The first answer that is too far off."""
+    return next((each for each in asked if each.deviation is not None), None)
 
 
 def side_by_side(setting: Setting) -> Finding | None:
@@ -138,25 +151,23 @@ def side_by_side(setting: Setting) -> Finding | None:
     sides = [Session((3, 1, 1, 2), seed=seed) for seed in (1, 2)]
     try:
         runs = [held(setting, session, made(setting)) for session in sides]
-        for pair in zip(*runs, strict=True):
-            for asked in pair:
-                if asked.deviation is not None:
-                    return told(asked, "two caches used in turn", "the caches share what they hold")
+        asked = first_wrong(chain.from_iterable(zip(*runs, strict=True)))
     except NoAnswer:
         return None
-    return None
+    return (
+        None if asked is None else told(asked, "two caches used in turn", "the caches share what they hold")
+    )
 
 
 def after_a_longer_one(setting: Setting) -> Finding | None:
     """A new cache after one that held more."""
+    both = (Session((40, 1)), Session((4, 1), seed=3))
     try:
-        for session in (Session((40, 1)), Session((4, 1), seed=3)):
-            for asked in held(setting, session, made(setting)):
-                if asked.deviation is not None:
-                    return told(asked, "a new cache after a longer one", "something is kept from an earlier cache")
+        asked = first_wrong(chain.from_iterable(held(setting, session, made(setting)) for session in both))
     except NoAnswer:
         return None
-    return None
+    cause = "something is kept from an earlier cache"
+    return None if asked is None else told(asked, "a new cache after a longer one", cause)
 
 
 def beside_the_function(setting: Setting) -> Finding | None:
@@ -184,7 +195,9 @@ def explained(asked: Asked) -> str | None:
     from attnscope.audit.mistakes import explaining
     from attnscope.audit.mistakes.caching import CACHING
 
-    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(asked.expected, asked.answer)
+    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
+        asked.expected, asked.answer
+    )
     return f"agrees with: {found[0].name}" if found else None
 
 

@@ -1,6 +1,8 @@
 """Rows that see no key: the output is 0, the log normalizer -inf, or the sink's logit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -54,14 +56,17 @@ def emptyings(contract: Contract) -> list[Emptying]:
 def run(setting: Setting) -> list[Finding]:
     """One finding: for the output, or where that is right, for the log normalizer."""
     found: dict[str, Finding] = {}
-    for way in emptyings(setting.contract):
-        for number_format in setting.contract.dtypes:
-            for logs in sorted({False, setting.contract.log_normalizer}):
-                case = way.case(setting).but(number_format=number_format, log_normalizer=logs)
-                for what in [each for each in look(setting, case) if each not in found]:
-                    smallest = shrink(case, setting.contract, lambda each, what=what: what in look(setting, each))
-                    found |= {name: each for name, each in look(setting, smallest).items() if name == what}
+    logs = sorted({False, setting.contract.log_normalizer})
+    for way, number_format, with_logs in product(emptyings(setting.contract), setting.contract.dtypes, logs):
+        case = way.case(setting).but(number_format=number_format, log_normalizer=with_logs)
+        for what in [each for each in look(setting, case) if each not in found]:
+            smallest = shrink(case, setting.contract, shows(setting, what))
+            found |= {name: each for name, each in look(setting, smallest).items() if name == what}
     return [found.get("output") or next(iter(found.values()))] if found else []
+
+
+def shows(setting: Setting, what: str) -> Callable[[Case], bool]:
+    return lambda case: what in look(setting, case)
 
 
 def look(setting: Setting, case: Case) -> dict[str, Finding]:
@@ -90,7 +95,9 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
             )
         wrong = expected.empty & ~near
         if wrong.any():
-            found["log normalizer"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
+            found["log normalizer"] = of_logs(
+                case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0]))
+            )
     return found
 
 
@@ -115,7 +122,9 @@ def of_output(
         if after is not None and not np.array_equal(after.output[row], shown):
             severity = Severity.LEAK
             average = inputs.value[row.batch, row.head].mean(axis=0)
-            near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(inputs.value[row.batch, row.head]).sum(axis=0)
+            near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(
+                inputs.value[row.batch, row.head]
+            ).sum(axis=0)
             cause = "agrees with: the average of all hidden values" if near.all() else (
                 "hidden values are mixed: a finite number stands for minus infinity")  # fmt: skip
     verb = "mixes hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"

@@ -63,7 +63,9 @@ def drowned(setting: Setting, failure: Failure) -> bool:
     if not all(loses_bits[row] for row in failure.deviation.rows):
         return False
     for row in failure.deviation.rows[:2]:
-        isolation = Isolation(setting.suspect, failure.case, failure.call, failure.answer, failure.expected, row)
+        isolation = Isolation(
+            setting.suspect, failure.case, failure.call, failure.answer, failure.expected, row
+        )
         if isolation.follows_hidden_values():
             return False
     if AFTER_SOFTMAX not in setting.not_covered:

@@ -1,9 +1,12 @@
-"""Hidden keys beside extreme scores: does a finite number stand where minus infinity should?
+"""Hidden keys beside extreme scores: whether a finite number stands where minus infinity should.
 
 Two ways of scoring show it. All visible scores far below 0: a hidden score that was set to -1e4 is then the largest.
 One hidden score far above 0: a hidden score to which -1e4 was added is then the largest. In both, the hidden value
 alone is changed; it has no weight, so not a bit of a row that does not see it may move beyond rounding.
 """
+
+from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
@@ -59,16 +62,17 @@ def run(setting: Setting) -> list[Finding]:
         return []
     levels = LEVELS.get(setting.contract.main_format, USUAL_LEVELS)
     cases = [case.but(softcap=None) for case in hiding_cases(setting) if case.sizes.key_len < 64]
-    for level in levels:
-        for score in (-level, level):
-            for case in cases:
-                if look(setting, case, score) is not None:
-                    smallest = shrink(
-                        case, setting.contract, lambda each, score=score: look(setting, each, score) is not None
-                    )
-                    found = look(setting, smallest, score)
-                    return [found] if found else []
+    scores = [sign * level for level in levels for sign in (-1, 1)]
+    for score, case in product(scores, cases):
+        if look(setting, case, score) is not None:
+            smallest = shrink(case, setting.contract, shows_at(setting, score))
+            found = look(setting, smallest, score)
+            return [found] if found else []
     return []
+
+
+def shows_at(setting: Setting, score: float) -> Callable[[Case], bool]:
+    return lambda case: look(setting, case, score) is not None
 
 
 def look(setting: Setting, case: Case, score: float) -> Finding | None:

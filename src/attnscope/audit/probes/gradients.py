@@ -17,6 +17,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_array
 from attnscope.audit.visibility import joined
 from attnscope.audit.words import condition
+from attnscope.reference.definition import quietly
 from attnscope.reference.gradients import of_shared_heads
 from attnscope.reference.inputs import Inputs
 
@@ -48,7 +49,9 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
     """The wrong gradients of one case."""
     call = case.build(setting.contract)
     expected = Expectation.of(call, setting.contract)
-    grad_output = np.random.default_rng(case.seed).standard_normal(expected.output.shape).astype(call.query.dtype)
+    grad_output = (
+        np.random.default_rng(case.seed).standard_normal(expected.output.shape).astype(call.query.dtype)
+    )
     grad_output[expected.empty] = 0
     try:
         actual = asked(setting, case, call, grad_output)
@@ -63,7 +66,9 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
         if wrong.any():
             where = tuple(int(i) for i in np.argwhere(wrong)[0])
             cause = cause_of(expected, grad_output.astype(np.float64), actual, bounds)
-            shown = counterexample(case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False)))
+            shown = counterexample(
+                case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False))
+            )
             found[name] = Finding(
                 "gradients", Severity.WRONG,
                 f"the gradient of {name} {where[2]} of head {where[1]} of batch item {where[0]} is {actual[name][where]:.6g} "
@@ -94,6 +99,7 @@ def asked(setting: Setting, case: Case, call: Call, grad_output: NDArray[Any]) -
     }
 
 
+@quietly
 def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The reference's gradients; and how far rounding leads, carried through the chain rule term by term.
 
@@ -101,7 +107,9 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
     in the brackets, and by w times a sum's rounding of it. dquery, dkey = scale sum ds k: the same once more.
     """
     call, reading = expected.reading.call, expected.reading
-    scoring = {name: call.options[name] for name in ("scale", "softcap", "bias", "sinks") if name in call.options}
+    scoring = {
+        name: call.options[name] for name in ("scale", "softcap", "bias", "sinks") if name in call.options
+    }
     found = reference.gradients(*call.arrays, grad, mask=joined(reading.masks), **scoring)
     right = {name: np.asarray(getattr(found, name)) for name in NAMES}
     inputs, u, weights = reading.inputs, expected.arithmetic, expected.weights
@@ -110,12 +118,16 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
     mean = (weights * size).sum(axis=-1, keepdims=True)
     bracket = size + mean
     sums = u.of_sum(grad.shape[-1]) + 2 * u.of_sum(weights.shape[-1]) + 32 * u.unit
-    wrong_scores = wrong_weights * bracket + weights * (sums * bracket + (wrong_weights * size).sum(-1, keepdims=True))
-    slope = 1.0 if inputs.softcap is None else 1.0 + np.abs(np.nan_to_num(expected.scores)) * 8 * u.unit
+    wrong_scores = wrong_weights * bracket + weights * (
+        sums * bracket + (wrong_weights * size).sum(-1, keepdims=True)
+    )
+    slope = 1.0 if inputs.softcap is None else 1.0 + size_of(expected.scores) * 8 * u.unit
     wrong_scores = np.where(inputs.visible, wrong_scores * slope, 0.0)
     scores_size = weights * bracket
     if inputs.softcap is not None:  # 1 - tanh^2: a difference of numbers near 1
-        wrong_scores = wrong_scores + scores_size * (64 * u.unit + 2 * relative_score_error(expected, inputs, u))
+        wrong_scores = wrong_scores + scores_size * (
+            64 * u.unit + 2 * relative_score_error(expected, inputs, u)
+        )
     dims = u.of_sum(weights.shape[-1]) + 16 * u.unit
     scale = inputs.scale
 
@@ -129,7 +141,9 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
         "value": of_shared_heads(group, wrong_weights.swapaxes(-1, -2) @ size_of(grad)
                                  + dims * (weights.swapaxes(-1, -2) @ size_of(grad))),
     }  # fmt: skip
-    return right, {name: each + u.unit * np.abs(right[name]) + u.smallest_normal for name, each in bounds.items()}
+    return right, {
+        name: each + u.unit * np.abs(right[name]) + u.smallest_normal for name, each in bounds.items()
+    }
 
 
 def relative_score_error(expected: Expectation, inputs: Inputs, u: Arithmetic) -> Floats:
@@ -138,11 +152,16 @@ def relative_score_error(expected: Expectation, inputs: Inputs, u: Arithmetic) -
     return (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass / (inputs.softcap or 1.0)
 
 
-def cause_of(expected: Expectation, grad: Floats, actual: dict[str, Floats], bounds: dict[str, Floats]) -> str | None:
+@quietly
+def cause_of(
+    expected: Expectation, grad: Floats, actual: dict[str, Floats], bounds: dict[str, Floats]
+) -> str | None:
     """A known wrong chain rule that agrees in all three."""
     for name, wrong in WRONG_RULES.items():
         other = wrong(expected, grad)
-        if other is not None and all((np.abs(actual[each] - other[each]) <= 4 * bounds[each]).all() for each in NAMES):
+        if other is not None and all(
+            (np.abs(actual[each] - other[each]) <= 4 * bounds[each]).all() for each in NAMES
+        ):
             return name
     return None
 
@@ -169,11 +188,13 @@ def chain_rule(
 
 
 def first_of_group(kv_heads: int, grad: Floats) -> Floats:
-    return grad[:, :: grad.shape[1] // kv_heads]
+    first: Floats = grad[:, :: grad.shape[1] // kv_heads]
+    return first
 
 
 def mean_of_group(kv_heads: int, grad: Floats) -> Floats:
-    return of_shared_heads(kv_heads, grad) / (grad.shape[1] // kv_heads)
+    mean: Floats = of_shared_heads(kv_heads, grad) / (grad.shape[1] // kv_heads)
+    return mean
 
 
 WRONG_RULES: dict[str, Callable[[Expectation, Floats], dict[str, Floats] | None]] = {
@@ -181,7 +202,11 @@ WRONG_RULES: dict[str, Callable[[Expectation, Floats], dict[str, Floats] | None]
     "the scale left out": lambda e, g: chain_rule(e, g, scale=False),
     "the soft-cap's slope left out": lambda e, g: chain_rule(e, g, softcap=False),
     "only the first query head of a group counted": lambda e, g: chain_rule(e, g, shared=first_of_group),
-    "the query heads of a group averaged instead of summed": lambda e, g: chain_rule(e, g, shared=mean_of_group),
+    "the query heads of a group averaged instead of summed": lambda e, g: chain_rule(
+        e, g, shared=mean_of_group
+    ),
 }
 
-GRADIENTS = Probe("gradients", lambda contract: ("gradients",), lambda contract: contract.gradients is not None, run)
+GRADIENTS = Probe(
+    "gradients", lambda contract: ("gradients",), lambda contract: contract.gradients is not None, run
+)

@@ -18,7 +18,7 @@ def hides(contract: Contract) -> bool:
 def hiding_cases(setting: Setting) -> list[Case]:
     """Every option that hides, at lengths where bugs sit."""
     hiding = [name for name in HIDING if getattr(setting.contract, name)]
-    chosen = [(name,) for name in hiding]
+    chosen: list[tuple[str, ...]] = [(name,) for name in hiding]
     if "causal" in hiding:
         chosen += [("causal", name) for name in hiding if name != "causal"]
     return [setting.grid.case(options, lengths, batch=2) for options in chosen for lengths in LENGTHS]
@@ -28,4 +28,8 @@ def hidden_keys(visible: Bools) -> list[int]:
     """Up to four keys that some row does not see: the last, the first, and two between."""
     some = np.flatnonzero((~visible).any(axis=(0, 1, 2)))
     last = len(some) - 1
-    return [int(some[index]) for index in sorted({0, last // 3, 2 * last // 3, last}, reverse=True)] if len(some) else []
+    return (
+        [int(some[index]) for index in sorted({0, last // 3, 2 * last // 3, last}, reverse=True)]
+        if len(some)
+        else []
+    )

@@ -42,7 +42,9 @@ def look(setting: Setting, case: Case) -> Finding | None:
         if alone is None or np.array_equal(alone.output[0], together.output[number], equal_nan=True):
             continue
         expected = Expectation.of(own, setting.contract)
-        if expected.deviation(alone) is None and not differs_much(alone.output[0], together.output[number], expected):
+        if expected.deviation(alone) is None and not differs_much(
+            alone.output[0], together.output[number], expected
+        ):
             return Finding(
                 "batch invariance", Severity.UNSTABLE,
                 f"batch item {number} has other last bits alone than beside others{condition(case)}",
@@ -60,4 +62,6 @@ def differs_much(alone: np.ndarray, together: np.ndarray, expected: Expectation)
     return not near.all()
 
 
-INVARIANCE = Probe("invariance", lambda contract: ("batch invariance",), lambda contract: contract.same_bits, run)
+INVARIANCE = Probe(
+    "invariance", lambda contract: ("batch invariance",), lambda contract: contract.same_bits, run
+)

@@ -1,7 +1,9 @@
 """NaN and Inf in slots that no query sees: the output must not hear of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 
@@ -92,22 +94,29 @@ class Poisoning:
 
 def finite_rows(answer: Answer) -> np.ndarray:
     """Rows whose output, and log normalizer, are numbers (-inf is one, for a row that sees nothing)."""
-    finite = np.isfinite(answer.output).all(axis=-1)
+    finite: Any = np.isfinite(answer.output).all(axis=-1)
     logs = answer.log_normalizer
     both: np.ndarray = finite if logs is None else finite & ~np.isnan(logs) & ~np.isposinf(logs)
     return both
 
 
 def run(setting: Setting) -> list[Finding]:
-    """Poison one hidden key at a time, in the values and in the keys; the first case of each, shrunk."""
-    found: dict[str, Finding] = {}
+    """Poison one hidden key at a time, in the values and in the keys."""
+    found = [first_of(setting, part) for part in PARTS]
+    return [finding for finding in found if finding is not None]
+
+
+def first_of(setting: Setting, part: Part) -> Finding | None:
+    """The first case that shows something, shrunk."""
     for case in hiding_cases(setting):
-        for part in PARTS:
-            if part not in found and look(setting, case, part) is not None:
-                smallest = shrink(case, setting.contract, lambda each, part=part: look(setting, each, part) is not None)
-                finding = look(setting, smallest, part)
-                found |= {part: finding} if finding else {}
-    return list(found.values())
+        if look(setting, case, part) is not None:
+            smallest = shrink(case, setting.contract, shows(setting, part))
+            return look(setting, smallest, part)
+    return None
+
+
+def shows(setting: Setting, part: Part) -> Callable[[Case], bool]:
+    return lambda case: look(setting, case, part) is not None
 
 
 def look(setting: Setting, case: Case, part: Part) -> Finding | None:
@@ -117,17 +126,19 @@ def look(setting: Setting, case: Case, part: Part) -> Finding | None:
     if clean is None:
         return None
     poisoning = Poisoning(setting, case, call, clean, Expectation.of(call, setting.contract))
-    for key in hidden_keys(poisoning.expected.reading.inputs.visible):
-        for name, number in POISONS.items():
-            reached = poisoning.reached(part, key, number)
-            if reached is None or poisoning.depends(reached[0], key):
-                continue
-            if part == "key" and poisoning.masks_after_softmax(reached[0], key):
-                if AFTER_SOFTMAX not in setting.not_covered:
-                    setting.not_covered.append(AFTER_SOFTMAX)
-                return None
-            return poisoning.finding(part, name, key, *reached)
+    keys = hidden_keys(poisoning.expected.reading.inputs.visible)
+    for key, (name, number) in product(keys, POISONS.items()):
+        reached = poisoning.reached(part, key, number)
+        if reached is None or poisoning.depends(reached[0], key):
+            continue
+        if part == "key" and poisoning.masks_after_softmax(reached[0], key):
+            if AFTER_SOFTMAX not in setting.not_covered:
+                setting.not_covered.append(AFTER_SOFTMAX)
+            return None
+        return poisoning.finding(part, name, key, *reached)
     return None
 
 
-POISON = Probe("poison", lambda contract: ("poison",), lambda contract: contract.hidden_nan and hides(contract), run)
+POISON = Probe(
+    "poison", lambda contract: ("poison",), lambda contract: contract.hidden_nan and hides(contract), run
+)

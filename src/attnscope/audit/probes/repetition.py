@@ -27,7 +27,11 @@ def cases(setting: Setting) -> list[Case]:
 
 def run(setting: Setting) -> list[Finding]:
     differing_next_time = first_of(setting, same_again)
-    others = (kept_outputs, drawn_numbers) if differing_next_time else (after_others, kept_outputs, reused_arrays, drawn_numbers)
+    others = (
+        (kept_outputs, drawn_numbers)
+        if differing_next_time
+        else (after_others, kept_outputs, reused_arrays, drawn_numbers)
+    )
     found = [differing_next_time, *(first_of(setting, look) for look in others)]
     return [each for each in found if each is not None]
 
@@ -76,15 +80,22 @@ def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
     expected = Expectation.of(other.build(setting.contract), setting.contract)
     setting.suspect.ask(longer)
     again = setting.suspect.ask(case, call)
-    kept, fix = "something kept from an earlier call", "Keep nothing between calls, or key it by all that it depends on."
+    kept, fix = (
+        "something kept from an earlier call",
+        "Keep nothing between calls, or key it by all that it depends on.",
+    )
     if first is not None and again is not None and first.bits != again.bits:
         yield differing(setting, case, call, (first, again), "after other calls", kept, fix)
     if first is None or answer is None or expected.deviation(answer) is None:
         return
     first_right = Expectation.of(call, setting.contract).deviation(first) is None
     if first_right:
-        fresh = setting.suspect.ask(other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1))
-        if fresh is not None and right(setting, other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1), fresh):
+        fresh = setting.suspect.ask(
+            other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1)
+        )
+        if fresh is not None and right(
+            setting, other.but(key_len=other.sizes.key_len + 1, query_len=other.sizes.query_len + 1), fresh
+        ):
             shown = counterexample(other, other.build(setting.contract), answer, expected, {})
             yield Finding(
                 "determinism", Severity.WRONG,
@@ -137,7 +148,10 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
         suspect.run(lambda: function(*given.arrays, **given.options), case)
         for name, array in given.named_arrays.items():
             array[...] = other.named_arrays[name]
-        options = {**other.options, **{name: given.options[name] for name in given.options if name in given.named_arrays}}
+        options = {
+            **other.options,
+            **{name: given.options[name] for name in given.options if name in given.named_arrays},
+        }
         answer = read_answer(suspect.run(lambda: function(*given.arrays, **options), case), other)
     except (NoAnswer, KeyError, ValueError):
         return

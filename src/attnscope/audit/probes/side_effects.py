@@ -13,6 +13,7 @@ from attnscope.audit.suspect import Suspect, Trouble
 from attnscope.audit.words import condition
 
 MOST_KINDS = 6
+BROADCAST = ("of keys", "the same for batch and heads")
 STRANGE_LAYOUTS = ("tokens backwards", "dims before tokens", "column-major", "every second token")
 
 
@@ -20,23 +21,27 @@ def run(setting: Setting) -> list[Finding]:
     return [*no_answers(setting), *mutations(setting), *printing(setting)]
 
 
-def may_refuse(case: Case) -> bool:
-    """What a function may refuse aloud without breaking its contract."""
-    return case.layout in STRANGE_LAYOUTS or case.sizes.key_dim != case.sizes.value_dim
+def may_refuse(case: Case) -> str | None:
+    """What a function may refuse aloud without breaking its contract; None for all that it may not."""
+    if case.layout in STRANGE_LAYOUTS:
+        return f"{case.layout} arrays"
+    if case.sizes.key_dim != case.sizes.value_dim:
+        return "values of another dim than the keys"
+    return "a bias that is broadcast over queries or heads" if case.bias in BROADCAST else None
 
 
 def no_answers(setting: Setting) -> list[Finding]:
     """One finding a kind of trouble, by its smallest call."""
     suspect = setting.suspect
-    refused = {each.case.layout: each.sentence for each in suspect.troubles if each.case.layout in STRANGE_LAYOUTS}
     kinds: dict[tuple[str, str], list[Trouble]] = {}
     for trouble in suspect.troubles:
-        if may_refuse(trouble.case) and trouble.kind == "raised":
-            continue
-        kinds.setdefault((trouble.kind, re.sub(r"[\d.\-]+", "#", trouble.sentence)[:60]), []).append(trouble)
-    setting.not_covered += [f"{layout} arrays: it {said}" for layout, said in sorted(refused.items())]
-    wide = [each for each in suspect.troubles if each.case.sizes.key_dim != each.case.sizes.value_dim]
-    setting.not_covered += [f"values of another dim than the keys: it {each.sentence}" for each in wide[:1]]
+        may = may_refuse(trouble.case) if trouble.kind == "raised" else None
+        if may is None:
+            kinds.setdefault((trouble.kind, re.sub(r"[\d.\-]+", "#", trouble.sentence)[:60]), []).append(
+                trouble
+            )
+        elif all(not said.startswith(f"{may}: ") for said in setting.not_covered):
+            setting.not_covered.append(f"{may}: it {trouble.sentence}")
     groups = sorted(kinds.values(), key=lambda each: simplicity_of_case(each[0].case))
     if len(groups) > MOST_KINDS:
         setting.not_covered.append(f"{len(groups) - MOST_KINDS} more kinds of errors")
@@ -112,4 +117,6 @@ def printing(setting: Setting) -> list[Finding]:
     ]  # fmt: skip
 
 
-SIDE_EFFECTS = Probe("side effects", lambda contract: ("call", "mutation", "side effects"), lambda contract: True, run)
+SIDE_EFFECTS = Probe(
+    "side effects", lambda contract: ("call", "mutation", "side effects"), lambda contract: True, run
+)

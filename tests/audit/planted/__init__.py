@@ -1,0 +1,6 @@
+"""Real mistakes, each planted in the correct implementation by overriding one step."""
+
+from tests.audit.planted import causality, mixing, near, numbers, padding, scores, state
+from tests.audit.planted.registry import PLANTED, Planted
+
+__all__ = ["PLANTED", "Planted", "causality", "mixing", "near", "numbers", "padding", "scores", "state"]

@@ -1,0 +1,93 @@
+"""Correct implementations, and what only looks like a bug: an audit stays silent."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnscope as at
+from attnscope.audit import Contract, attention, tokens_first
+from tests.audit.correct import CORRECT, Blockwise, NaiveInItsFormat, ours
+from tests.audit.plain import EVERYTHING, Plain
+
+# What these cannot do: a normalizer of one row's own, and sinks, are not what such a function has
+WITHOUT: dict[str, Any] = {
+    "MaskAfterSoftmaxNormalisedAgain": {"log_normalizer": False, "sinks": False},
+    "RowConstantBias": {"log_normalizer": False, "sinks": False},
+}
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_nothing_is_found(name: str) -> None:
+    contract = replace(EVERYTHING, **WITHOUT.get(name, {}))
+    report = attention(CORRECT[name], contract)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("function", [ours, Plain(), Blockwise()], ids=["ours", "plain", "blockwise"])
+def test_nothing_is_found_with_another_seed(function: Any, seed: int) -> None:
+    report = attention(function, EVERYTHING, seed=seed)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("number_format", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("function", [ours, Plain(), NaiveInItsFormat()], ids=["ours", "plain", "naive"])
+def test_rounding_is_no_finding(function: Any, number_format: str) -> None:
+    for dtypes in (("float32", number_format), (number_format,)):
+        report = attention(function, replace(EVERYTHING, dtypes=dtypes))
+        assert report.ok, str(report)
+
+
+def test_a_mask_after_the_softmax_is_told_of_without_a_finding() -> None:
+    name = "MaskAfterSoftmaxNormalisedAgain"
+    report = attention(CORRECT[name], replace(EVERYTHING, **WITHOUT[name]))
+    assert any("masks after its softmax" in each for each in report.not_covered)
+
+
+def test_alignment_to_the_start_is_right_where_it_is_declared() -> None:
+    def from_start(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        return at.attention(query, key, value, mask=at.Causal(offset=0) if causal else None)
+
+    assert attention(from_start, Contract(causal=True, alignment="start")).ok
+    assert not attention(from_start, Contract(causal=True)).ok
+
+
+def test_always_causal_is_never_told_so() -> None:
+    def decoder(query: Any, key: Any, value: Any) -> Any:
+        return at.attention(query, key, value, mask=at.Causal())
+
+    assert attention(decoder, Contract(causal="always")).ok
+    assert not attention(decoder, Contract()).ok
+
+
+def test_tokens_first() -> None:
+    def on_tokens(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        arrays = (np.ascontiguousarray(array.swapaxes(1, 2)) for array in (query, key, value))
+        return at.attention(*arrays, mask=at.Causal() if causal else None).swapaxes(1, 2)
+
+    assert attention(tokens_first(on_tokens), Contract(causal=True)).ok
+
+
+def test_an_undeclared_option_is_never_passed() -> None:
+    seen: set[str] = set()
+
+    def asked(query: Any, key: Any, value: Any, **options: Any) -> Any:
+        seen.update(options)
+        return at.attention(query, key, value)
+
+    assert attention(asked, Contract()).ok
+    assert seen == set()
+    attention(asked, Contract(scale=True), seconds=1.0)
+    assert seen == {"scale"}
+
+
+def test_an_audit_is_quick() -> None:
+    """A tenth of what is promised, on a machine that does other things beside."""
+    assert attention(Plain(), EVERYTHING).seconds < 20
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    first, second = (attention(Plain(), Contract(causal=True)) for _ in range(2))
+    assert first.calls == second.calls

@@ -1,0 +1,180 @@
+"""Functions that do what they should not: each is a finding, and the audit goes on with the rest."""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnscope as at
+from attnscope.audit import Contract, ContractError, attention
+from tests.audit.plain import Plain
+
+CAUSAL = Contract(causal=True)
+
+
+def right(query: Any, key: Any, value: Any, *, causal: bool = False, **options: Any) -> Any:
+    return at.attention(query, key, value, mask=at.Causal() if causal else None)
+
+
+def test_one_that_always_raises() -> None:
+    def broken(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        raise RuntimeError("no such kernel")
+
+    [finding] = attention(broken, CAUSAL).findings
+    assert finding.check == "call"
+    assert "raises RuntimeError: no such kernel" in finding.sentence
+
+
+def test_one_that_refuses_what_its_contract_claims() -> None:
+    def narrow(query: Any, key: Any, value: Any, *, causal: bool, window: Any = None) -> Any:
+        if window is not None:
+            raise TypeError("unexpected keyword argument 'window'")
+        return right(query, key, value, causal=causal)
+
+    [finding] = attention(narrow, Contract(causal=True, window=True)).findings
+    assert finding.check == "call"
+    assert finding.sentence.endswith("when a window is given")
+
+
+def test_one_that_returns_another_shape() -> None:
+    report = attention(lambda query, key, value, causal: query[0], CAUSAL)
+    assert "returns the output with shape" in report.findings[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ([1.0], "returns a list of 1 as the output, expected a NumPy array"),
+        (None, "returns nothing as the output"),
+    ],
+)
+def test_one_that_returns_no_array(returned: Any, words: str) -> None:
+    [finding] = attention(lambda query, key, value, causal: returned, CAUSAL).findings
+    assert words in finding.sentence
+
+
+def test_one_that_returns_integers() -> None:
+    [finding] = attention(lambda query, key, value, causal: np.zeros(query.shape, int), CAUSAL).findings
+    assert "returns the output as int64, expected floating-point numbers" in finding.sentence
+
+
+def test_one_that_forgets_the_log_normalizer() -> None:
+    report = attention(
+        lambda query, key, value, **options: right(query, key, value), Contract(log_normalizer=True)
+    )
+    assert "expected (output, log_normalizer)" in report.findings[0].sentence
+
+
+def test_one_that_is_no_number_everywhere() -> None:
+    report = attention(lambda query, key, value, causal: np.full(query.shape, np.nan, np.float32), CAUSAL)
+    assert not report.ok
+    assert "nan" in report.findings[0].sentence
+
+
+def test_one_that_hangs() -> None:
+    def slow(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        time.sleep(30)
+
+    start = time.monotonic()
+    report = attention(slow, CAUSAL, seconds_per_call=0.1)
+    assert time.monotonic() - start < 10
+    [finding] = report.findings
+    assert "gave no answer within 0.1 s" in finding.sentence
+    assert any("3 calls that gave no answer in time" in each for each in report.not_covered)
+
+
+def test_one_that_hangs_although_it_catches_everything() -> None:
+    def stubborn(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        try:
+            while True:
+                pass
+        except Exception:  # noqa: BLE001  # what is tested
+            return right(query, key, value, causal=causal)
+
+    assert "gave no answer" in attention(stubborn, CAUSAL, seconds_per_call=0.1).findings[0].sentence
+
+
+def test_one_that_hangs_beside_the_main_thread() -> None:
+    reports = []
+
+    def slow(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        time.sleep(1)
+
+    thread = threading.Thread(target=lambda: reports.append(attention(slow, CAUSAL, seconds_per_call=0.05)))
+    thread.start()
+    thread.join(20)
+    assert "gave no answer" in reports[0].findings[0].sentence
+
+
+def test_one_that_hangs_at_one_length_only() -> None:
+    def sometimes(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        if key.shape[2] == 1_027:
+            time.sleep(30)
+        return right(query, key, value)  # and forgets causal
+
+    report = attention(sometimes, CAUSAL, seconds_per_call=0.1)
+    assert {"call", "dependence"} <= {finding.check for finding in report.findings}
+
+
+def test_one_that_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    def chatty(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        print("attending")  # noqa: T201  # what is tested
+        return right(query, key, value, causal=causal)
+
+    [finding] = attention(chatty, CAUSAL).findings
+    assert (finding.check, finding.severity) == ("side effects", "unstable")
+    assert "attending" in finding.sentence
+    assert capsys.readouterr().out == ""
+
+
+def test_one_that_writes_to_its_input() -> None:
+    def spoiling(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        output = right(query, key, value, causal=causal)
+        value[...] = 0
+        return output
+
+    [finding] = attention(spoiling, CAUSAL).findings
+    assert finding.check == "mutation"
+    assert "writes to its input value" in finding.sentence
+
+
+def test_one_that_ends_the_process() -> None:
+    def leaving(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        raise SystemExit(3)
+
+    assert "ends the process: SystemExit(3)" in attention(leaving, CAUSAL).findings[0].sentence
+
+
+def test_one_that_warns() -> None:
+    def noisy(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        np.log(np.zeros(1))
+        return right(query, key, value, causal=causal)
+
+    assert attention(noisy, CAUSAL).ok
+
+
+def test_the_time_of_an_audit_is_limited() -> None:
+    def slow(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        time.sleep(0.05)
+        return right(query, key, value, causal=causal)
+
+    report = attention(slow, CAUSAL, seconds=1.0)
+    assert report.seconds < 5
+    assert any("time was up" in each for each in report.not_covered)
+
+
+def test_a_refusal_of_a_strange_layout_is_told_but_no_finding() -> None:
+    report = attention(right, CAUSAL)
+    assert report.ok
+    assert any(
+        each.startswith("column-major arrays: it raises AttentionFormatError") for each in report.not_covered
+    )
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"fn=3 cannot be called, expected fn\(query, key, value"):
+        attention(3, CAUSAL)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match=r"contract=\{\}: expected a Contract"):
+        attention(Plain(), {})  # type: ignore[arg-type]

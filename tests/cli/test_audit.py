@@ -1,0 +1,139 @@
+"""`attnscope audit`: exit codes, files, contracts from files and flags."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from attnscope.cli import main
+
+MODULE = """
+import attnscope as at
+
+def right(query, key, value, *, causal):
+    return at.attention(query, key, value, mask=at.Causal() if causal else None)
+
+def forgetful(query, key, value, *, causal):
+    return at.attention(query, key, value)
+
+def claiming(query, key, value, *, causal):
+    return right(query, key, value, causal=causal)
+
+claiming.contract = at.audit.Contract(causal=True)
+
+class Layer:
+    def __call__(self, query, key, value, *, causal):
+        return right(query, key, value, causal=causal)
+
+def on_tokens(query, key, value, *, causal):
+    return right(*(x.swapaxes(1, 2) for x in (query, key, value)), causal=causal).swapaxes(1, 2)
+
+def make_cache():
+    raise RuntimeError("no cache today")
+
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    path = tmp_path / "audited_module.py"
+    path.write_text(MODULE)
+    return str(path)
+
+
+def audit(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["audit", *arguments])
+
+
+def test_nothing_found_ends_with_0(module: str) -> None:
+    done = audit(f"{module}:right", "--causal")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{module}:right: ok\n  Contract(causal=True)\n")
+
+
+def test_a_finding_ends_with_1(module: str) -> None:
+    done = audit(f"{module}:forgetful", "--causal")
+    assert done.exit_code == 1
+    assert "LEAK  dependence: query 0 reads key 1, which causal hides" in done.output
+
+
+def test_json_is_all_that_is_printed(module: str) -> None:
+    facts = json.loads(audit(f"{module}:forgetful", "--causal", "--json").stdout)
+    assert [finding["severity"] for finding in facts["findings"]] == ["leak"]
+
+
+def test_reports_and_counterexamples_are_written(module: str, tmp_path: Path) -> None:
+    junit, sarif, folder = tmp_path / "a.xml", tmp_path / "a.sarif", tmp_path / "found"
+    audit(
+        f"{module}:forgetful", "--causal", "--junit", str(junit), "--sarif", str(sarif), "--save", str(folder)
+    )
+    assert ET.parse(junit).getroot().tag == "testsuites"
+    assert json.loads(sarif.read_text())["version"] == "2.1.0"
+    assert [path.name for path in folder.iterdir()] == ["1-dependence.npz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("c.toml", "causal = true\nscale = false"), ("c.json", '{"causal": true}')]
+)
+def test_a_contract_from_a_file(module: str, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    done = audit(f"{module}:right", "--contract", str(tmp_path / name))
+    assert done.exit_code == 0
+    assert "Contract(causal=True)" in done.output
+
+
+def test_a_function_s_own_contract_and_flags_that_change_it(module: str) -> None:
+    assert "Contract(causal=True)" in audit(f"{module}:claiming").output
+    assert "Contract(causal=True, hidden_nan=False)" in audit(f"{module}:claiming", "--no-hidden-nan").output
+
+
+def test_a_class_is_made_first(module: str) -> None:
+    assert audit(f"{module}:Layer", "--causal").exit_code == 0
+
+
+def test_tokens_first(module: str) -> None:
+    assert audit(f"{module}:on_tokens", "--causal", "--tokens-first").exit_code in (0, 1)
+
+
+def test_a_cache_by_name(module: str) -> None:
+    done = audit(f"{module}:right", "--causal", "--cache", f"{module}:make_cache")
+    assert done.exit_code == 1
+    assert "cache: the cache raises RuntimeError: no cache today" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nosuch:thing"], "nosuch cannot be imported: No module named 'nosuch'"),
+        (["{module}"], "expected module:function, or file.py:function."),
+        (["{module}:nosuch"], "has no 'nosuch'."),
+        (["{module}:number"], "expected a function, got a int."),
+        (["nosuch.py:thing"], "nosuch.py is no file that could be imported."),
+        (["{module}:right", "--contract", "{module}"], "expected a .toml or a .json file."),
+        (["{module}:right", "--alignment", "left"], "'left' is not one of 'end', 'start'"),
+        ([], "Missing argument 'MODULE:FUNCTION'"),
+    ],
+)
+def test_a_wrong_call_ends_with_2(module: str, arguments: list[str], words: str) -> None:
+    done = audit(*(each.format(module=module) for each in arguments))
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+
+
+def test_a_contract_file_that_cannot_be_read(module: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("causal = maybe")
+    done = audit(f"{module}:right", "--contract", str(tmp_path / "c.toml"))
+    assert done.exit_code == 2
+    assert "c.toml cannot be read: " in done.output
+    (tmp_path / "c.json").write_text("[1]")
+    assert (
+        "expected fields of a contract"
+        in audit(f"{module}:right", "--contract", str(tmp_path / "c.json")).output
+    )
+
+
+def test_another_seed_is_told(module: str) -> None:
+    assert "seed 5" in audit(f"{module}:right", "--causal", "--seed", "5").output
