@@ -19,7 +19,7 @@ from attnscope.audit.models.question import Where
 
 Floats = NDArray[np.float64]
 NARROW = 2.0**-12  # a unit above it is a 16-bit format's: sums in it are taken in float32
-OF_NO_ROUNDING = 2.0**8
+TELLING = 32  # so many numbers that all happen to be short are no chance
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,5 @@ def unit_of(logits: Floats, written_as: np.dtype) -> float:
     if written_as == np.float64 and not np.array_equal(as_float32.astype(np.float64), finite):
         return units["float64"]
     low_bits = as_float32.view(np.uint32) & 0xFFFF
-    return units["bfloat16" if len(low_bits) and not low_bits.any() and finite.any() else "float32"]
+    narrow = len(np.unique(finite)) > TELLING and not low_bits.any()
+    return units["bfloat16" if narrow else "float32"]

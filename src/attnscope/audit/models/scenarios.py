@@ -1,7 +1,7 @@
 """Which questions are asked: short ones first, ragged rows, odd lengths, and lengths past a plausible block's edge."""
 
 from attnscope.audit.models.claims import ModelClaims
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.scenario import MaskKind, Scenario
 
 SHORT = (2, 3, 5, 8)
 PAST_BLOCKS = (21, 37, 70, 140, 270)  # past 16, 32, 64, 128, 256
@@ -9,12 +9,16 @@ RAGGED = ((3, 1), (5, 2), (2, 7, 4), (11, 5, 8, 1))
 RAGGED_PAST_BLOCKS = ((37, 20, 3), (70, 69, 4), (140, 75, 66), (270, 131, 5))
 
 
+ROWS_AND_MASKS: tuple[tuple[int, MaskKind], ...] = ((1, "none"), (2, "int"))
+BOTH: tuple[MaskKind, ...] = ("none", "int")
+
+
 def plain(claims: ModelClaims) -> list[Scenario]:
     """Rows without padding: alone and several, with and without a mask."""
     found = [Scenario((length,), mask="none") for length in SHORT]
     found += [Scenario((length,)) for length in (3, 8)]
-    found += [Scenario((length,) * 3, mask=mask) for length in (4, 7) for mask in ("none", "int")]
-    found += [Scenario((length,) * rows, mask=mask) for length in PAST_BLOCKS for rows, mask in ((1, "none"), (2, "int"))]
+    found += [Scenario((length,) * 3, mask=mask) for length in (4, 7) for mask in BOTH]
+    found += [Scenario((length,) * rows, mask=mask) for length in PAST_BLOCKS for rows, mask in ROWS_AND_MASKS]
     if claims.documents:
         found += [Scenario((sum(each),) * 2, documents=each) for each in ((3, 4), (5, 2, 4), (40, 30), (65, 9, 66))]
     return found
@@ -57,7 +61,7 @@ def chunked(claims: ModelClaims) -> list[Scenario]:
     found: list[Scenario] = []
     for number, shape in enumerate(shapes):
         if len(shape) <= 140:
-            found.append(Scenario((sum(shape),), mask=("int", "none")[number % 2], chunks=shape))
+            found.append(Scenario((sum(shape),), mask=BOTH[number % 2], chunks=shape))
     found += [Scenario((sum(shape),) * 3, chunks=shape) for shape in shapes if 5 <= sum(shape) <= 20]
     return found
 

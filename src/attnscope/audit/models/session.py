@@ -46,7 +46,7 @@ class Session:
         kept = None if mask is None else mask.copy()
         step = self.generation.step
         returned = subject.run(lambda: step(given, mask), question)
-        if not np.array_equal(given, token_ids) or (mask is not None and not np.array_equal(mask, kept)):
+        if not np.array_equal(given, token_ids) or (mask is not None and kept is not None and not np.array_equal(mask, kept)):
             subject.watch_inputs(
                 replace(question, token_ids=token_ids, attention_mask=kept),
                 {"token_ids": given, **({} if mask is None else {"attention_mask": mask})},

@@ -100,6 +100,29 @@ def finding_of(
     return Finding(check, severity, sentence, shown, None if cause is None else f"agrees with: {cause}", fix)
 
 
+def leak_of(
+    check: str,
+    sentence: str,
+    scenario: Scenario,
+    questions: tuple[Question, Question],
+    answers: tuple[Floats, Floats],
+    move: Move,
+    cause: str | None,
+    fix: str,
+) -> Finding:  # fmt: skip
+    """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
+    before, after = questions
+    token = token_in_words(before, move.row, move.slot)
+    own = "" if before.documents is None or check != "documents" else f", of document {before.documents[move.row, move.slot]},"
+    arrays = {"token_ids_before": before.token_ids, **after.named_arrays()}
+    arrays |= {"logits_before": answers[0], "logits_after": answers[1]}
+    places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}
+    return Finding(
+        check, Severity.LEAK, f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
+        Counterexample(str(scenario), scenario.seed, places, arrays), None if cause is None else f"agrees with: {cause}", fix,
+    )  # fmt: skip
+
+
 def token_in_words(question: Question, row: int, slot: int) -> str:
     """A token by its place in its row, and its row where there are several."""
     place = int(question.places[row, slot])

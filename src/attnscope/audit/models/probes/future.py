@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.finding import Finding
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.audit.models.setting import Setting, leak_of
 
 FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
 NEAREST = 12
@@ -18,7 +18,7 @@ def cuts(scenario: Scenario, prefix: int) -> list[int]:
     return sorted({max(each, prefix - 1) for each in tried if last >= 0 and max(each, prefix - 1) <= last})
 
 
-def hidden_from(setting: Setting, question: Question, cut: int) -> tuple[Where, Where]:
+def hidden_from(question: Question, cut: int) -> tuple[Where, Where]:
     """The slots up to a token, and the slots behind it, of the same rows."""
     places = question.places
     return question.real & (places <= cut), question.real & (places > cut)
@@ -29,7 +29,7 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     for cut in cuts(scenario, setting.claims.prefix or 0):
-        seen, later = hidden_from(setting, question, cut)
+        seen, later = hidden_from(question, cut)
         changed = question.changed(later, setting.claims, cut)
         answer = setting.ask(changed, scenario)
         move = setting.moved(base, answer, seen)
@@ -43,7 +43,7 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
     base = setting.ask(question)
     if base is None:
         return None
-    seen, later = hidden_from(setting, question, cut)
+    seen, later = hidden_from(question, cut)
     slots = np.flatnonzero(later[row])
     tried = [np.array([slot]) for slot in dict.fromkeys([*slots[:NEAREST], slots[-1], slots[len(slots) // 2]])] + [slots]
     own = np.zeros_like(seen)
@@ -54,27 +54,19 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
         answer = setting.ask(question.changed(where, setting.claims))
         move = setting.moved(base, answer, own)
         if move is not None and answer is not None:
-            changed = token_in_words(question, row, int(each[0])).partition(" of ")[0]
-            changed += "" if len(each) == 1 else " and all later ones"
-            cause = cause_of(setting, scenario, question, row)
-            return finding_of(
-                "dependence", Severity.LEAK,
-                f"the logits of {token_in_words(question, row, move.slot)} move by {move.size:.2g} when {changed} changes"
-                f"{'s' if ' and ' in changed else ''}, in {scenario.words}".replace("changess", "change"),
-                scenario, question.changed(where, setting.claims), {"logits_before": base, "logits_after": answer},
-                {"row": row, "token": int(question.places[row, move.slot]), "changed": int(question.places[row, each[0]])},
-                cause, FIX,
+            first = int(question.places[row, each[0]])
+            changed = f"token {first} changes" if len(each) == 1 else f"the tokens from {first} on change"
+            return leak_of(
+                "dependence", changed, scenario, (question, question.changed(where, setting.claims)), (base, answer),
+                move, cause_of(setting, scenario, question, row), FIX,
             )  # fmt: skip
     everywhere = question.changed(later, setting.claims, cut)
-    move = setting.moved(base, setting.ask(everywhere), seen)
-    if move is None:
+    answer = setting.ask(everywhere)
+    move = setting.moved(base, answer, seen)
+    if move is None or answer is None:
         return None
-    return finding_of(
-        "dependence", Severity.LEAK,
-        f"the logits of {token_in_words(question, move.row, move.slot)} move by {move.size:.2g} when the tokens after "
-        f"token {cut} of all rows change, in {scenario.words}", scenario, everywhere, {"logits_before": base},
-        {"row": move.row, "token": int(question.places[move.row, move.slot])}, None, FIX,
-    )  # fmt: skip
+    changed = f"the tokens after token {cut} of all rows change"
+    return leak_of("dependence", changed, scenario, (question, everywhere), (base, answer), move, None, FIX)
 
 
 def leaks(setting: Setting, scenario: Scenario) -> bool:
@@ -82,7 +74,7 @@ def leaks(setting: Setting, scenario: Scenario) -> bool:
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     for cut in cuts(scenario, setting.claims.prefix or 0):
-        seen, later = hidden_from(setting, question, cut)
+        seen, later = hidden_from(question, cut)
         if setting.moved(base, setting.ask(question.changed(later, setting.claims, cut)), seen) is not None:
             return True
     return False
