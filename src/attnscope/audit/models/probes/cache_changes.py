@@ -213,7 +213,8 @@ def truncate(setting: Setting) -> Finding | None:
 
 
 def stale(setting: Setting) -> Finding | None:
-    return first_walk(setting, STALE, "stale state", STALE_FIX)
+    comparable = not {"cached", "unmasked"} & setting.broken
+    return first_walk(setting, STALE if comparable else STALE[-1:], "stale state", STALE_FIX)
 
 
 def first_walk(setting: Setting, walks: tuple[Walk, ...], check: str, fix: str) -> Finding | None:

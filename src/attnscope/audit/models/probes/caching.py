@@ -12,6 +12,7 @@ from attnscope.audit.models.session import cached, given
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
 
 CHECK = "cache"
+SHORT = 9  # a cache that is wrong with so few tokens is wrong from the first cached step on
 
 
 
@@ -66,12 +67,12 @@ def cause_of(
     if np.isnan(answers[1][question.real & given(answers[1])]).any():
         return "NaN from slots of the cache that nobody may see", "Mask such slots before the softmax, and keep them finite."
     if scenario.padded and same(setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0)):
-        if step > 0 and shifts(setting, scenario):
-            return "positions of cached steps that count the padded slots", (
-                "In a cached step, position = number of real tokens so far, by each row's own mask."
+        if shows_padding(setting, scenario, question, answers[1]):
+            return "cached steps that do not hide the padded slots of the cache", (
+                "Pass the whole mask, cached slots too, to every step."
             )
-        return "cached steps that do not hide the padded slots of the cache" if step else None, (
-            "Pass the whole mask, cached slots too, to every step."
+        return "positions of cached steps that count the padded slots" if step else None, (
+            "In a cached step, position = number of real tokens so far, by each row's own mask."
         )
     if step == 0:
         return "a first step that is masked or positioned unlike an uncached call", "Mask a first step as an uncached call."
@@ -84,7 +85,12 @@ def cause_of(
         return chunk_cause(setting, question, chunks, step, answers), (
             "Token i of a chunk stands at cached + i: it sees all cached tokens, and those of the chunk up to its own."
         )
-    return "positions or a mask of cached steps that do not start where the cache ends", (
+    cached_tokens = sum(chunks[:step])
+    if cached_tokens > SHORT:
+        return f"a cache that loses, or mixes, tokens once it holds {cached_tokens}", (
+            "Look at what happens to the cache where a block, or its capacity, is full."
+        )
+    return "cached steps whose positions, or visible slots, do not follow what is cached", (
         "Start positions, and the mask's row, of a cached step at the number of cached tokens."
     )
 
@@ -93,9 +99,11 @@ def right_when_short(setting: Setting, scenario: Scenario, window: int) -> bool:
     return window > 1 and same(setting, scenario.but(lengths=(window,), side=None, extra=0, chunks=(1,) * window))
 
 
-def shifts(setting: Setting, scenario: Scenario) -> bool:
-    """Whether a row whose first step holds one real token, behind padding, is wrong in the second already."""
-    return not same(setting, Scenario((2,), "left", extra=2, chunks=(3, 1))) and setting.claims.positions != "rotary"
+def shows_padding(setting: Setting, scenario: Scenario, question: Question, before: Floats) -> bool:
+    """Whether the content of padded slots reaches cached logits."""
+    changed = question.changed(~question.real, setting.claims)
+    after = cached(setting.subject, changed, scenario.chunks, scenario.mask)
+    return setting.moved(before, after, question.real & given(before)) is not None
 
 
 def chunk_cause(

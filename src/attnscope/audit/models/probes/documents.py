@@ -4,6 +4,7 @@ import numpy as np
 
 from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question
+from attnscope.audit.models.rounding import distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of
 
@@ -24,20 +25,21 @@ def content(setting: Setting, scenario: Scenario) -> Finding | None:
         answer = setting.ask(other, scenario)
         move = setting.moved(base, answer, question.real & ~inside)
         if move is not None and base is not None and answer is not None:
-            sentence, cause = f"document {changed} changes", ignored(setting, question, base)
+            sentence, cause = f"document {changed} changes", ignored(setting, question)
             return leak_of(CHECK, sentence, scenario, (question, other), (base, answer), move, cause, ISOLATE)
     return None
 
 
-def ignored(setting: Setting, question: Question, base: np.ndarray) -> str | None:
-    """Whether the logits are those of one long document."""
-    assert question.documents is not None
-    one = Question(
-        question.token_ids, question.real, question.attention_mask, np.zeros_like(question.documents)
-    )
-    answer = setting.ask(one)
-    alike = answer is not None and setting.rounding.agree(base, answer, question.real)
-    return "documents ignored" if alike else None
+def ignored(setting: Setting, question: Question) -> str | None:
+    """Whether the last token sees all documents."""
+    base = setting.ask(question)
+    for slot in range(min(question.real.shape[1], 12)):
+        where = np.zeros_like(question.real)
+        where[:, slot] = True
+        answer = setting.ask(question.changed(where, setting.claims))
+        if base is None or answer is None or not distances(base, answer)[:, -1].all():
+            return None
+    return "documents ignored"
 
 
 def invariance(setting: Setting, scenario: Scenario) -> Finding | None:

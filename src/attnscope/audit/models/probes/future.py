@@ -9,6 +9,7 @@ from attnscope.audit.models.setting import Setting, leak_of
 
 FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
 NEAREST = 12
+TELLING = 12  # tokens of a row in which "all" and "one too many" are not the same
 
 
 def cuts(scenario: Scenario, prefix: int) -> list[int]:
@@ -45,7 +46,8 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
         return None
     seen, later = hidden_from(question, cut)
     slots = np.flatnonzero(later[row])
-    tried = [np.array([slot]) for slot in dict.fromkeys([*slots[:NEAREST], slots[-1], slots[len(slots) // 2]])] + [slots]
+    some = dict.fromkeys([*slots[:NEAREST], *slots[-1:], *slots[len(slots) // 2 :][:1]])
+    tried = [*(np.array([slot]) for slot in some), slots] if len(slots) else []
     own = np.zeros_like(seen)
     own[row] = seen[row]
     for each in tried:
@@ -89,14 +91,16 @@ def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int)
         return "causal dropped where an attention mask is given"
     if scenario.mask == "none" and not leaks(setting, scenario.but(mask="int")):
         return "causal applied only where an attention mask is given"
-    return shape_of(*seen_by(setting, question, row))
+    length = max(TELLING, max(scenario.lengths))
+    longer = scenario.but(lengths=(length,) * len(scenario.lengths), side=None, extra=0) if not scenario.documents else scenario
+    return shape_of(*seen_by(setting, setting.build(longer if length <= setting.longest else scenario), row))
 
 
 def seen_by(setting: Setting, question: Question, row: int) -> tuple[int, list[int], int]:
     """An early token, the later ones that it sees, and the last one there is."""
     slots = np.flatnonzero(question.real[row])
     base = setting.ask(question)
-    looked, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), []
+    looked, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), list[int]()
     own = np.zeros_like(question.real)
     own[row, slots[looked]] = True
     for place in range(looked + 1, min(len(slots), looked + 40)):

@@ -97,18 +97,23 @@ def fix_of(setting: Setting) -> str:
     return f"Let token i see {seen} of its row, its document and its window, and check that it does."
 
 
+def dead(setting: Setting, place: int, other: int) -> bool:
+    """Whether one token does not move another, in a plain row."""
+    question = setting.build(Scenario((6,)))
+    base, answer = setting.ask(question), setting.ask(question.changed(question.places == place, setting.claims))
+    return base is not None and answer is not None and distances(base, answer)[0, other] == 0
+
+
 def cause_of(setting: Setting, scenario: Scenario, question: Question, other: int, place: int) -> str | None:
     """A known mistake that hides the same."""
     if setting.claims.causal and place <= other:
-        if question.documents is not None and place != other:
-            return None
-        return "a token that does not see itself" if place == other else "no attention to earlier tokens" if (
-            other - place == 1
-        ) else None  # fmt: skip
+        if place == other:
+            return "a token that does not see itself"
+        return "no attention to earlier tokens" if dead(setting, 3, 4) and dead(setting, 1, 5) else None
     if other >= place:
         return None
     if setting.claims.prefix is not None and setting.claims.causal:
-        return "a prefix that stays causal"
+        return "a prefix that stays causal" if dead(setting, 1, 0) else "a prefix shorter than declared"
     base = setting.ask(question)
     if base is None:
         return None

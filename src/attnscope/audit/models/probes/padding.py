@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where, mask_of
-from attnscope.audit.models.rounding import Floats
+from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
 
@@ -30,7 +29,7 @@ def content(setting: Setting, scenario: Scenario) -> Finding | None:
         if move is not None and base is not None and answer is not None:
             return leak_of(
                 CHECK, "only padded slots change", scenario, (question, changed), (base, answer), move,
-                misread(setting, changed, answer), HIDE,
+                misread(setting), HIDE,
             )  # fmt: skip
     return None
 
@@ -57,18 +56,18 @@ def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
                 f"the logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from those of the same "
                 f"row without padding, in {scenario.words}", scenario, question,
                 {"logits": together, "logits_alone": single}, {"row": row, "token": move.slot},
-                *cause_of(setting, question, together, inside),
+                *cause_of(setting, question, inside),
             )  # fmt: skip
     return None
 
 
-def cause_of(setting: Setting, question: Question, together: Floats, inside: Floats) -> tuple[str | None, str]:
+def cause_of(setting: Setting, question: Question, inside: Floats) -> tuple[str | None, str]:
     """A known mistake that answers alike, and the way out."""
     if np.isnan(inside).any():
         return "a row that sees nothing becomes NaN, and NaN times 0 is NaN in the next layer", (
             "Give 0 where a query sees no key, or let padded queries see themselves."
         )
-    found = misread(setting, question, together)
+    found = misread(setting)
     if found is not None:
         return found, HIDE
     if question.side == "left" and shifted(setting):
@@ -88,22 +87,37 @@ def shifted(setting: Setting) -> bool:
     return False
 
 
-def misread(setting: Setting, question: Question, answer: Floats) -> str | None:
-    """A wrong reading of the mask that gives the same logits."""
+def misread(setting: Setting) -> str | None:
+    """A wrong reading of the mask that shows, and hides, the same slots from each row's last token."""
+    claims = setting.claims
+    scenario = Scenario((5, 7, 2), claims.padding, extra=1)
+    question = setting.build(scenario)
+    base, seen = setting.ask(question), np.zeros_like(question.real)
+    last = question.places.max(axis=1, keepdims=True)
+    own = question.places == last
+    for slot in range(scenario.width):
+        where = np.zeros_like(seen)
+        where[:, slot] = True
+        answer = setting.ask(question.changed(where, claims))
+        if base is None or answer is None:
+            return None
+        seen[:, slot] = (distances(base, answer) > 0)[own]
+    told_apart = ~own
+    if claims.causal:
+        told_apart &= np.cumsum(own[:, ::-1], axis=1)[:, ::-1] > 0  # what lies behind is hidden anyway
+    if claims.window is not None:
+        slots = np.arange(scenario.width)
+        told_apart &= np.abs(slots - np.argmax(own, axis=1)[:, None]) <= claims.window
     for name, mask in misreadings(question.real):
-        if mask is not None and np.array_equal(mask, question.real):
-            continue
-        kind = "bool" if question.attention_mask is not None and question.attention_mask.dtype == bool else "int"
-        trial = replace(question, attention_mask=None if mask is None else mask_of(mask, kind))
-        other = setting.subject.ask(trial, "a trial")
-        if other is not None and setting.rounding.agree(answer, other, question.real):
+        if not np.array_equal(mask & told_apart, question.real & told_apart) and np.array_equal(
+            mask & told_apart, seen & told_apart
+        ):
             return name
     return None
 
 
-def misreadings(real: Where) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
+def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
     """Known mistakes of masks, and the mask that they make of this one."""
-    yield "the attention mask ignored", None
     yield "the attention mask ignored", np.ones_like(real)
     yield "the mask of row 0 for every row", np.broadcast_to(real[:1], real.shape).copy()
     yield "the mask of the last row for every row", np.broadcast_to(real[-1:], real.shape).copy()

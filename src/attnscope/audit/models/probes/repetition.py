@@ -88,6 +88,8 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
         before = subject.read(returned, question.token_ids.shape)
         subject.run(lambda: subject.logits_fn(other.token_ids.copy(), *arguments[1:]), other)
         after = subject.read(returned, question.token_ids.shape)
+        if any(not np.array_equal(arrays[name], array) for name, array in question.named_arrays().items()):
+            return None  # inputs were written to, which is told elsewhere
         arrays["token_ids"][...] = other.token_ids
         reused = subject.read(
             subject.run(lambda: subject.logits_fn(*arguments), other), question.token_ids.shape
