@@ -85,7 +85,9 @@ def model(
     return audited(subject, seed, seconds, progress, name or name_of(logits_fn))
 
 
-def audited(subject: Subject, seed: int, seconds: float, progress: Progress | None, name: str) -> Report:
+def audited(
+    subject: Subject, seed: int, seconds: float, progress: Progress | None, name: str, not_covered: tuple[str, ...] = ()
+) -> Report:  # fmt: skip
     """Run the probes that the claims call for."""
     start = monotonic()
     setting = prepared(subject, seed, seconds)
@@ -116,7 +118,7 @@ def audited(subject: Subject, seed: int, seconds: float, progress: Progress | No
         claims=str(claims),
         findings=tuple(findings),
         checks=checks,
-        not_covered=tuple(dict.fromkeys([*setting.not_covered, *unseen(setting)])),
+        not_covered=tuple(dict.fromkeys([*setting.not_covered, *not_covered, *unseen(setting)])),
         calls=subject.calls,
         seconds=monotonic() - start,
         seed=seed,
@@ -142,10 +144,8 @@ def prepared(subject: Subject, seed: int, seconds: float) -> Setting:
 def lengths_taken(setting: Setting, seconds: float) -> list[int]:
     """The row lengths that the model answers, quickly enough."""
     subject, taken = setting.subject, [5]
-    for length in LENGTHS:
-        if subject.claims.most_tokens is not None and length > subject.claims.most_tokens:
-            setting.not_covered.append(f"rows of more than {taken[-1]} tokens, as it takes no more than it says")
-            break
+    most = subject.claims.most_tokens or LENGTHS[-1]
+    for length in [*(each for each in LENGTHS if each < most), min(most, LENGTHS[-1])]:
         known = len(subject.troubles)
         start = monotonic()
         answer = subject.ask(build(Scenario((length,) * ROWS), subject.claims))
