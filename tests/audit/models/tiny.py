@@ -22,7 +22,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "OPTForCausalLM": {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "BloomForCausalLM": {"n_layer": 2, "n_head": 4},
     "MptForCausalLM": {"d_model": 32, "n_heads": 4, "n_layers": 2},
-    "FalconForCausalLM": {"new_decoder_architecture": True, "num_kv_heads": 2},
+    "FalconForCausalLM": {"new_decoder_architecture": True, "num_kv_heads": 2, "head_dim": None},
     "MixtralForCausalLM": EXPERTS,
     "GptOssForCausalLM": EXPERTS | {"sliding_window": 6, "layer_types": FULL_AND_SLIDING},
     "BertForMaskedLM": {},
@@ -51,7 +51,5 @@ def build(name: str, **changes: Any) -> Any:
     torch.manual_seed(0)
     kind = getattr(transformers, name)
     wanted = {**SIZES, **ARCHITECTURES[name], **changes}
-    if name == "BertModel":
-        wanted["is_decoder"] = False
-    config = kind.config_class(**wanted)
+    config = kind.config_class(**{size: value for size, value in wanted.items() if value is not None})
     return kind(config).eval()

@@ -43,13 +43,26 @@ def transformers(
     if getattr(config, "is_encoder_decoder", False):
         raise ContractError(f"{type(model).__name__} has an encoder and a decoder: audit each with at.audit.model.")
     if causal is None:
-        causal = bool(model.can_generate()) or bool(getattr(config, "is_decoder", False))
+        causal = is_causal(model)
     caller = Caller(frozenset(signature(model.forward).parameters), causal)
     claims, not_covered = claims_of(config.get_text_config(), caller, padding, documents, prefix)
     if caller.caches:
         claims = caller.with_decode(claims, model)
     limits = Limits(seed, seconds, progress, tuple(not_covered))
     return audit_module(model, caller.forward, claims, limits, features=None)
+
+
+def is_causal(model: Any) -> bool:
+    """Whether a model's class promises that no token sees the future: one for generation, or the body of one."""
+    from transformers.models.auto import modeling_auto as known
+
+    config = model.config
+    if model.can_generate() or getattr(config, "is_decoder", False):
+        return True
+    kind = config.model_type
+    return (
+        kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
 
 
 def claims_of(
