@@ -104,6 +104,8 @@ def audited(
             continue
         before = subject.calls
         found = probe.run(setting)
+        if found is None and subject.calls == before:
+            continue
         checks[probe.check] = checks.get(probe.check, 0) + subject.calls - before
         if found is not None:
             findings.append(with_first_layer(setting, found))

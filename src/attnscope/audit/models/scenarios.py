@@ -50,6 +50,7 @@ def chunked(claims: ModelClaims) -> list[Scenario]:
         (2, 1), (1, 1, 1, 1), (1,) * 9, (5, 1, 1, 1), (8,), (4, 3), (1, 4, 2), (3, 2, 2, 1), (2, 6), (7, 5, 1, 3),
         (17, 1, 1), (31, 3, 1), (33, 2), (63, 2, 1), (64, 1, 1), (65, 3), (30, 40), (1, 69), (20, 20, 20, 20, 5, 1),
         (127, 3), (128, 1, 1), (140, 1), (70, 70), (64, 64, 5), (255, 3), (256, 1, 1), (130, 131),
+        (14, 1, 1), (30, 2), (61, 1, 1, 1), (60, 1, 3, 1), (120, 8), (125, 1, 1, 1, 1),
     ]  # fmt: skip
     if claims.window is not None:
         w = max(claims.window, 1)
@@ -78,6 +79,7 @@ def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
         Scenario((20, 31), "left", extra=2, chunks=(31, 1, 1)),
         Scenario((68, 40, 9), "left", chunks=(64, 1, 2, 1)),
         Scenario((131, 70), "left", chunks=(127, 1, 3)),
+        *(Scenario((full, full - 5), "left", chunks=(full - 3, 1, 1, 1)) for full in (16, 32, 64, 128)),
     ]
     if claims.window is not None:
         w = claims.window

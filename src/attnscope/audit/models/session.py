@@ -90,7 +90,9 @@ def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: st
             parts.append(spread(session.step(question.token_ids[:, taken], question.real[:, taken]), chunk))
             start += chunk
     except NoAnswer as no_answer:
-        subject.note(question, no_answer, f", cached in chunks of {', '.join(map(str, chunks))}")
+        long = question.token_ids.shape[1] > OF_NO_CAPACITY
+        said = f", cached in chunks of {', '.join(map(str, chunks))}"
+        subject.note(question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said)
         return None
     return np.concatenate(parts, axis=1)
 
@@ -104,6 +106,7 @@ def spread(logits: Floats, tokens: int) -> Floats:
     return wide
 
 
+OF_NO_CAPACITY = 12  # a longer generation may be refused aloud
 NOT_GIVEN = -1.2345678901234567e300
 
 

@@ -33,6 +33,7 @@ class Subject:
 
     logits_fn     (token_ids, attention_mask[, documents]) -> logits
     hidden        the same arguments -> the name and output of each layer, for models that can be looked into
+    first_window  tokens before its own that the first layer sees, where that is known
     features      entries of an answer's last axis, or None where nothing is said of it
     """
 
@@ -42,6 +43,7 @@ class Subject:
     deadline: float = float("inf")
     hidden: Callable[..., list[tuple[str, Floats]]] | None = None
     features: int | None = None
+    first_window: int | None = None
     troubles: list[Trouble] = field(default_factory=list)
     mutations: list[Trouble] = field(default_factory=list)
     printed: Printed = field(default_factory=Printed)

@@ -80,13 +80,17 @@ class Limits:
     not_covered: tuple[str, ...] = ()
 
 
-def audit_module(module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None) -> Report:
+def audit_module(
+    module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None, first_window: int | None = None
+) -> Report:  # fmt: skip
     """The audit of a module, by what calls it."""
     own, halved = in_float32(module)
     if halved:
         limits = replace(limits, not_covered=(*limits.not_covered, OF_HALF))
     asked = TorchModel(own, forward)
-    subject = Subject(asked, claims, 60.0, monotonic() + limits.seconds, hidden=asked.hidden, features=features)
+    subject = Subject(
+        asked, claims, 60.0, monotonic() + limits.seconds, hidden=asked.hidden, features=features, first_window=first_window
+    )  # fmt: skip
     with evaluated(own):
         return audited(
             subject, limits.seed, limits.seconds, limits.progress, type(module).__name__, limits.not_covered

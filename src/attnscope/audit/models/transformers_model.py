@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims, Side
-from attnscope.audit.models.torch_module import Limits, TorchModel, audit_module, to_torch
+from attnscope.audit.models.torch_module import Limits, TorchModel, audit_module, evaluated, to_torch
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
 POSITIONS_GIVEN = "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
 LAYERS_DIFFER = "the windows of single layers, as only some layers have one"
+MORE_THAN_ROUNDING = 2.0**-7  # even in bfloat16
 TYPES_OF_WINDOWS = ("sliding_attention",)
 
 
@@ -45,11 +48,14 @@ def transformers(
     if causal is None:
         causal = is_causal(model)
     caller = Caller(frozenset(signature(model.forward).parameters), causal)
-    claims, not_covered = claims_of(config.get_text_config(), caller, padding, documents, prefix)
+    if caller.places and positions_count_padding(model, caller):
+        caller = replace(caller, gives_positions=True)
+    text = config.get_text_config()
+    claims, not_covered = claims_of(text, caller, padding, documents, prefix)
     if caller.caches:
         claims = caller.with_decode(claims, model)
     limits = Limits(seed, seconds, progress, tuple(not_covered))
-    return audit_module(model, caller.forward, claims, limits, features=None)
+    return audit_module(model, caller.forward, claims, limits, None, first_window_of(text))
 
 
 def is_causal(model: Any) -> bool:
@@ -57,12 +63,28 @@ def is_causal(model: Any) -> bool:
     from transformers.models.auto import modeling_auto as known
 
     config = model.config
+    if isinstance(getattr(config, "causal", None), bool):  # XLM's, which can be either
+        return bool(config.causal)
     if model.can_generate() or getattr(config, "is_decoder", False):
         return True
     kind = config.model_type
     return (
         kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
+
+
+def positions_count_padding(model: Any, caller: "Caller") -> bool:
+    """Whether a single token, which sees nothing but itself, is told from the same token behind padding."""
+    config = model.config.get_text_config()
+    token = np.array([[config.vocab_size // 2]])
+    padded = np.concatenate([token * 0 + (getattr(config, "pad_token_id", None) or 0), token], axis=1)
+    asked = TorchModel(model, caller.forward)
+    with evaluated(model):
+        try:
+            alone, behind = asked(token, token * 0 + 1), asked(padded, np.array([[0, 1]]))
+        except Exception:  # noqa: BLE001  # the audit itself will say what the model raises
+            return False
+    return bool(np.abs(alone[:, -1] - behind[:, -1]).max() > MORE_THAN_ROUNDING * np.abs(alone).max())
 
 
 def claims_of(
@@ -81,7 +103,7 @@ def claims_of(
         most_tokens=getattr(config, "max_position_embeddings", None),
     )  # fmt: skip
     not_covered = [LAYERS_DIFFER] if mixed else []
-    if side == "left" and caller.places:
+    if side == "left" and caller.gives_positions:
         not_covered.append(POSITIONS_GIVEN)
     return claims, not_covered
 
@@ -100,15 +122,24 @@ def window_of(config: Any) -> tuple[int | None, int | None, bool]:
     return size - 1, layers, False
 
 
+def first_window_of(config: Any) -> int | None:
+    """Tokens before its own that the first layer sees, if it has a window."""
+    size, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None) or []
+    slides = types[0] in TYPES_OF_WINDOWS if types else window_of(config)[0] is not None
+    return size - 1 if slides and isinstance(size, int) and size > 0 else None
+
+
 @dataclass(frozen=True)
 class Caller:
     """How the arrays of an audit become arguments of a forward.
 
-    takes    names of the forward's parameters
+    takes              names of the forward's parameters
+    gives_positions    whether position_ids are counted for the model, which would count the padding
     """
 
     takes: frozenset[str]
     causal: bool
+    gives_positions: bool = False
 
     @property
     def places(self) -> bool:
@@ -129,7 +160,7 @@ class Caller:
 
     def positions(self, mask: Any, tokens: int) -> dict[str, Any]:
         """position_ids of the last tokens, counted from the mask, as generate() does; none where nothing is hidden."""
-        if mask is None or not self.places or bool(mask.all()):
+        if mask is None or not self.gives_positions or bool(mask.all()):
             return {}
         return {"position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens:]}
 

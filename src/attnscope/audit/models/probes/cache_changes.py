@@ -94,7 +94,9 @@ def walked(setting: Setting, walk: Walk, check: str, fix: str, scenario: Scenari
     except NotOffered as refusal:
         setting.not_covered.append(f"{check}: {refusal}")
     except NoAnswer as no_answer:
-        setting.subject.note(path.session.question, no_answer, f", after {', '.join(path.did) or 'decode()'}")
+        began = path.session.token_ids.shape[1] > 0
+        question = path.session.question if began else setting.build(scenario)
+        setting.subject.note(question, no_answer, f", after {', '.join(path.did) or 'decode()'}")
     return path.found
 
 
@@ -200,7 +202,20 @@ TRUNCATIONS = (
     truncating((-1,)), truncating((-4,)), truncating((2,)), truncating((-3, -2, 3)), truncating((4,), one_by_one=True),
     truncating((-2, 3), rows=2),
 )  # fmt: skip
-STALE = (after_a_longer_one, in_turn, beside_uncached)
+def after_one_that_is_gone(setting: Setting, path: Trail) -> None:
+    """A new generation in the room that another one gave back."""
+    for rows in (2, 1):
+        gone = Session(setting.subject)
+        gone.step(tokens(setting, 8, rows, prefill(setting) + 4))
+        gone.step(tokens(setting, 9, rows, 1))
+        del gone
+    path.did.append("two generations that are gone")
+    path.step(tokens(setting, 0, 2, prefill(setting)))
+    path.step(tokens(setting, 1, 2, 1))
+    path.step(tokens(setting, 2, 2, 2))
+
+
+STALE = (after_a_longer_one, after_one_that_is_gone, in_turn, beside_uncached)
 
 
 def reorder(setting: Setting) -> Finding | None:

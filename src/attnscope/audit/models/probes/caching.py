@@ -42,6 +42,42 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     )  # fmt: skip
 
 
+def behind_a_hole(setting: Setting) -> Finding | None:
+    """Rows padded on the right go on behind their padding, where the uncached model can do that at all."""
+    for lengths, tail in (((5, 3), (1, 1)), ((4, 6, 2), (1, 2)), ((6, 3), (3,))):
+        scenario = Scenario(lengths, "right", chunks=(max(lengths), *tail))
+        prefilled = setting.build(scenario.but(chunks=()))
+        more = setting.build(Scenario((sum(tail),) * len(lengths), seed=7))
+        real = np.concatenate([prefilled.real, more.real], axis=1)
+        ids = np.concatenate([prefilled.token_ids, more.token_ids], axis=1)
+        documents = None if prefilled.documents is None else np.zeros_like(ids)
+        question = Question(ids, real, real.astype(np.int64), documents, "right")
+        whole = setting.ask(question)
+        parts = cached(setting.subject, question, scenario.chunks, "int")
+        if whole is None or parts is None or not as_alone(setting, question, whole):
+            return None
+        move = setting.differ(whole, parts, real & given(parts))
+        if move is not None:
+            step, _ = step_of(scenario.chunks, move.slot)
+            cause, fix = cause_of(setting, scenario, question, (whole, parts), step)
+            return finding_of(
+                CHECK, Severity.WRONG,
+                f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
+                f"uncached ones behind padding on the right, in {scenario.words}", scenario, question,
+                {"logits": whole, "logits_cached": parts}, {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
+            )  # fmt: skip
+    return None
+
+
+def as_alone(setting: Setting, question: Question, whole: Floats) -> bool:
+    """Whether uncached rows with padding inside are what they are without."""
+    for row, real in enumerate(question.real):
+        alone = setting.ask(question.alone(row))
+        if alone is None or setting.differ(alone, whole[row : row + 1, real], np.ones((1, real.sum()), bool)) is not None:
+            return False
+    return True
+
+
 def step_of(chunks: tuple[int, ...], slot: int) -> tuple[int, int]:
     """The step that a slot belongs to, and where it starts."""
     ends = np.cumsum(chunks)

@@ -99,8 +99,11 @@ PROBES = (
     Probe("packed and alone", "documents", packed, each_of(drawn.packed, documents.invariance), "packed"),
     Probe("documents by other numbers", "documents", packed, each_of(drawn.packed, documents.renamed), "packed"),
     Probe("the window", "window", windowed, of(window.scenarios, window.look)),
+    Probe("the first layer's window", "window", causal, window.first_layer),
     Probe("cached and uncached", "cache", cached, each_of(drawn.chunked, caching.look), "cached"),
     Probe("cached and padded", "cache", cached_and_padded, each_of(drawn.chunked_and_padded, caching.look), "cached"),
+    Probe("cached behind padding", "cache", lambda claims: cached(claims) and claims.padding == "right",
+          caching.behind_a_hole, "cached"),
     Probe("reorder", "reorder", cached, cache_changes.reorder),
     Probe("truncate", "truncate", cached, cache_changes.truncate),
     Probe("stale state", "stale state", cached, cache_changes.stale),
@@ -114,7 +117,7 @@ def skipped(probe: Probe, broken: set[str]) -> str | None:
     compares = probe.check in ("cache", "reorder", "truncate", "attention mask") or probe.name == "padded and alone"
     if "unmasked" in broken and (compares or probe.name == "the future beside padding"):
         return "logits see the future, with or without a cache"
-    if "padded" in broken and probe.name in ("padded and alone", "padded slots", "cached and padded"):
+    if "padded" in broken and probe.name in ("padded and alone", "padded slots", "cached and padded", "cached behind padding"):
         return "padded rows are wrong already"
     if "cached" in broken and probe.check in ("cache", "reorder", "truncate"):
         return "a cached generation is wrong already"

@@ -35,13 +35,15 @@ def where(trouble: Trouble) -> str:
 def no_answers(setting: Setting) -> list[Finding]:
     """Calls that gave none. What is refused aloud of what few models take is told as not covered."""
     kinds: dict[tuple[str, str], list[Trouble]] = {}
+    refused: dict[str, str] = {}
     for trouble in setting.subject.troubles:
         unusual = trouble.when and not trouble.when.startswith(",")
         if unusual and trouble.kind == "raised":
             if trouble.when != "a trial":
-                setting.not_covered.append(f"{trouble.when}: it {trouble.sentence}")
+                refused.setdefault(trouble.sentence, f"{trouble.when}: it {trouble.sentence}")
             continue
         kinds.setdefault((trouble.kind, re.sub(r"[\d.\-]+", "#", trouble.sentence)[:60]), []).append(trouble)
+    setting.not_covered += refused.values()
     found = []
     for group in list(kinds.values())[:MOST_KINDS]:
         first = min(group, key=size_of)

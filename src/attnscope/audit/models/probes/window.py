@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from attnscope.audit.calling import NoAnswer, Printed, guarded
 from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.models.question import Question
+from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
 
@@ -53,6 +56,49 @@ def reach_of(setting: Setting, scenario: Scenario) -> int | None:
         else:
             outside = middle
     return inside
+
+
+def first_layer(setting: Setting) -> Finding | None:
+    """Where layers can be looked into, the first one's reach is its window, no more and no less."""
+    window, hidden = setting.subject.first_window, setting.subject.hidden
+    if window is None or hidden is None or window + 4 > setting.longest:
+        return None
+    scenario = Scenario((min(2 * window + 6, setting.longest),))
+    question, last = setting.build(scenario), scenario.width - 1
+    base = layer_outputs(setting, question)
+    moves = []
+    for distance in (window, window + 1):
+        where = np.zeros_like(question.real)
+        where[0, last - distance] = True
+        after = layer_outputs(setting, question.changed(where, setting.claims))
+        if not base or not after:
+            return None
+        moves.append(bool((distances(base[0][1], after[0][1])[0, last] > 0).any()))
+    if moves == [True, False]:
+        return None
+    leaks = moves[1]
+    at, does = (window + 1, "sees") if leaks else (window, "does not see")
+    return finding_of(
+        CHECK, Severity.LEAK if leaks else Severity.WRONG,
+        f"the first layer, {base[0][0]}, {does} token {last - at} at token {last}, {at} before it, where its window is "
+        f"{window}, in {scenario.words}", scenario, question, None, {"token": last, "changed": last - at},
+        "a window one token too wide" if leaks else "a window one token too narrow", FIX,
+    )  # fmt: skip
+
+
+def layer_outputs(setting: Setting, question: Question) -> list[tuple[str, Floats]]:
+    """Each layer's name and output; none where there is no answer."""
+    given = question.named_arrays()
+    arguments = [given["token_ids"], given.get("attention_mask")]
+    hidden = setting.subject.hidden
+    assert hidden is not None
+    try:
+        found: list[tuple[str, Floats]] = guarded(
+            lambda: hidden(*arguments), setting.subject.seconds_per_call, Printed()
+        )
+    except NoAnswer:
+        return []
+    return found
 
 
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
