@@ -82,7 +82,7 @@ def test_one_that_hangs() -> None:
     assert time.monotonic() - start < 10
     [finding] = report.findings
     assert "gave no answer within 0.1 s" in finding.sentence
-    assert any("3 calls that gave no answer in time" in each for each in report.not_covered)
+    assert any("smaller ones gave no answer in time" in each for each in report.not_covered)
 
 
 def test_one_that_hangs_although_it_catches_everything() -> None:
@@ -110,7 +110,7 @@ def test_one_that_hangs_beside_the_main_thread() -> None:
 
 def test_one_that_hangs_at_one_length_only() -> None:
     def sometimes(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
-        if key.shape[2] == 1_027:
+        if key.shape[2] == 1_031:
             time.sleep(30)
         return right(query, key, value)  # and forgets causal
 

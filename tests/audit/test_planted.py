@@ -66,7 +66,7 @@ def test_an_equal_cause_is_reported_once() -> None:
     assert finding.cases > 20
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_another_seed_finds_the_same(seed: int) -> None:
     for name in (
         "CausalLostPastABlock",

@@ -12,6 +12,8 @@ from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
 from attnscope.problem import FORMATS, AttentionShape
 
 CACHE_LINE = 64  # bytes
+SPIKES = 13
+LARGE = 10.0  # a sink or a scale: e^score spans more than float16
 HIDING = ("causal", "key_mask", "mask", "window", "documents")
 
 
@@ -73,6 +75,7 @@ class Case:
     layout           how the arrays lie in memory: see `layouts`
     spread           standard deviation of query and key
     offset           added to every score, through a dimension that all queries and keys share
+    spiked           some values are so large that one key among many shows: the last ones, and some before
 
     >>> case = Case(AttentionShape(1, 1, 1, 2, 3, 4, 4), causal=True)
     >>> case.options, case.build(Contract(causal=True)).options
@@ -95,6 +98,7 @@ class Case:
     layout: str = "contiguous"
     spread: float = 1.0
     offset: float = 0.0
+    spiked: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -103,6 +107,12 @@ class Case:
         grouped = ("grouped_heads",) if self.sizes.query_heads != self.sizes.kv_heads else ()
         causal = ("causal",) if self.causal else ()
         return (*causal, *(name for name in names if getattr(self, name) is not None), *grouped)
+
+    @property
+    def extreme(self) -> bool:
+        """Whether its numbers are far from usual: large scores, or options that make them large."""
+        large = (abs(self.sinks or 0.0), self.scale or 0.0)
+        return self.spread != 1.0 or bool(self.offset) or max(large) > LARGE or self.bias == "large"
 
     @property
     def work(self) -> int:
@@ -132,6 +142,10 @@ class Case:
         query, key = self.spread * query, self.spread * key
         if sizes.value_dim > 1:
             value[..., -1] = 1.0  # so that a row whose weights do not sum to 1 shows it
+        if self.spiked:
+            large = np.zeros(sizes.key_len, np.bool_)
+            large[:: max(1, sizes.key_len // SPIKES)], large[-200::7], large[-3:] = True, True, True
+            value[:, :, large] *= 1_000 if self.number_format == "float16" else sizes.key_len
         if self.offset:
             side = np.sqrt(abs(self.offset) / (self.scale or sizes.key_dim**-0.5))
             query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)
@@ -170,6 +184,7 @@ class Case:
         said += [self.number_format] if self.number_format != "float32" else []
         said += [f"{self.layout} arrays"] if self.layout != "contiguous" else []
         said += [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []
+        said += ["some values large"] if self.spiked else []
         said += [f"every score moved by {self.offset:g}"] if self.offset else []
         return f"{', '.join(said)}, seed={self.seed}"
 

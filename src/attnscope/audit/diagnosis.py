@@ -58,7 +58,7 @@ def simplicity(failure: Failure) -> tuple[object, ...]:
 def simplicity_of_case(case: Case) -> tuple[object, ...]:
     """The same, of a case."""
     return (
-        case.layout != "contiguous", bool(case.offset) or case.spread != 1.0, len(case.options),
+        case.layout != "contiguous", case.extreme, len(case.options),
         case.sizes.query_len > case.sizes.key_len, case.work,
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ class Diagnosis:
             and case.sizes.batch >= smallest.sizes.batch
             and smallest.layout in ("contiguous", case.layout)
             and smallest.number_format in (main, case.number_format)
-            and (not smallest.offset or bool(case.offset))
+            and (not smallest.extreme or case.extreme)
         )
 
     def add(
@@ -176,7 +176,7 @@ class Diagnosis:
 
     def said(self, severity: Severity, smallest: Case) -> bool:
         """Whether a finding with a known cause has the same smallest options, and is as bad: then it is likely this."""
-        apart = smallest.layout != "contiguous" or bool(smallest.offset) or smallest.spread != 1.0
+        apart = smallest.layout != "contiguous" or smallest.extreme
         apart = apart or smallest.number_format != self.suspect.contract.main_format
         return not apart and (severity, smallest.options, is_long(smallest), False) in self.shown
 
@@ -251,7 +251,7 @@ class Diagnosis:
             return "dtypes"
         if cause is not None:
             return cause.mistake.check
-        if case.offset or case.spread != 1.0:
+        if case.extreme:
             return "magnitudes"
         if reach is not None:
             return check_of_reach(shown, row, reach)

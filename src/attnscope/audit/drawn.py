@@ -88,6 +88,16 @@ def one_document(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[np.
     return np.full((sizes.batch, sizes.key_len), 5)
 
 
+def large_ids(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[np.int64]:
+    """Ids that are equal once they were narrowed to 32 bits, or to a float."""
+    return np.array([2**40, 2**40 + 1, 2**41])[rng.integers(0, 3, (sizes.batch, sizes.key_len))]
+
+
+def large_bias(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[Any]:
+    """Up to some hundreds."""
+    return 100 * bias_of(True, True, True)(rng, sizes)
+
+
 def bias_of(batch: bool, heads: bool, queries: bool) -> Drawing:
     """Draw a bias that is broadcast over the axes that are not named."""
 
@@ -116,10 +126,16 @@ MASKS: dict[str, Drawing] = {
     "all visible": all_slots,
     "last query sees nothing": last_query_sees_nothing,
 }
-DOCUMENTS: dict[str, Drawing] = {"runs": runs, "scattered": scattered, "one": one_document}
+DOCUMENTS: dict[str, Drawing] = {
+    "runs": runs,
+    "scattered": scattered,
+    "one": one_document,
+    "large ids": large_ids,
+}
 BIASES: dict[str, Drawing] = {
     "full": bias_of(True, True, True),
     "the same for the batch": bias_of(False, True, True),
     "the same for batch and heads": bias_of(False, False, True),
+    "large": large_bias,
     "of keys": bias_of(True, False, False),
 }

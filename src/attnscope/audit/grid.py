@@ -6,6 +6,7 @@ lengths, every option crossed with causal, and one long probe. All of it is draw
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from attnscope.problem import AttentionShape
 SMALL = ((5, 9), (7, 7), (1, 11), (9, 6), (17, 33))
 PAST_BLOCKS = (
     (1, 65), (3, 67), (67, 67), (5, 79), (1, 129), (33, 131), (131, 131), (67, 197), (1, 257), (3, 259), (70, 301),
-    (2, 515), (1, 1027),
+    (2, 515), (3, 1_031),
 )  # fmt: skip
 LONG = ((2, 4_099), (1, 33_001), (2, 65_701))
 KINDS: dict[str, tuple[object, ...]] = {
@@ -78,7 +79,7 @@ class Grid:
 
     def cases(self) -> list[Case]:
         """All of them, the simple ones first."""
-        return [*self.small(), *self.other_dims(), *self.past_blocks(), *self.long(), *self.extreme(),
+        return [*self.small(), *self.other_dims(), *self.past_blocks(), *self.long(), *self.extreme(), *self.large_options(),
                 *self.in_other_layouts(), *self.in_other_formats()]  # fmt: skip
 
     def small(self) -> Iterator[Case]:
@@ -100,7 +101,12 @@ class Grid:
         for options in ((), self.contract.options):
             for dim in (1, 3, 16, 64, 80):
                 yield self.case(options, (5, 9), dim=dim)
+            yield from (self.case(options, (5, 9), dim=dim) for dim in (128, 130))
             yield self.case(options, (5, 9), batch=1)
+            yield self.case(options, (3, 7), batch=5).but(
+                query_heads=12, kv_heads=3 if "grouped_heads" in options else 12
+            )
+            yield self.case(options, (1, 7), batch=1).but(query_heads=1, kv_heads=1)
             yield self.case(options, (1, 1))
             yield self.case(options, (5, 9)).but(value_dim=9)
 
@@ -109,7 +115,7 @@ class Grid:
         for chosen in self.few_options():
             for number, lengths in enumerate(PAST_BLOCKS):
                 if max(lengths) <= 301 or number % 2 == len(chosen) % 2:
-                    yield self.case(chosen, lengths, batch=2)
+                    yield self.case(chosen, lengths, batch=2).but(spiked=max(lengths) > 256)
 
     def few_options(self) -> list[tuple[str, ...]]:
         """No option, each alone, each beside causal, all."""
@@ -125,8 +131,9 @@ class Grid:
             return
         for chosen in [each for each in self.few_options() if len(each) < 2 and each != ("bias",)]:
             for lengths in LONG:
-                case = self.case(chosen, lengths, dim=4, batch=1)
-                yield case.but(query_heads=2, kv_heads=1 if "grouped_heads" in chosen else 2)
+                case = self.case(chosen, lengths, dim=4, batch=1).but(query_heads=2, kv_heads=2, spiked=True)
+                holes = {"key_mask": "holes"} if "key_mask" in chosen else {}
+                yield case.but(kv_heads=1 if "grouped_heads" in chosen else 2, **holes)
 
     def extreme(self) -> Iterator[Case]:
         """Scores far from 0, on either side, all together or far apart."""
@@ -142,6 +149,20 @@ class Grid:
                 )
             for spread in (6.0, 20.0):
                 yield self.case(chosen, (7, 13)).but(spread=spread)
+
+    def large_options(self) -> Iterator[Case]:
+        """Options whose numbers are large: a soft-cap, a sink, a bias or a scale that e^x alone would not bear."""
+        large: dict[str, tuple[dict[str, Any], ...]] = {
+            "softcap": ({"spread": 20.0},),
+            "sinks": ({"sinks": 120.0}, {"sinks": -120.0}),
+            "bias": ({"bias": "large"},),
+            "scale": ({"scale": 25.0},),
+            "documents": ({"documents": "large ids"},),
+        }
+        for name in [each for each in self.contract.options if each in large]:
+            for changes in large[name]:
+                for options in ((name,), tuple(dict.fromkeys((*self.contract.options[:1], name)))):
+                    yield from (self.case(options, lengths).but(**changes) for lengths in ((7, 13), (1, 11)))
 
     def in_other_layouts(self) -> Iterator[Case]:
         """The same numbers elsewhere in memory."""

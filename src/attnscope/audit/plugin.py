@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from attnscope.audit.asking import checks_of
 from attnscope.audit.contract import Contract
 from attnscope.audit.report import Report
-from attnscope.audit.run import attention, checks_of
+from attnscope.audit.run import attention
 
 MARKER = "attention"
 ARGUMENT = "attention_check"

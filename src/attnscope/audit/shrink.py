@@ -40,7 +40,13 @@ def steps(case: Case, contract: Contract) -> Iterator[Case]:
 
 
 def plainer(case: Case, contract: Contract) -> Iterator[Case]:
-    plain = {"layout": "contiguous", "number_format": contract.main_format, "offset": 0.0, "spread": 1.0}
+    plain = {
+        "layout": "contiguous",
+        "number_format": contract.main_format,
+        "offset": 0.0,
+        "spread": 1.0,
+        "spiked": False,
+    }
     for name, value in plain.items():
         if getattr(case, name) != value:
             yield case.but(**{name: value})
@@ -88,6 +94,8 @@ def shorter(length: int) -> Iterator[int]:
 
 
 def simpler_kinds(case: Case) -> Iterator[Case]:
+    if case.sinks:
+        yield case.but(sinks=0.0)
     for name, kind in SIMPLE_KINDS.items():
         if getattr(case, name) not in (None, kind):
             yield case.but(**{name: kind})

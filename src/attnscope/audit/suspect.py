@@ -15,7 +15,7 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.layouts import LAYOUTS
 from attnscope.problem.formats import FORMAT_NAMES
 
-MOST_HANGS = 3  # then nothing more is asked
+MOST_HANGS = 4  # then nothing more is asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,13 @@ class Suspect:
     printed: Printed = field(default_factory=Printed)
     first_print: Case | None = None
     calls: int = 0
-    hangs: int = 0
+    hung: list[Case] = field(default_factory=list)
+    passed_over: int = 0
 
     @property
     def given_up(self) -> str | None:
         """Why nothing more is asked, or None."""
-        if self.hangs >= MOST_HANGS:
+        if len(self.hung) >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
         if monotonic() > self.deadline:
             return "everything after the audit's time was up"
@@ -59,7 +60,7 @@ class Suspect:
 
     def ask(self, case: Case, call: Call | None = None, *, noted: bool = True) -> Answer | None:
         """The answer to a case's call, or to a changed one of the same shapes; None where there is none."""
-        if self.given_up:
+        if self.given_up or self.would_hang(case):
             return None
         call = call or case.build(self.contract)
         given = laid_out(call, case.layout)
@@ -67,12 +68,23 @@ class Suspect:
             returned = self.run(lambda: self.function(*given.arrays, **given.options), case)
             answer = read_answer(returned, call)
         except NoAnswer as no_answer:
-            self.hangs += no_answer.kind == "hung"
+            self.hung += [case] if no_answer.kind == "hung" else []
             if noted:
                 self.troubles.append(Trouble(case, no_answer.kind, no_answer.sentence))
             return None
         self.watch_inputs(case, call, given)
         return answer
+
+    def would_hang(self, case: Case) -> bool:
+        """Whether a call with no more options and no more tokens has hung already."""
+        found = any(
+            set(each.options) <= set(case.options)
+            and each.sizes.query_len <= case.sizes.query_len
+            and each.sizes.key_len <= case.sizes.key_len
+            for each in self.hung
+        )
+        self.passed_over += found
+        return found
 
     def run(self, work: Callable[[], Any], case: Case) -> Any:
         """Run foreign code that belongs to this audit.

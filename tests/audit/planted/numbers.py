@@ -96,3 +96,40 @@ class MaskIndexWraps(Plain):
 class WeightsInHalfPrecision(Plain):
     def mix(self, asked: Asked, weights: Any, visible: Any, value: Any) -> Any:
         return super().mix(asked, weights.astype(np.float16).astype(weights.dtype), visible, value)
+
+
+@planted("dependence", "leak")
+class CausalLostPast1024Keys(Plain):
+    """One key among a thousand."""
+
+    def causal(self, asked: Asked) -> Any:
+        return super().causal(asked) | (asked.keys >= 1024)
+
+
+@planted("dependence", "leak")
+class PositionsInFloat16(Plain):
+    """Past 2048 not every position is a number of float16."""
+
+    def causal(self, asked: Asked) -> Any:
+        return asked.keys.astype(np.float16) <= asked.positions.astype(np.float16)
+
+
+@planted("dependence", "leak")
+class KeyMaskIndexWraps(Plain):
+    """mlx#2894, with 16 bits for the 32."""
+
+    def key_mask(self, asked: Asked) -> Any:
+        column = np.arange(asked.key.shape[2]).astype(np.uint16).astype(int)
+        return asked.key_mask[:, column][:, None, None, :]
+
+
+@planted("magnitudes", "leak")
+class LargestScoreOfTheWholeCall(Plain):
+    """Subtracted from every row: rows far below it underflow, by what another batch item holds."""
+
+    def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
+        top = np.where(np.isfinite(scores), scores, -1e30).max()
+        with np.errstate(all="ignore"):
+            parts = np.exp(scores - top)
+            total = parts.sum(axis=-1)
+            return parts / np.where(total == 0, 1, total)[..., None], np.log(total) + top

@@ -140,3 +140,29 @@ class LogNormalizerWithoutTheSinks(Plain):
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
         weights, _ = super().softmax(asked, scores, visible)
         return weights, super().softmax(replace(asked, sinks=None), scores, visible)[1]
+
+
+@planted("magnitudes")
+class TanhThatOverflows(Plain):
+    """A tanh of exponentials: endless over endless where scores are large."""
+
+    def capped(self, asked: Asked, raw: Any) -> Any:
+        if asked.softcap is None:
+            return raw
+        cap = raw.dtype.type(asked.softcap)
+        with np.errstate(all="ignore"):
+            up, down = np.exp(raw / cap), np.exp(-raw / cap)
+            return cap * (up - down) / (up + down)
+
+
+@planted("magnitudes")
+class SinkBesideTheMaximum(Plain):
+    """The largest score is found without the sink: e^(sink - it) is endless."""
+
+    def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
+        top = np.where(visible.any(axis=-1), scores.max(axis=-1), scores.dtype.type(0))
+        sinks = self.sinks(asked, scores.dtype)
+        with np.errstate(all="ignore"):
+            parts = np.exp(scores - top[..., None])
+            total = parts.sum(axis=-1) + (0 if sinks is None else np.exp(sinks - top))
+            return parts / np.where(total == 0, 1, total)[..., None], np.log(total) + top

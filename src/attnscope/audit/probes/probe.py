@@ -16,13 +16,14 @@ class Setting:
 
     not_covered    sentences that the report will say
     known          the mistakes that are found already
+    advance        told the share of a probe that is done
     """
 
     suspect: Suspect
     grid: Grid
     not_covered: list[str] = field(default_factory=list)
     known: list[Mistake] = field(default_factory=list)
-    advance: Callable[[int], None] = lambda steps: None
+    advance: Callable[[float], None] = lambda share: None
 
     @property
     def contract(self) -> Contract:
