@@ -25,7 +25,9 @@ class ConstantOfARow(Host):
     """A constant that all scores of a row share."""
 
     def softmax(self, scores: Any, visible: Any) -> Any:
-        return super().softmax(scores + np.arange(scores.shape[2], dtype=np.float32)[:, None] * np.float32(0.25), visible)
+        return super().softmax(
+            scores + np.arange(scores.shape[2], dtype=np.float32)[:, None] * np.float32(0.25), visible
+        )
 
 
 class NormalisedAgain(Host):
@@ -50,7 +52,9 @@ class SumsInAnOrderOfTheBatch(Host):
 
     def norm(self, x: Any) -> Any:
         order = np.random.default_rng(len(x)).permutation(x.shape[-1])
-        squares = np.add.reduce((x * x)[..., order], axis=-1, keepdims=True, dtype=np.float32) / np.float32(x.shape[-1])
+        squares = np.add.reduce((x * x)[..., order], axis=-1, keepdims=True, dtype=np.float32) / np.float32(
+            x.shape[-1]
+        )
         return x / np.sqrt(squares + np.float32(1e-6))
 
 

@@ -1,6 +1,6 @@
 """A small correct transformer in NumPy, step by step, so that a mistake is one step overridden.
 
-    ids [batch, tokens] -> embed -> (norm, attend, add; norm, mix, add) x layers -> norm -> logits [batch, tokens, vocab]
+ids [batch, tokens] -> embed -> (norm, attend, add; norm, mix, add) x layers -> norm -> logits [batch, tokens, vocab]
 """
 
 from dataclasses import dataclass, field
@@ -95,7 +95,9 @@ class Host:
         self.places = self.drawn(rng, LONGEST, WIDTH)
         wide = [(WIDTH, QUERY_HEADS * HEAD), (WIDTH, KV_HEADS * HEAD), (WIDTH, KV_HEADS * HEAD), (QUERY_HEADS * HEAD, WIDTH),
                 (WIDTH, 2 * WIDTH), (2 * WIDTH, WIDTH)]  # fmt: skip
-        self.weights = [[self.drawn(rng, *shape) * 2 / shape[0] ** 0.5 for shape in wide] for _ in range(self.depth)]
+        self.weights = [
+            [self.drawn(rng, *shape) * 2 / shape[0] ** 0.5 for shape in wide] for _ in range(self.depth)
+        ]
         self.head = self.drawn(rng, WIDTH, self.vocab)
 
     def drawn(self, rng: Any, *shape: int) -> Any:
@@ -142,7 +144,9 @@ class Host:
 
     def in_documents(self, asked: Asked, counted: Any) -> Any:
         ids = asked.documents
-        first = np.concatenate([np.ones_like(ids[:, :1], bool), ids[:, 1:] != ids[:, :-1]], axis=1) | (counted == 0)
+        first = np.concatenate([np.ones_like(ids[:, :1], bool), ids[:, 1:] != ids[:, :-1]], axis=1) | (
+            counted == 0
+        )
         return counted - np.maximum.accumulate(np.where(first, counted, 0), axis=1)
 
     def norm(self, x: Any) -> Any:
@@ -154,7 +158,10 @@ class Host:
     def attend(self, asked: Asked, cache: Cache | None, layer: int, x: Any) -> Any:
         wq, wk, wv, wo = self.weights[layer][:4]
         own = self.positions(asked)[:, asked.past :]
-        query, key = self.turn(self.split(x @ wq, QUERY_HEADS), own), self.turn(self.split(x @ wk, KV_HEADS), own)
+        query, key = (
+            self.turn(self.split(x @ wq, QUERY_HEADS), own),
+            self.turn(self.split(x @ wk, KV_HEADS), own),
+        )
         value = self.split(x @ wv, KV_HEADS)
         if cache is not None:
             key, value = cache.extend(layer, key, value)
@@ -276,4 +283,16 @@ class Deep(Host):
     depth = 3
 
 
-CORRECT = (Host, Learned, Alibi, Unplaced, RightPadded, Encoder, Packed, PackedEncoder, Windowed, WithPrefix, Deep)
+CORRECT = (
+    Host,
+    Learned,
+    Alibi,
+    Unplaced,
+    RightPadded,
+    Encoder,
+    Packed,
+    PackedEncoder,
+    Windowed,
+    WithPrefix,
+    Deep,
+)

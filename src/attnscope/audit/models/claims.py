@@ -15,6 +15,11 @@ POSITIONS = ("unknown", "none", "relative", "rotary", "alibi", "absolute", "lear
 SIZES = {"vocab_size": 2, "window": 0, "prefix": 1, "layers": 1, "most_tokens": 2}
 
 
+def counts(size: Any, least: int) -> bool:
+    """Whether something is a number of at least so many."""
+    return isinstance(size, int | np.integer) and not isinstance(size, bool) and int(size) >= least
+
+
 class Generation(Protocol):
     """A cached generation, as `decode()` starts one; reorder and truncate may be missing."""
 
@@ -56,16 +61,20 @@ class ModelClaims:
     def __post_init__(self) -> None:
         for name, least in SIZES.items():
             size = getattr(self, name)
-            if size is None and name != "vocab_size":
-                continue
-            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < least:
+            if (size is not None or name == "vocab_size") and not counts(size, least):
                 raise ContractError(f"{name}={size!r}: expected an integer, {least} or more.")
         if self.padding is not None and self.padding not in SIDES:
             raise ContractError(f'padding={self.padding!r}: expected "left", "right" or None.')
         if self.positions not in POSITIONS:
             raise ContractError(f"positions={self.positions!r}: expected one of {', '.join(POSITIONS)}.")
         if self.decode is not None and not callable(self.decode):
-            raise ContractError(f"decode={self.decode!r}: expected a function that starts a cached generation.")
+            raise ContractError(
+                f"decode={self.decode!r}: expected a function that starts a cached generation."
+            )
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Refuse what does not fit the vocabulary, or an encoder."""
         for token in (self.pad_id, *self.special_ids):
             if token is not None and not 0 <= token < self.vocab_size:
                 raise ContractError(f"token {token} is none of the {self.vocab_size} of the vocabulary.")

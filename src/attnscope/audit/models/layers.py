@@ -21,9 +21,9 @@ def with_first_layer(setting: Setting, finding: Finding) -> Finding:
     where = np.zeros(shown.arrays["token_ids"].shape, bool)
     where[shown.indices["row"], shown.indices["slot"]] = True
     for (name, first), (_, second) in zip(before, after, strict=False):
-        if first.shape[:2] == where.shape and first.shape == second.shape:
-            if setting.rounding.move(first, second, where, same_shape=True) is not None:
-                return replace(finding, sentence=f"{finding.sentence}; the first layer to leak is {name}")
+        alike = first.shape == second.shape and first.shape[:2] == where.shape
+        if alike and setting.rounding.move(first, second, where, same_shape=True) is not None:
+            return replace(finding, sentence=f"{finding.sentence}; the first layer to leak is {name}")
     return finding
 
 
@@ -35,7 +35,9 @@ def outputs(setting: Setting, finding: Finding, token_ids: Tokens) -> list[tuple
     given = [token_ids, shown.arrays.get("attention_mask")]
     given += [shown.arrays["documents"]] if "documents" in shown.arrays else []
     try:
-        found: list[tuple[str, Floats]] = guarded(lambda: hidden(*given), setting.subject.seconds_per_call, Printed())
+        found: list[tuple[str, Floats]] = guarded(
+            lambda: hidden(*given), setting.subject.seconds_per_call, Printed()
+        )
     except NoAnswer:
         return []
     return found

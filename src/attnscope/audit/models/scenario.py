@@ -73,25 +73,35 @@ class Scenario:
         return f"{self.words} (seed {self.seed})"
 
 
-def smaller(scenario: Scenario) -> list[Scenario]:
-    """Simpler scenarios, the boldest steps first; those with chunks or documents keep their lengths."""
+def plainer(scenario: Scenario) -> list[Scenario]:
+    """The same with less padding, or less of a mask."""
     found: list[Scenario] = []
-    lengths = scenario.lengths
     if scenario.mask == "bool":
         found.append(scenario.but(mask="int"))
     if scenario.padded and scenario.extra == 0 and not scenario.documents:
-        found.append(scenario.but(lengths=(max(lengths),) * len(lengths), side=None))
+        found.append(scenario.but(lengths=(max(scenario.lengths),) * len(scenario.lengths), side=None))
+    if not scenario.padded and scenario.mask == "int" and scenario.side is None:
+        found.append(scenario.but(mask="none"))
+    if scenario.extra > 1 and not scenario.chunks:
+        found.append(scenario.but(extra=1))
+    return found
+
+
+def smaller(scenario: Scenario) -> list[Scenario]:
+    """Simpler scenarios, the boldest steps first; those with chunks or documents keep their lengths."""
+    found = plainer(scenario)
+    lengths = scenario.lengths
     if len(lengths) > 1:
         for row in range(len(lengths)):
             rest = lengths[:row] + lengths[row + 1 :]
             if max(rest) == max(lengths):
                 found.append(scenario.but(lengths=rest))
-    if not scenario.padded and scenario.mask == "int" and scenario.side is None:
-        found.append(scenario.but(mask="none"))
-    if scenario.extra > 1 and not scenario.chunks:
-        found.append(scenario.but(extra=1))
     if not scenario.chunks and not scenario.documents:
-        found += [shortened for each in (2, 3, 4, max(lengths) // 2, max(lengths) - 1) if (shortened := shorter(scenario, each))]
+        found += [
+            shortened
+            for each in (2, 3, 4, max(lengths) // 2, max(lengths) - 1)
+            if (shortened := shorter(scenario, each))
+        ]
     return found
 
 
@@ -101,6 +111,8 @@ def shorter(scenario: Scenario, length: int) -> Scenario | None:
         return None
     if len(set(scenario.lengths)) > 1:  # ragged stays ragged
         longest = max(scenario.lengths)
-        lengths = tuple(length if each == longest else min(each, max(length - 1, 1)) for each in scenario.lengths)
+        lengths = tuple(
+            length if each == longest else min(each, max(length - 1, 1)) for each in scenario.lengths
+        )
         return scenario.but(lengths=lengths)
     return scenario.but(lengths=(length,) * len(scenario.lengths))

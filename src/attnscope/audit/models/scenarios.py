@@ -18,9 +18,13 @@ def plain(claims: ModelClaims) -> list[Scenario]:
     found = [Scenario((length,), mask="none") for length in SHORT]
     found += [Scenario((length,)) for length in (3, 8)]
     found += [Scenario((length,) * 3, mask=mask) for length in (4, 7) for mask in BOTH]
-    found += [Scenario((length,) * rows, mask=mask) for length in PAST_BLOCKS for rows, mask in ROWS_AND_MASKS]
+    found += [
+        Scenario((length,) * rows, mask=mask) for length in PAST_BLOCKS for rows, mask in ROWS_AND_MASKS
+    ]
     if claims.documents:
-        found += [Scenario((sum(each),) * 2, documents=each) for each in ((3, 4), (5, 2, 4), (40, 30), (65, 9, 66))]
+        found += [
+            Scenario((sum(each),) * 2, documents=each) for each in ((3, 4), (5, 2, 4), (40, 30), (65, 9, 66))
+        ]
     return found
 
 
@@ -32,7 +36,10 @@ def padded(claims: ModelClaims) -> list[Scenario]:
     found = [Scenario((4,), side, extra=2), Scenario((1,), side, extra=3)]
     found += [Scenario(lengths, side) for lengths in RAGGED]
     found += [Scenario((3, 6, 6, 2), side, extra=3), Scenario((9, 2, 5), side, mask="bool")]
-    found += [Scenario(lengths, side, extra=extra) for lengths, extra in zip(RAGGED_PAST_BLOCKS, (0, 3, 0, 0), strict=True)]
+    found += [
+        Scenario(lengths, side, extra=extra)
+        for lengths, extra in zip(RAGGED_PAST_BLOCKS, (0, 3, 0, 0), strict=True)
+    ]
     return found
 
 
@@ -58,7 +65,9 @@ def chunked(claims: ModelClaims) -> list[Scenario]:
                    (w, w + 1, 1), (1, w, w + 2, 1)]  # fmt: skip
         shapes += [(w - 1, 1, 1, 1)] if w > 1 else []
     first = max(claims.prefix or 1, 1)  # a chunk that ends inside a prefix cannot see the rest of it
-    shapes = sorted({(max(shape[0], first), *shape[1:]) for shape in shapes}, key=lambda shape: (sum(shape), len(shape)))
+    shapes = sorted(
+        {(max(shape[0], first), *shape[1:]) for shape in shapes}, key=lambda shape: (sum(shape), len(shape))
+    )
     found: list[Scenario] = []
     for number, shape in enumerate(shapes):
         if len(shape) <= 140:

@@ -46,7 +46,9 @@ class Session:
         kept = None if mask is None else mask.copy()
         step = self.generation.step
         returned = subject.run(lambda: step(given, mask), question)
-        if not np.array_equal(given, token_ids) or (mask is not None and kept is not None and not np.array_equal(mask, kept)):
+        if not np.array_equal(given, token_ids) or (
+            mask is not None and kept is not None and not np.array_equal(mask, kept)
+        ):
             subject.watch_inputs(
                 replace(question, token_ids=token_ids, attention_mask=kept),
                 {"token_ids": given, **({} if mask is None else {"attention_mask": mask})},
@@ -92,7 +94,9 @@ def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: st
     except NoAnswer as no_answer:
         long = question.token_ids.shape[1] > OF_NO_CAPACITY
         said = f", cached in chunks of {', '.join(map(str, chunks))}"
-        subject.note(question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said)
+        subject.note(
+            question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said
+        )
         return None
     return np.concatenate(parts, axis=1)
 

@@ -84,7 +84,7 @@ class Setting:
         return batched or padded or "plain" in self.broken
 
 
-def finding_of(
+def finding_of(  # noqa: PLR0913  # all that a finding tells
     check: str,
     severity: Severity,
     sentence: str,
@@ -114,7 +114,11 @@ def leak_of(
     """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
     before, after = questions
     token = token_in_words(before, move.row, move.slot)
-    own = "" if before.documents is None or check != "documents" else f", of document {before.documents[move.row, move.slot]},"
+    own = (
+        ""
+        if before.documents is None or check != "documents"
+        else f", of document {before.documents[move.row, move.slot]},"
+    )
     arrays = {"token_ids_before": before.token_ids, **after.named_arrays()}
     arrays |= {"logits_before": answers[0], "logits_after": answers[1]}
     places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}

@@ -120,7 +120,8 @@ class Subject:
         features = "features" if self.features is None else self.features
         if array.ndim != 3 or array.shape[:2] not in wanted or self.features not in (None, array.shape[2]):
             raise NoAnswer(
-                "shape", f"returns logits of shape {list(array.shape)}, expected [{batch}, {tokens}, {features}]"
+                "shape",
+                f"returns logits of shape {list(array.shape)}, expected [{batch}, {tokens}, {features}]",
             )
         self.written_as = array.dtype
         return array.astype(np.float64)

@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import ContractError
-from attnscope.audit.models.claims import ModelClaims, Side
-from attnscope.audit.models.rounding import Floats
-from attnscope.audit.models.run import audited
-from attnscope.audit.models.subject import Subject
+from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
@@ -25,39 +22,33 @@ Forward = Callable[..., Any]
 
 
 def torch_module(
-    module: Any,
-    *,
-    vocab_size: int,
-    causal: bool = True,
-    pad_id: int | None = None,
-    padding: Side | None = None,
-    documents: bool = False,
-    window: int | None = None,
-    prefix: int | None = None,
-    decode: Callable[[], Any] | None = None,
-    layers: int | None = None,
-    seed: int = 0,
-    seconds: float = 240.0,
-    progress: Progress | None = None,
+    module: Any, *, vocab_size: int, seed: int = 0, seconds: float = 240.0, progress: Progress | None = None, **claims: Any
 ) -> Report:  # fmt: skip
     """Audit a torch module as `model` does, and say which layer leaks first.
 
     `module(token_ids, attention_mask[, documents])` is called with tensors of int64; a module that takes token_ids only
     is called with these, and then no padding can be declared. Its answer may be a tensor, a tuple that begins with one,
-    or an object with logits. The module is put into eval mode, and back.
+    or an object with logits. The module is put into eval mode, and back. `claims` are those that `model` takes: causal,
+    pad_id, padding, documents, window, prefix, decode, layers, ...
 
     Errors
         ImportError without torch; ContractError for claims that nobody could check.
     """
-    takes = takes_arguments(module)
-    if takes < 2 and padding is not None:
-        raise ContractError(f"padding={padding!r}: {type(module).__name__}.forward takes no attention mask.")
-    claims = ModelClaims(vocab_size, causal, pad_id, padding, documents, window, prefix, decode, layers=layers)
+    unknown = sorted(set(claims) - set(ModelClaims.__dataclass_fields__))
+    if unknown:
+        raise ContractError(
+            f"{unknown[0]} is no claim. Use some of {', '.join(ModelClaims.__dataclass_fields__)}."
+        )
+    takes, claimed = takes_arguments(module), ModelClaims(vocab_size, **claims)
+    if takes < 2 and claimed.padding is not None:
+        raise ContractError(
+            f"padding={claimed.padding!r}: {type(module).__name__}.forward takes no attention mask."
+        )
 
     def forward(module: Any, *given: Any) -> Any:
         return module(*given[:takes])
 
-    return audit_module(module, forward, claims, Limits(seed, seconds, progress), features=vocab_size)
+    return audit_module(module, forward, claimed, Limits(seed, seconds, progress), features=vocab_size)
 
 
 def takes_arguments(module: Any) -> int:
@@ -67,7 +58,9 @@ def takes_arguments(module: Any) -> int:
     places = [each.kind for each in signature(module.forward).parameters.values()]
     if Parameter.VAR_POSITIONAL in places:
         return 3
-    return min(3, sum(kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for kind in places))
+    return min(
+        3, sum(kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for kind in places)
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,9 @@ def audit_module(
     module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None, first_window: int | None = None
 ) -> Report:  # fmt: skip
     """The audit of a module, by what calls it."""
+    from attnscope.audit.models.asking import audited
+    from attnscope.audit.models.subject import Subject
+
     own, halved = in_float32(module)
     if halved:
         limits = replace(limits, not_covered=(*limits.not_covered, OF_HALF))
@@ -113,12 +109,15 @@ class TorchModel:
         with torch.no_grad():
             return self.forward(self.module, *map(to_torch, arrays))
 
-    def hidden(self, *arrays: NDArray[Any] | None) -> list[tuple[str, Floats]]:
+    def hidden(self, *arrays: NDArray[Any] | None) -> list[tuple[str, NDArray[np.float64]]]:
         """Each layer's name and output, in the order in which they are computed."""
-        found: list[tuple[str, Floats]] = []
+        found: list[tuple[str, NDArray[np.float64]]] = []
 
         def keep(name: str) -> Callable[[Any, Any, Any], None]:
-            return lambda module, given, output: found.append((name, to_numpy(first_tensor(output)).astype(float)))
+            return lambda module, given, output: found.append((
+                name,
+                to_numpy(first_tensor(output)).astype(np.float64),
+            ))
 
         handles = [layer.register_forward_hook(keep(name)) for name, layer in layers_of(self.module)]
         try:

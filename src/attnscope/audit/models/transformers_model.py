@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from attnscope.audit.models.torch_module import Limits, TorchModel, audit_module
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
-POSITIONS_GIVEN = "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
+POSITIONS_GIVEN = (
+    "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
+)
 LAYERS_DIFFER = "the windows of single layers, as only some layers have one"
 MORE_THAN_ROUNDING = 2.0**-7  # even in bfloat16
 TYPES_OF_WINDOWS = ("sliding_attention",)
@@ -44,7 +47,9 @@ def transformers(
     if config is None or not hasattr(config, "get_text_config"):
         raise ContractError(f"model={type(model).__name__}: expected a model of Transformers.")
     if getattr(config, "is_encoder_decoder", False):
-        raise ContractError(f"{type(model).__name__} has an encoder and a decoder: audit each with at.audit.model.")
+        raise ContractError(
+            f"{type(model).__name__} has an encoder and a decoder: audit each with at.audit.model."
+        )
     if causal is None:
         causal = is_causal(model)
     caller = Caller(frozenset(signature(model.forward).parameters), causal)
@@ -58,6 +63,29 @@ def transformers(
     return audit_module(model, caller.forward, claims, limits, None, first_window_of(text))
 
 
+def load(folder: Path) -> Any:
+    """The model in a folder, in float32, by the class that its configuration names; nothing is downloaded.
+
+    Errors
+        ContractError where torch or transformers is missing, or where the folder holds no model.
+    """
+    try:
+        import transformers as library
+    except ImportError as error:
+        raise ContractError(
+            f"a model needs torch and transformers: {error}. pip install torch transformers."
+        ) from error
+    try:
+        config = library.AutoConfig.from_pretrained(folder, local_files_only=True)
+        names = config.architectures or ["AutoModelForCausalLM"]
+        kind = getattr(library, names[0], library.AutoModelForCausalLM)
+        return kind.from_pretrained(folder, local_files_only=True, dtype="float32").eval()
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ContractError(
+            f"{folder} holds no model that Transformers loads: {' '.join(str(error).split())}"
+        ) from error
+
+
 def is_causal(model: Any) -> bool:
     """Whether a model's class promises that no token sees the future: one for generation, or the body of one."""
     from transformers.models.auto import modeling_auto as known
@@ -69,7 +97,8 @@ def is_causal(model: Any) -> bool:
         return True
     kind = config.model_type
     return (
-        kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
 
 
@@ -151,7 +180,11 @@ class Caller:
 
     def forward(self, model: Any, ids: Any, mask: Any, documents: Any = None) -> Any:
         """One call without a cache."""
-        given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, **self.positions(mask, ids.shape[1])}
+        given: dict[str, Any] = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            **self.positions(mask, ids.shape[1]),
+        }
         if documents is not None:
             given |= {"attention_mask": None, "position_ids": places_in(documents)}
         if self.caches:

@@ -13,8 +13,12 @@ from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import NotOffered, Session, given, spread
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
 
-REORDER_FIX = "Index keys and values of every layer, and lengths and positions of each row, with the same index."
-TRUNCATE_FIX = "Cut keys and values of every layer, and set every count of tokens back, also in what is derived from it."
+REORDER_FIX = (
+    "Index keys and values of every layer, and lengths and positions of each row, with the same index."
+)
+TRUNCATE_FIX = (
+    "Cut keys and values of every layer, and set every count of tokens back, also in what is derived from it."
+)
 STALE_FIX = "Keep all of a generation's state in the generation, and start each one empty."
 
 
@@ -46,7 +50,9 @@ class Trail:
         if move is not None:
             self.found = self.told(question, logits, tail, move.row, move.slot, move.size)
 
-    def told(self, question: Question, logits: Floats, tail: Floats, row: int, slot: int, size: float) -> Finding:
+    def told(
+        self, question: Question, logits: Floats, tail: Floats, row: int, slot: int, size: float
+    ) -> Finding:
         place = question.token_ids.shape[1] - logits.shape[1] + slot
         return finding_of(
             self.check, Severity.WRONG,
@@ -202,6 +208,8 @@ TRUNCATIONS = (
     truncating((-1,)), truncating((-4,)), truncating((2,)), truncating((-3, -2, 3)), truncating((4,), one_by_one=True),
     truncating((-2, 3), rows=2),
 )  # fmt: skip
+
+
 def after_one_that_is_gone(setting: Setting, path: Trail) -> None:
     """A new generation in the room that another one gave back."""
     for rows in (2, 1):
@@ -219,7 +227,9 @@ STALE = (after_a_longer_one, after_one_that_is_gone, in_turn, beside_uncached)
 
 
 def reorder(setting: Setting) -> Finding | None:
-    walks = REORDERS + (PADDED_REORDERS if setting.claims.padding == "left" and "padded" not in setting.broken else ())
+    walks = REORDERS + (
+        PADDED_REORDERS if setting.claims.padding == "left" and "padded" not in setting.broken else ()
+    )
     return first_walk(setting, walks, "reorder", REORDER_FIX)
 
 

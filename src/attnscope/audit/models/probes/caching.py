@@ -15,8 +15,6 @@ CHECK = "cache"
 SHORT = 9  # a cache that is wrong with so few tokens is wrong from the first cached step on
 
 
-
-
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
     """Each chunk's logits beside those of the whole."""
     if not scenario.chunks:
@@ -73,7 +71,10 @@ def as_alone(setting: Setting, question: Question, whole: Floats) -> bool:
     """Whether uncached rows with padding inside are what they are without."""
     for row, real in enumerate(question.real):
         alone = setting.ask(question.alone(row))
-        if alone is None or setting.differ(alone, whole[row : row + 1, real], np.ones((1, real.sum()), bool)) is not None:
+        if (
+            alone is None
+            or setting.differ(alone, whole[row : row + 1, real], np.ones((1, real.sum()), bool)) is not None
+        ):
             return False
     return True
 
@@ -101,8 +102,13 @@ def cause_of(
     """What the chunkings that are right say about the one that is not."""
     chunks, window = scenario.chunks, setting.claims.window
     if np.isnan(answers[1][question.real & given(answers[1])]).any():
-        return "NaN from slots of the cache that nobody may see", "Mask such slots before the softmax, and keep them finite."
-    if scenario.padded and same(setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0)):
+        return (
+            "NaN from slots of the cache that nobody may see",
+            "Mask such slots before the softmax, and keep them finite.",
+        )
+    if scenario.padded and same(
+        setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0)
+    ):
         if shows_padding(setting, scenario, question, answers[1]):
             return "cached steps that do not hide the padded slots of the cache", (
                 "Pass the whole mask, cached slots too, to every step."
@@ -111,7 +117,10 @@ def cause_of(
             "In a cached step, position = number of real tokens so far, by each row's own mask."
         )
     if step == 0:
-        return "a first step that is masked or positioned unlike an uncached call", "Mask a first step as an uncached call."
+        return (
+            "a first step that is masked or positioned unlike an uncached call",
+            "Mask a first step as an uncached call.",
+        )
     long_ones, singles = max(chunks[1:]) > 1, chunks[:1] + (1,) * (sum(chunks) - chunks[0])
     if window is not None and sum(chunks) > window and right_when_short(setting, scenario, window):
         return "a cache of the window that loses, or keeps, a token too many", (
@@ -132,7 +141,9 @@ def cause_of(
 
 
 def right_when_short(setting: Setting, scenario: Scenario, window: int) -> bool:
-    return window > 1 and same(setting, scenario.but(lengths=(window,), side=None, extra=0, chunks=(1,) * window))
+    return window > 1 and same(
+        setting, scenario.but(lengths=(window,), side=None, extra=0, chunks=(1,) * window)
+    )
 
 
 def shows_padding(setting: Setting, scenario: Scenario, question: Question, before: Floats) -> bool:

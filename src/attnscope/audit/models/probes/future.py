@@ -92,7 +92,11 @@ def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int)
     if scenario.mask == "none" and not leaks(setting, scenario.but(mask="int")):
         return "causal applied only where an attention mask is given"
     length = max(TELLING, max(scenario.lengths))
-    longer = scenario.but(lengths=(length,) * len(scenario.lengths), side=None, extra=0) if not scenario.documents else scenario
+    longer = (
+        scenario.but(lengths=(length,) * len(scenario.lengths), side=None, extra=0)
+        if not scenario.documents
+        else scenario
+    )
     return shape_of(*seen_by(setting, setting.build(longer if length <= setting.longest else scenario), row))
 
 

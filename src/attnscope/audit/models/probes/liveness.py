@@ -39,7 +39,7 @@ def expected_to_move(setting: Setting, question: Question, place: int) -> Where:
     if question.documents is not None:
         own = np.where(places == place, question.documents, -1).max(axis=1, keepdims=True)
         moves = moves & (question.documents == own)
-    moves = moves & (places.max(axis=1, keepdims=True) >= place)
+    moves &= places.max(axis=1, keepdims=True) >= place
     return moves
 
 
@@ -81,7 +81,9 @@ def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, 
     for other in places_of(dead, question):
         rows = [row for row in range(len(dead)) if (question.places[row] == other).any()]
         slots = question.places[rows] == other
-        if dead[rows][slots].all() and all(unmoved(setting, scenario, place, other, seed) for seed in OTHER_SEEDS):
+        if dead[rows][slots].all() and all(
+            unmoved(setting, scenario, place, other, seed) for seed in OTHER_SEEDS
+        ):
             return finding_of(
                 "dependence", Severity.WRONG,
                 f"token {other} does not see token {place}: its logits are the same whatever stands there, "
@@ -110,7 +112,10 @@ def fix_of(setting: Setting) -> str:
 def dead(setting: Setting, place: int, other: int) -> bool:
     """Whether one token does not move another, in a plain row."""
     question = setting.build(Scenario((6,)))
-    base, answer = setting.ask(question), setting.ask(question.changed(question.places == place, setting.claims))
+    base, answer = (
+        setting.ask(question),
+        setting.ask(question.changed(question.places == place, setting.claims)),
+    )
     return base is not None and answer is not None and distances(base, answer)[0, other] == 0
 
 

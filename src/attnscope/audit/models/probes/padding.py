@@ -72,7 +72,10 @@ def cause_of(setting: Setting, question: Question, inside: Floats) -> tuple[str 
         return found, HIDE
     if question.side == "left" and shifted(setting):
         return "positions that count the padded slots", SHIFT
-    return None, "Combine the padding mask with the causal mask, where both say visible, and count positions of real tokens."
+    return (
+        None,
+        "Combine the padding mask with the causal mask, where both say visible, and count positions of real tokens.",
+    )
 
 
 def shifted(setting: Setting) -> bool:
@@ -121,10 +124,19 @@ def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
     yield "the attention mask ignored", np.ones_like(real)
     yield "the mask of row 0 for every row", np.broadcast_to(real[:1], real.shape).copy()
     yield "the mask of the last row for every row", np.broadcast_to(real[-1:], real.shape).copy()
-    yield "a mask filled through a flat buffer, row 0 first", (np.arange(real.size) < real.sum()).reshape(real.shape)
+    yield (
+        "a mask filled through a flat buffer, row 0 first",
+        (np.arange(real.size) < real.sum()).reshape(real.shape),
+    )
     yield "the mask read from the other side", real[:, ::-1].copy()
-    yield "the mask shifted by one to the right", np.concatenate([np.ones_like(real[:, :1]), real[:, :-1]], axis=1)
-    yield "the mask shifted by one to the left", np.concatenate([real[:, 1:], np.ones_like(real[:, :1])], axis=1)
+    yield (
+        "the mask shifted by one to the right",
+        np.concatenate([np.ones_like(real[:, :1]), real[:, :-1]], axis=1),
+    )
+    yield (
+        "the mask shifted by one to the left",
+        np.concatenate([real[:, 1:], np.ones_like(real[:, :1])], axis=1),
+    )
     yield "every row padded as the longest", np.broadcast_to(real.any(axis=0), real.shape).copy()
     yield "every row padded as the shortest", np.broadcast_to(real.all(axis=0), real.shape).copy()
 
@@ -166,5 +178,3 @@ def masks(setting: Setting, scenario: Scenario) -> Finding | None:
                 "Treat a missing mask as one that shows everything, whatever its numbers are.",
             )  # fmt: skip
     return None
-
-

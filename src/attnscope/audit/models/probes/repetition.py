@@ -62,7 +62,11 @@ def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
     question = setting.build(scenario)
     first = setting.ask(question, scenario)
     rows, length = len(scenario.lengths), max(scenario.lengths)
-    for other in (scenario.but(seed=9), Scenario((length + 3,) * (rows + 1), seed=5), Scenario((1,), mask="none")):
+    for other in (
+        scenario.but(seed=9),
+        Scenario((length + 3,) * (rows + 1), seed=5),
+        Scenario((1,), mask="none"),
+    ):
         setting.ask(setting.build(other))
         later = setting.ask(question, scenario)
         if first is None or later is None:

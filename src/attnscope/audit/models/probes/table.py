@@ -7,7 +7,15 @@ from attnscope.audit.finding import Finding
 from attnscope.audit.models import scenarios as drawn
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.probes import (
-    batching, cache_changes, caching, documents, future, liveness, padding, repetition, window,
+    batching,
+    cache_changes,
+    caching,
+    documents,
+    future,
+    liveness,
+    padding,
+    repetition,
+    window,
 )  # fmt: skip
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Look, Setting, first_found
@@ -40,7 +48,9 @@ def of(scenarios: Callable[[Setting], list[Scenario]], look: Look) -> Callable[[
     return lambda setting: first_found(setting, setting.usable(scenarios(setting)), look)
 
 
-def even_spoiled(make: Callable[[ModelClaims], list[Scenario]], look: Look) -> Callable[[Setting], Finding | None]:
+def even_spoiled(
+    make: Callable[[ModelClaims], list[Scenario]], look: Look
+) -> Callable[[Setting], Finding | None]:
     """Of questions that are compared with others of the same shape only."""
     return lambda setting: first_found(setting, setting.usable(make(setting.claims), even_spoiled=True), look)
 
@@ -114,10 +124,17 @@ def skipped(probe: Probe, broken: set[str]) -> str | None:
     """Why a probe would only say again what was found, or None."""
     if "plain" in broken and probe.name != "random numbers":
         return "the same call gives other logits each time"
-    compares = probe.check in ("cache", "reorder", "truncate", "attention mask") or probe.name == "padded and alone"
+    compares = (
+        probe.check in ("cache", "reorder", "truncate", "attention mask") or probe.name == "padded and alone"
+    )
     if "unmasked" in broken and (compares or probe.name == "the future beside padding"):
         return "logits see the future, with or without a cache"
-    if "padded" in broken and probe.name in ("padded and alone", "padded slots", "cached and padded", "cached behind padding"):
+    if "padded" in broken and probe.name in (
+        "padded and alone",
+        "padded slots",
+        "cached and padded",
+        "cached behind padding",
+    ):
         return "padded rows are wrong already"
     if "cached" in broken and probe.check in ("cache", "reorder", "truncate"):
         return "a cached generation is wrong already"

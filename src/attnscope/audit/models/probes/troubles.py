@@ -59,7 +59,11 @@ def not_numbers(setting: Setting) -> list[Finding]:
         return []
     first = min(setting.not_numbers, key=size_of)
     padded = not first.question.real.all()
-    cause = "agrees with: a query that sees no key becomes NaN, and NaN times 0 is NaN in the next layer" if padded else None
+    cause = (
+        "agrees with: a query that sees no key becomes NaN, and NaN times 0 is NaN in the next layer"
+        if padded
+        else None
+    )
     fix = "Give 0 where a query sees no key, or let padded queries see themselves." if padded else None
     return [
         Finding("not a number", Severity.WRONG, f"{first.sentence}{where(first)}", shown(setting, first), cause, fix,

@@ -12,9 +12,7 @@ from attnscope.audit.models.setting import Setting, finding_of
 CHECK = "window"
 DEEPEST = 40  # layers; what reaches further than so many windows has no window
 FIX = "Let token i see tokens i - window ... i, its own not counted, in each layer, on each path, cached or not."
-UNKNOWN_DEPTH = (
-    "a window that is too wide, as the number of layers is not given: layers=n tells how far all together may reach"
-)
+UNKNOWN_DEPTH = "a window that is too wide, as the number of layers is not given: layers=n tells how far all together may reach"
 
 
 def scenarios(setting: Setting) -> list[Scenario]:
@@ -43,7 +41,10 @@ def reach_of(setting: Setting, scenario: Scenario) -> int | None:
     last = scenario.lengths[0] - 1
     own = np.zeros_like(question.real)
     own[0] = question.places[0] == last
-    inside, outside = 0, last + 1  # found by bisection: the reach is the largest distance at which something moves
+    inside, outside = (
+        0,
+        last + 1,
+    )  # found by bisection: the reach is the largest distance at which something moves
     while outside - inside > 1:
         middle = (inside + outside) // 2
         far = np.zeros_like(question.real)
@@ -73,7 +74,9 @@ def first_layer(setting: Setting) -> Finding | None:
         after = layer_outputs(setting, question.changed(where, setting.claims))
         if not base or not after:
             return None
-        moves.append(bool((distances(base[0][1], after[0][1])[0, last] > 0).any()))
+        outputs, own = (base[0][1], after[0][1]), question.places == last
+        beyond = setting.rounding.move(*outputs, own, same_shape=True) is not None
+        moves.append(beyond if distance > window else bool(distances(*outputs)[own].any()))
     if moves == [True, False]:
         return None
     leaks = moves[1]
