@@ -24,6 +24,7 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 POSITIVE = click.IntRange(min=1)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -114,7 +115,10 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 
 
 @main.command(short_help="Check that attention code keeps its promises.")
-@click.argument("target", metavar="MODULE:FUNCTION")
+@click.argument("target", metavar="MODULE:FUNCTION", required=False)
+@click.option(
+    "--model", type=FOLDER, metavar="DIR", help="Audit a model that Transformers loads from DIR, instead."
+)
 @click.option("--contract", "contract_file", type=EXISTING_FILE, help="What it claims, as TOML or JSON.")
 @declared("causal", "It takes causal=True or False.")
 @click.option("--alignment", type=click.Choice(["end", "start"]), help="Which query meets which key.")
@@ -143,9 +147,12 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 @click.option("--save", type=NEW_FOLDER, metavar="FOLDER", help="Write each counterexample as .npz.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
 @click.option(
-    "--seconds", type=click.FloatRange(min=1), metavar="N", default=60.0, show_default=True, help="At most."
+    "--seconds",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="At most: 60, and 240 for a model, unless given.",
 )
-def audit(target: str, **given: Any) -> None:
+def audit(target: str | None, model: Path | None, **given: Any) -> None:
     """Check that an attention function keeps its promises: no leaks, the right numbers, no surprises.
 
     The function is called as fn(query, key, value, **options) on NumPy arrays [batch, heads, tokens, dim], with the
@@ -157,22 +164,49 @@ def audit(target: str, **given: Any) -> None:
       attnscope audit my_package.attention:attend --causal --key-mask
       attnscope audit my_file.py:attend --contract contract.toml --junit audit.xml
       attnscope audit torch.nn.functional:scaled_dot_product_attention
+      attnscope audit --model path/to/model
     """  # noqa: D301 - click reads \b as: keep these lines
+    if (target is None) == (model is None):
+        raise click.UsageError("name either MODULE:FUNCTION or --model DIR.")
+    run = {name: value for name in ("seed", "seconds") if (value := given.pop(name)) is not None}
+    written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
+    with explained(), bar("audit") as progress:
+        if model is not None:
+            report = model_report(model, given, progress, run)
+        else:
+            report = function_report(str(target), given, progress, run)
+    write_report(report, **written)
+    sys.exit(report.exit_status)
+
+
+def function_report(
+    target: str, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
+) -> "Report":
+    """The audit of a function, by its name and its contract."""
     from attnscope.audit import attention
     from attnscope.audit.targets import adapted, claims_of_file, contract_for, load
 
-    run = {name: given.pop(name) for name in ("seed", "seconds")}
-    written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
     adapters = {name: given.pop(name) for name in ("on_tensors", "tokens_first")}
     file = given.pop("contract_file")
     flags = {name: value for name, value in given.items() if value not in (None, ())}
-    with explained():
-        fn = load(target)
-        contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
-        with bar("audit") as progress:
-            report = attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
-    write_report(report, **written)
-    sys.exit(report.exit_status)
+    fn = load(target)
+    contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
+    return attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
+
+
+def model_report(
+    folder: Path, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
+) -> "Report":
+    """The audit of a model that Transformers loads; it claims what its class and configuration say, and nothing else."""
+    from attnscope.audit import transformers
+    from attnscope.audit.models.transformers_model import load
+
+    said = [name for name, value in given.items() if value not in (None, (), False)]
+    if said:
+        raise click.UsageError(
+            f"--{said[0].replace('_', '-')} is of a function, and --model DIR names a model."
+        )
+    return transformers(load(folder), progress=progress, **run)
 
 
 def write_report(

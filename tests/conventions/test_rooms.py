@@ -28,6 +28,8 @@ OF_THE_TERMINAL = {"click", "rich"}
 OF_ANOTHER_TOOL = {
     "audit/plugin.py": "pytest",
     "audit/torch_function.py": "torch",
+    "audit/models/torch_module.py": "torch",
+    "audit/models/transformers_model.py": "transformers",
     "interop/torch.py": "torch",
 }
 # _typeshed is the type checker's, and nothing at run time

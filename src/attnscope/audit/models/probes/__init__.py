@@ -1,0 +1,1 @@
+"""The probes of a model, each of one kind of promise."""

@@ -1,0 +1,126 @@
+"""No token's logits may move when a later token changes."""
+
+import numpy as np
+
+from attnscope.audit.finding import Finding
+from attnscope.audit.models.question import Question, Where
+from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.setting import Setting, leak_of
+
+FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
+NEAREST = 12
+TELLING = 12  # tokens of a row in which "all" and "one too many" are not the same
+
+
+def cuts(scenario: Scenario, prefix: int) -> list[int]:
+    """Last tokens whose logits are looked at while all later ones change."""
+    last = max(scenario.lengths) - 2
+    tried = {0, last // 3, last // 2, last} if last < 60 else {last // 3, last // 2 + 1, last}
+    return sorted({max(each, prefix - 1) for each in tried if last >= 0 and max(each, prefix - 1) <= last})
+
+
+def hidden_from(question: Question, cut: int) -> tuple[Where, Where]:
+    """The slots up to a token, and the slots behind it, of the same rows."""
+    places = question.places
+    return question.real & (places <= cut), question.real & (places > cut)
+
+
+def look(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Change all tokens after a cut: nothing up to it may move."""
+    question = setting.build(scenario)
+    base = setting.ask(question, scenario)
+    for cut in cuts(scenario, setting.claims.prefix or 0):
+        seen, later = hidden_from(question, cut)
+        changed = question.changed(later, setting.claims, cut)
+        answer = setting.ask(changed, scenario)
+        move = setting.moved(base, answer, seen)
+        if move is not None and base is not None:
+            return told(setting, scenario, question, move.row, cut)
+    return None
+
+
+def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut: int) -> Finding | None:
+    """The token that is seen, and the one that sees it."""
+    base = setting.ask(question)
+    if base is None:
+        return None
+    seen, later = hidden_from(question, cut)
+    slots = np.flatnonzero(later[row])
+    some = dict.fromkeys([*slots[:NEAREST], *slots[-1:], *slots[len(slots) // 2 :][:1]])
+    tried = [*(np.array([slot]) for slot in some), slots] if len(slots) else []
+    own = np.zeros_like(seen)
+    own[row] = seen[row]
+    for each in tried:
+        where = np.zeros_like(seen)
+        where[row, each] = True
+        answer = setting.ask(question.changed(where, setting.claims))
+        move = setting.moved(base, answer, own)
+        if move is not None and answer is not None:
+            first = int(question.places[row, each[0]])
+            changed = f"token {first} changes" if len(each) == 1 else f"the tokens from {first} on change"
+            return leak_of(
+                "dependence", changed, scenario, (question, question.changed(where, setting.claims)), (base, answer),
+                move, cause_of(setting, scenario, question, row), FIX,
+            )  # fmt: skip
+    everywhere = question.changed(later, setting.claims, cut)
+    answer = setting.ask(everywhere)
+    move = setting.moved(base, answer, seen)
+    if move is None or answer is None:
+        return None
+    changed = f"the tokens after token {cut} of all rows change"
+    return leak_of("dependence", changed, scenario, (question, everywhere), (base, answer), move, None, FIX)
+
+
+def leaks(setting: Setting, scenario: Scenario) -> bool:
+    """Whether the future shows in this scenario, without telling it."""
+    question = setting.build(scenario)
+    base = setting.ask(question, scenario)
+    for cut in cuts(scenario, setting.claims.prefix or 0):
+        seen, later = hidden_from(question, cut)
+        if setting.moved(base, setting.ask(question.changed(later, setting.claims, cut)), seen) is not None:
+            return True
+    return False
+
+
+def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int) -> str | None:
+    """A known mistake that shows in the same scenarios, and lets the same tokens be seen."""
+    longest = (max(scenario.lengths),) * len(scenario.lengths)
+    if scenario.padded and not leaks(setting, Scenario(longest, seed=scenario.seed)):
+        return "a padding mask that replaces the causal mask"
+    if not scenario.padded and scenario.mask != "none" and not leaks(setting, scenario.but(mask="none")):
+        return "causal dropped where an attention mask is given"
+    if scenario.mask == "none" and not leaks(setting, scenario.but(mask="int")):
+        return "causal applied only where an attention mask is given"
+    length = max(TELLING, max(scenario.lengths))
+    longer = (
+        scenario.but(lengths=(length,) * len(scenario.lengths), side=None, extra=0)
+        if not scenario.documents
+        else scenario
+    )
+    return shape_of(*seen_by(setting, setting.build(longer if length <= setting.longest else scenario), row))
+
+
+def seen_by(setting: Setting, question: Question, row: int) -> tuple[int, list[int], int]:
+    """An early token, the later ones that it sees, and the last one there is."""
+    slots = np.flatnonzero(question.real[row])
+    base = setting.ask(question)
+    looked, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), list[int]()
+    own = np.zeros_like(question.real)
+    own[row, slots[looked]] = True
+    for place in range(looked + 1, min(len(slots), looked + 40)):
+        where = np.zeros_like(question.real)
+        where[row, slots[place]] = True
+        if setting.moved(base, setting.ask(question.changed(where, setting.claims)), own) is not None:
+            found.append(place)
+    return looked, found, min(len(slots), looked + 40) - 1
+
+
+def shape_of(looked: int, seen: list[int], last: int) -> str | None:
+    """Which tokens are seen, in words."""
+    if not seen:
+        return None
+    if seen == list(range(looked + 1, last + 1)) and last > looked + 1:
+        return "causal ignored: every token sees the future"
+    if seen[0] == looked + 1 and max(seen) < last:
+        return "a causal mask that shows a token too many, in each layer"
+    return None

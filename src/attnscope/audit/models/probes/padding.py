@@ -1,0 +1,180 @@
+"""Padding neither shows nor shifts: a padded row's logits are those of the same row alone."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from attnscope.audit.finding import Finding, Severity
+from attnscope.audit.models.question import Question, Where, mask_of
+from attnscope.audit.models.rounding import Floats, distances
+from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+
+CHECK = "padding invariance"
+HIDE = "Hide padded slots as keys in every layer and on every path, in each row by its own mask."
+SHIFT = "Count positions from each row's first real token, as cumsum(attention_mask) - 1 does."
+
+
+def content(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Change the tokens in padded slots: no real token may move."""
+    if not scenario.padded:
+        return None
+    question = setting.build(scenario)
+    base = setting.ask(question, scenario)
+    for draw in range(2):
+        changed = question.changed(~question.real, setting.claims, draw)
+        answer = setting.ask(changed, scenario)
+        move = setting.moved(base, answer, question.real)
+        if move is not None and base is not None and answer is not None:
+            return leak_of(
+                CHECK, "only padded slots change", scenario, (question, changed), (base, answer), move,
+                misread(setting), HIDE,
+            )  # fmt: skip
+    return None
+
+
+def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Each padded row beside the same row alone."""
+    if not scenario.padded or (setting.claims.prefix and scenario.side == "left"):
+        return None
+    question = setting.build(scenario)
+    together = setting.ask(question, scenario)
+    if together is None:
+        return None
+    for row, length in enumerate(scenario.lengths):
+        single = setting.ask(question.alone(row)) if length else None
+        if single is None:
+            continue
+        real = question.real[row]
+        inside = together[row : row + 1, real]
+        move = setting.differ(single, inside, np.ones((1, length), bool))
+        if move is not None:
+            slot = int(np.flatnonzero(real)[move.slot])
+            return finding_of(
+                CHECK, Severity.WRONG,
+                f"the logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from those of the same "
+                f"row without padding, in {scenario.words}", scenario, question,
+                {"logits": together, "logits_alone": single}, {"row": row, "token": move.slot},
+                *cause_of(setting, question, inside),
+            )  # fmt: skip
+    return None
+
+
+def cause_of(setting: Setting, question: Question, inside: Floats) -> tuple[str | None, str]:
+    """A known mistake that answers alike, and the way out."""
+    if np.isnan(inside).any():
+        return "a row that sees nothing becomes NaN, and NaN times 0 is NaN in the next layer", (
+            "Give 0 where a query sees no key, or let padded queries see themselves."
+        )
+    found = misread(setting)
+    if found is not None:
+        return found, HIDE
+    if question.side == "left" and shifted(setting):
+        return "positions that count the padded slots", SHIFT
+    return (
+        None,
+        "Combine the padding mask with the causal mask, where both say visible, and count positions of real tokens.",
+    )
+
+
+def shifted(setting: Setting) -> bool:
+    """Whether a row of a single token, which sees nothing but itself, still depends on the padding before it."""
+    for token in range(3):
+        question = setting.build(Scenario((1,), "left", extra=2, seed=token))
+        padded, alone = setting.ask(question), setting.ask(question.alone(0))
+        if padded is None or alone is None or np.isnan(padded[question.real]).any():
+            return False
+        if setting.differ(alone, padded[:, -1:], np.ones((1, 1), bool)) is not None:
+            return True
+    return False
+
+
+def misread(setting: Setting) -> str | None:
+    """A wrong reading of the mask that shows, and hides, the same slots from each row's last token."""
+    claims = setting.claims
+    scenario = Scenario((5, 7, 2), claims.padding, extra=1)
+    question = setting.build(scenario)
+    base, seen = setting.ask(question), np.zeros_like(question.real)
+    last = question.places.max(axis=1, keepdims=True)
+    own = question.places == last
+    for slot in range(scenario.width):
+        where = np.zeros_like(seen)
+        where[:, slot] = True
+        answer = setting.ask(question.changed(where, claims))
+        if base is None or answer is None:
+            return None
+        seen[:, slot] = (distances(base, answer) > 0)[own]
+    told_apart = ~own
+    if claims.causal:
+        told_apart &= np.cumsum(own[:, ::-1], axis=1)[:, ::-1] > 0  # what lies behind is hidden anyway
+    if claims.window is not None:
+        slots = np.arange(scenario.width)
+        told_apart &= np.abs(slots - np.argmax(own, axis=1)[:, None]) <= claims.window
+    for name, mask in misreadings(question.real):
+        if not np.array_equal(mask & told_apart, question.real & told_apart) and np.array_equal(
+            mask & told_apart, seen & told_apart
+        ):
+            return name
+    return None
+
+
+def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
+    """Known mistakes of masks, and the mask that they make of this one."""
+    yield "the attention mask ignored", np.ones_like(real)
+    yield "the mask of row 0 for every row", np.broadcast_to(real[:1], real.shape).copy()
+    yield "the mask of the last row for every row", np.broadcast_to(real[-1:], real.shape).copy()
+    yield (
+        "a mask filled through a flat buffer, row 0 first",
+        (np.arange(real.size) < real.sum()).reshape(real.shape),
+    )
+    yield "the mask read from the other side", real[:, ::-1].copy()
+    yield (
+        "the mask shifted by one to the right",
+        np.concatenate([np.ones_like(real[:, :1]), real[:, :-1]], axis=1),
+    )
+    yield (
+        "the mask shifted by one to the left",
+        np.concatenate([real[:, 1:], np.ones_like(real[:, :1])], axis=1),
+    )
+    yield "every row padded as the longest", np.broadcast_to(real.any(axis=0), real.shape).copy()
+    yield "every row padded as the shortest", np.broadcast_to(real.all(axis=0), real.shape).copy()
+
+
+def empty_rows(setting: Setting, scenario: Scenario) -> Finding | None:
+    """A row that is all padding: the others do not notice it."""
+    question = setting.build(scenario)
+    whole = setting.ask(question, scenario)
+    rest = [row for row, length in enumerate(scenario.lengths) if length]
+    if whole is None or len(rest) == len(scenario.lengths) or not rest:
+        return None
+    without = setting.ask(question.rows(rest))
+    move = setting.differ(without, whole[rest], question.real[rest])
+    if move is None or without is None:
+        return None
+    row = rest[move.row]
+    return finding_of(
+        CHECK, Severity.LEAK,
+        f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} when another row is all "
+        f"padding, in {scenario.words}", scenario, question, {"logits": whole, "logits_without_it": without},
+        {"row": row}, None, HIDE,
+    )  # fmt: skip
+
+
+def masks(setting: Setting, scenario: Scenario) -> Finding | None:
+    """No mask, ones, and True are one and the same."""
+    question = setting.build(scenario.but(mask="none"))
+    base = setting.ask(question)
+    for kind in ("int", "bool"):
+        given = replace(question, attention_mask=mask_of(question.real, kind))
+        answer = setting.ask(given, scenario.but(mask=kind))
+        move = setting.differ(base, answer, question.real)
+        if move is not None and base is not None and answer is not None:
+            return finding_of(
+                "attention mask", Severity.WRONG,
+                f"the logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} between no "
+                f"attention mask and one of all {'ones' if kind == 'int' else 'True'}, in {scenario.words}", scenario,
+                given, {"logits_without_mask": base, "logits": answer}, {"row": move.row, "token": move.slot}, None,
+                "Treat a missing mask as one that shows everything, whatever its numbers are.",
+            )  # fmt: skip
+    return None

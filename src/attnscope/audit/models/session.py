@@ -1,0 +1,120 @@
+"""A cached generation of the model under audit, step by step, beside the same tokens asked at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.calling import NoAnswer
+from attnscope.audit.models.question import Question, Tokens, Where, mask_of
+from attnscope.audit.models.rounding import Floats
+from attnscope.audit.models.subject import Subject
+
+
+class NotOffered(Exception):
+    """A generation has no such method, or says aloud that it cannot."""
+
+
+@dataclass(eq=False)
+class Session:
+    """One generation, and the tokens that it has seen so far.
+
+    Errors
+        NoAnswer from each step that gives none; NotOffered from reorder and truncate.
+    """
+
+    subject: Subject
+    mask: str = "int"
+    generation: Any = None
+    token_ids: Tokens = field(default_factory=lambda: np.zeros((1, 0), np.int64))
+    real: Where = field(default_factory=lambda: np.zeros((1, 0), bool))
+
+    def step(self, token_ids: Tokens, real: Where | None = None) -> Floats:
+        """The logits of further tokens; of the last one only, where the model gives no others."""
+        shown = np.ones(token_ids.shape, bool) if real is None else real
+        if self.token_ids.shape[1] == 0:
+            self.token_ids, self.real = token_ids[:, :0], shown[:, :0]
+        self.token_ids = np.concatenate([self.token_ids, token_ids], axis=1)
+        self.real = np.concatenate([self.real, shown], axis=1)
+        question, subject = self.question, self.subject
+        if self.generation is None:
+            assert subject.claims.decode is not None
+            self.generation = subject.run(subject.claims.decode, question)
+        given, mask = token_ids.copy(), mask_of(self.real, self.mask)
+        kept = None if mask is None else mask.copy()
+        step = self.generation.step
+        returned = subject.run(lambda: step(given, mask), question)
+        if not np.array_equal(given, token_ids) or (
+            mask is not None and kept is not None and not np.array_equal(mask, kept)
+        ):
+            subject.watch_inputs(
+                replace(question, token_ids=token_ids, attention_mask=kept),
+                {"token_ids": given, **({} if mask is None else {"attention_mask": mask})},
+            )
+        return subject.read(returned, token_ids.shape, last_only=True)
+
+    @property
+    def question(self) -> Question:
+        """All tokens so far, as they would be asked at once."""
+        return Question(self.token_ids, self.real, mask_of(self.real, self.mask), None, None)
+
+    def reorder(self, index: NDArray[np.int64]) -> None:
+        """Let row i go on as row index[i] was."""
+        self.change("reorder", index.copy())
+        self.token_ids, self.real = self.token_ids[index], self.real[index]
+
+    def truncate(self, tokens: int) -> None:
+        """Forget all but the first tokens."""
+        self.change("truncate", tokens)
+        self.token_ids, self.real = self.token_ids[:, :tokens], self.real[:, :tokens]
+
+    def change(self, method: str, argument: Any) -> None:
+        call = getattr(self.generation, method, None)
+        if not callable(call):
+            raise NotOffered(f"decode() has no {method}")
+        try:
+            self.subject.run(lambda: call(argument), self.question)
+        except NoAnswer as no_answer:
+            raise NotOffered(f"{method}({argument!r}) {no_answer.sentence}") from None
+
+
+def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: str) -> Floats | None:
+    """All logits of a question, computed in chunks; NaN in slots whose logits no step gave, None where a step failed."""
+    if subject.given_up:
+        return None
+    session, start = Session(subject, mask), 0
+    parts: list[Floats] = []
+    try:
+        for chunk in chunks:
+            taken = slice(start, start + chunk)
+            parts.append(spread(session.step(question.token_ids[:, taken], question.real[:, taken]), chunk))
+            start += chunk
+    except NoAnswer as no_answer:
+        long = question.token_ids.shape[1] > OF_NO_CAPACITY
+        said = f", cached in chunks of {', '.join(map(str, chunks))}"
+        subject.note(
+            question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said
+        )
+        return None
+    return np.concatenate(parts, axis=1)
+
+
+def spread(logits: Floats, tokens: int) -> Floats:
+    """Logits of the last token only, at its slot; what was not given is marked."""
+    if logits.shape[1] == tokens:
+        return logits
+    wide = np.full((logits.shape[0], tokens, logits.shape[2]), NOT_GIVEN)
+    wide[:, -1:] = logits
+    return wide
+
+
+OF_NO_CAPACITY = 12  # a longer generation may be refused aloud
+NOT_GIVEN = -1.2345678901234567e300
+
+
+def given(logits: Floats) -> Where:
+    """The slots whose logits were given."""
+    found: Where = ~(logits == NOT_GIVEN).all(axis=-1)
+    return found

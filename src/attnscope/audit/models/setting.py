@@ -1,0 +1,167 @@
+"""What the probes of a model share: the subject, its rounding, what is known to be broken, what nobody could see."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from attnscope.audit.finding import Counterexample, Finding, Severity
+from attnscope.audit.models.claims import ModelClaims
+from attnscope.audit.models.question import Question, Where, build
+from attnscope.audit.models.rounding import Floats, Move, Rounding
+from attnscope.audit.models.scenario import Scenario, smaller
+from attnscope.audit.models.subject import Subject, Trouble
+
+MOST_TRIES = 60
+
+
+@dataclass(eq=False)
+class Setting:
+    """The state of one audit.
+
+    lengths        row lengths that the model takes and that there is time for
+    broken         contexts whose answers are known to be wrong: "plain", "batched", "padded"
+    not_numbers    questions whose real tokens have logits that are NaN
+    """
+
+    subject: Subject
+    seed: int
+    rounding: Rounding
+    lengths: tuple[int, ...] = (8,)
+    broken: set[str] = field(default_factory=set)
+    not_covered: list[str] = field(default_factory=list)
+    not_numbers: list[Trouble] = field(default_factory=list)
+    quiet: bool = False
+
+    @property
+    def claims(self) -> ModelClaims:
+        return self.subject.claims
+
+    @property
+    def longest(self) -> int:
+        return max(self.lengths)
+
+    def build(self, scenario: Scenario) -> Question:
+        return build(scenario, self.claims)
+
+    def ask(self, question: Question, scenario: Scenario | None = None) -> Floats | None:
+        """The logits; NaN in a real token's is noted."""
+        when = "" if scenario is None else scenario.unusual or ""
+        logits = self.subject.ask(question, when)
+        if logits is not None:
+            self.watch(question, logits)
+        return logits
+
+    def watch(self, question: Question, logits: Floats, when: str = "") -> None:
+        """Note logits of real tokens that are no numbers."""
+        broken = np.isnan(logits).any(axis=-1) & question.real
+        if broken.any():
+            row, slot = (int(each) for each in np.argwhere(broken)[0])
+            sentence = f"the logits of {token_in_words(question, row, slot)} are NaN"
+            self.not_numbers.append(Trouble(question, "NaN", sentence, when))
+
+    def moved(self, first: Floats | None, second: Floats | None, where: Where) -> Move | None:
+        """Where answers of one shape differ beyond rounding."""
+        if first is None or second is None:
+            return None
+        return self.rounding.move(first, second, where, same_shape=True)
+
+    def differ(self, first: Floats | None, second: Floats | None, where: Where) -> Move | None:
+        """Where answers to questions of other shapes differ beyond rounding."""
+        if first is None or second is None:
+            return None
+        return self.rounding.move(first, second, where, same_shape=False)
+
+    def usable(self, scenarios: Iterable[Scenario], *, even_spoiled: bool = False) -> list[Scenario]:
+        """Those that the model takes, that there is time for, and whose context is not broken yet."""
+        taken = [each for each in scenarios if each.width <= self.longest]
+        return [each for each in taken if even_spoiled or not self.spoiled(each)]
+
+    def spoiled(self, scenario: Scenario) -> bool:
+        """Whether a scenario's context is known to give wrong answers."""
+        batched = "batched" in self.broken and len(scenario.lengths) > 1
+        padded = "padded" in self.broken and scenario.padded
+        return batched or padded or "plain" in self.broken
+
+
+def finding_of(  # noqa: PLR0913  # all that a finding tells
+    check: str,
+    severity: Severity,
+    sentence: str,
+    scenario: Scenario,
+    question: Question,
+    answers: dict[str, Floats] | None = None,
+    indices: dict[str, int] | None = None,
+    cause: str | None = None,
+    fix: str | None = None,
+) -> Finding:  # fmt: skip
+    """A finding with the question that shows it."""
+    arrays = {**question.named_arrays(), **(answers or {})}
+    shown = Counterexample(str(scenario), scenario.seed, indices or {}, arrays)
+    return Finding(check, severity, sentence, shown, None if cause is None else f"agrees with: {cause}", fix)
+
+
+def leak_of(
+    check: str,
+    sentence: str,
+    scenario: Scenario,
+    questions: tuple[Question, Question],
+    answers: tuple[Floats, Floats],
+    move: Move,
+    cause: str | None,
+    fix: str,
+) -> Finding:  # fmt: skip
+    """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
+    before, after = questions
+    token = token_in_words(before, move.row, move.slot)
+    own = (
+        ""
+        if before.documents is None or check != "documents"
+        else f", of document {before.documents[move.row, move.slot]},"
+    )
+    arrays = {"token_ids_before": before.token_ids, **after.named_arrays()}
+    arrays |= {"logits_before": answers[0], "logits_after": answers[1]}
+    places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}
+    return Finding(
+        check, Severity.LEAK, f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
+        Counterexample(str(scenario), scenario.seed, places, arrays), None if cause is None else f"agrees with: {cause}", fix,
+    )  # fmt: skip
+
+
+def token_in_words(question: Question, row: int, slot: int) -> str:
+    """A token by its place in its row, and its row where there are several."""
+    place = int(question.places[row, slot])
+    name = f"token {place}" if place >= 0 else f"padded slot {slot}"
+    return name if len(question.token_ids) == 1 else f"{name} of row {row}"
+
+
+Look = Callable[[Setting, Scenario], Finding | None]
+
+
+def first_found(setting: Setting, scenarios: Iterable[Scenario], look: Look) -> Finding | None:
+    """The first scenario that shows something, made as small as it still shows it."""
+    for scenario in scenarios:
+        if setting.subject.given_up:
+            return None
+        found = look(setting, scenario)
+        if found is not None:
+            return shrunk(setting, scenario, look, found)
+    return None
+
+
+def shrunk(setting: Setting, scenario: Scenario, look: Look, found: Finding) -> Finding:
+    """The finding of the smallest scenario that shows the same."""
+    tries, again = 0, True
+    troubles, numbers = len(setting.subject.troubles), len(setting.not_numbers)
+    while again:
+        again = False
+        for candidate in smaller(scenario):
+            tries += 1
+            if tries > MOST_TRIES or setting.subject.given_up:
+                break
+            less = look(setting, candidate)
+            if less is not None and (less.check, less.severity) == (found.check, found.severity):
+                scenario, found, again = candidate, less, True
+                break
+    del setting.subject.troubles[troubles:], setting.not_numbers[numbers:]
+    return found

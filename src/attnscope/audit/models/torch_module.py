@@ -1,0 +1,189 @@
+"""A torch module as a model under audit. torch is imported when one is made."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from inspect import Parameter, signature
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.audit.contract import ContractError
+from attnscope.audit.models.claims import ModelClaims
+from attnscope.audit.report import Report
+from attnscope.audit.run import Progress
+
+OUTPUTS = ("logits", "last_hidden_state", "prediction_logits")
+OF_HALF = "16-bit rounding: the model was audited in float32"
+Forward = Callable[..., Any]
+
+
+def torch_module(
+    module: Any, *, vocab_size: int, seed: int = 0, seconds: float = 240.0, progress: Progress | None = None, **claims: Any
+) -> Report:  # fmt: skip
+    """Audit a torch module as `model` does, and say which layer leaks first.
+
+    `module(token_ids, attention_mask[, documents])` is called with tensors of int64; a module that takes token_ids only
+    is called with these, and then no padding can be declared. Its answer may be a tensor, a tuple that begins with one,
+    or an object with logits. The module is put into eval mode, and back. `claims` are those that `model` takes: causal,
+    pad_id, padding, documents, window, prefix, decode, layers, ...
+
+    Errors
+        ImportError without torch; ContractError for claims that nobody could check.
+    """
+    unknown = sorted(set(claims) - set(ModelClaims.__dataclass_fields__))
+    if unknown:
+        raise ContractError(
+            f"{unknown[0]} is no claim. Use some of {', '.join(ModelClaims.__dataclass_fields__)}."
+        )
+    takes, claimed = takes_arguments(module), ModelClaims(vocab_size, **claims)
+    if takes < 2 and claimed.padding is not None:
+        raise ContractError(
+            f"padding={claimed.padding!r}: {type(module).__name__}.forward takes no attention mask."
+        )
+
+    def forward(module: Any, *given: Any) -> Any:
+        return module(*given[:takes])
+
+    return audit_module(module, forward, claimed, Limits(seed, seconds, progress), features=vocab_size)
+
+
+def takes_arguments(module: Any) -> int:
+    """How many of token_ids, attention_mask and documents a module's forward takes."""
+    if not callable(getattr(module, "forward", None)):
+        raise ContractError(f"module={type(module).__name__}: expected a torch module.")
+    places = [each.kind for each in signature(module.forward).parameters.values()]
+    if Parameter.VAR_POSITIONAL in places:
+        return 3
+    return min(
+        3, sum(kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for kind in places)
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How an audit runs."""
+
+    seed: int = 0
+    seconds: float = 240.0
+    progress: Progress | None = None
+    not_covered: tuple[str, ...] = ()
+
+
+def audit_module(
+    module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None, first_window: int | None = None
+) -> Report:  # fmt: skip
+    """The audit of a module, by what calls it."""
+    from attnscope.audit.models.asking import audited
+    from attnscope.audit.models.subject import Subject
+
+    own, halved = in_float32(module)
+    if halved:
+        limits = replace(limits, not_covered=(*limits.not_covered, OF_HALF))
+    asked = TorchModel(own, forward)
+    subject = Subject(
+        asked, claims, 60.0, monotonic() + limits.seconds, hidden=asked.hidden, features=features, first_window=first_window
+    )  # fmt: skip
+    with evaluated(own):
+        return audited(
+            subject, limits.seed, limits.seconds, limits.progress, type(module).__name__, limits.not_covered
+        )
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """A module that is asked on NumPy arrays."""
+
+    module: Any
+    forward: Forward
+
+    def __call__(self, *arrays: NDArray[Any] | None) -> NDArray[Any]:
+        return to_numpy(first_tensor(self.returned(*arrays)))
+
+    def returned(self, *arrays: NDArray[Any] | None) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return self.forward(self.module, *map(to_torch, arrays))
+
+    def hidden(self, *arrays: NDArray[Any] | None) -> list[tuple[str, NDArray[np.float64]]]:
+        """Each layer's name and output, in the order in which they are computed."""
+        found: list[tuple[str, NDArray[np.float64]]] = []
+
+        def keep(name: str) -> Callable[[Any, Any, Any], None]:
+            return lambda module, given, output: found.append((
+                name,
+                to_numpy(first_tensor(output)).astype(np.float64),
+            ))
+
+        handles = [layer.register_forward_hook(keep(name)) for name, layer in layers_of(self.module)]
+        try:
+            self.returned(*arrays)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return found
+
+
+def layers_of(module: Any) -> list[tuple[str, Any]]:
+    """The modules of the longest list whose members are of one kind: a transformer's layers."""
+    import torch
+
+    lists = [
+        (name, each) for name, each in module.named_modules()
+        if isinstance(each, torch.nn.ModuleList | torch.nn.Sequential) and len({type(layer) for layer in each}) == 1
+    ]  # fmt: skip
+    if not lists:
+        return []
+    name, layers = max(lists, key=lambda found: len(found[1]))
+    return [(f"{name}.{number}" if name else str(number), layer) for number, layer in enumerate(layers)]
+
+
+def first_tensor(returned: Any) -> Any:
+    """The logits, or hidden states, of whatever a module returns."""
+    for name in OUTPUTS:
+        found = returned.get(name) if isinstance(returned, dict) else getattr(returned, name, None)
+        if found is not None:
+            return found
+    return returned[0] if isinstance(returned, tuple | list) and returned else returned
+
+
+def to_torch(array: NDArray[Any] | None) -> Any:
+    import torch
+
+    return None if array is None else torch.from_numpy(np.ascontiguousarray(array))
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    import torch
+
+    if not isinstance(tensor, torch.Tensor):
+        return tensor  # type: ignore[no-any-return]  # which the audit will say
+    tensor = tensor.detach().cpu()
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    array: NDArray[Any] = tensor.numpy()
+    return array
+
+
+def in_float32(module: Any) -> tuple[Any, bool]:
+    """The module, or a copy in float32 where it computes in 16 bits: rounding would hide small leaks."""
+    import torch
+
+    half = any(each.dtype in (torch.bfloat16, torch.float16) for each in module.parameters())
+    return (deepcopy(module).float(), True) if half else (module, False)
+
+
+@contextmanager
+def evaluated(module: Any) -> Iterator[None]:
+    """Eval mode, and then the mode that each part was in."""
+    training = [each for each in module.modules() if each.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for each in training:
+            each.training = True

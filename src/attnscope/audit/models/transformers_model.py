@@ -1,0 +1,241 @@
+"""A Transformers model as a model under audit: what it claims is read from its class and its configuration."""
+
+from dataclasses import dataclass, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnscope.audit.contract import ContractError
+from attnscope.audit.models.claims import ModelClaims, Side
+from attnscope.audit.models.torch_module import Limits, TorchModel, audit_module, evaluated, to_torch
+from attnscope.audit.report import Report
+from attnscope.audit.run import Progress
+
+POSITIONS_GIVEN = (
+    "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
+)
+LAYERS_DIFFER = "the windows of single layers, as only some layers have one"
+MORE_THAN_ROUNDING = 2.0**-7  # even in bfloat16
+TYPES_OF_WINDOWS = ("sliding_attention",)
+
+
+def transformers(
+    model: Any,
+    *,
+    causal: bool | None = None,
+    padding: Side | None = None,
+    documents: bool = False,
+    prefix: int | None = None,
+    seed: int = 0,
+    seconds: float = 240.0,
+    progress: Progress | None = None,
+) -> Report:
+    """Audit a Transformers model as `model` does, and say which layer leaks first.
+
+    Vocabulary, padding token, window and number of layers are read from the configuration. A model that can generate is
+    causal, and any other an encoder, unless `causal` says otherwise; a causal one is padded on the left and generates
+    with a DynamicCache, which is reordered and cropped, too; an encoder is padded on the right. `documents=True` packs
+    documents by position_ids that start again, without a mask.
+
+    Errors
+        ImportError without torch and transformers; ContractError for a model that is none of Transformers', or one with
+        an encoder and a decoder.
+    """
+    config = getattr(model, "config", None)
+    if config is None or not hasattr(config, "get_text_config"):
+        raise ContractError(f"model={type(model).__name__}: expected a model of Transformers.")
+    if getattr(config, "is_encoder_decoder", False):
+        raise ContractError(
+            f"{type(model).__name__} has an encoder and a decoder: audit each with at.audit.model."
+        )
+    if causal is None:
+        causal = is_causal(model)
+    caller = Caller(frozenset(signature(model.forward).parameters), causal)
+    if caller.places and positions_count_padding(model, caller):
+        caller = replace(caller, gives_positions=True)
+    text = config.get_text_config()
+    claims, not_covered = claims_of(text, caller, padding, documents, prefix)
+    if caller.caches:
+        claims = caller.with_decode(claims, model)
+    limits = Limits(seed, seconds, progress, tuple(not_covered))
+    return audit_module(model, caller.forward, claims, limits, None, first_window_of(text))
+
+
+def load(folder: Path) -> Any:
+    """The model in a folder, in float32, by the class that its configuration names; nothing is downloaded.
+
+    Errors
+        ContractError where torch or transformers is missing, or where the folder holds no model.
+    """
+    try:
+        import transformers as library
+    except ImportError as error:
+        raise ContractError(
+            f"a model needs torch and transformers: {error}. pip install torch transformers."
+        ) from error
+    try:
+        config = library.AutoConfig.from_pretrained(folder, local_files_only=True)
+        names = config.architectures or ["AutoModelForCausalLM"]
+        kind = getattr(library, names[0], library.AutoModelForCausalLM)
+        return kind.from_pretrained(folder, local_files_only=True, dtype="float32").eval()
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ContractError(
+            f"{folder} holds no model that Transformers loads: {' '.join(str(error).split())}"
+        ) from error
+
+
+def is_causal(model: Any) -> bool:
+    """Whether a model's class promises that no token sees the future: one for generation, or the body of one."""
+    from transformers.models.auto import modeling_auto as known
+
+    config = model.config
+    if isinstance(getattr(config, "causal", None), bool):  # XLM's, which can be either
+        return bool(config.causal)
+    if model.can_generate() or getattr(config, "is_decoder", False):
+        return True
+    kind = config.model_type
+    return (
+        kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+
+
+def positions_count_padding(model: Any, caller: "Caller") -> bool:
+    """Whether a single token, which sees nothing but itself, is told from the same token behind padding."""
+    config = model.config.get_text_config()
+    token = np.array([[config.vocab_size // 2]])
+    padded = np.concatenate([token * 0 + (getattr(config, "pad_token_id", None) or 0), token], axis=1)
+    asked = TorchModel(model, caller.forward)
+    with evaluated(model):
+        try:
+            alone, behind = asked(token, token * 0 + 1), asked(padded, np.array([[0, 1]]))
+        except Exception:  # noqa: BLE001  # the audit itself will say what the model raises
+            return False
+    return bool(np.abs(alone[:, -1] - behind[:, -1]).max() > MORE_THAN_ROUNDING * np.abs(alone).max())
+
+
+def claims_of(
+    config: Any, caller: "Caller", padding: Side | None, documents: bool, prefix: int | None
+) -> tuple[ModelClaims, list[str]]:
+    """What a configuration says, and what it leaves open."""
+    window, layers, mixed = window_of(config)
+    tokens = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
+    inside = [each for each in tokens if isinstance(each, int) and 0 <= each < config.vocab_size]
+    pad_id = getattr(config, "pad_token_id", None)
+    pad_id = pad_id if isinstance(pad_id, int) and 0 <= pad_id < config.vocab_size else None
+    side: Side = padding or ("left" if caller.causal else "right")
+    claims = ModelClaims(
+        config.vocab_size, caller.causal, pad_id, side if "attention_mask" in caller.takes else None, documents,
+        window, prefix, layers=layers, special_ids=tuple(each for each in inside if each != pad_id),
+        most_tokens=getattr(config, "max_position_embeddings", None),
+    )  # fmt: skip
+    not_covered = [LAYERS_DIFFER] if mixed else []
+    if side == "left" and caller.gives_positions:
+        not_covered.append(POSITIONS_GIVEN)
+    return claims, not_covered
+
+
+def window_of(config: Any) -> tuple[int | None, int | None, bool]:
+    """Tokens before its own that a layer sees, how many layers there are, and whether only some have a window.
+
+    Transformers counts a token itself into its window.
+    """
+    size, layers = getattr(config, "sliding_window", None), getattr(config, "num_hidden_layers", None)
+    types = getattr(config, "layer_types", None) or []
+    if not isinstance(size, int) or size < 1 or getattr(config, "use_sliding_window", True) is False:
+        return None, layers, False
+    if types and not all(each in TYPES_OF_WINDOWS for each in types):
+        return None, layers, any(each in TYPES_OF_WINDOWS for each in types)
+    return size - 1, layers, False
+
+
+def first_window_of(config: Any) -> int | None:
+    """Tokens before its own that the first layer sees, if it has a window."""
+    size, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None) or []
+    slides = types[0] in TYPES_OF_WINDOWS if types else window_of(config)[0] is not None
+    return size - 1 if slides and isinstance(size, int) and size > 0 else None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How the arrays of an audit become arguments of a forward.
+
+    takes              names of the forward's parameters
+    gives_positions    whether position_ids are counted for the model, which would count the padding
+    """
+
+    takes: frozenset[str]
+    causal: bool
+    gives_positions: bool = False
+
+    @property
+    def places(self) -> bool:
+        return self.causal and "position_ids" in self.takes
+
+    @property
+    def caches(self) -> bool:
+        return self.causal and "past_key_values" in self.takes
+
+    def forward(self, model: Any, ids: Any, mask: Any, documents: Any = None) -> Any:
+        """One call without a cache."""
+        given: dict[str, Any] = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            **self.positions(mask, ids.shape[1]),
+        }
+        if documents is not None:
+            given |= {"attention_mask": None, "position_ids": places_in(documents)}
+        if self.caches:
+            given["use_cache"] = False
+        return model(**given)
+
+    def positions(self, mask: Any, tokens: int) -> dict[str, Any]:
+        """position_ids of the last tokens, counted from the mask, as generate() does; none where nothing is hidden."""
+        if mask is None or not self.gives_positions or bool(mask.all()):
+            return {}
+        return {"position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens:]}
+
+    def with_decode(self, claims: ModelClaims, model: Any) -> ModelClaims:
+        return replace(claims, decode=lambda: CachedGeneration(self, model))
+
+
+def places_in(documents: Any) -> Any:
+    """Positions that start again with each document."""
+    slots = (documents * 0 + 1).cumsum(-1) - 1
+    starts = documents.diff(dim=-1, prepend=documents[:, :1] - 1) != 0
+    return slots - (slots * starts).cummax(dim=-1).values
+
+
+class CachedGeneration:
+    """A generation of a Transformers model with a DynamicCache."""
+
+    def __init__(self, caller: Caller, model: Any) -> None:
+        from transformers import DynamicCache
+
+        self.caller, self.model = caller, model
+        self.cache = DynamicCache(config=model.config)
+        self.tokens = 0
+
+    def step(self, token_ids: Any, attention_mask: Any) -> Any:
+        """The logits of the next tokens."""
+        tokens = token_ids.shape[1]
+
+        def forward(model: Any, ids: Any, mask: Any) -> Any:
+            given = {"input_ids": ids, "attention_mask": mask, **self.caller.positions(mask, tokens)}
+            return model(**given, past_key_values=self.cache, use_cache=True)
+
+        logits = TorchModel(self.model, forward)(token_ids, attention_mask)
+        self.tokens += tokens
+        return logits
+
+    def reorder(self, index: Any) -> None:
+        """As beam search does."""
+        self.cache.reorder_cache(to_torch(index))
+
+    def truncate(self, tokens: int) -> None:
+        """Crop by a negative number, which every release reads as tokens to remove."""
+        if tokens < self.tokens:
+            self.cache.crop(tokens - self.tokens)
+        self.tokens = tokens

@@ -1,0 +1,83 @@
+"""Every planted mistake of a model is found, by the right check and as bad as it is; the correct models are not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnscope as at
+from attnscope.audit import Report
+from tests.audit.models.controls import CONTROLS
+from tests.audit.models.host import Deep, Host, Windowed
+from tests.audit.models.planted import PLANTED
+
+
+def audit(host: Host, **more: Any) -> Report:
+    return at.audit.model(host, **host.claims, **more, special_ids=(7,))
+
+
+def test_there_are_many() -> None:
+    assert len(PLANTED) >= 60
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_mistake_is_found_and_its_cause_named(name: str) -> None:
+    planted = PLANTED[name]
+    report = audit(planted.make())
+    found = [each for each in report.of(planted.check) if each.severity == planted.severity]
+    assert found, str(report)
+    assert planted.cause is None or any(planted.cause in (each.cause or "") for each in found), str(report)
+    assert report.exit_status == 1
+
+
+@pytest.mark.parametrize("kind", CONTROLS, ids=lambda kind: kind.__name__)
+def test_nothing_is_found_where_nothing_is_planted(kind: type[Host]) -> None:
+    report = audit(kind())
+    assert report.ok, str(report)
+    assert report.seconds < 60
+
+
+def test_the_number_of_layers_makes_the_reach_exact() -> None:
+    class OneTooWideInOneLayer(Windowed):
+        def near(self, asked: Any, layer: int) -> Any:
+            wider = layer == 0
+            return (asked.keys >= asked.queries - self.window - wider)[None]
+
+    assert audit(OneTooWideInOneLayer()).of("window") == ()
+    [finding] = audit(OneTooWideInOneLayer(), layers=2).of("window")
+    assert "9 before it: with a window of 4, 2 layers reach 8" in finding.sentence
+    assert audit(Windowed(), layers=2).ok
+
+
+def test_without_layers_the_report_says_what_it_cannot_tell() -> None:
+    assert any("layers=n" in each for each in audit(Windowed()).not_covered)
+
+
+def test_a_finding_is_as_small_as_it_can_be() -> None:
+    [finding] = audit(PLANTED["BidirectionalDecoder"].make()).findings
+    assert finding.counterexample is not None
+    assert finding.counterexample.arrays["token_ids"].shape == (1, 2)
+    assert "token 0 move" in finding.sentence
+    assert "token 1 changes" in finding.sentence
+
+
+def test_a_counterexample_can_be_asked_again() -> None:
+    """Its two questions differ where the sentence says, and their logits where it must not."""
+    host = PLANTED["PaddingReplacesCausal"].make()
+    [finding] = audit(host).findings
+    assert finding.counterexample is not None
+    arrays, places = finding.counterexample.arrays, finding.counterexample.indices
+    before = host(arrays["token_ids_before"], arrays["attention_mask"])
+    after = host(arrays["token_ids"], arrays["attention_mask"])
+    row, slot = places["row"], places["slot"]
+    assert (arrays["token_ids_before"] != arrays["token_ids"]).sum() == 1
+    assert np.array_equal(arrays["token_ids_before"][row, : slot + 1], arrays["token_ids"][row, : slot + 1])
+    assert not np.allclose(before[row, slot], after[row, slot])
+
+
+def test_progress_is_told() -> None:
+    told: list[float] = []
+    host = Deep()
+    at.audit.model(host, **host.claims, progress=lambda share, step: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
