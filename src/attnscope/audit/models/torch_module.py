@@ -80,7 +80,7 @@ def audit_module(
     from attnscope.audit.models.asking import audited
     from attnscope.audit.models.subject import Subject
 
-    own, halved = in_float32(module)
+    own, halved = (module, False) if claims.decode is not None else in_float32(module)
     if halved:
         limits = replace(limits, not_covered=(*limits.not_covered, OF_HALF))
     asked = TorchModel(own, forward)

@@ -9,7 +9,15 @@ import numpy as np
 
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims, Side
-from attnscope.audit.models.torch_module import Limits, TorchModel, audit_module, evaluated, to_torch
+from attnscope.audit.models.torch_module import (
+    OF_HALF,
+    Limits,
+    TorchModel,
+    audit_module,
+    evaluated,
+    in_float32,
+    to_torch,
+)
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
@@ -50,17 +58,19 @@ def transformers(
         raise ContractError(
             f"{type(model).__name__} has an encoder and a decoder: audit each with at.audit.model."
         )
+    own, halved = in_float32(model)
     if causal is None:
-        causal = is_causal(model)
+        causal = is_causal(own)
     caller = Caller(frozenset(signature(model.forward).parameters), causal)
-    if caller.places and positions_count_padding(model, caller):
+    if caller.places and positions_count_padding(own, caller):
         caller = replace(caller, gives_positions=True)
     text = config.get_text_config()
     claims, not_covered = claims_of(text, caller, padding, documents, prefix)
     if caller.caches:
-        claims = caller.with_decode(claims, model)
+        claims = caller.with_decode(claims, own)
+    not_covered += [OF_HALF] if halved else []
     limits = Limits(seed, seconds, progress, tuple(not_covered))
-    return audit_module(model, caller.forward, claims, limits, None, first_window_of(text))
+    return audit_module(own, caller.forward, claims, limits, None, first_window_of(text))
 
 
 def load(folder: Path) -> Any:
