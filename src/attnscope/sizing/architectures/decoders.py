@@ -15,6 +15,7 @@ from attnscope.sizing.architectures.irregular import (
     MIMO_KINDS,
     bigcode_kv_heads,
     dbrx_kv_heads,
+    drop_shared_indexers,
     falcon_kv_heads,
     mpt_kv_heads,
     share_last_layers,
@@ -56,7 +57,7 @@ INDEXED = replace(
     LATENT,
     pattern=listed(all_of("indexed")),
     kinds={"indexed": indexed, "full": latent},
-    harmless=(*LATENT.harmless, "indexer_types"),
+    finish=drop_shared_indexers,
 )
 
 DECODERS: dict[str, Family] = {
@@ -69,7 +70,7 @@ DECODERS: dict[str, Family] = {
         ),
         PLAIN,
     ),
-    **dict.fromkeys(("fuyu", "persimmon", "phi", "stablelm", "biogpt", "gpt_neox_japanese"), TWO_MATRICES),
+    **dict.fromkeys(("persimmon", "phi", "stablelm", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
     **dict.fromkeys(
         ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
          "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
@@ -107,10 +108,11 @@ DECODERS: dict[str, Family] = {
     # sliding in all layers, or in none
     "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
     **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal", "moshi"), WINDOWED),
+    "doge": replace(WINDOWED, harmless=("keep_window_size",)),
     "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
     "qwen3_moe": replace(WINDOWED, harmless=("max_window_layers",)),
     # sliding in some
-    **dict.fromkeys(("qwen2", "got_ocr2", "qwen2_vl_text", "qwen2_5_vl_text", "moss_transcribe_diarize"), QWEN),
+    **dict.fromkeys(("qwen2", "qwen2_vl_text", "qwen2_5_vl_text"), QWEN),
     "qwen3": replace(QWEN, defaults={"head_dim": 128}),
     "qwen2_moe": QWEN_MOE,
     "gemma": Family(defaults=GEMMA_DEFAULTS, tied=True),
@@ -153,6 +155,6 @@ DECODERS: dict[str, Family] = {
     **dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu", "longcat_flash"), LATENT
     ),
-    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2"), INDEXED),
+    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
 }  # fmt: skip
 

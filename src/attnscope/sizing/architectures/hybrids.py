@@ -17,6 +17,7 @@ from attnscope.sizing.architectures.recurrent import (
     beside,
     delta_of_equal_heads,
     gated_delta,
+    lightning,
     mamba,
     mamba2,
     short_convolution,
@@ -133,6 +134,7 @@ HYBRIDS: dict[str, Family] = {
             KINDS | {"linear": gated_delta}, defaults={"head_dim": 256},
         ),
     ),
+    "minimax": Family(listed(every(2, "full", "linear")), KINDS | {"linear": lightning}, harmless=("block_size",)),
     "olmo_hybrid": Family(listed(every(4, "linear", "full")), KINDS | {"linear": gated_delta}),
     **dict.fromkeys(
         ("kimi_linear", "bailing_hybrid"),

@@ -106,6 +106,21 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     return layers[:own] + [replace(layer, kind=f"{layer.kind}, shared", shared=True) for layer in layers[own:]]
 
 
+def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
+    """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
+    words = fields.words("indexer_types")
+    if words is None:
+        return layers
+    if len(words) != len(layers) or set(words) - {"full", "shared"}:
+        raise ConfigError(f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers.")
+    return [
+        replace(layer, kind="latent, indexer shared", rows=tuple(r for r in layer.rows if r.name != "indexer key"))
+        if word == "shared"
+        else layer
+        for word, layer in zip(words, layers, strict=True)
+    ]
+
+
 def _mimo(kind: str) -> Builder:
     def build(fields: Fields, heads: Heads) -> Layer:
         """MiMo V2: values are smaller than keys, and sliding layers have kv heads of their own."""
@@ -114,7 +129,8 @@ def _mimo(kind: str) -> Builder:
         own = fields.maybe_whole("swa_num_key_value_heads")
         if kind == "sliding":
             if own is None:
-                raise ConfigError(f"{fields.where}swa_num_key_value_heads is missing. Give it: assume=...")
+                own = 2 * heads.kv_heads
+                fields.fill("swa_num_key_value_heads", own, "twice num_key_value_heads")
             kv_heads = own
         fields.leave("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
         return PLAIN_KINDS[kind](fields, replace(heads, value_dim=value_dim, kv_heads=kv_heads))

@@ -1,7 +1,5 @@
 """Layers that keep a state of the whole sequence: Mamba, gated delta rules, short convolutions."""
 
-from collections.abc import Callable
-
 from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import Builder, Heads
 from attnscope.sizing.fields import Fields
@@ -133,6 +131,17 @@ def delta_of_equal_heads(fields: Fields, heads: Heads) -> Layer:
     )
 
 
+def lightning(fields: Fields, heads: Heads) -> Layer:
+    """MiniMax's linear attention: a matrix a head, in the format that the model computes in.
+
+    Source
+        "MiniMax-01", arXiv:2501.08313, section 2.2.
+    """
+    weights = 5 * heads.hidden_size * heads.query_heads * heads.key_dim
+    state = State("recurrent", (heads.query_heads, heads.key_dim, heads.key_dim))
+    return Layer("linear", states=(state,), attention_weights=weights)
+
+
 def short_convolution(fields: Fields, heads: Heads) -> Layer:
     """The last conv_L_cache inputs of a gated convolution, and nothing else."""
     taps = fields.whole("conv_L_cache")
@@ -160,5 +169,3 @@ def beside(attention: Builder, recurrent: Builder, kind: str) -> Builder:
 
     return build
 
-
-Recurrent = Callable[[Fields, Heads], Layer]

@@ -1,0 +1,90 @@
+"""Sizes beside the caches that the installed Transformers makes: of real configs, and of every default config."""
+
+import importlib.util
+import json
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
+
+CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
+# architectures that Transformers runs under another name
+RUNS_AS = {"kimi_k2": "deepseek_v3"}
+missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed here: make test-models"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+def compare_file(path: Path) -> Outcome:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    return compare(path.stem, fields, RUNS_AS.get(fields["model_type"]))
+
+
+def compare_default(model_type: str) -> Outcome:
+    try:
+        fields = default_config(model_type)
+    except Exception as error:  # noqa: BLE001  # whatever a foreign config raises is its outcome
+        said = f"{type(error).__name__}: {str(error)[:100]}"
+        return Outcome(model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said))
+    return compare(model_type, fields)
+
+
+@pytest.fixture(scope="module")
+def workers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+
+
+@pytest.fixture(scope="module")
+def of_files(workers: ProcessPoolExecutor) -> list[Outcome]:
+    return list(workers.map(compare_file, CONFIGS))
+
+
+@pytest.fixture(scope="module")
+def of_defaults(workers: ProcessPoolExecutor) -> list[Outcome]:
+    return list(workers.map(compare_default, model_types(), chunksize=4))
+
+
+def report(title: str, outcomes: list[Outcome], engine: str) -> Counter[str]:
+    """Print the four counts, and whatever is not equal with its reason."""
+    counts = Counter(outcome.verdicts[engine] for outcome in outcomes)
+    order = ("equal", "refused", "wrong", "not runnable")
+    print(f"\n{title}, engine {engine}: {', '.join(f'{counts[verdict]} {verdict}' for verdict in order)}")
+    for verdict in order[1:]:
+        for outcome in outcomes:
+            if outcome.verdicts[engine] == verdict:
+                print(f"  {verdict}: {outcome.name}: {outcome.said[engine]}")
+    return counts
+
+
+def test_every_real_config_is_sized_as_transformers_caches_it(
+    of_files: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("real configs", of_files, "hf")
+    assert counts == {"equal": len(CONFIGS)}
+
+
+def test_no_real_config_is_sized_wrong_for_a_static_cache(
+    of_files: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("real configs", of_files, "hf-static")
+    assert not counts["wrong"]
+    assert not counts["refused"]
+
+
+@pytest.mark.parametrize("engine", CACHE_ENGINES)
+def test_no_default_config_is_sized_wrong(
+    engine: str, of_defaults: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("default configs", of_defaults, engine)
+    assert not counts["wrong"]
+    assert counts["equal"] > 3 * counts["refused"], "refusing must not be the cheap way out"
