@@ -85,6 +85,8 @@ def config_of(fields: Mapping[str, Any]) -> Any:
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
     config = CONFIG_MAPPING[fields["model_type"]].from_dict(dict(fields))
+    if config.is_encoder_decoder:
+        return config
     text = config.get_text_config(decoder=True)
     return text if text is not config and type(text) in MODEL_FOR_CAUSAL_LM_MAPPING else config
 
@@ -112,7 +114,7 @@ def cached(model: Any, prompt: int, encoder_tokens: int, engine: str) -> Any:
     from transformers.modeling_outputs import BaseModelOutput
 
     settings = model.generation_config
-    settings.use_cache = True
+    settings.use_cache, settings.num_beams, settings.num_return_sequences = True, 1, 1
     settings.cache_implementation = "static" if engine == "hf-static" else None
     with torch.no_grad(), torch.device("meta"):
         given: dict[str, Any] = {}

@@ -116,7 +116,9 @@ DECODERS: dict[str, Family] = {
     "qwen3": replace(QWEN, defaults={"head_dim": 128}),
     "qwen2_moe": QWEN_MOE,
     "gemma": Family(defaults=GEMMA_DEFAULTS, tied=True),
-    "gemma2": Family(ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, tied=True),
+    "gemma2": Family(
+        ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, harmless=("sliding_window_size",), tied=True
+    ),
     "vaultgemma": Family(ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, tied=True),
     "gemma3_text": GEMMA3,
     "gemma3n_text": Family(
@@ -129,7 +131,10 @@ DECODERS: dict[str, Family] = {
             finish=share_last_layers, mlp=None, tied=True,
         ),
     ),
-    "cohere2": Family(listed(every(4, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")), tied=True),
+    "cohere2": Family(
+        listed(every(4, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")),
+        harmless=("layer_switch", "order_of_interleaved_layers"), tied=True,
+    ),
     "cohere2_moe": Family(
         listed(every(4, "sliding", "full", "sliding_window_pattern")),
         harmless=("prefix_dense_sliding_window_pattern",), mlp=None, tied=True,

@@ -143,7 +143,10 @@ HYBRIDS: dict[str, Family] = {
             harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank", "layer_group_size"),
         ),
     ),
-    "lfm2": Family(listed(attention_where_indexed), KINDS | {"convolution": short_convolution}, mlp=None, tied=True),
+    "lfm2": Family(
+        listed(attention_where_indexed), KINDS | {"convolution": short_convolution},
+        harmless=("num_heads",), mlp=None, tied=True,
+    ),
     "lfm2_moe": Family(listed(None), KINDS | {"convolution": short_convolution}, mlp=None, tied=True),
     "lfm3": Family(listed(None), KINDS | {"convolution": short_convolution}, mlp=None, tied=True),
 }  # fmt: skip
