@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
+    "sizing": {"problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine"},
     "tour": {INDEX, "machine", "models"},

@@ -32,7 +32,9 @@ def compare_default(model_type: str) -> Outcome:
         fields = default_config(model_type)
     except Exception as error:  # noqa: BLE001  # whatever a foreign config raises is its outcome
         said = f"{type(error).__name__}: {str(error)[:100]}"
-        return Outcome(model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said))
+        return Outcome(
+            model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said)
+        )
     return compare(model_type, fields)
 
 

@@ -94,7 +94,7 @@ def _in_llama_cpp(layer: Layer) -> tuple[State, ...]:
 
 
 def _key_and_value(layer: Layer) -> tuple[Rows, ...]:
-    """attnscope has no latent cache: the latent is part of the key, and once more the value."""
+    """No latent cache here: the latent is part of the key, and once more the value."""
     if not layer.rows or layer.rows[0].name != "latent":
         return layer.rows
     latent, rotary, *more = layer.rows

@@ -39,9 +39,7 @@ BERT = replace(TWO_MATRICES, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
 ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
 QWEN = Family(listed(windowed_from_max_window_layers))
-QWEN_MOE = replace(
-    QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",)
-)
+QWEN_MOE = replace(QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",))
 GEMMA_DEFAULTS = {"head_dim": 256}
 GEMMA3 = Family(
     listed(every(6, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")),
@@ -52,7 +50,9 @@ GEMMA3 = Family(
     },
     tied=True,
 )  # fmt: skip
-LATENT = Family(all_of("latent"), kinds={"latent": latent}, harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank"))
+LATENT = Family(
+    all_of("latent"), kinds={"latent": latent}, harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank")
+)
 INDEXED = replace(
     LATENT,
     pattern=listed(all_of("indexed")),
@@ -162,4 +162,3 @@ DECODERS: dict[str, Family] = {
     ),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
 }  # fmt: skip
-
