@@ -68,10 +68,10 @@ def _static(layer: Layer, tokens: int) -> int:
 
 
 def _pages(page: int) -> Callable[[Layer, int], int]:
-    """Whole pages, less those that no later token sees."""
+    """Whole pages, less those that the last token does not see: they are given back before it is written."""
 
     def held(layer: Layer, tokens: int) -> int:
-        unseen = 0 if layer.window is None else max(0, tokens - (layer.window - 1)) // page * page
+        unseen = 0 if layer.window is None else max(0, tokens - layer.window) // page * page
         return up_to(tokens, page) - unseen
 
     return held
@@ -136,7 +136,7 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "vllm",
-            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that a later token sees",
+            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that the last token sees",
             "vllm, v1/core/single_type_kv_cache_manager.py: remove_skipped_blocks; v1/kv_cache_interface.py",
             _pages(VLLM_BLOCK),
             PLAIN_FORMATS,
@@ -155,7 +155,7 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "attnscope",
-            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens a layer; a window lets go of pages that no query sees any more; "
+            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens a layer; a window lets go of pages that the last query does not see; "
             "int8 has a float32 scale a token and head, for keys and for values",
             "attnscope/cache/layout.py, attnscope/cache/layer.py",
             _pages(ATTNSCOPE_PAGE),
