@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import attnscope as at
+from attnscope.sizing import describe_model
+from attnscope.sizing.architectures.read import FAMILIES
 from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
@@ -90,3 +93,31 @@ def test_no_default_config_is_sized_wrong(
         counts = report("default configs", of_defaults, engine)
     assert not counts["wrong"]
     assert counts["equal"] > 3 * counts["refused"], "refusing must not be the cheap way out"
+
+
+@pytest.mark.parametrize("model_type", sorted(name for name, family in FAMILIES.items() if family.defaults))
+def test_a_documented_default_is_transformers_own(model_type: str) -> None:
+    fields = default_config(model_type)
+    for name, value in FAMILIES[model_type].defaults.items():
+        assert fields[name] == value, name
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_the_rule_for_missing_layer_types_is_transformers_own(model_type: str) -> None:
+    """Which layers slide, look at a chunk or keep a state, where a file does not list them."""
+    import transformers
+
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"{model_type} is the name of this room's own")
+    fields = {name: value for name, value in default_config(model_type).items() if name != "layer_types"}
+    fields.pop("per_layer_config", None)
+    try:
+        model = describe_model(fields)
+    except at.ConfigError as error:
+        pytest.skip(f"refused: {error}")
+    listed = getattr(transformers.CONFIG_MAPPING[model_type].from_dict(dict(fields)), "layer_types", None)
+    if listed is not None:
+        slides = [word in ("sliding_attention", "chunked_attention") for word in listed]
+        assert [layer.window is not None for layer in model.layers] == slides
+        keeps = [word in ("linear_attention", "conv", "hybrid") for word in listed]
+        assert [bool(layer.states) for layer in model.layers] == keeps

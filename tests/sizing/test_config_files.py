@@ -185,7 +185,7 @@ def test_a_hostile_gguf(tmp_path: Path) -> None:
         (gguf(OF_LLAMA, version=9), r"GGUF version 9\. Expected 2 or 3"),
         (gguf(OF_LLAMA, count=2**60), r"claims 1,152,921,504,606,846,976 fields: expected at most"),
         (
-            gguf({}, count=1, tail=b"") + struct.pack("<Q", 2**50),
+            b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**50),
             r"claims 1,125,899,906,842,624 bytes of a string",
         ),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 77), r"a value of type 77"),

@@ -56,11 +56,12 @@ def engine(**changes: Any) -> Callable[[Any], Any]:
 
 def without_head_dim(patch: Any) -> None:
     sound = Fields.maybe_whole
-    patch.setattr(
-        Fields,
-        "maybe_whole",
-        lambda self, *names, **more: None if "head_dim" in names else sound(self, *names, **more),
-    )
+
+    def spoiled(self: Fields, *names: str, **more: Any) -> int | None:
+        number = sound(self, *names, **more)
+        return None if "head_dim" in names else number
+
+    patch.setattr(Fields, "maybe_whole", spoiled)
 
 
 def without_states(patch: Any) -> None:

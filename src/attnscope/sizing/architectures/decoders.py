@@ -158,7 +158,7 @@ DECODERS: dict[str, Family] = {
     "llama4_text": Family(listed(chunked_where_rotated), mlp=None),
     # latent attention
     **dict.fromkeys(
-        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu", "longcat_flash"), LATENT
+        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), LATENT
     ),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
 }  # fmt: skip
