@@ -27,6 +27,7 @@ class Outcome:
     name: str
     verdicts: dict[str, str] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    parameters: int | None = None
 
 
 class TooSlow(Exception):
@@ -181,6 +182,7 @@ def compare(name: str, fields: dict[str, Any], runs_as: str | None = None) -> Ou
         with time_limit(SECONDS):
             config = config_of(fields if runs_as is None else {**fields, "model_type": runs_as})
             model = build(config)
+            outcome.parameters = sum(each.numel() for each in model.parameters())
     except Exception as error:  # noqa: BLE001  # whatever a foreign model raises is its outcome
         reason = _reason(error)
         return Outcome(

@@ -18,6 +18,7 @@ from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_co
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
 # architectures that Transformers runs under another name
 RUNS_AS = {"kimi_k2": "deepseek_v3"}
+TIED_BY_TRANSFORMERS = {"flan-t5-xl"}  # whatever its file says
 missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed here: make test-models"),
@@ -83,6 +84,20 @@ def test_no_real_config_is_sized_wrong_for_a_static_cache(
         counts = report("real configs", of_files, "hf-static")
     assert not counts["wrong"]
     assert not counts["refused"]
+
+
+def test_estimated_weights_are_near_the_real_ones(of_files: list[Outcome]) -> None:
+    """Within 1 %: norms, biases and position embeddings are left out."""
+    far = {}
+    for path, outcome in zip(CONFIGS, of_files, strict=True):
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        estimated = describe_model(fields).weights
+        if estimated is None or "vision_config" in fields or path.stem in TIED_BY_TRANSFORMERS:
+            continue
+        assert outcome.parameters is not None
+        if abs(estimated / outcome.parameters - 1) > 0.01:
+            far[path.stem] = (estimated, outcome.parameters)
+    assert not far
 
 
 @pytest.mark.parametrize("engine", CACHE_ENGINES)

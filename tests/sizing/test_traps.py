@@ -127,6 +127,19 @@ def test_an_assumption_is_named() -> None:
     assert "assumed: head_dim=32" in plan.explain()
 
 
+def test_an_assumption_is_about_the_decoder_s_fields() -> None:
+    for name in ("num_key_value_heads", "text_config.num_key_value_heads"):
+        plan = at.size(config("gemma-3-4b"), context=10, assume={name: 2})
+        assert plan.bytes_per_token == 5 * 2 * 512 * 2
+        assert f"assumed: {name}=2" in plan.notes
+        assert "num_key_value_heads=4" not in repr(plan)
+
+
+def test_the_same_question_has_the_same_plan() -> None:
+    assert at.size(LLAMA, context=10) == at.size(LLAMA, context=10)
+    assert at.size(LLAMA, context=10) != at.size(LLAMA, context=11)
+
+
 def test_a_context_beyond_the_model_s_is_allowed_and_said() -> None:
     plan = at.size(config("llama-2-7b"), context=5_000)
     assert "5,000 tokens are beyond max_position_embeddings=4,096" in plan.notes

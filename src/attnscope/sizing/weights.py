@@ -50,7 +50,7 @@ def weights_of(model: ModelDescription, folder: Path | None) -> Weights:
     return Weights(
         bytes_of(number, number_format),
         False,
-        f"estimated: {number:,} parameters in {number_format}, norms left out",
+        f"estimated: {number:,} parameters in {number_format}, norms and what surrounds the decoder left out",
     )
 
 

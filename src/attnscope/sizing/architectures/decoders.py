@@ -70,12 +70,14 @@ DECODERS: dict[str, Family] = {
         ),
         PLAIN,
     ),
-    **dict.fromkeys(("persimmon", "phi", "stablelm", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
+    **dict.fromkeys(("persimmon", "phi", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
     **dict.fromkeys(
         ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
          "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
         BERT,
     ),
+    "cohere": replace(PLAIN, tied=True),
+    "stablelm": PLAIN,
     "gpt2": GPT2,
     "gpt-sw3": GPT2,
     "gptj": replace(GPT2, tied=False),
@@ -145,7 +147,7 @@ DECODERS: dict[str, Family] = {
     "exaone_moe": Family(listed(None), harmless=("sliding_window_pattern",)),
     "granite_swa": Family(listed(every(4, "sliding", "full", first=0))),
     "granitemoe_swa": Family(listed(every(4, "sliding", "full", first=0))),
-    "smollm3": Family(listed(windowed_where_asked)),
+    "smollm3": Family(listed(windowed_where_asked), tied=True),
     "cwm": Family(listed(every(4, "sliding", "full", first=0))),
     "afmoe": Family(listed(every(4, "sliding", "full", "global_attn_every_n_layers"))),
     "beam": Family(listed(None)),
@@ -155,7 +157,10 @@ DECODERS: dict[str, Family] = {
     "mellum": Family(listed(None), harmless=("sliding_window",)),
     "modernbert-decoder": Family(listed(None), tied=True),
     "mimo_v2_flash": Family(listed(None), kinds=MIMO_KINDS),
-    "llama4_text": Family(listed(chunked_where_rotated), mlp=None),
+    "llama4_text": Family(
+        listed(chunked_where_rotated),
+        mlp=Mlp(("intermediate_size_mlp",), expert=("intermediate_size",), shared_experts=1),
+    ),
     # latent attention
     **dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), LATENT

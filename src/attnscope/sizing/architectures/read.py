@@ -53,7 +53,7 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     where, inner = text
     own = {name.removeprefix(where): value for name, value in assume.items()}
     outer = Fields({**config, **assume}, model_type=outer_type)
-    outer.leave("text_config", *(name for name in config if name in inner))
+    outer.leave("text_config", *assume, *(name for name in config if name in inner))
     outer.refuse_unread(OF_OTHER_PARTS)
     merged = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner, **own}
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
