@@ -47,6 +47,16 @@ def test_a_sliding_layer_lets_go(engine: str, context: int, tokens: int) -> None
     assert at.size(SLIDING, context=context, engine=engine).cache_bytes == tokens * TOKEN
 
 
+@pytest.mark.parametrize(
+    ("engine", "context", "tokens"),
+    [("vllm", 96, 96), ("vllm", 97, 16), ("vllm", 200, 16), ("hf", 200, 95), ("hf-static", 200, 96)],
+)
+def test_a_chunked_layer_lets_go(engine: str, context: int, tokens: int) -> None:
+    """Chunks of 96 tokens: vLLM gives a chunk back as a whole once it is over."""
+    fields = LLAMA | {"model_type": "llama4_text", "attention_chunk_size": 96, "no_rope_layers": [1, 1]}
+    assert at.size(fields, context=context, engine=engine).cache_bytes == tokens * TOKEN
+
+
 def test_a_window_of_one_keeps_all_in_transformers() -> None:
     """Its slice [-1 + 1:] is the whole."""
     assert at.size(SLIDING | {"sliding_window": 1}, context=50).cache_bytes == 50 * TOKEN

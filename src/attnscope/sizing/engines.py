@@ -77,6 +77,14 @@ def _pages(page: int) -> Callable[[Layer, int], int]:
     return held
 
 
+def _blocks(layer: Layer, tokens: int) -> int:
+    """Blocks of vLLM; of a chunked layer those of the chunk that holds the last token."""
+    if layer.kind != "chunked" or layer.window is None:
+        return _pages(VLLM_BLOCK)(layer, tokens)
+    before_the_chunk = max(0, tokens - 1) // layer.window * layer.window
+    return up_to(tokens, VLLM_BLOCK) - before_the_chunk // VLLM_BLOCK * VLLM_BLOCK
+
+
 def _cells(layer: Layer, tokens: int) -> int:
     """All cells of the context at once, in multiples of 256; of a window, it and one batch more."""
     cells = up_to(tokens, LLAMA_PAD)
@@ -137,8 +145,8 @@ ENGINES: dict[str, Engine] = {
         Engine(
             "vllm",
             f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that the last token sees",
-            "vllm, v1/core/single_type_kv_cache_manager.py: remove_skipped_blocks; v1/kv_cache_interface.py",
-            _pages(VLLM_BLOCK),
+            "vllm, v1/core/single_type_kv_cache_manager.py: get_num_skipped_tokens; v1/kv_cache_interface.py",
+            _blocks,
             PLAIN_FORMATS,
             rows=_in_vllm,
             states=None,

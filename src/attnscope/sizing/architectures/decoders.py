@@ -63,7 +63,7 @@ INDEXED = replace(
 DECODERS: dict[str, Family] = {
     **dict.fromkeys(
         (
-            "apertus", "arcee", "aria_text", "bitnet", "cohere", "diffllama", "ernie4_5", "ernie4_5_moe",
+            "apertus", "arcee", "aria_text", "bitnet", "diffllama", "ernie4_5", "ernie4_5_moe",
             "flex_olmo", "glm", "glm4", "glm4_moe", "granite", "granitemoe", "granitemoeshared", "helium",
             "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "hyperclovax", "internlm3", "iquestcoder", "jais2", "llama",
             "minimax_m2", "nanochat", "nemotron", "olmo", "olmo2", "olmoe", "seed_oss", "solar_open",
