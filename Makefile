@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 SANITIZED := .venv-sanitize
 BENCH := .venv-bench
+MODELS := .venv-models
 TEST_ARGS ?=
 
 ifneq ($(filter default undefined,$(origin CXX)),)
@@ -25,16 +26,19 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models lint format types sanitize bench wheel clean check FORCE
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE=some.txt
 	@$(VENV)/bin/attnscope tour $(FILE)
 
 test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
 	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
+
+test-models: $(MODELS)/installed  ## sizes beside the real caches of Transformers' models, in an environment of its own
+	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
@@ -60,7 +64,7 @@ bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one 
 wheel: dist/built  ## dist/attnscope-*.whl
 
 clean:  ## remove everything that these targets made
-	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 check:
@@ -115,6 +119,16 @@ $(BENCH)/peers: benchmarks/peers.txt
 $(BENCH)/installed: dist/built | $(BENCH)/peers
 	$(BENCH)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
 	$(BENCH)/bin/python $(INSTALL) attnscope
+	@touch $@
+
+$(MODELS)/pip: pyproject.toml
+	$(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python $(INSTALL) --upgrade pip
+	@touch $@
+
+$(MODELS)/installed: dist/built | $(MODELS)/pip
+	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
+	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]'
 	@touch $@
 
 .SECONDARY:

@@ -16,6 +16,7 @@ from attnscope.errors import AttentionScoringError as AttentionScoringError
 from attnscope.errors import AttentionShapeError as AttentionShapeError
 from attnscope.errors import CacheError as CacheError
 from attnscope.errors import CacheFullError as CacheFullError
+from attnscope.errors import ConfigError as ConfigError
 from attnscope.errors import UnsupportedProblemError as UnsupportedProblemError
 from attnscope.multi_head import MultiHeadAttention as MultiHeadAttention
 from attnscope.positions import alibi_slopes as alibi_slopes
@@ -31,3 +32,5 @@ from attnscope.problem import Mask as Mask
 from attnscope.problem import Prefix as Prefix
 from attnscope.problem import Window as Window
 from attnscope.result import Partial as Partial
+from attnscope.sizing import CachePlan as CachePlan
+from attnscope.sizing import size as size

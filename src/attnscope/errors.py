@@ -31,3 +31,7 @@ class CacheError(AttentionError):
 
 class CacheFullError(CacheError):
     """More tokens than the cache was made for; nothing was written."""
+
+
+class ConfigError(AttentionError):
+    """A model's config that cannot be sized without a guess, or a wish that no plan can be made for."""

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
+    "sizing": {"problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine"},
     "tour": {INDEX, "machine", "models"},

@@ -1,0 +1,169 @@
+"""Decoders of attention layers only: what their configs call things, and in which pattern their layers come.
+
+Source
+    Each architecture's configuration and modeling files in Transformers 5.23, and the model cards of published files.
+    tests/sizing/test_against_transformers.py compares all of them with real caches.
+"""
+
+from dataclasses import replace
+
+from attnscope.sizing.architectures.attention import Names
+from attnscope.sizing.architectures.family import Family
+from attnscope.sizing.architectures.irregular import (
+    FALCON_KINDS,
+    GEMMA4_KINDS,
+    MIMO_KINDS,
+    bigcode_kv_heads,
+    dbrx_kv_heads,
+    drop_shared_indexers,
+    falcon_kv_heads,
+    mpt_kv_heads,
+    share_last_layers,
+)
+from attnscope.sizing.architectures.latent import indexed, latent
+from attnscope.sizing.architectures.mlp import Mlp
+from attnscope.sizing.architectures.patterns import (
+    all_of,
+    chunked_where_rotated,
+    every,
+    listed,
+    windowed,
+    windowed_from_max_window_layers,
+    windowed_where_asked,
+)
+
+PLAIN = Family()
+TWO_MATRICES = Family(mlp=Mlp(matrices=2))
+GPT2 = Family(mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True)
+BERT = replace(TWO_MATRICES, decoder_flag=True, tied=True)
+WINDOWED = Family(windowed)
+ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
+QWEN = Family(listed(windowed_from_max_window_layers))
+QWEN_MOE = replace(QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",))
+GEMMA_DEFAULTS = {"head_dim": 256}
+GEMMA3 = Family(
+    listed(every(6, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")),
+    # gemma-3-4b-it and others give only what differs from these
+    defaults={
+        "head_dim": 256, "num_attention_heads": 8, "num_key_value_heads": 4, "hidden_size": 2304,
+        "num_hidden_layers": 26, "intermediate_size": 9216, "sliding_window": 4096, "vocab_size": 262208,
+    },
+    tied=True,
+)  # fmt: skip
+LATENT = Family(
+    all_of("latent"), kinds={"latent": latent}, harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank")
+)
+INDEXED = replace(
+    LATENT,
+    pattern=listed(all_of("indexed")),
+    kinds={"indexed": indexed, "full": latent},
+    finish=drop_shared_indexers,
+)
+
+DECODERS: dict[str, Family] = {
+    **dict.fromkeys(
+        (
+            "apertus", "arcee", "aria_text", "bitnet", "diffllama", "ernie4_5", "ernie4_5_moe",
+            "flex_olmo", "glm", "glm4", "glm4_moe", "granite", "granitemoe", "granitemoeshared", "helium",
+            "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "hyperclovax", "internlm3", "iquestcoder", "jais2", "llama",
+            "minimax_m2", "nanochat", "nemotron", "olmo", "olmo2", "olmoe", "seed_oss", "solar_open",
+        ),
+        PLAIN,
+    ),
+    **dict.fromkeys(("persimmon", "phi", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
+    **dict.fromkeys(
+        ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
+         "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
+        BERT,
+    ),
+    "cohere": replace(PLAIN, tied=True),
+    "stablelm": PLAIN,
+    "gpt2": GPT2,
+    "gpt-sw3": GPT2,
+    "gptj": replace(GPT2, tied=False),
+    "codegen": replace(GPT2, tied=False),
+    "ctrl": replace(GPT2, mlp=Mlp(("dff",), matrices=2)),
+    "gpt_neox": TWO_MATRICES,
+    "bloom": replace(GPT2, names=Names(hidden=("hidden_size", "n_embed", "n_embd"))),
+    "opt": replace(GPT2, mlp=Mlp(("ffn_dim",), matrices=2)),
+    "gpt_neo": replace(
+        GPT2,
+        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("num_heads", "num_attention_heads")),
+        harmless=("window_size", "attention_layers"),  # Transformers keeps all tokens, and masks
+    ),
+    "xglm": replace(
+        GPT2,
+        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("attention_heads", "num_attention_heads")),
+        mlp=Mlp(("ffn_dim",), matrices=2),
+    ),
+    "trocr": replace(
+        GPT2,
+        names=Names(layers=("decoder_layers",), query_heads=("decoder_attention_heads",)),
+        mlp=Mlp(("decoder_ffn_dim",), matrices=2),
+    ),
+    "gpt_bigcode": replace(GPT2, kv_heads=bigcode_kv_heads),
+    "mpt": replace(GPT2, kv_heads=mpt_kv_heads, harmless=("attn_config",)),
+    "dbrx": Family(kv_heads=dbrx_kv_heads, mlp=None),
+    "falcon": replace(
+        GPT2, kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
+    ),
+    # sliding in all layers, or in none
+    "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
+    **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal", "moshi"), WINDOWED),
+    "doge": replace(WINDOWED, harmless=("keep_window_size",)),
+    "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
+    "qwen3_moe": replace(WINDOWED, harmless=("max_window_layers",)),
+    # sliding in some
+    **dict.fromkeys(("qwen2", "qwen2_vl_text", "qwen2_5_vl_text"), QWEN),
+    "qwen3": replace(QWEN, defaults={"head_dim": 128}),
+    "qwen2_moe": QWEN_MOE,
+    "gemma": Family(defaults=GEMMA_DEFAULTS, tied=True),
+    "gemma2": Family(
+        ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, harmless=("sliding_window_size",), tied=True
+    ),
+    "vaultgemma": Family(ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, tied=True),
+    "gemma3_text": GEMMA3,
+    "gemma3n_text": Family(
+        listed(every(5, "sliding", "full")), defaults=GEMMA_DEFAULTS, finish=share_last_layers, mlp=None, tied=True
+    ),
+    **dict.fromkeys(
+        ("gemma4_text", "gemma4_unified_text"),
+        Family(
+            listed(every(6, "sliding", "full")), kinds=GEMMA4_KINDS, defaults=GEMMA_DEFAULTS,
+            finish=share_last_layers, mlp=None, tied=True,
+        ),
+    ),
+    "cohere2": Family(
+        listed(every(4, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")),
+        harmless=("layer_switch", "order_of_interleaved_layers"), tied=True,
+    ),
+    "cohere2_moe": Family(
+        listed(every(4, "sliding", "full", "sliding_window_pattern")),
+        harmless=("prefix_dense_sliding_window_pattern",), mlp=None, tied=True,
+    ),
+    "olmo3": Family(listed(every(4, "sliding", "full"))),
+    "gpt_oss": Family(ALTERNATING, defaults={"head_dim": 64}),
+    "exaone4": Family(listed(None), harmless=("sliding_window_pattern",)),
+    "exaone_moe": Family(listed(None), harmless=("sliding_window_pattern",)),
+    "granite_swa": Family(listed(every(4, "sliding", "full", first=0))),
+    "granitemoe_swa": Family(listed(every(4, "sliding", "full", first=0))),
+    "smollm3": Family(listed(windowed_where_asked), tied=True),
+    "cwm": Family(listed(every(4, "sliding", "full", first=0))),
+    "afmoe": Family(listed(every(4, "sliding", "full", "global_attn_every_n_layers"))),
+    "beam": Family(listed(None)),
+    "flint": Family(listed(None)),
+    "kolibri1": Family(listed(every(5, "sliding", "full"))),
+    "laguna": Family(listed(None), harmless=("num_attention_heads_per_layer", "sliding_window")),
+    "mellum": Family(listed(None), harmless=("sliding_window",)),
+    "modernbert-decoder": Family(listed(None), tied=True),
+    "mimo_v2_flash": Family(listed(None), kinds=MIMO_KINDS),
+    "llama4_text": Family(
+        listed(chunked_where_rotated),
+        mlp=Mlp(("intermediate_size_mlp",), expert=("intermediate_size",), shared_experts=1),
+    ),
+    # latent attention
+    **dict.fromkeys(
+        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), LATENT
+    ),
+    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
+}  # fmt: skip

@@ -1,0 +1,151 @@
+"""What single architectures do in a way of their own."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from attnscope.errors import ConfigError
+from attnscope.sizing.architectures.attention import KINDS as PLAIN_KINDS
+from attnscope.sizing.architectures.attention import Builder, Heads, full, sliding
+from attnscope.sizing.fields import Fields
+from attnscope.sizing.model import Layer
+
+
+def bigcode_kv_heads(fields: Fields) -> int | None:
+    """GPT-BigCode: one key head for all, unless multi_query is off."""
+    multi_query = fields.flag("multi_query", otherwise=True)
+    fields.leave("num_key_value_heads")
+    return 1 if multi_query else None
+
+
+def mpt_kv_heads(fields: Fields) -> int | None:
+    """MPT: kv_n_heads, within attn_config, where attention is grouped."""
+    attention = fields.inner("attn_config")
+    if attention is None:
+        return None
+    kind = attention.value("attn_type")
+    if kind not in (None, "multihead_attention", "multiquery_attention", "grouped_query_attention"):
+        raise ConfigError(
+            f"{attention.where}attn_type={kind!r}: expected multihead_attention, multiquery_attention or "
+            "grouped_query_attention."
+        )
+    if kind == "multiquery_attention":
+        return 1
+    heads = attention.maybe_whole("kv_n_heads")
+    attention.refuse_unread(("attn_.*",))
+    return heads
+
+
+def dbrx_kv_heads(fields: Fields) -> int | None:
+    """DBRX: kv_n_heads, within attn_config."""
+    attention = fields.inner("attn_config")
+    fields.leave("num_key_value_heads")
+    if attention is None:
+        raise ConfigError(f"{fields.where}attn_config is missing: it holds kv_n_heads. Give it: assume=...")
+    return attention.whole("kv_n_heads")
+
+
+def falcon_kv_heads(fields: Fields) -> int | None:
+    """Falcon: num_kv_heads in the new decoder architecture, one with multi_query, else as many as query heads."""
+    if fields.flag("new_decoder_architecture"):
+        fields.leave("multi_query")
+        return fields.maybe_whole("num_kv_heads", "n_head_kv")
+    fields.leave("num_kv_heads", "n_head_kv")
+    if fields.flag("multi_query", otherwise=True):
+        return 1
+    return fields.whole("num_attention_heads", "n_head")
+
+
+def _falcon(fields: Fields, heads: Heads) -> Layer:
+    """Transformers repeats each key head of the new architecture before it caches it; other engines do not."""
+    layer = full(fields, heads)
+    if not fields.flag("new_decoder_architecture"):
+        return layer
+    return replace(
+        layer, rows=tuple(replace(rows, heads_in_transformers=heads.query_heads) for rows in layer.rows)
+    )
+
+
+FALCON_KINDS: Mapping[str, Builder] = {"full": _falcon}
+
+
+def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
+    """Gemma 4's layers that see all have heads of their own size and, where keys are values, of their own number."""
+    overrides = fields.value("per_layer_config")
+    equal = fields.flag("attention_k_eq_v")
+    dim = fields.maybe_whole("global_head_dim")
+    number = fields.maybe_whole("num_global_key_value_heads")
+    if isinstance(overrides, Mapping) and overrides:
+        kinds = {repr(sorted(each.items())): each for each in overrides.values() if isinstance(each, Mapping)}
+        if len(kinds) != 1:
+            raise ConfigError(
+                f"{fields.where}per_layer_config holds {len(kinds)} kinds of layers: expected one."
+            )
+        (each,) = kinds.values()
+        unknown = sorted(set(map(str, each)) - {"head_dim", "num_key_value_heads"})
+        if unknown:
+            raise ConfigError(
+                f"{fields.where}per_layer_config.{unknown[0]}: not known to be set layer by layer."
+            )
+        inner = Fields(each, where=f"{fields.where}per_layer_config.", model_type=fields.model_type)
+        dim, number = inner.maybe_whole("head_dim"), inner.maybe_whole("num_key_value_heads")
+        equal = True
+    if dim is None:
+        dim = 512
+        fields.fill("global_head_dim", dim, f"the default of {fields.model_type}")
+    heads = replace(heads, key_dim=dim, value_dim=dim, kv_heads=(number if equal else None) or heads.kv_heads)
+    return full(fields, heads)
+
+
+GEMMA4_KINDS: Mapping[str, Builder] = {"full": _gemma4_full, "sliding": sliding}
+
+
+def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
+    """Gemma 3n and 4: the last num_kv_shared_layers read the keys of an earlier layer of their kind."""
+    shared = fields.maybe_whole("num_kv_shared_layers", minimum=0) or 0
+    if shared >= len(layers):
+        raise ConfigError(
+            f"{fields.where}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
+        )
+    own = len(layers) - shared
+    return layers[:own] + [
+        replace(layer, kind=f"{layer.kind}, shared", shared=True) for layer in layers[own:]
+    ]
+
+
+def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
+    """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
+    words = fields.words("indexer_types")
+    if words is None:
+        return layers
+    if len(words) != len(layers) or set(words) - {"full", "shared"}:
+        raise ConfigError(
+            f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers."
+        )
+    return [
+        replace(
+            layer, kind="latent, indexer shared", rows=tuple(r for r in layer.rows if r.name != "indexer key")
+        )
+        if word == "shared"
+        else layer
+        for word, layer in zip(words, layers, strict=True)
+    ]
+
+
+def _mimo(kind: str) -> Builder:
+    def build(fields: Fields, heads: Heads) -> Layer:
+        """MiMo V2: values are smaller than keys, and sliding layers have kv heads of their own."""
+        value_dim = fields.whole("v_head_dim")
+        kv_heads = heads.kv_heads
+        own = fields.maybe_whole("swa_num_key_value_heads")
+        if kind == "sliding":
+            if own is None:
+                own = 2 * heads.kv_heads
+                fields.fill("swa_num_key_value_heads", own, "twice num_key_value_heads")
+            kv_heads = own
+        fields.leave("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
+        return PLAIN_KINDS[kind](fields, replace(heads, value_dim=value_dim, kv_heads=kv_heads))
+
+    return build
+
+
+MIMO_KINDS: Mapping[str, Builder] = {"full": _mimo("full"), "sliding": _mimo("sliding")}

@@ -1,0 +1,187 @@
+"""From the fields of a config to a model: which architecture it is, and all its layers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from attnscope.errors import ConfigError
+from attnscope.problem.given import told
+from attnscope.sizing.architectures.attention import MOST_LAYERS, Heads, read_heads
+from attnscope.sizing.architectures.decoders import DECODERS
+from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
+from attnscope.sizing.architectures.family import Family
+from attnscope.sizing.architectures.hybrids import HYBRIDS
+from attnscope.sizing.architectures.mlp import mlp_weights
+from attnscope.sizing.architectures.wrappers import TEXT_MODELS
+from attnscope.sizing.fields import Fields
+from attnscope.sizing.model import Layer, ModelDescription
+from attnscope.sizing.number_formats import BITS, SHORT
+
+FAMILIES: dict[str, Family] = DECODERS | HYBRIDS
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length",
+             "max_target_positions", "model_max_length")  # fmt: skip
+
+# beside a text_config: what belongs to an encoder of pictures or sound, and adapters of weights
+OF_OTHER_PARTS = (
+    ".*_config",
+    "acoustic_.*",
+    "semantic_.*",
+    "has_lora_adapter",
+    "head_dim",
+    "downsample_.*",
+    "window_size",
+)
+
+
+def known_model_types() -> list[str]:
+    """Every model_type that can be sized."""
+    return sorted({*FAMILIES, *ENCODER_DECODERS, *TEXT_MODELS})
+
+
+def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = None) -> ModelDescription:
+    """A model, from its config; `assume` stands in for fields that the file lacks or has wrong.
+
+    Errors
+        ConfigError for an unknown model_type, a missing or impossible field, and for an unread one that could change
+        the cache.
+    """
+    assume = _checked_assumptions(assume)
+    outer_type = _model_type(config, assume)
+    text = _text_config(config, outer_type)
+    if text is None:
+        return _describe({**config, **assume}, outer_type, "", assume)
+    where, inner = text
+    own = {name.removeprefix(where): value for name, value in assume.items()}
+    outer = Fields({**config, **assume}, model_type=outer_type)
+    outer.leave("text_config", *assume, *(name for name in config if name in inner))
+    outer.refuse_unread(OF_OTHER_PARTS)
+    merged = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner, **own}
+    merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
+    model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
+    if type(model_type) is not str:
+        raise ConfigError(f"{where}model_type={told(model_type)}: expected the name of an architecture.")
+    return _describe(merged, TEXT_MODELS.get(model_type) or model_type, where, assume)
+
+
+def _checked_assumptions(assume: Any) -> dict[str, Any]:
+    if assume is None:
+        return {}
+    if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
+        raise ConfigError(
+            f"assume={told(assume)}: expected a mapping of fields to values, and to None for a field that does not matter."
+        )
+    return dict(assume)
+
+
+def _model_type(config: Mapping[str, Any], assume: Mapping[str, Any]) -> str:
+    model_type = assume.get("model_type", config.get("model_type"))
+    if type(model_type) is not str or not model_type:
+        raise ConfigError(
+            f"model_type={told(model_type)}: expected the name of an architecture, such as 'llama'. "
+            "If this is a model's config, say which it follows: assume={'model_type': ...}."
+        )
+    return model_type
+
+
+def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mapping[str, Any]] | None:
+    """The part of a model of pictures or sound that describes its decoder, and where it stands."""
+    inner = config.get("text_config")
+    if inner is None:
+        return None
+    if outer_type not in TEXT_MODELS:
+        raise ConfigError(
+            f"model_type={outer_type!r} with a text_config is not known. If its decoder is an ordinary one, size "
+            "config['text_config'] by itself."
+        )
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"text_config={told(inner)}: expected a mapping of fields.")
+    return "text_config.", inner
+
+
+def _describe(
+    given: Mapping[str, Any], model_type: str, where: str, assume: Mapping[str, Any]
+) -> ModelDescription:
+    model_type = TEXT_MODELS.get(model_type) or model_type
+    encoder_decoder = ENCODER_DECODERS.get(model_type)
+    family = FAMILIES.get(model_type)
+    fields = Fields(given, where=where, defaults=family.defaults if family else {}, model_type=model_type)
+    if encoder_decoder is not None:
+        model = describe_encoder_decoder(fields, encoder_decoder)
+        harmless = encoder_decoder.harmless
+    elif family is not None:
+        model = _describe_decoder(fields, family)
+        harmless = family.harmless
+    else:
+        raise ConfigError(
+            f"{where}model_type={model_type!r} is not known, and its cache would be a guess. If it follows an "
+            "architecture that is known, say so: assume={'model_type': 'llama'}."
+        )
+    model = replace(model, max_positions=fields.maybe_whole(*POSITIONS), number_format=_number_format(fields))
+    fields.refuse_unread(harmless)
+    assumed = tuple(f"{name}={told(value)}" for name, value in assume.items())
+    given_names = {name.removeprefix(where) for name in assume}
+    filled = tuple(text for name, text in fields.filled.items() if name not in given_names)
+    return replace(model, filled=filled, assumed=assumed)
+
+
+def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
+    if family.decoder_flag and not fields.flag("is_decoder"):
+        raise ConfigError(
+            f"{fields.where}is_decoder is not true: {fields.model_type} is an encoder, which keeps no cache. "
+            "If it is used as a decoder: assume={'is_decoder': True}."
+        )
+    number = family.layer_count(fields) if family.layer_count else fields.whole(*family.names.layers)
+    if number > MOST_LAYERS:
+        raise ConfigError(
+            f"{fields.where}{family.names.layers[0]}={number}: expected at most {MOST_LAYERS} layers."
+        )
+    if family.heads:
+        own = family.kv_heads(fields) if family.kv_heads else None
+        heads = read_heads(fields, family.names, own)
+    else:
+        heads = Heads(fields.whole(*family.names.hidden), 0, 0, 0, 0)
+    kinds = family.pattern(fields, number)
+    built = {kind: _build(fields, family, kind, heads) for kind in dict.fromkeys(kinds)}
+    layers = [built[kind] for kind in kinds]
+    layers = family.finish(fields, layers) if family.finish else layers
+    return _with_weights(fields, family, heads.hidden_size, layers)
+
+
+def _build(fields: Fields, family: Family, kind: str, heads: Heads) -> Layer:
+    if kind not in family.kinds:
+        raise ConfigError(
+            f"{fields.where}layer_types has {kind} layers, which {fields.model_type} is not known to have. "
+            f"Known are {', '.join(sorted(family.kinds))}."
+        )
+    return family.kinds[kind](fields, heads)
+
+
+def _with_weights(fields: Fields, family: Family, hidden: int, layers: list[Layer]) -> ModelDescription:
+    vocabulary = fields.maybe_whole("vocab_size")
+    missing = None if vocabulary else f"{fields.where}vocab_size is missing"
+    if family.mlp is not None:
+        each = mlp_weights(fields, family.mlp, hidden, len(layers))
+        if isinstance(each, str):
+            missing = each
+        else:
+            layers = [
+                replace(layer, mlp_weights=total, active_mlp_weights=active)
+                for layer, (total, active) in zip(layers, each, strict=True)
+            ]
+    elif family.heads:
+        missing = f"the MLPs of {fields.model_type} are not counted"
+    return ModelDescription(
+        fields.model_type,
+        tuple(layers),
+        hidden_size=hidden,
+        vocabulary=vocabulary,
+        tied_embeddings=fields.flag("tie_word_embeddings", otherwise=family.tied),
+        weights_missing=missing,
+    )
+
+
+def _number_format(fields: Fields) -> str | None:
+    """What the file says its weights are in, if it is a format with a name here."""
+    given = fields.value("dtype", "torch_dtype")
+    word = SHORT.get(given.lower(), given.lower()).removeprefix("torch.") if isinstance(given, str) else None
+    return word if word in BITS else None

@@ -1,0 +1,138 @@
+"""Sizes beside the caches that the installed Transformers makes: of real configs, and of every default config."""
+
+import importlib.util
+import json
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+import attnscope as at
+from attnscope.sizing import describe_model
+from attnscope.sizing.architectures.read import FAMILIES
+from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
+
+CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
+# architectures that Transformers runs under another name
+RUNS_AS = {"kimi_k2": "deepseek_v3"}
+TIED_BY_TRANSFORMERS = {"flan-t5-xl"}  # whatever its file says
+missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed here: make test-models"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+def compare_file(path: Path) -> Outcome:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    return compare(path.stem, fields, RUNS_AS.get(fields["model_type"]))
+
+
+def compare_default(model_type: str) -> Outcome:
+    try:
+        fields = default_config(model_type)
+    except Exception as error:  # noqa: BLE001  # whatever a foreign config raises is its outcome
+        said = f"{type(error).__name__}: {str(error)[:100]}"
+        return Outcome(
+            model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said)
+        )
+    return compare(model_type, fields)
+
+
+@pytest.fixture(scope="module")
+def workers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+
+
+@pytest.fixture(scope="module")
+def of_files(workers: ProcessPoolExecutor) -> list[Outcome]:
+    return list(workers.map(compare_file, CONFIGS))
+
+
+@pytest.fixture(scope="module")
+def of_defaults(workers: ProcessPoolExecutor) -> list[Outcome]:
+    return list(workers.map(compare_default, model_types(), chunksize=4))
+
+
+def report(title: str, outcomes: list[Outcome], engine: str) -> Counter[str]:
+    """Print the four counts, and whatever is not equal with its reason."""
+    counts = Counter(outcome.verdicts[engine] for outcome in outcomes)
+    order = ("equal", "refused", "wrong", "not runnable")
+    print(f"\n{title}, engine {engine}: {', '.join(f'{counts[verdict]} {verdict}' for verdict in order)}")
+    for verdict in order[1:]:
+        for outcome in outcomes:
+            if outcome.verdicts[engine] == verdict:
+                print(f"  {verdict}: {outcome.name}: {outcome.said[engine]}")
+    return counts
+
+
+def test_every_real_config_is_sized_as_transformers_caches_it(
+    of_files: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("real configs", of_files, "hf")
+    assert counts == {"equal": len(CONFIGS)}
+
+
+def test_no_real_config_is_sized_wrong_for_a_static_cache(
+    of_files: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("real configs", of_files, "hf-static")
+    assert not counts["wrong"]
+    assert not counts["refused"]
+
+
+def test_estimated_weights_are_near_the_real_ones(of_files: list[Outcome]) -> None:
+    """Within 1 %: norms, biases and position embeddings are left out."""
+    far = {}
+    for path, outcome in zip(CONFIGS, of_files, strict=True):
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        estimated = describe_model(fields).weights
+        if estimated is None or "vision_config" in fields or path.stem in TIED_BY_TRANSFORMERS:
+            continue
+        assert outcome.parameters is not None
+        if abs(estimated / outcome.parameters - 1) > 0.01:
+            far[path.stem] = (estimated, outcome.parameters)
+    assert not far
+
+
+@pytest.mark.parametrize("engine", CACHE_ENGINES)
+def test_no_default_config_is_sized_wrong(
+    engine: str, of_defaults: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        counts = report("default configs", of_defaults, engine)
+    assert not counts["wrong"]
+    assert counts["equal"] > 3 * counts["refused"], "refusing must not be the cheap way out"
+
+
+@pytest.mark.parametrize("model_type", sorted(name for name, family in FAMILIES.items() if family.defaults))
+def test_a_documented_default_is_transformers_own(model_type: str) -> None:
+    fields = default_config(model_type)
+    for name, value in FAMILIES[model_type].defaults.items():
+        assert fields[name] == value, name
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_the_rule_for_missing_layer_types_is_transformers_own(model_type: str) -> None:
+    """Which layers slide, look at a chunk or keep a state, where a file does not list them."""
+    import transformers
+
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"{model_type} is the name of this room's own")
+    fields = {name: value for name, value in default_config(model_type).items() if name != "layer_types"}
+    fields.pop("per_layer_config", None)
+    try:
+        model = describe_model(fields)
+    except at.ConfigError as error:
+        pytest.skip(f"refused: {error}")
+    listed = getattr(transformers.CONFIG_MAPPING[model_type].from_dict(dict(fields)), "layer_types", None)
+    if listed is not None:
+        slides = [word in ("sliding_attention", "chunked_attention") for word in listed]
+        assert [layer.window is not None for layer in model.layers] == slides
+        keeps = [word in ("linear_attention", "conv", "hybrid") for word in listed]
+        assert [bool(layer.states) for layer in model.layers] == keeps
