@@ -37,8 +37,9 @@ tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE
 test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
 	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
 
-test-models: $(MODELS)/installed  ## sizes beside the real caches of Transformers' models, in an environment of its own
-	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
+test-models: $(MODELS)/installed  ## what needs torch and Transformers, in an environment of its own: real caches, real models
+	$(MODELS)/bin/python -m pytest --numprocesses auto tests/sizing/test_against_transformers.py \
+	  tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
