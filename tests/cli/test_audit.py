@@ -114,7 +114,7 @@ def test_a_cache_by_name(module: str) -> None:
         (["nosuch.py:thing"], "nosuch.py is no file that could be imported."),
         (["{module}:right", "--contract", "{module}"], "expected a .toml or a .json file."),
         (["{module}:right", "--alignment", "left"], "'left' is not one of 'end', 'start'"),
-        ([], "Missing argument 'MODULE:FUNCTION'"),
+        ([], "name either MODULE:FUNCTION or --model DIR"),
     ],
 )
 def test_a_wrong_call_ends_with_2(module: str, arguments: list[str], words: str) -> None:

@@ -36,7 +36,7 @@ def test_the_public_names_are_exactly_these() -> None:
     assert public_names() == PINNED
 
 
-@pytest.mark.parametrize("index", INDEXES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("index", INDEXES, ids=lambda path: str(path.parent.relative_to(PACKAGE)))
 def test_an_index_only_hands_names_on(index: Path) -> None:
     text, *imports = ast.parse(index.read_text(encoding="utf-8")).body
     assert isinstance(text, ast.Expr)
