@@ -16,9 +16,8 @@ from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
 LENGTHS = (8, 21, 37, 70, 140, 270)
-SHARE_OF_ONE_LENGTH = (
-    0.0015  # of the audit's time, a call may take: some 300 calls of the longest rows are made
-)
+# Of the audit's time, a call of the longest rows may take so much: some 300 of them are made
+SHARE_OF_ONE_LENGTH = 0.003
 ROWS = 3
 
 
