@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnscope.errors import AttentionError
+from attnscope.sizing_command import size
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -67,10 +68,14 @@ def main() -> None:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
       attnscope bench --causal       how fast it runs here
+      attnscope size config.json     what a model's cache takes
     """  # noqa: D301 - click reads \b as: keep these lines
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
+
+
+main.add_command(size)
 
 
 @main.command(short_help="Show what attention does on a real text.")

@@ -8,6 +8,9 @@ from attnscope.sizing.engines import Engine
 from attnscope.sizing.model import Layer, ModelDescription, State
 from attnscope.sizing.number_formats import bytes_of
 
+# layers whose MLPs differ are still of one kind
+WITHOUT_MLP = {"mlp_weights": 0, "active_mlp_weights": 0, "experts": 0, "experts_per_token": 0}
+
 
 @dataclass(frozen=True)
 class LayerRow:
@@ -48,7 +51,7 @@ def layer_rows(model: ModelDescription, ask: Ask, context: int) -> tuple[LayerRo
     Errors
         ConfigError for a layer that the engine has no cache for.
     """
-    kinds = Counter(replace(layer, mlp_weights=0, active_mlp_weights=0) for layer in model.layers)
+    kinds = Counter(replace(layer, **WITHOUT_MLP) for layer in model.layers)
     return tuple(_row(layer, number, ask, context) for layer, number in kinds.items())
 
 

@@ -56,6 +56,9 @@ class Layer:
     shared           its rows are an earlier layer's: it reads them, and holds none
     query_heads, key_dim, value_dim     of its scores and its output, whatever is cached for them
     attention_weights, mlp_weights, active_mlp_weights     parameters; active: those that one token meets
+    experts, experts_per_token     of a routed MLP: how many there are, and how many of them a token meets; else 0
+    index_heads      of an indexer that scores every token; 0: none runs in this layer
+    index_tokens     how many tokens an indexer leaves to a query; None: no indexer chooses
     """
 
     kind: str
@@ -70,6 +73,10 @@ class Layer:
     attention_weights: int = 0
     mlp_weights: int = 0
     active_mlp_weights: int = 0
+    experts: int = 0
+    experts_per_token: int = 0
+    index_heads: int = 0
+    index_tokens: int | None = None
 
     @property
     def grows(self) -> bool:

@@ -114,7 +114,12 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     if len(words) != len(layers) or set(words) - {"full", "shared"}:
         raise ConfigError(f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers.")
     return [
-        replace(layer, kind="latent, indexer shared", rows=tuple(r for r in layer.rows if r.name != "indexer key"))
+        replace(
+            layer,
+            kind="latent, indexer shared",
+            rows=tuple(rows for rows in layer.rows if rows.name != "indexer key"),
+            index_heads=0,
+        )
         if word == "shared"
         else layer
         for word, layer in zip(words, layers, strict=True)
