@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,41 +19,61 @@ DEFAULT_CONTEXT = 8192
 DEFAULT_NEW_TOKENS = 256
 
 
-class Quantity(click.ParamType):
+def quantity(
+    read: Callable[[str, str], int],
+) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
     """A number with a unit, as read_tokens and read_bytes take it."""
 
-    def __init__(self, name: str, read: Callable[[str], int]) -> None:
-        self.name = name
-        self.read = read
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
+    def convert(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
+        if given is None:
+            return None
         try:
-            return self.read(value)
+            return read(given, option.opts[0].removeprefix("--"))
         except AttentionError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error), context, option) from error
+
+    return convert
 
 
-TOKENS = Quantity("TOKENS", read_tokens)
-BYTES = Quantity("BYTES", read_bytes)
+TOKENS: Any = {"metavar": "TOKENS", "callback": quantity(read_tokens)}
+BYTES: Any = {"metavar": "BYTES", "callback": quantity(read_bytes)}
 
 
 @click.command(short_help="Size a model's KV cache from its config: bytes, sequences, seconds.")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--context", type=TOKENS, help="Tokens of each sequence; 128k is 131,072. [default: 8192]")
+@click.option("--context", **TOKENS, help="Tokens of each sequence; 128k is 131,072. [default: 8192]")
 @click.option("--batch", type=int, metavar="N", default=1, show_default=True, help="Sequences at once.")
-@click.option("--kv-dtype", metavar="FORMAT", default="bfloat16", show_default=True, help="Also float16, fp8, int8, int4.")
-@click.option("--engine", metavar="NAME", default="hf", show_default=True, help="hf, hf-static, vllm, llama.cpp, attnscope.")
-@click.option("--memory", type=BYTES, help="For weights and cache: 80GiB is 80 * 2^30, 80GB is 80 * 10^9, 80g is GiB.")
-@click.option("--hardware", metavar="NAME", help="Such as h100: how fast at the most; here: this machine, measured.")
-@click.option("--prompt", type=TOKENS, help="Tokens that come in. [default: the context less the new ones]")
-@click.option("--new-tokens", type=TOKENS, help=f"Tokens that are decoded. [default: {DEFAULT_NEW_TOKENS}]")
+@click.option(
+    "--kv-dtype",
+    metavar="FORMAT",
+    default="bfloat16",
+    show_default=True,
+    help="Also float16, fp8, int8, int4.",
+)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="hf",
+    show_default=True,
+    help="hf, hf-static, vllm, llama.cpp, attnscope.",
+)
+@click.option(
+    "--memory", **BYTES, help="For weights and cache: 80GiB is 80 * 2^30, 80GB is 80 * 10^9, 80g is GiB."
+)
+@click.option(
+    "--hardware", metavar="NAME", help="Such as h100: how fast at the most; here: this machine, measured."
+)
+@click.option("--prompt", **TOKENS, help="Tokens that come in. [default: the context less the new ones]")
+@click.option("--new-tokens", **TOKENS, help=f"Tokens that are decoded. [default: {DEFAULT_NEW_TOKENS}]")
 @click.option("--weight-dtype", metavar="FORMAT", help="For --hardware. [default: what the config says]")
 @click.option("--assume", multiple=True, metavar="FIELD=JSON", help="A field to take instead of the file's.")
 @click.option("--explain", is_flag=True, help="The formulas with their numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the cache over the context: a PNG, SVG or PDF.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the cache over the context: a PNG, SVG or PDF.",
+)
 def size(config: Path, **options: Any) -> None:
     """Size the KV cache of a model: CONFIG is a config.json, the folder that holds it, or a GGUF file.
 
@@ -110,7 +130,9 @@ def answer(config: Path, options: dict[str, Any]) -> None:
         )
     if options["plot"] is not None:
         draw(caches, options["plot"])
-    click.echo(as_json(plan, caches, line) if options["as_json"] else page(plan, caches, line, options["explain"]))
+    click.echo(
+        as_json(plan, caches, line) if options["as_json"] else page(plan, caches, line, options["explain"])
+    )
 
 
 def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
@@ -118,17 +140,17 @@ def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
     context, prompt, new_tokens = options["context"], options["prompt"], options["new_tokens"]
     if context is None:
         context = DEFAULT_CONTEXT if prompt is None else prompt + (new_tokens or DEFAULT_NEW_TOKENS)
-    if new_tokens is None:
-        new_tokens = DEFAULT_NEW_TOKENS if prompt is None else context - prompt
-        new_tokens = min(new_tokens, max(1, context - 1))
-    if prompt is None:
-        prompt = context - new_tokens
-    if prompt + new_tokens > context and context > 1:
+    if prompt is None and new_tokens is None:
+        new_tokens = min(DEFAULT_NEW_TOKENS, max(1, context - 1))
+        return context, max(1, context - new_tokens), new_tokens
+    new_tokens = context - prompt if new_tokens is None else new_tokens
+    prompt = context - new_tokens if prompt is None else prompt
+    if min(prompt, new_tokens) < 1 or prompt + new_tokens > context:
         raise ConfigError(
-            f"prompt={prompt:,} and new-tokens={new_tokens:,} are more than context={context:,}. "
-            "Give two of the three."
+            f"context={context:,}: expected room for the prompt and the new tokens, at least one each, got "
+            f"prompt={prompt:,} and new-tokens={new_tokens:,}. Give two of the three."
         )
-    return context, max(prompt, 1), new_tokens
+    return context, prompt, new_tokens
 
 
 def hardware_of(name: str | None) -> "Hardware | None":
@@ -155,7 +177,9 @@ def assumed(given: tuple[str, ...]) -> dict[str, Any]:
         except ValueError:
             equals = ""
         if not (name and equals):
-            raise ConfigError(f"assume={each!r}: expected FIELD=JSON, such as sliding_window=4096 or lora=null.")
+            raise ConfigError(
+                f"assume={each!r}: expected FIELD=JSON, such as sliding_window=4096 or lora=null."
+            )
     return fields
 
 
@@ -168,7 +192,9 @@ def draw(caches: "tuple[EngineCache, ...]", path: Path) -> None:
     try:
         from attnscope.sizing.plot import draw_caches
     except ImportError as error:
-        raise ConfigError(f"--plot needs matplotlib ({error}). Install it: pip install 'attnscope[plot]'.") from error
+        raise ConfigError(
+            f"--plot needs matplotlib ({error}). Install it: pip install 'attnscope[plot]'."
+        ) from error
     try:
         draw_caches(caches, path)
     except (OSError, ValueError) as error:
@@ -181,6 +207,7 @@ def page(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline |
 
     parts = [str(plan), comparison_table(caches)]
     if line is not None:
+        line = replace(line, notes=tuple(note for note in line.notes if note not in plan.notes))  # said above
         parts.append(str(line))
     if explain:
         parts += [plan.explain(), *([line.explain()] if line is not None else [])]

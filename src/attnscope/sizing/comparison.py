@@ -34,22 +34,25 @@ def _with_engine(config: Any, engine: str, asked: Mapping[str, Any]) -> EngineCa
 
 def comparison_table(caches: tuple[EngineCache, ...]) -> str:
     """A row for each engine: the cache, and what fits where a memory was given."""
-    rows = [("engine", "cache", "", "a token", "sequences", "context")]
+    rows: list[tuple[str, ...]] = [("engine", "cache", "", "a token", "sequences", "context")]
     rows += [_row(each) for each in caches]
     with_memory = any(each.plan is not None and each.plan.memory is not None for each in caches)
     columns = range(6 if with_memory else 4)
     widths = [max(len(row[i]) for row in rows if len(row) > 2) for i in range(6)]
     return "\n".join(
-        "  ".join(row[i].rjust(widths[i]) if i else row[i].ljust(widths[0]) for i in columns if i < len(row)).rstrip()
+        "  ".join(
+            row[i].rjust(widths[i]) if i else row[i].ljust(widths[0]) for i in columns if i < len(row)
+        ).rstrip()
         for row in rows
     )
 
 
 def _row(each: EngineCache) -> tuple[str, ...]:
     if each.plan is None:
-        return each.engine, f"  {each.why_not}"
+        return each.engine, f"{each.why_not}"
     plan = each.plan
-    sequences = "-" if plan.max_sequences is None else f"{plan.max_sequences:,}"
-    longest = "-" if plan.max_context is None else f"{plan.max_context:,}"
+    sequences, longest = (
+        "-" if most is None else f"{most:,}" for most in (plan.max_sequences, plan.max_context)
+    )
     in_gb = f"({plan.cache_bytes / 1e9:,.2f} GB)"
     return each.engine, in_units(plan.cache_bytes), in_gb, f"{plan.bytes_per_token:,}", sequences, longest

@@ -4,8 +4,7 @@ A multiply-add is 2 operations. Bytes are those that must move at the least: wei
 each sequence's keys, values and states once; activations, norms and the looking up of embeddings are left out.
 """
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from attnscope.sizing.layer_costs import (
     all_pairs,
@@ -19,10 +18,8 @@ from attnscope.sizing.layer_costs import (
     state_flops,
     visible_pairs,
 )
-from attnscope.sizing.layer_rows import WITHOUT_MLP
 from attnscope.sizing.model import Layer, ModelDescription
 from attnscope.sizing.number_formats import BITS
-
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,18 @@ class Costs:
     def prefill(self, prompt: int, batch: int) -> tuple[Part, ...]:
         """All tokens of all prompts in one pass."""
         attention, written = _Tally(), _Tally()
-        for layer, number in self._kinds():
+        for layer, number in self.model.kinds.items():
             layers = f"{batch:,} x {number} {layer.kind} layers"
             times = number * batch
             each = score_operations(layer, absorbed=False)
-            attention.compute(times * visible_pairs(layer, prompt) * each, f"{layers} x {visible_pairs(layer, prompt):,} pairs x {each:,}")
+            attention.compute(
+                times * visible_pairs(layer, prompt) * each,
+                f"{layers} x {visible_pairs(layer, prompt):,} pairs x {each:,}",
+            )
             each = index_operations(layer)
-            attention.compute(times * all_pairs(prompt) * each, f"{layers} x {all_pairs(prompt):,} indexed pairs x {each:,}")
+            attention.compute(
+                times * all_pairs(prompt) * each, f"{layers} x {all_pairs(prompt):,} indexed pairs x {each:,}"
+            )
             flops = state_flops(layer)
             attention.compute(times * prompt * flops, f"{layers} x {prompt:,} tokens x {flops:,} on states")
             row, own, states = self._row_bytes(layer), self._own_row_bytes(layer), self._state_bytes(layer)
@@ -82,7 +84,7 @@ class Costs:
     def step(self, context: int, batch: int) -> tuple[Part, ...]:
         """One new token of each sequence, which then has `context` tokens, the new one included."""
         attention, written = _Tally(), _Tally()
-        for layer, number in self._kinds():
+        for layer, number in self.model.kinds.items():
             layers = f"{batch:,} x {number} {layer.kind} layers"
             times = number * batch
             seen, each = seen_tokens(layer, context), score_operations(layer, absorbed=True)
@@ -92,7 +94,11 @@ class Costs:
             flops = state_flops(layer)
             attention.compute(times * flops, f"{layers} x {flops:,} on states")
             index = self._row_bytes(layer, "indexer key")
-            row, own, states = self._row_bytes(layer) - index, self._own_row_bytes(layer), self._state_bytes(layer)
+            row, own, states = (
+                self._row_bytes(layer) - index,
+                self._own_row_bytes(layer),
+                self._state_bytes(layer),
+            )
             attention.move(times * seen * row, f"{layers} x {seen:,} tokens x {row:,.6g}")
             attention.move(times * context * index, f"{layers} x {context:,} indexed tokens x {index:,.6g}")
             attention.move(times * states, f"{layers} x {states:,.6g} of states")
@@ -112,7 +118,7 @@ class Costs:
 
     def _weights(self, tokens: int, asked: int) -> tuple[Part, ...]:
         projections = sum(layer.attention_weights for layer in self.model.layers)
-        mlps = Counter(replace(layer, rows=(), states=()) for layer in self.model.layers if layer.mlp_weights)
+        mlps = self.model.mlps
         active = sum(number * layer.active_mlp_weights for layer, number in mlps.items())
         met = sum(number * met_weights(layer, tokens) for layer, number in mlps.items())
         unembedding = (self.model.vocabulary or 0) * (self.model.hidden_size or 0)
@@ -137,10 +143,6 @@ class Costs:
             f"{self.weight_dtype} = {moved:,.0f} bytes{more}",
         )
 
-    def _kinds(self) -> list[tuple[Layer, int]]:
-        alike = Counter(replace(layer, attention_weights=0, **WITHOUT_MLP) for layer in self.model.layers)
-        return list(alike.items())
-
     def _row_bytes(self, layer: Layer, name: str | None = None) -> float:
         """Bytes of a token's rows in one layer: of all, or of those of this name."""
         rows = [each for each in layer.rows if name in (None, each.name)]
@@ -150,7 +152,9 @@ class Costs:
         return 0.0 if layer.shared else self._row_bytes(layer)
 
     def _state_bytes(self, layer: Layer) -> float:
-        return sum(state.numbers * BITS[state.number_format or self.state_dtype] / 8 for state in layer.states)
+        return sum(
+            state.numbers * BITS[state.number_format or self.state_dtype] / 8 for state in layer.states
+        )
 
 
 class _Tally:

@@ -1,11 +1,12 @@
 """What a machine can do at the most: arithmetic, reading and memory, by name or measured here."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from attnscope.errors import ConfigError
 from attnscope.problem.given import kind_of, told
+
+MOST = 1e30  # a second: no machine does as much
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def read_hardware(given: Any) -> Hardware:
 
 
 def _check_rate(name: str, given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < MOST:
         raise ConfigError(f"{name}={told(given)}: expected a positive number, such as 1e12.")
 
 

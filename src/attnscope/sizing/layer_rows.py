@@ -1,15 +1,11 @@
 """The rows of a plan: what all layers of one kind take together."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from attnscope.errors import ConfigError
 from attnscope.sizing.engines import Engine
 from attnscope.sizing.model import Layer, ModelDescription, State
 from attnscope.sizing.number_formats import bytes_of
-
-# layers whose MLPs differ are still of one kind
-WITHOUT_MLP = {"mlp_weights": 0, "active_mlp_weights": 0, "experts": 0, "experts_per_token": 0}
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,7 @@ def layer_rows(model: ModelDescription, ask: Ask, context: int) -> tuple[LayerRo
     Errors
         ConfigError for a layer that the engine has no cache for.
     """
-    kinds = Counter(replace(layer, **WITHOUT_MLP) for layer in model.layers)
-    return tuple(_row(layer, number, ask, context) for layer, number in kinds.items())
+    return tuple(_row(layer, number, ask, context) for layer, number in model.kinds.items())
 
 
 def growth(model: ModelDescription, ask: Ask) -> int:

@@ -1,6 +1,8 @@
 """What a model is, as far as its cache, its weights and its arithmetic go: layers, and what each keeps of a token."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 
@@ -109,6 +111,29 @@ class ModelDescription:
     weights_missing: str | None = None
     filled: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+
+    @cached_property
+    def kinds(self) -> dict[Layer, int]:
+        """Each kind of layer, in the order in which they first come, and how many there are; their MLPs may differ."""
+        return Counter(
+            replace(layer, mlp_weights=0, active_mlp_weights=0, experts=0, experts_per_token=0)
+            for layer in self.layers
+        )
+
+    @cached_property
+    def mlps(self) -> dict[Layer, int]:
+        """Each kind of MLP, as a layer that has nothing else, and how many there are."""
+        return Counter(
+            Layer(
+                "MLP",
+                mlp_weights=layer.mlp_weights,
+                active_mlp_weights=layer.active_mlp_weights,
+                experts=layer.experts,
+                experts_per_token=layer.experts_per_token,
+            )
+            for layer in self.layers
+            if layer.mlp_weights
+        )
 
     @property
     def has_encoder(self) -> bool:

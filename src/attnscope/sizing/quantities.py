@@ -27,7 +27,11 @@ def read_tokens(given: str, name: str = "context") -> int:
     >>> read_tokens("128k"), read_tokens("1m"), read_tokens("8192")
     (131072, 1048576, 8192)
     """
-    return _read(given, TOKENS, f"{name}={told(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).")
+    return _read(
+        given,
+        TOKENS,
+        f"{name}={told(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).",
+    )
 
 
 def read_bytes(given: str, name: str = "memory") -> int:
@@ -39,7 +43,11 @@ def read_bytes(given: str, name: str = "memory") -> int:
     >>> read_bytes("80GiB"), read_bytes("80GB"), read_bytes("1.5g")
     (85899345920, 80000000000, 1610612736)
     """
-    return _read(given, BYTES, f"{name}={told(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).")
+    return _read(
+        given,
+        BYTES,
+        f"{name}={told(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).",
+    )
 
 
 def _read(given: str, units: dict[str, int], expected: str) -> int:

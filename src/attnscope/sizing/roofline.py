@@ -159,7 +159,9 @@ def _check_counted(model: ModelDescription) -> None:
         )
 
 
-def _cache_bytes(config: Any, context: int, batch: int, kv_dtype: str, assume: Mapping[str, Any] | None) -> int:
+def _cache_bytes(
+    config: Any, context: int, batch: int, kv_dtype: str, assume: Mapping[str, Any] | None
+) -> int:
     return size(config, context=context, batch=batch, kv_dtype=kv_dtype, assume=assume).cache_bytes
 
 

@@ -43,7 +43,7 @@ def table(line: "Roofline") -> str:
         f"{line.prompt:,} + {line.new_tokens:,} tokens on {hardware.name}: {hardware.flops_per_second / 1e12:,.4g} TFLOP/s, "
         f"{hardware.bytes_per_second / 1e9:,.4g} GB/s, ridge {hardware.ridge:,.1f} FLOP a byte"
     )
-    rows = [("pass", "part", "arithmetic", "bytes", "FLOP/byte", "at least", "bound by")]
+    rows: list[tuple[str, ...]] = [("pass", "part", "arithmetic", "bytes", "FLOP/byte", "at least", "bound by")]
     for phase in (line.prefill, line.decode):
         rows += _rows(phase)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -93,7 +93,9 @@ def _rows(phase: "Phase") -> list[tuple[str, ...]]:
     return [*rows, _row(phase.name, "sum", phase.flops, phase.moved_bytes, phase.seconds, phase.bound)]
 
 
-def _row(phase: str, part: str, flops: float, moved_bytes: float, seconds: float, bound: str) -> tuple[str, ...]:
+def _row(
+    phase: str, part: str, flops: float, moved_bytes: float, seconds: float, bound: str
+) -> tuple[str, ...]:
     intensity = f"{flops / moved_bytes:,.1f}" if moved_bytes else "-"
     moved = in_units(round(moved_bytes))
     return phase, part, in_flops(flops) if flops else "-", moved, intensity, in_seconds(seconds), bound
@@ -107,13 +109,23 @@ def _conclusions(line: "Roofline") -> list[str]:
         f"at most {line.tokens_per_second:,.0f} tokens a second, {each:,.1f} a sequence"
     ]
     if line.ridge_batch is None:
-        lines.append(f"batch: at {context:,} tokens a step is bound by {line.decode.bound}, whatever the batch")
+        lines.append(
+            f"batch: at {context:,} tokens a step is bound by {line.decode.bound}, whatever the batch"
+        )
     else:
-        lines.append(f"batch: at {context:,} tokens a step is bound by reading below {line.ridge_batch:,} sequences")
+        lines.append(
+            f"batch: at {context:,} tokens a step is bound by reading below {line.ridge_batch:,} sequences"
+        )
     if line.weights_ridge_batch is not None:
-        lines.append(f"weights alone: bound by reading below {line.weights_ridge_batch:,} sequences, at any context")
+        lines.append(
+            f"weights alone: bound by reading below {line.weights_ridge_batch:,} sequences, at any context"
+        )
     if line.ridge_context is None:
-        lines.append(f"context: at batch {line.batch:,} a step is bound by {line.decode.bound}, whatever the context")
+        lines.append(
+            f"context: at batch {line.batch:,} a step is bound by {line.decode.bound}, whatever the context"
+        )
     else:
-        lines.append(f"context: at batch {line.batch:,} the binding limit changes at {line.ridge_context:,} tokens")
+        lines.append(
+            f"context: at batch {line.batch:,} the binding limit changes at {line.ridge_context:,} tokens"
+        )
     return lines
