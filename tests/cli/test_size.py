@@ -182,7 +182,8 @@ def test_engines_that_nearly_agree_share_a_line() -> None:
 
 
 def test_without_matplotlib_a_picture_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "attnscope.sizing.plot", raising=False)
     done = run(LLAMA, "--plot", "cache.png")
     assert done.exit_code == 2
