@@ -27,6 +27,7 @@ class Outcome:
     name: str
     verdicts: dict[str, str] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    parameters: int | None = None
 
 
 class TooSlow(Exception):
@@ -64,7 +65,7 @@ def default_config(model_type: str) -> dict[str, Any]:
     config = CONFIG_MAPPING[model_type]()
     if getattr(config, "is_decoder", None) is False and not config.is_encoder_decoder:
         config.is_decoder = True  # an encoder by default
-    written: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    written: dict[str, Any] = json.loads(json.dumps(config.to_dict(), default=str))
     return written
 
 
@@ -77,7 +78,9 @@ def model_types() -> list[str]:
         t.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
         t.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING,
     )
-    return sorted(name for name, kind in t.CONFIG_MAPPING.items() if any(kind in known for known in generating))
+    return sorted(
+        name for name, kind in t.CONFIG_MAPPING.items() if any(kind in known for known in generating)
+    )
 
 
 def config_of(fields: Mapping[str, Any]) -> Any:
@@ -132,7 +135,9 @@ def cached(model: Any, prompt: int, encoder_tokens: int, engine: str) -> Any:
             if cache is not None:
                 given[name] = cache
             output = model(**{tokens: torch.zeros(BATCH, length, dtype=torch.long)}, **given, use_cache=True)
-            cache = next((getattr(output, each) for each in CACHES if getattr(output, each, None) is not None), None)
+            cache = next(
+                (getattr(output, each) for each in CACHES if getattr(output, each, None) is not None), None
+            )
             if cache is None:
                 raise NotImplementedError("returns no cache")
     return cache
@@ -146,16 +151,15 @@ def tensors(held: Any, seen: set[int]) -> Iterator[Any]:
         return
     seen.add(id(held))
     if isinstance(held, torch.Tensor):
-        if held.dim():
-            yield held
-    elif isinstance(held, Mapping):
-        for each in held.values():
-            yield from tensors(each, seen)
-    elif isinstance(held, list | tuple):
+        yield from [held] if held.dim() else []
+        return
+    if type(held).__module__.startswith("transformers") and "config" not in type(held).__module__:
+        held = vars(held)
+    if isinstance(held, Mapping):
+        held = list(held.values())
+    if isinstance(held, list | tuple):
         for each in held:
             yield from tensors(each, seen)
-    elif type(held).__module__.startswith("transformers") and "config" not in type(held).__module__:
-        yield from tensors(vars(held), seen)
 
 
 def real_bytes(cache: Any) -> int:
@@ -178,9 +182,12 @@ def compare(name: str, fields: dict[str, Any], runs_as: str | None = None) -> Ou
         with time_limit(SECONDS):
             config = config_of(fields if runs_as is None else {**fields, "model_type": runs_as})
             model = build(config)
+            outcome.parameters = sum(each.numel() for each in model.parameters())
     except Exception as error:  # noqa: BLE001  # whatever a foreign model raises is its outcome
         reason = _reason(error)
-        return Outcome(name, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, reason))
+        return Outcome(
+            name, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, reason)
+        )
     for engine in CACHE_ENGINES:
         try:
             with time_limit(SECONDS):
@@ -202,7 +209,10 @@ def _judge(fields: dict[str, Any], context: int, engine: str, real: int) -> tupl
     except at.ConfigError as error:
         return "refused", str(error).split(". ")[0]
     if plan.cache_bytes != real:
-        return "wrong", f"real {real:,} bytes, sized {plan.cache_bytes:,}: {[row.formula for row in plan.layers]}"
+        return (
+            "wrong",
+            f"real {real:,} bytes, sized {plan.cache_bytes:,}: {[row.formula for row in plan.layers]}",
+        )
     return "equal", f"{real:,} bytes"
 
 

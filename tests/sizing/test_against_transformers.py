@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+import attnscope as at
+from attnscope.sizing import describe_model
+from attnscope.sizing.architectures.read import FAMILIES
 from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
 # architectures that Transformers runs under another name
 RUNS_AS = {"kimi_k2": "deepseek_v3"}
+TIED_BY_TRANSFORMERS = {"flan-t5-xl"}  # whatever its file says
 missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed here: make test-models"),
@@ -32,7 +36,9 @@ def compare_default(model_type: str) -> Outcome:
         fields = default_config(model_type)
     except Exception as error:  # noqa: BLE001  # whatever a foreign config raises is its outcome
         said = f"{type(error).__name__}: {str(error)[:100]}"
-        return Outcome(model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said))
+        return Outcome(
+            model_type, dict.fromkeys(CACHE_ENGINES, "not runnable"), dict.fromkeys(CACHE_ENGINES, said)
+        )
     return compare(model_type, fields)
 
 
@@ -80,6 +86,20 @@ def test_no_real_config_is_sized_wrong_for_a_static_cache(
     assert not counts["refused"]
 
 
+def test_estimated_weights_are_near_the_real_ones(of_files: list[Outcome]) -> None:
+    """Within 1 %: norms, biases and position embeddings are left out."""
+    far = {}
+    for path, outcome in zip(CONFIGS, of_files, strict=True):
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        estimated = describe_model(fields).weights
+        if estimated is None or "vision_config" in fields or path.stem in TIED_BY_TRANSFORMERS:
+            continue
+        assert outcome.parameters is not None
+        if abs(estimated / outcome.parameters - 1) > 0.01:
+            far[path.stem] = (estimated, outcome.parameters)
+    assert not far
+
+
 @pytest.mark.parametrize("engine", CACHE_ENGINES)
 def test_no_default_config_is_sized_wrong(
     engine: str, of_defaults: list[Outcome], capsys: pytest.CaptureFixture[str]
@@ -88,3 +108,31 @@ def test_no_default_config_is_sized_wrong(
         counts = report("default configs", of_defaults, engine)
     assert not counts["wrong"]
     assert counts["equal"] > 3 * counts["refused"], "refusing must not be the cheap way out"
+
+
+@pytest.mark.parametrize("model_type", sorted(name for name, family in FAMILIES.items() if family.defaults))
+def test_a_documented_default_is_transformers_own(model_type: str) -> None:
+    fields = default_config(model_type)
+    for name, value in FAMILIES[model_type].defaults.items():
+        assert fields[name] == value, name
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_the_rule_for_missing_layer_types_is_transformers_own(model_type: str) -> None:
+    """Which layers slide, look at a chunk or keep a state, where a file does not list them."""
+    import transformers
+
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"{model_type} is the name of this room's own")
+    fields = {name: value for name, value in default_config(model_type).items() if name != "layer_types"}
+    fields.pop("per_layer_config", None)
+    try:
+        model = describe_model(fields)
+    except at.ConfigError as error:
+        pytest.skip(f"refused: {error}")
+    listed = getattr(transformers.CONFIG_MAPPING[model_type].from_dict(dict(fields)), "layer_types", None)
+    if listed is not None:
+        slides = [word in ("sliding_attention", "chunked_attention") for word in listed]
+        assert [layer.window is not None for layer in model.layers] == slides
+        keeps = [word in ("linear_attention", "conv", "hybrid") for word in listed]
+        assert [bool(layer.states) for layer in model.layers] == keeps

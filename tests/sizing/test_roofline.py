@@ -184,7 +184,7 @@ def test_what_cannot_be_is_refused_with_the_way_out(changes: dict[str, Any], mes
 
 def test_an_encoder_decoder_is_refused() -> None:
     with pytest.raises(
-        at.ConfigError, match="t5 has an encoder, and the roofline counts decoders only. Use size()"
+        at.ConfigError, match=r"t5 has an encoder, and the roofline counts decoders only. Use size\(\)"
     ):
         line(CONFIGS / "t5-base.json")
 

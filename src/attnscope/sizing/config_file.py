@@ -55,7 +55,9 @@ def _read_path(path: Path) -> ConfigFile:
             raise ConfigError(f"{path} has no config.json. Give the path of a config.json or a GGUF file.")
         path = inner
     if not path.is_file():
-        raise ConfigError(f"{path} does not exist. Give the path of a config.json, of its folder or of a GGUF file.")
+        raise ConfigError(
+            f"{path} does not exist. Give the path of a config.json, of its folder or of a GGUF file."
+        )
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start == MAGIC or path.suffix == ".gguf":
@@ -72,9 +74,13 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no UTF-8 text: {error.reason} at byte {error.start}.") from None
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+        raise ConfigError(
+            f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no JSON that a config could be: {error}.") from None
     if not isinstance(fields, Mapping):
-        raise ConfigError(f"{path} holds {told(fields)}: expected a mapping of fields, got {kind_of(fields)}.")
+        raise ConfigError(
+            f"{path} holds {told(fields)}: expected a mapping of fields, got {kind_of(fields)}."
+        )
     return fields

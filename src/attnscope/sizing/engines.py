@@ -68,13 +68,21 @@ def _static(layer: Layer, tokens: int) -> int:
 
 
 def _pages(page: int) -> Callable[[Layer, int], int]:
-    """Whole pages, less those that no later token sees."""
+    """Whole pages, less those that the last token does not see: they are given back before it is written."""
 
     def held(layer: Layer, tokens: int) -> int:
-        unseen = 0 if layer.window is None else max(0, tokens - (layer.window - 1)) // page * page
+        unseen = 0 if layer.window is None else max(0, tokens - layer.window) // page * page
         return up_to(tokens, page) - unseen
 
     return held
+
+
+def _blocks(layer: Layer, tokens: int) -> int:
+    """Blocks of vLLM; of a chunked layer those of the chunk that holds the last token."""
+    if layer.kind != "chunked" or layer.window is None:
+        return _pages(VLLM_BLOCK)(layer, tokens)
+    before_the_chunk = max(0, tokens - 1) // layer.window * layer.window
+    return up_to(tokens, VLLM_BLOCK) - before_the_chunk // VLLM_BLOCK * VLLM_BLOCK
 
 
 def _cells(layer: Layer, tokens: int) -> int:
@@ -94,7 +102,7 @@ def _in_llama_cpp(layer: Layer) -> tuple[State, ...]:
 
 
 def _key_and_value(layer: Layer) -> tuple[Rows, ...]:
-    """attnscope has no latent cache: the latent is part of the key, and once more the value."""
+    """No latent cache here: the latent is part of the key, and once more the value."""
     if not layer.rows or layer.rows[0].name != "latent":
         return layer.rows
     latent, rotary, *more = layer.rows
@@ -136,9 +144,9 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "vllm",
-            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that a later token sees",
-            "vllm, v1/core/single_type_kv_cache_manager.py: remove_skipped_blocks; v1/kv_cache_interface.py",
-            _pages(VLLM_BLOCK),
+            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that the last token sees",
+            "vllm, v1/core/single_type_kv_cache_manager.py: get_num_skipped_tokens; v1/kv_cache_interface.py",
+            _blocks,
             PLAIN_FORMATS,
             rows=_in_vllm,
             states=None,
@@ -155,7 +163,7 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "attnscope",
-            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens a layer; a window lets go of pages that no query sees any more; "
+            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens a layer; a window lets go of pages that the last query does not see; "
             "int8 has a float32 scale a token and head, for keys and for values",
             "attnscope/cache/layout.py, attnscope/cache/layer.py",
             _pages(ATTNSCOPE_PAGE),

@@ -57,7 +57,9 @@ class Fields:
         found = {name: self.given[name] for name in names if self.given.get(name) is not None}
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
             said = " and ".join(f"{self.where}{name}={told(value)}" for name, value in found.items())
-            raise ConfigError(f"{said} are names of one size and disagree. Correct the file, or assume= one and None.")
+            raise ConfigError(
+                f"{said} are names of one size and disagree. Correct the file, or assume= one and None."
+            )
         if found:
             return next(iter(found.values()))
         default = next((self.defaults[name] for name in names if name in self.defaults), None)
@@ -155,5 +157,7 @@ class Fields:
         if type(value) is not int:
             raise ConfigError(f"{self.where}{name}={told(value)}: expected an integer.")
         if not minimum <= value < LARGEST:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected {minimum} or more, and less than 2**31.")
+            raise ConfigError(
+                f"{self.where}{name}={told(value)}: expected {minimum} or more, and less than 2**31."
+            )
         return value

@@ -5,7 +5,6 @@ Source
 """
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +19,19 @@ LONGEST_STRING = 2**24  # chat templates are long
 MOST_ELEMENTS = 2**24  # vocabularies too
 MOST_KEPT = 4_096  # of longer lists, which are vocabularies, only so many are kept
 DEEPEST = 4
-NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+NUMBERS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 STRING, LIST = 8, 9
 ALIGNMENT = "general.alignment"
 
@@ -95,14 +106,15 @@ class _Reader:
         if kind == STRING:
             return self.text()
         if kind != LIST or depth >= DEEPEST:
-            raise ConfigError(f"{self.path} has a value of type {kind}, which GGUF does not know, or too deep a list.")
+            raise ConfigError(
+                f"{self.path} has a value of type {kind}, which GGUF does not know, or too deep a list."
+            )
         inner = self.number("<I")
         length = self.count("<Q", MOST_ELEMENTS, "elements of a list")
-        read: Callable[[], Any] = lambda: self.value(inner, depth + 1)  # noqa: E731
-        kept = [read() for _ in range(min(length, MOST_KEPT))]
+        kept = [self.value(inner, depth + 1) for _ in range(min(length, MOST_KEPT))]
         if inner in NUMBERS:
             self.take(struct.calcsize(NUMBERS[inner]) * (length - len(kept)))
         else:
             for _ in range(length - len(kept)):
-                read()
+                self.value(inner, depth + 1)
         return kept

@@ -66,7 +66,9 @@ def config_of_gguf(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
             f"{path}: {ARCHITECTURE}={told(name)} is not known. Known are {', '.join(sorted(MODEL_TYPES))}. "
             "Size the model's config.json instead."
         )
-    own = {key.removeprefix(f"{name}."): value for key, value in metadata.items() if key.startswith(f"{name}.")}
+    own = {
+        key.removeprefix(f"{name}."): value for key, value in metadata.items() if key.startswith(f"{name}.")
+    }
     config: dict[str, Any] = {"model_type": MODEL_TYPES[name]}
     for key, value in own.items():
         if key in NAMES:
@@ -91,7 +93,9 @@ def _latent(own: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
         key_length, sizes["v_head_dim"] = own.get("attention.key_length"), own.get("attention.value_length")
     rotary = sizes["qk_rope_head_dim"]
     if type(key_length) is not int or type(rotary) is not int or key_length <= rotary:
-        raise ConfigError(f"{path}: {name}.attention.key_length_mla={told(key_length)}: expected more than {told(rotary)}.")
+        raise ConfigError(
+            f"{path}: {name}.attention.key_length_mla={told(key_length)}: expected more than {told(rotary)}."
+        )
     return {**sizes, "qk_nope_head_dim": key_length - rotary, "head_dim": None}
 
 
@@ -100,7 +104,9 @@ def _one(key: str, value: Any, path: Path) -> Any:
     if not isinstance(value, list):
         return value
     if len({repr(each) for each in value}) != 1:
-        raise ConfigError(f"{path}: {key}={told(value)} differs from layer to layer. Size the config.json instead.")
+        raise ConfigError(
+            f"{path}: {key}={told(value)} differs from layer to layer. Size the config.json instead."
+        )
     return value[0]
 
 

@@ -1,7 +1,7 @@
 """What a cache takes: a row for each kind of layer, and what follows from their sum."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from attnscope.sizing.layer_rows import LayerRow
 from attnscope.sizing.model import ModelDescription
@@ -22,6 +22,8 @@ class CachePlan:
     memory              bytes that weights and cache have together, or None
     notes               what the reader must know: fields that were filled in, formats that states keep, ...
     model               the ModelDescription that was sized
+    rounding            how the engine rounds, and where that stands
+    rows_at             a context -> the same rows for it
 
     >>> import attnscope as at
     >>> shape = at.AttentionShape(1, 32, 8, 1, 100, 128, 128)
@@ -41,7 +43,7 @@ class CachePlan:
     memory: int | None
     notes: tuple[str, ...]
     rounding: str
-    rows_at: Callable[[int], tuple[LayerRow, ...]]
+    rows_at: Callable[[int], tuple[LayerRow, ...]] = field(compare=False)
 
     @property
     def cache_bytes(self) -> int:

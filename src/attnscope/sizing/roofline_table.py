@@ -43,7 +43,9 @@ def table(line: "Roofline") -> str:
         f"{line.prompt:,} + {line.new_tokens:,} tokens on {hardware.name}: {hardware.flops_per_second / 1e12:,.4g} TFLOP/s, "
         f"{hardware.bytes_per_second / 1e9:,.4g} GB/s, ridge {hardware.ridge:,.1f} FLOP a byte"
     )
-    rows: list[tuple[str, ...]] = [("pass", "part", "arithmetic", "bytes", "FLOP/byte", "at least", "bound by")]
+    rows: list[tuple[str, ...]] = [
+        ("pass", "part", "arithmetic", "bytes", "FLOP/byte", "at least", "bound by")
+    ]
     for phase in (line.prefill, line.decode):
         rows += _rows(phase)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -7,7 +7,7 @@ from typing import Any
 
 from attnscope.errors import ConfigError
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import told, whole_number
+from attnscope.problem.given import whole_number
 from attnscope.sizing.architectures import read_model
 from attnscope.sizing.config_file import read_config
 from attnscope.sizing.engines import read_engine
@@ -118,15 +118,15 @@ def _whole(given: Any, name: str, minimum: int) -> int:
 
 def _encoder_tokens(model: ModelDescription, context: int, encoder_context: Any) -> int | None:
     if encoder_context is not None:
-        encoder_context = _whole(encoder_context, "encoder_context", 0)
+        given = _whole(encoder_context, "encoder_context", 0)
         if not model.has_encoder:
-            raise ConfigError(f"encoder_context={told(encoder_context)}: {model.model_type} has no encoder. Leave it out.")
-        if model.encoder_tokens is not None and encoder_context != model.encoder_tokens:
+            raise ConfigError(f"encoder_context={given}: {model.model_type} has no encoder. Leave it out.")
+        if model.encoder_tokens is not None and given != model.encoder_tokens:
             raise ConfigError(
-                f"encoder_context={encoder_context}: {model.model_type}'s encoder always gives {model.encoder_tokens} "
+                f"encoder_context={given}: {model.model_type}'s encoder always gives {model.encoder_tokens} "
                 "tokens. Leave it out."
             )
-        return encoder_context
+        return given
     if not model.has_encoder:
         return None
     return context if model.encoder_tokens is None else model.encoder_tokens
@@ -148,7 +148,9 @@ def _notes(model: ModelDescription, ask: Ask, context: int) -> tuple[str, ...]:
     if states:
         notes.append(f"states are kept in {' and '.join(sorted(states))}, whatever kv_dtype says")
     if ask.engine.name == "hf" and ask.kv_dtype in ("int8", "int4"):
-        notes.append("the numbers only: Transformers' quantized caches add scales, and the last tokens unquantized")
+        notes.append(
+            "the numbers only: Transformers' quantized caches add scales, and the last tokens unquantized"
+        )
     if model.has_encoder:
         notes.append(f"the encoder's output is {ask.encoder_tokens:,} tokens")
     if model.max_positions is not None and context > model.max_positions:

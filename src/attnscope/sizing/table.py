@@ -39,7 +39,10 @@ def table(plan: "CachePlan") -> str:
     rows.append(("", "sum", "", f"{plan.bytes_per_token:,}", "", in_units(plan.cache_bytes)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
-        "  ".join(cell.ljust(width) if i == 1 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if i == 1 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     ]
     return "\n".join([head, *(line.rstrip() for line in lines), *_capacity(plan), *plan.notes])

@@ -38,20 +38,28 @@ def weights_of(model: ModelDescription, folder: Path | None) -> Weights:
             return Weights(_from_index(index), True, f"counted in {INDEX}")
         files = sorted(folder.glob("model*.safetensors"))
         if files:
-            return Weights(sum(map(_from_header, files)), True, f"counted in {', '.join(path.name for path in files[:3])}")
+            return Weights(
+                sum(map(_from_header, files)),
+                True,
+                f"counted in {', '.join(path.name for path in files[:3])}",
+            )
     number = model.weights
     if number is None:
         return Weights(None, False, f"{model.weights_missing}")
     number_format = model.number_format or "bfloat16"
     return Weights(
-        bytes_of(number, number_format), False, f"estimated: {number:,} parameters in {number_format}, norms left out"
+        bytes_of(number, number_format),
+        False,
+        f"estimated: {number:,} parameters in {number_format}, norms and what surrounds the decoder left out",
     )
 
 
 def _from_index(path: Path) -> int:
     """metadata.total_size."""
     if path.stat().st_size > LONGEST_INDEX:
-        raise ConfigError(f"{path}: an index of {path.stat().st_size:,} bytes. Expected less than {LONGEST_INDEX:,}.")
+        raise ConfigError(
+            f"{path}: an index of {path.stat().st_size:,} bytes. Expected less than {LONGEST_INDEX:,}."
+        )
     try:
         index = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -74,7 +82,9 @@ def _from_header(path: Path) -> int:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(LONGEST_HEADER, size - 8):
-            raise ConfigError(f"{path}: its header is {length:,} bytes of {size:,}: no safetensors. Download it again.")
+            raise ConfigError(
+                f"{path}: its header is {length:,} bytes of {size:,}: no safetensors. Download it again."
+            )
         try:
             header: Any = json.loads(file.read(length))
         except (ValueError, RecursionError) as error:
@@ -83,7 +93,9 @@ def _from_header(path: Path) -> int:
     for name, tensor in header.items() if isinstance(header, Mapping) else ():
         offsets = tensor.get("data_offsets") if isinstance(tensor, Mapping) else None
         if name != "__metadata__":
-            if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(end) is int for end in offsets)):
+            if not (
+                isinstance(offsets, list) and len(offsets) == 2 and all(type(end) is int for end in offsets)
+            ):
                 raise ConfigError(f"{path}: {told(name)} has no data_offsets. Download it again.")
             ends.append(offsets[1])
     if max(ends) != size - 8 - length:

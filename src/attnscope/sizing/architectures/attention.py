@@ -45,7 +45,9 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
     hidden = fields.whole(*names.hidden)
     query_heads = fields.whole(*names.query_heads)
     if kv_heads is None:
-        kv_heads = fields.whole(*names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}")
+        kv_heads = fields.whole(
+            *names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}"
+        )
     if query_heads % kv_heads:
         raise ConfigError(
             f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {names.kv_heads[0]}={kv_heads}: "

@@ -39,9 +39,7 @@ BERT = replace(TWO_MATRICES, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
 ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
 QWEN = Family(listed(windowed_from_max_window_layers))
-QWEN_MOE = replace(
-    QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",)
-)
+QWEN_MOE = replace(QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",))
 GEMMA_DEFAULTS = {"head_dim": 256}
 GEMMA3 = Family(
     listed(every(6, "sliding", "full", "sliding_window_pattern", "_sliding_window_pattern")),
@@ -52,7 +50,9 @@ GEMMA3 = Family(
     },
     tied=True,
 )  # fmt: skip
-LATENT = Family(all_of("latent"), kinds={"latent": latent}, harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank"))
+LATENT = Family(
+    all_of("latent"), kinds={"latent": latent}, harmless=(".*head_dim", "num_key_value_heads", "q_lora_rank")
+)
 INDEXED = replace(
     LATENT,
     pattern=listed(all_of("indexed")),
@@ -63,19 +63,21 @@ INDEXED = replace(
 DECODERS: dict[str, Family] = {
     **dict.fromkeys(
         (
-            "apertus", "arcee", "aria_text", "bitnet", "cohere", "diffllama", "ernie4_5", "ernie4_5_moe",
+            "apertus", "arcee", "aria_text", "bitnet", "diffllama", "ernie4_5", "ernie4_5_moe",
             "flex_olmo", "glm", "glm4", "glm4_moe", "granite", "granitemoe", "granitemoeshared", "helium",
             "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "hyperclovax", "internlm3", "iquestcoder", "jais2", "llama",
             "minimax_m2", "nanochat", "nemotron", "olmo", "olmo2", "olmoe", "seed_oss", "solar_open",
         ),
         PLAIN,
     ),
-    **dict.fromkeys(("persimmon", "phi", "stablelm", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
+    **dict.fromkeys(("persimmon", "phi", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
     **dict.fromkeys(
         ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
          "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
         BERT,
     ),
+    "cohere": replace(PLAIN, tied=True),
+    "stablelm": PLAIN,
     "gpt2": GPT2,
     "gpt-sw3": GPT2,
     "gptj": replace(GPT2, tied=False),
@@ -145,7 +147,7 @@ DECODERS: dict[str, Family] = {
     "exaone_moe": Family(listed(None), harmless=("sliding_window_pattern",)),
     "granite_swa": Family(listed(every(4, "sliding", "full", first=0))),
     "granitemoe_swa": Family(listed(every(4, "sliding", "full", first=0))),
-    "smollm3": Family(listed(windowed_where_asked)),
+    "smollm3": Family(listed(windowed_where_asked), tied=True),
     "cwm": Family(listed(every(4, "sliding", "full", first=0))),
     "afmoe": Family(listed(every(4, "sliding", "full", "global_attn_every_n_layers"))),
     "beam": Family(listed(None)),
@@ -155,11 +157,13 @@ DECODERS: dict[str, Family] = {
     "mellum": Family(listed(None), harmless=("sliding_window",)),
     "modernbert-decoder": Family(listed(None), tied=True),
     "mimo_v2_flash": Family(listed(None), kinds=MIMO_KINDS),
-    "llama4_text": Family(listed(chunked_where_rotated), mlp=None),
+    "llama4_text": Family(
+        listed(chunked_where_rotated),
+        mlp=Mlp(("intermediate_size_mlp",), expert=("intermediate_size",), shared_experts=1),
+    ),
     # latent attention
     **dict.fromkeys(
-        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu", "longcat_flash"), LATENT
+        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), LATENT
     ),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
 }  # fmt: skip
-

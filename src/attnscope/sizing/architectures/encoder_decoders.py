@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from attnscope.sizing.architectures.attention import Heads, full
 from attnscope.sizing.fields import Fields
-from attnscope.sizing.model import Layer, ModelDescription
+from attnscope.sizing.model import ModelDescription
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from attnscope.sizing.architectures.patterns import Pattern, all_of
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer
 
+ALL_FULL = all_of("full")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -28,7 +30,7 @@ class Family:
     tied          whether input and output share one matrix where the file does not say
     """
 
-    pattern: Pattern = all_of("full")
+    pattern: Pattern = ALL_FULL
     kinds: Mapping[str, Builder] = field(default_factory=lambda: KINDS)
     names: Names = field(default_factory=Names)
     defaults: Mapping[str, Any] = field(default_factory=dict)

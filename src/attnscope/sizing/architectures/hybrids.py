@@ -8,6 +8,7 @@ from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import KINDS, Names, full, none
 from attnscope.sizing.architectures.family import Family
 from attnscope.sizing.architectures.latent import latent
+from attnscope.sizing.architectures.mlp import Mlp
 from attnscope.sizing.architectures.patterns import Pattern, all_of, every, listed
 from attnscope.sizing.architectures.recurrent import (
     MAMBA2_NEMOTRON,
@@ -92,13 +93,13 @@ HYBRIDS: dict[str, Family] = {
     "jamba": Family(
         attention_by_period,
         KINDS | {"linear": mamba("mamba", inner=())},
-        harmless=("layers_block_type", "layers_num_experts"), mlp=None,
+        harmless=("layers_block_type", "layers_num_experts"),
     ),
     "bamba": Family(
         listed(attention_where_listed, "layer_types", "layers_block_type"), KINDS | {"linear": MAMBA_2}, harmless=CHUNKS
     ),
     "granitemoehybrid": Family(
-        _block_types(all_of("linear")), KINDS | {"linear": MAMBA_2}, harmless=CHUNKS, mlp=None, tied=True,
+        _block_types(all_of("linear")), KINDS | {"linear": MAMBA_2}, harmless=CHUNKS, mlp=Mlp(("shared_intermediate_size",), expert=("intermediate_size",)), tied=True,
     ),
     "falcon_h1": Family(
         all_of("hybrid"),

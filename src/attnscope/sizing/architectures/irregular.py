@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from attnscope.errors import ConfigError
-from attnscope.sizing.architectures.attention import Builder, Heads, full, sliding
 from attnscope.sizing.architectures.attention import KINDS as PLAIN_KINDS
+from attnscope.sizing.architectures.attention import Builder, Heads, full, sliding
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer
 
@@ -77,11 +77,15 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
     if isinstance(overrides, Mapping) and overrides:
         kinds = {repr(sorted(each.items())): each for each in overrides.values() if isinstance(each, Mapping)}
         if len(kinds) != 1:
-            raise ConfigError(f"{fields.where}per_layer_config holds {len(kinds)} kinds of layers: expected one.")
+            raise ConfigError(
+                f"{fields.where}per_layer_config holds {len(kinds)} kinds of layers: expected one."
+            )
         (each,) = kinds.values()
         unknown = sorted(set(map(str, each)) - {"head_dim", "num_key_value_heads"})
         if unknown:
-            raise ConfigError(f"{fields.where}per_layer_config.{unknown[0]}: not known to be set layer by layer.")
+            raise ConfigError(
+                f"{fields.where}per_layer_config.{unknown[0]}: not known to be set layer by layer."
+            )
         inner = Fields(each, where=f"{fields.where}per_layer_config.", model_type=fields.model_type)
         dim, number = inner.maybe_whole("head_dim"), inner.maybe_whole("num_key_value_heads")
         equal = True
@@ -103,7 +107,9 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
             f"{fields.where}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
         )
     own = len(layers) - shared
-    return layers[:own] + [replace(layer, kind=f"{layer.kind}, shared", shared=True) for layer in layers[own:]]
+    return layers[:own] + [
+        replace(layer, kind=f"{layer.kind}, shared", shared=True) for layer in layers[own:]
+    ]
 
 
 def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
@@ -112,7 +118,9 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     if words is None:
         return layers
     if len(words) != len(layers) or set(words) - {"full", "shared"}:
-        raise ConfigError(f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers.")
+        raise ConfigError(
+            f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers."
+        )
     return [
         replace(
             layer,

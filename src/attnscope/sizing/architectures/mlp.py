@@ -8,7 +8,11 @@ from attnscope.sizing.fields import Fields
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_topk", "moe_top_k", "top_k_experts")
 EXPERT_SIZE = ("moe_intermediate_size",)
-SHARED_SIZE = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
+SHARED_SIZE = (
+    "shared_expert_intermediate_size",
+    "shared_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+)
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,15 @@ class Mlp:
     inner       names of the inner size
     matrices    3 with a gate, else 2
     factor      the inner size where none is given, in hidden sizes; None: it must be there
+    expert      names of an expert's inner size; where none is there, it is the inner size
+    shared_experts     how many experts every token meets, where no field says so
     """
 
     inner: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim")
     matrices: int = 3
     factor: int | None = None
+    expert: tuple[str, ...] = EXPERT_SIZE
+    shared_experts: int = 0
 
 
 class MlpWeights(NamedTuple):
@@ -53,27 +61,34 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpW
     dense = [mlp.matrices * hidden * size for size in sizes]
     experts = fields.maybe_whole(*EXPERTS, minimum=0)
     if not experts or experts == 1:
-        return [MlpWeights(each, each) for each in dense] if all(sizes) else f"{fields.where}{mlp.inner[0]} is missing"
+        return (
+            [MlpWeights(each, each) for each in dense]
+            if all(sizes)
+            else f"{fields.where}{mlp.inner[0]} is missing"
+        )
     chosen = fields.maybe_whole(*CHOSEN)
-    expert_size = fields.maybe_whole(*EXPERT_SIZE) or sizes[0]
+    expert_size = fields.maybe_whole(*mlp.expert) or sizes[0]
     if chosen is None or not expert_size:
         return f"{fields.where}{CHOSEN[0] if chosen is None else EXPERT_SIZE[0]} is missing"
     expert = mlp.matrices * hidden * expert_size
-    shared = mlp.matrices * hidden * _shared_size(fields, expert_size)
+    shared = mlp.matrices * hidden * _shared_size(fields, expert_size, mlp.shared_experts)
     chosen = min(chosen, experts)
     active = chosen * expert + shared + experts * hidden
     sparse = MlpWeights(experts * (expert + hidden) + shared, active, experts, chosen)
     routed = _routed_layers(fields, layers)
     if not all(routed) and not all(sizes):
         return f"{fields.where}{mlp.inner[0]} is missing"
-    return [sparse if is_routed else MlpWeights(each, each) for is_routed, each in zip(routed, dense, strict=True)]
+    return [
+        sparse if is_routed else MlpWeights(each, each) for is_routed, each in zip(routed, dense, strict=True)
+    ]
 
 
-def _shared_size(fields: Fields, expert_size: int) -> int:
+def _shared_size(fields: Fields, expert_size: int, otherwise: int) -> int:
     size = fields.maybe_whole(*SHARED_SIZE, minimum=0)
     if size is not None:
         return size
-    return expert_size * (fields.maybe_whole("n_shared_experts", "num_shared_experts", minimum=0) or 0)
+    number = fields.maybe_whole("n_shared_experts", "num_shared_experts", minimum=0)
+    return expert_size * (otherwise if number is None else number)
 
 
 def _routed_layers(fields: Fields, layers: int) -> list[bool]:

@@ -21,6 +21,17 @@ FAMILIES: dict[str, Family] = DECODERS | HYBRIDS
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length",
              "max_target_positions", "model_max_length")  # fmt: skip
 
+# beside a text_config: what belongs to an encoder of pictures or sound, and adapters of weights
+OF_OTHER_PARTS = (
+    ".*_config",
+    "acoustic_.*",
+    "semantic_.*",
+    "has_lora_adapter",
+    "head_dim",
+    "downsample_.*",
+    "window_size",
+)
+
 
 def known_model_types() -> list[str]:
     """Every model_type that can be sized."""
@@ -42,8 +53,8 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     where, inner = text
     own = {name.removeprefix(where): value for name, value in assume.items()}
     outer = Fields({**config, **assume}, model_type=outer_type)
-    outer.leave("text_config", *(name for name in config if name in inner))
-    outer.refuse_unread()
+    outer.leave("text_config", *assume, *(name for name in config if name in inner))
+    outer.refuse_unread(OF_OTHER_PARTS)
     merged = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner, **own}
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
@@ -87,7 +98,9 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
     return "text_config.", inner
 
 
-def _describe(given: Mapping[str, Any], model_type: str, where: str, assume: Mapping[str, Any]) -> ModelDescription:
+def _describe(
+    given: Mapping[str, Any], model_type: str, where: str, assume: Mapping[str, Any]
+) -> ModelDescription:
     model_type = TEXT_MODELS.get(model_type) or model_type
     encoder_decoder = ENCODER_DECODERS.get(model_type)
     family = FAMILIES.get(model_type)
@@ -119,7 +132,9 @@ def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
         )
     number = family.layer_count(fields) if family.layer_count else fields.whole(*family.names.layers)
     if number > MOST_LAYERS:
-        raise ConfigError(f"{fields.where}{family.names.layers[0]}={number}: expected at most {MOST_LAYERS} layers.")
+        raise ConfigError(
+            f"{fields.where}{family.names.layers[0]}={number}: expected at most {MOST_LAYERS} layers."
+        )
     if family.heads:
         own = family.kv_heads(fields) if family.kv_heads else None
         heads = read_heads(fields, family.names, own)

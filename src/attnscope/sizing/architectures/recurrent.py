@@ -1,5 +1,7 @@
 """Layers that keep a state of the whole sequence: Mamba, gated delta rules, short convolutions."""
 
+from collections.abc import Mapping
+
 from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import Builder, Heads
 from attnscope.sizing.fields import Fields
@@ -24,7 +26,9 @@ def mamba(
         "Mamba", arXiv:2312.00752.
     """
     kernel, state, expand = (
-        ("conv_kernel", "state_size", "expand") if not prefix else ("mamba_d_conv", "mamba_d_state", "mamba_expand")
+        ("conv_kernel", "state_size", "expand")
+        if not prefix
+        else ("mamba_d_conv", "mamba_d_state", "mamba_expand")
     )
 
     def build(fields: Fields, heads: Heads) -> Layer:
@@ -50,7 +54,7 @@ def _is_number(fields: Fields) -> bool:
     return not any(fields.given.get(name) == "auto" for name in ("time_step_rank", "mamba_dt_rank"))
 
 
-MAMBA2_PLAIN = {
+MAMBA2_PLAIN: Mapping[str, tuple[str, ...]] = {
     "heads": ("num_heads",), "head_dim": ("head_dim",), "groups": ("n_groups",), "state": ("state_size",),
     "kernel": ("conv_kernel",), "inner": (), "expand": ("expand",),
 }  # fmt: skip
@@ -68,7 +72,7 @@ MAMBA2_ZAMBA = {
 }  # fmt: skip
 
 
-def mamba2(names: dict[str, tuple[str, ...]]) -> Builder:
+def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
     """A state space in heads; its convolution also runs over the two matrices of each group.
 
     convolution channels = heads * head_dim + 2 * groups * state
@@ -91,7 +95,10 @@ def mamba2(names: dict[str, tuple[str, ...]]) -> Builder:
         weights = heads.hidden_size * (channels + convolved + number) + convolved * taps
         return Layer(
             "state space",
-            states=(State("convolution", (convolved, taps)), State("recurrent", (number, head_dim, state), FLOAT32)),
+            states=(
+                State("convolution", (convolved, taps)),
+                State("recurrent", (number, head_dim, state), FLOAT32),
+            ),
             attention_weights=weights + channels * heads.hidden_size,
         )
 
@@ -108,7 +115,9 @@ def gated_delta(fields: Fields, heads: Heads) -> Layer:
     key_dim, value_dim = fields.whole("linear_key_head_dim"), fields.whole("linear_value_head_dim")
     taps = fields.whole("linear_conv_kernel_dim")
     convolved = 2 * key_heads * key_dim + value_heads * value_dim
-    weights = heads.hidden_size * (convolved + 2 * value_heads * value_dim + 2 * value_heads) + convolved * taps
+    weights = (
+        heads.hidden_size * (convolved + 2 * value_heads * value_dim + 2 * value_heads) + convolved * taps
+    )
     return Layer(
         "linear",
         states=(
@@ -146,7 +155,9 @@ def short_convolution(fields: Fields, heads: Heads) -> Layer:
     """The last conv_L_cache inputs of a gated convolution, and nothing else."""
     taps = fields.whole("conv_L_cache")
     weights = 4 * heads.hidden_size**2 + heads.hidden_size * taps
-    return Layer("convolution", states=(State("convolution", (heads.hidden_size, taps)),), attention_weights=weights)
+    return Layer(
+        "convolution", states=(State("convolution", (heads.hidden_size, taps)),), attention_weights=weights
+    )
 
 
 def beside(attention: Builder, recurrent: Builder, kind: str) -> Builder:
@@ -168,4 +179,3 @@ def beside(attention: Builder, recurrent: Builder, kind: str) -> Builder:
         )
 
     return build
-

@@ -1,0 +1,162 @@
+"""What is refused, in words that name the field and the way out: never a guess, and never a bare KeyError."""
+
+from typing import Any
+
+import pytest
+
+import attnscope as at
+from tests.sizing.published import LLAMA, SLIDING, config
+
+
+def refused(fields: Any, match: str, **ask: Any) -> None:
+    with pytest.raises(at.ConfigError, match=match):
+        at.size(fields, **{"context": 10} | ask)
+
+
+def test_a_refusal_is_a_value_error_of_ours() -> None:
+    assert issubclass(at.ConfigError, at.AttentionError)
+    assert issubclass(at.ConfigError, ValueError)
+
+
+@pytest.mark.parametrize("model_type", ["llama9000", "", "LLAMA", 7, None, ["llama"], True])
+def test_an_unknown_architecture(model_type: Any) -> None:
+    refused(LLAMA | {"model_type": model_type}, r"model_type=.*assume=\{'model_type': ")
+
+
+def test_an_unknown_architecture_can_be_said_to_follow_a_known_one() -> None:
+    plan = at.size(LLAMA | {"model_type": "mine"}, context=10, assume={"model_type": "llama"})
+    assert plan.bytes_per_token == 256
+    assert "assumed: model_type='llama'" in plan.notes
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["attention_window", "kv_compression", "extra_head", "cross_layer_sharing", "ssm_state", "q_lora", "index_dim",
+     "compress_ratio", "chunk_length", "sliding_window", "layer_types"],
+)  # fmt: skip
+def test_an_unread_field_that_could_change_the_cache(field: str) -> None:
+    refused(
+        LLAMA | {field: 4},
+        rf"^{field}=4: llama is not known to have this field.*assume=\{{'{field}': None\}}",
+    )
+    assert at.size(LLAMA | {field: 4}, context=10, assume={field: None}).bytes_per_token == 256
+    for off in (None, False, [], {}):
+        assert at.size(LLAMA | {field: off}, context=10).bytes_per_token == 256
+
+
+@pytest.mark.parametrize("field", ["num_hidden_layers", "hidden_size", "num_attention_heads"])
+def test_a_missing_field_without_a_default(field: str) -> None:
+    fields = {key: value for key, value in LLAMA.items() if key != field}
+    refused(
+        fields,
+        rf"^{field} is missing, and llama has no default for it\. Give it: assume=\{{'{field}': \.\.\.\}}",
+    )
+    assert at.size(fields, context=10, assume={field: LLAMA[field]}).bytes_per_token == 256
+
+
+@pytest.mark.parametrize("field", ["num_hidden_layers", "hidden_size", "num_key_value_heads", "head_dim"])
+@pytest.mark.parametrize(
+    "value", [True, False, "8", 1.5, float("nan"), float("inf"), -1, 0, 2**31, 10**400, [8], {"a": 1}]
+)
+def test_a_size_that_is_none(field: str, value: Any) -> None:
+    refused(LLAMA | {field: value}, rf"^{field}=.*: expected")
+
+
+def test_booleans_are_not_numbers_and_numbers_not_booleans() -> None:
+    refused(SLIDING | {"sliding_window": True}, r"^sliding_window=True: expected an integer")
+    refused(config("falcon-7b", multi_query=1), r"^multi_query=1: expected true or false")
+    refused(config("qwen2-7b", use_sliding_window="no"), r"^use_sliding_window='no': expected true or false")
+
+
+def test_aliases_that_disagree() -> None:
+    refused(LLAMA | {"n_head": 8}, r"num_attention_heads=4 and n_head=8 are names of one size and disagree")
+    assert at.size(LLAMA | {"n_head": 4}, context=10).bytes_per_token == 256
+
+
+def test_heads_that_cannot_be_shared() -> None:
+    refused(LLAMA | {"num_key_value_heads": 3}, r"num_attention_heads=4 cannot share num_key_value_heads=3")
+    refused(LLAMA | {"hidden_size": 2, "head_dim": None}, r"hidden_size=2 is less than num_attention_heads=4")
+
+
+def test_layer_types_that_do_not_fit() -> None:
+    refused(config("gpt-oss-20b", num_hidden_layers=23), r"layer_types has 24 entries for 23 layers")
+    refused(config("gpt-oss-20b", layer_types="full"), r"layer_types='full': expected a list of names")
+    refused(config("gpt-oss-20b", layer_types=[1] * 24), r"layer_types=\[1.*: expected a list of names")
+    refused(
+        config("gpt-oss-20b", layer_types=["odd"] * 24), r"layer_types has 'odd', a layer that is not known"
+    )
+    refused(
+        config("gpt-oss-20b", layer_types=["mamba"] * 24),
+        r"layer_types has linear layers, which gpt_oss is not known",
+    )
+    refused(config("llama-3-8b", num_hidden_layers=5_000), r"num_hidden_layers=5000: expected at most 4096")
+
+
+def test_a_window_that_is_missing() -> None:
+    refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
+
+
+def test_which_layers_slide_must_be_said() -> None:
+    refused(
+        config("qwen1.5-moe-a2.7b", use_sliding_window=True), r"use_sliding_window=True and no layer_types"
+    )
+
+
+def test_an_encoder_has_no_cache() -> None:
+    refused(
+        LLAMA | {"model_type": "bert"},
+        r"is_decoder is not true: bert is an encoder.*assume=\{'is_decoder': True\}",
+    )
+
+
+def test_a_decoder_within_an_unknown_model() -> None:
+    refused({"model_type": "odd", "text_config": LLAMA}, r"model_type='odd' with a text_config is not known")
+    refused({"model_type": "llava", "text_config": 5}, r"text_config=5: expected a mapping")
+    refused(
+        {"model_type": "llava", "text_config": LLAMA | {"kv_fold": 2}},
+        r"^text_config\.kv_fold=2: llama is not known",
+    )
+    fields = {"model_type": "llava", "text_config": LLAMA | {"kv_fold": 2}}
+    for name in ("kv_fold", "text_config.kv_fold"):
+        assert at.size(fields, context=10, assume={name: None}).bytes_per_token == 256
+
+
+def test_too_many_shared_layers() -> None:
+    fields = config("gemma-3n-e4b")
+    fields["text_config"]["num_kv_shared_layers"] = 35
+    refused(fields, r"num_kv_shared_layers=35: expected less than the 35 layers")
+
+
+@pytest.mark.parametrize(
+    ("ask", "match"),
+    [
+        ({"context": -1}, r"context=-1: expected 0 or more"),
+        ({"context": True}, r"context=True: expected an integer, got bool"),
+        ({"context": 1.5}, r"context=1\.5: expected an integer"),
+        ({"context": 2**40}, r"context=1099511627776: expected less than 2\*\*40"),
+        ({"context": "128k"}, r"context='128k': expected an integer"),
+        ({"batch": 0}, r"batch=0: expected 1 or more"),
+        ({"memory": -5}, r"memory=-5: expected 0 or more"),
+        ({"kv_dtype": "float7"}, r"kv_dtype='float7': expected one of float32, bfloat16"),
+        ({"kv_dtype": None}, r"kv_dtype=None: expected one of"),
+        (
+            {"kv_dtype": "int4", "engine": "vllm"},
+            r"kv_dtype='int4': engine='vllm' has float32, bfloat16, float16, fp8",
+        ),
+        (
+            {"engine": "ollama"},
+            r"engine='ollama': expected one of hf, hf-static, vllm, llama\.cpp, attnscope",
+        ),
+        ({"engine": ["hf"]}, r"engine=\['hf'\]: expected one of"),
+        ({"encoder_context": 5}, r"encoder_context=5: llama has no encoder"),
+        ({"assume": 5}, r"assume=5: expected a mapping"),
+        ({"assume": {3: 5}}, r"assume=\{3: 5\}: expected a mapping"),
+    ],
+)
+def test_a_wish_that_makes_no_sense(ask: dict[str, Any], match: str) -> None:
+    refused(LLAMA, match, **ask)
+
+
+@pytest.mark.parametrize("given", [5, None, [LLAMA], True, b"config.json", object()])
+def test_a_config_that_is_none(given: Any) -> None:
+    refused(given, r"config=.*: expected a dict, the path of a config\.json")
