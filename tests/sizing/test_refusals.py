@@ -40,7 +40,8 @@ def test_an_unread_field_that_could_change_the_cache(field: str) -> None:
         rf"^{field}=4: llama is not known to have this field.*assume=\{{'{field}': None\}}",
     )
     assert at.size(LLAMA | {field: 4}, context=10, assume={field: None}).bytes_per_token == 256
-    for off in (None, False, [], {}):
+    nothing: tuple[Any, ...] = (None, False, [], {})
+    for off in nothing:
         assert at.size(LLAMA | {field: off}, context=10).bytes_per_token == 256
 
 
