@@ -79,6 +79,18 @@ def test_heads_that_cannot_be_shared() -> None:
     refused(LLAMA | {"hidden_size": 2, "head_dim": None}, r"hidden_size=2 is less than num_attention_heads=4")
 
 
+def test_a_field_that_the_architecture_does_not_follow() -> None:
+    refused(
+        config("gpt2", head_dim=32),
+        r"^head_dim=32: gpt2 has no such field, it is always n_embd / n_head|head_dim=32.*= 64",
+    )
+    refused(
+        config("pythia-6.9b", num_key_value_heads=8),
+        r"^num_key_value_heads=8: gpt_neox has no such field.* = 32",
+    )
+    assert at.size(config("gpt2", head_dim=64), context=10).bytes_per_token == 36_864
+
+
 def test_layer_types_that_do_not_fit() -> None:
     refused(config("gpt-oss-20b", num_hidden_layers=23), r"layer_types has 24 entries for 23 layers")
     refused(config("gpt-oss-20b", layer_types="full"), r"layer_types='full': expected a list of names")

@@ -16,7 +16,10 @@ KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
 
 @dataclass(frozen=True)
 class Names:
-    """What an architecture calls its sizes; the first name is the one in errors."""
+    """What an architecture calls its sizes; the first name is the one in errors.
+
+    Without a name for kv_heads every query head has its own; without one for head_dim it is hidden / query_heads.
+    """
 
     layers: tuple[str, ...] = LAYERS
     hidden: tuple[str, ...] = HIDDEN
@@ -45,24 +48,54 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
     hidden = fields.whole(*names.hidden)
     query_heads = fields.whole(*names.query_heads)
     if kv_heads is None:
-        kv_heads = fields.whole(
-            *names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}"
-        )
+        kv_heads = _read_kv_heads(fields, names, query_heads)
     if query_heads % kv_heads:
         raise ConfigError(
-            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {names.kv_heads[0]}={kv_heads}: "
-            "each kv head serves the same number of query heads. Correct the file."
+            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {_first(names.kv_heads, KV_HEADS)}="
+            f"{kv_heads}: each kv head serves the same number of query heads. Correct the file."
         )
-    head_dim = fields.maybe_whole(*names.head_dim)
-    if head_dim is None:
-        head_dim = hidden // query_heads
-        if head_dim < 1:
-            raise ConfigError(
-                f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
-                f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
-            )
-        fields.fill(names.head_dim[0], head_dim, f"{names.hidden[0]} / {names.query_heads[0]}")
+    head_dim = _read_head_dim(fields, names, hidden, query_heads)
     return Heads(hidden, query_heads, kv_heads, head_dim, head_dim)
+
+
+def _read_kv_heads(fields: Fields, names: Names, query_heads: int) -> int:
+    if names.kv_heads:
+        return fields.whole(*names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}")
+    _check_derived(fields, KV_HEADS, query_heads, names.query_heads[0])
+    return query_heads
+
+
+def _read_head_dim(fields: Fields, names: Names, hidden: int, query_heads: int) -> int:
+    derived = hidden // query_heads
+    head_dim = fields.maybe_whole(*names.head_dim) if names.head_dim else None
+    if head_dim is not None:
+        return head_dim
+    if derived < 1:
+        raise ConfigError(
+            f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
+            f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
+        )
+    why = f"{names.hidden[0]} / {names.query_heads[0]}"
+    if names.head_dim:
+        fields.fill(names.head_dim[0], derived, why)
+    else:
+        _check_derived(fields, ("head_dim",), derived, why)
+    return derived
+
+
+def _check_derived(fields: Fields, names: tuple[str, ...], derived: int, why: str) -> None:
+    """An architecture without such a field would not follow it: it may only say what is so anyway."""
+    given = fields.maybe_whole(*names)
+    if given not in (None, derived):
+        name = next(name for name in names if fields.given.get(name) is not None)
+        raise ConfigError(
+            f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = {derived}. "
+            f"If it does not matter: assume={{{name!r}: None}}."
+        )
+
+
+def _first(names: tuple[str, ...], otherwise: tuple[str, ...]) -> str:
+    return (names or otherwise)[0]
 
 
 def rows_of(heads: Heads) -> tuple[Rows, Rows]:

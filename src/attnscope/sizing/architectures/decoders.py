@@ -13,6 +13,7 @@ from attnscope.sizing.architectures.irregular import (
     FALCON_KINDS,
     GEMMA4_KINDS,
     MIMO_KINDS,
+    MPT_KINDS,
     bigcode_kv_heads,
     dbrx_kv_heads,
     drop_shared_indexers,
@@ -33,9 +34,13 @@ from attnscope.sizing.architectures.patterns import (
 )
 
 PLAIN = Family()
+DERIVED = Names(head_dim=())
+OWN_KEYS = Names(kv_heads=(), head_dim=())
 TWO_MATRICES = Family(mlp=Mlp(matrices=2))
-GPT2 = Family(mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True)
-BERT = replace(TWO_MATRICES, decoder_flag=True, tied=True)
+GPT2 = Family(
+    names=OWN_KEYS, mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True
+)
+BERT = replace(TWO_MATRICES, names=OWN_KEYS, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
 ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
 QWEN = Family(listed(windowed_from_max_window_layers))
@@ -70,42 +75,45 @@ DECODERS: dict[str, Family] = {
         ),
         PLAIN,
     ),
-    **dict.fromkeys(("persimmon", "phi", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
+    "phi": TWO_MATRICES,
+    **dict.fromkeys(
+        ("persimmon", "biogpt", "git", "gpt_neox_japanese"), replace(TWO_MATRICES, names=OWN_KEYS)
+    ),
     **dict.fromkeys(
         ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
          "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
         BERT,
     ),
     "cohere": replace(PLAIN, tied=True),
-    "stablelm": PLAIN,
+    "stablelm": replace(PLAIN, names=DERIVED),
     "gpt2": GPT2,
     "gpt-sw3": GPT2,
     "gptj": replace(GPT2, tied=False),
     "codegen": replace(GPT2, tied=False),
     "ctrl": replace(GPT2, mlp=Mlp(("dff",), matrices=2)),
-    "gpt_neox": TWO_MATRICES,
-    "bloom": replace(GPT2, names=Names(hidden=("hidden_size", "n_embed", "n_embd"))),
+    "gpt_neox": replace(TWO_MATRICES, names=OWN_KEYS),
+    "bloom": replace(GPT2, names=Names(hidden=("hidden_size", "n_embed", "n_embd"), kv_heads=(), head_dim=())),
     "opt": replace(GPT2, mlp=Mlp(("ffn_dim",), matrices=2)),
     "gpt_neo": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("num_heads", "num_attention_heads")),
+        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("num_heads", "num_attention_heads"), kv_heads=(), head_dim=()),
         harmless=("window_size", "attention_layers"),  # Transformers keeps all tokens, and masks
     ),
     "xglm": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("attention_heads", "num_attention_heads")),
+        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("attention_heads", "num_attention_heads"), kv_heads=(), head_dim=()),
         mlp=Mlp(("ffn_dim",), matrices=2),
     ),
     "trocr": replace(
         GPT2,
-        names=Names(layers=("decoder_layers",), query_heads=("decoder_attention_heads",)),
+        names=Names(layers=("decoder_layers",), query_heads=("decoder_attention_heads",), kv_heads=(), head_dim=()),
         mlp=Mlp(("decoder_ffn_dim",), matrices=2),
     ),
-    "gpt_bigcode": replace(GPT2, kv_heads=bigcode_kv_heads),
-    "mpt": replace(GPT2, kv_heads=mpt_kv_heads, harmless=("attn_config",)),
-    "dbrx": Family(kv_heads=dbrx_kv_heads, mlp=None),
+    "gpt_bigcode": replace(GPT2, names=DERIVED, kv_heads=bigcode_kv_heads),
+    "mpt": replace(GPT2, kinds=MPT_KINDS, kv_heads=mpt_kv_heads, harmless=("attn_config",)),
+    "dbrx": Family(names=DERIVED, kv_heads=dbrx_kv_heads, mlp=None),
     "falcon": replace(
-        GPT2, kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
+        GPT2, names=DERIVED, kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
     ),
     # sliding in all layers, or in none
     "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
@@ -114,7 +122,8 @@ DECODERS: dict[str, Family] = {
     "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
     "qwen3_moe": replace(WINDOWED, harmless=("max_window_layers",)),
     # sliding in some
-    **dict.fromkeys(("qwen2", "qwen2_vl_text", "qwen2_5_vl_text"), QWEN),
+    **dict.fromkeys(("qwen2",), QWEN),
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text"), replace(QWEN, names=DERIVED)),
     "qwen3": replace(QWEN, defaults={"head_dim": 128}),
     "qwen2_moe": QWEN_MOE,
     "gemma": Family(defaults=GEMMA_DEFAULTS, tied=True),
@@ -155,7 +164,7 @@ DECODERS: dict[str, Family] = {
     "kolibri1": Family(listed(every(5, "sliding", "full"))),
     "laguna": Family(listed(None), harmless=("num_attention_heads_per_layer", "sliding_window")),
     "mellum": Family(listed(None), harmless=("sliding_window",)),
-    "modernbert-decoder": Family(listed(None), tied=True),
+    "modernbert-decoder": Family(listed(None), names=OWN_KEYS, tied=True),
     "mimo_v2_flash": Family(listed(None), kinds=MIMO_KINDS),
     "llama4_text": Family(
         listed(chunked_where_rotated),

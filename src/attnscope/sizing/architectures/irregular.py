@@ -65,6 +65,15 @@ def _falcon(fields: Fields, heads: Heads) -> Layer:
     )
 
 
+def _mpt(fields: Fields, heads: Heads) -> Layer:
+    """Transformers' MPT knows no kv_n_heads and caches every head; other engines keep the groups."""
+    layer = full(fields, heads)
+    return replace(
+        layer, rows=tuple(replace(rows, heads_in_transformers=heads.query_heads) for rows in layer.rows)
+    )
+
+
+MPT_KINDS: Mapping[str, Builder] = {"full": _mpt}
 FALCON_KINDS: Mapping[str, Builder] = {"full": _falcon}
 
 
