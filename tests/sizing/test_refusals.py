@@ -70,8 +70,10 @@ def test_booleans_are_not_numbers_and_numbers_not_booleans() -> None:
 
 
 def test_aliases_that_disagree() -> None:
-    refused(LLAMA | {"n_head": 8}, r"num_attention_heads=4 and n_head=8 are names of one size and disagree")
-    assert at.size(LLAMA | {"n_head": 4}, context=10).bytes_per_token == 256
+    fields = config("gpt2", num_attention_heads=8)
+    refused(fields, r"n_head=12 and num_attention_heads=8 are names of one size and disagree")
+    assert at.size(config("gpt2", num_attention_heads=12), context=10).bytes_per_token == 36_864
+    refused(LLAMA | {"n_head": 4}, r"^n_head=4: llama is not known to have this field")
 
 
 def test_heads_that_cannot_be_shared() -> None:
@@ -107,6 +109,13 @@ def test_layer_types_that_do_not_fit() -> None:
 
 def test_a_window_that_is_missing() -> None:
     refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
+
+
+def test_a_model_that_embeds() -> None:
+    refused(
+        config("gemma-3-1b", use_bidirectional_attention=True),
+        r"use_bidirectional_attention: such a model embeds",
+    )
 
 
 def test_which_layers_slide_must_be_said() -> None:

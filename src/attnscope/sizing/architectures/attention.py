@@ -8,10 +8,7 @@ from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, Rows
 
 MOST_LAYERS = 4096
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
-HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
-QUERY_HEADS = ("num_attention_heads", "n_head", "n_heads")
-KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
+KV_HEADS = ("num_key_value_heads",)
 
 
 @dataclass(frozen=True)
@@ -21,9 +18,9 @@ class Names:
     Without a name for kv_heads every query head has its own; without one for head_dim it is hidden / query_heads.
     """
 
-    layers: tuple[str, ...] = LAYERS
-    hidden: tuple[str, ...] = HIDDEN
-    query_heads: tuple[str, ...] = QUERY_HEADS
+    layers: tuple[str, ...] = ("num_hidden_layers",)
+    hidden: tuple[str, ...] = ("hidden_size",)
+    query_heads: tuple[str, ...] = ("num_attention_heads",)
     kv_heads: tuple[str, ...] = KV_HEADS
     head_dim: tuple[str, ...] = ("head_dim",)
 
@@ -124,6 +121,11 @@ def full(fields: Fields, heads: Heads) -> Layer:
 
 def sliding(fields: Fields, heads: Heads) -> Layer:
     """A layer that sees the last sliding_window tokens, the query's own among them."""
+    if fields.value("use_bidirectional_attention") in (True, "all"):
+        raise ConfigError(
+            f"{fields.where}use_bidirectional_attention: such a model embeds, and windows mean something else there. "
+            "If it generates: assume={'use_bidirectional_attention': None}."
+        )
     return replace(full(fields, heads), kind="sliding", window=fields.whole("sliding_window"))
 
 

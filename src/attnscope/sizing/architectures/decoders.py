@@ -30,15 +30,28 @@ from attnscope.sizing.architectures.patterns import (
     listed,
     windowed,
     windowed_from_max_window_layers,
+    windowed_if_used,
     windowed_where_asked,
 )
 
 PLAIN = Family()
 DERIVED = Names(head_dim=())
 OWN_KEYS = Names(kv_heads=(), head_dim=())
+OF_GPT2 = replace(
+    OWN_KEYS,
+    layers=("n_layer", "num_hidden_layers"),
+    hidden=("n_embd", "hidden_size"),
+    query_heads=("n_head", "num_attention_heads"),
+)
+OF_MOSAIC = replace(
+    OWN_KEYS,
+    layers=("n_layers", "num_hidden_layers"),
+    hidden=("d_model", "hidden_size"),
+    query_heads=("n_heads", "num_attention_heads"),
+)
 TWO_MATRICES = Family(mlp=Mlp(matrices=2))
 GPT2 = Family(
-    names=OWN_KEYS, mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True
+    names=OF_GPT2, mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True
 )
 BERT = replace(TWO_MATRICES, names=OWN_KEYS, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
@@ -92,35 +105,52 @@ DECODERS: dict[str, Family] = {
     "codegen": replace(GPT2, tied=False),
     "ctrl": replace(GPT2, mlp=Mlp(("dff",), matrices=2)),
     "gpt_neox": replace(TWO_MATRICES, names=OWN_KEYS),
-    "bloom": replace(GPT2, names=Names(hidden=("hidden_size", "n_embed", "n_embd"), kv_heads=(), head_dim=())),
-    "opt": replace(GPT2, mlp=Mlp(("ffn_dim",), matrices=2)),
+    "bloom": replace(GPT2, names=replace(OF_GPT2, hidden=("hidden_size", "n_embed"))),
+    "opt": replace(GPT2, names=OWN_KEYS, mlp=Mlp(("ffn_dim",), matrices=2)),
     "gpt_neo": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("num_heads", "num_attention_heads"), kv_heads=(), head_dim=()),
+        names=replace(
+            OWN_KEYS,
+            layers=("num_layers", "num_hidden_layers"),
+            query_heads=("num_heads", "num_attention_heads"),
+        ),
         harmless=("window_size", "attention_layers"),  # Transformers keeps all tokens, and masks
     ),
     "xglm": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("attention_heads", "num_attention_heads"), kv_heads=(), head_dim=()),
+        names=replace(
+            OWN_KEYS,
+            layers=("num_layers", "num_hidden_layers"),
+            hidden=("d_model", "hidden_size"),
+            query_heads=("attention_heads", "num_attention_heads"),
+        ),
         mlp=Mlp(("ffn_dim",), matrices=2),
     ),
     "trocr": replace(
         GPT2,
-        names=Names(layers=("decoder_layers",), query_heads=("decoder_attention_heads",), kv_heads=(), head_dim=()),
+        names=replace(
+            OWN_KEYS,
+            layers=("decoder_layers", "num_hidden_layers"),
+            hidden=("d_model", "hidden_size"),
+            query_heads=("decoder_attention_heads", "num_attention_heads"),
+        ),
         mlp=Mlp(("decoder_ffn_dim",), matrices=2),
     ),
-    "gpt_bigcode": replace(GPT2, names=DERIVED, kv_heads=bigcode_kv_heads),
-    "mpt": replace(GPT2, kinds=MPT_KINDS, kv_heads=mpt_kv_heads, harmless=("attn_config",)),
-    "dbrx": Family(names=DERIVED, kv_heads=dbrx_kv_heads, mlp=None),
+    "gpt_bigcode": replace(GPT2, kv_heads=bigcode_kv_heads),
+    "mpt": replace(
+        GPT2, names=OF_MOSAIC, kinds=MPT_KINDS, kv_heads=mpt_kv_heads, harmless=("attn_config",)
+    ),
+    "dbrx": Family(names=OF_MOSAIC, kv_heads=dbrx_kv_heads, mlp=None),
     "falcon": replace(
-        GPT2, names=DERIVED, kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
+        GPT2, names=replace(DERIVED, hidden=("hidden_size", "n_embed")),
+        kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
     ),
     # sliding in all layers, or in none
     "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
     **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal", "moshi"), WINDOWED),
     "doge": replace(WINDOWED, harmless=("keep_window_size",)),
     "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
-    "qwen3_moe": replace(WINDOWED, harmless=("max_window_layers",)),
+    "qwen3_moe": Family(windowed_if_used),
     # sliding in some
     **dict.fromkeys(("qwen2",), QWEN),
     **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text"), replace(QWEN, names=DERIVED)),

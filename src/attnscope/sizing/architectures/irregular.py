@@ -48,11 +48,11 @@ def falcon_kv_heads(fields: Fields) -> int | None:
     """Falcon: num_kv_heads in the new decoder architecture, one with multi_query, else as many as query heads."""
     if fields.flag("new_decoder_architecture"):
         fields.leave("multi_query")
-        return fields.maybe_whole("num_kv_heads", "n_head_kv")
-    fields.leave("num_kv_heads", "n_head_kv")
+        return fields.maybe_whole("num_kv_heads") or fields.whole("num_attention_heads")
+    fields.leave("num_kv_heads")
     if fields.flag("multi_query", otherwise=True):
         return 1
-    return fields.whole("num_attention_heads", "n_head")
+    return fields.whole("num_attention_heads")
 
 
 def _falcon(fields: Fields, heads: Heads) -> Layer:
