@@ -111,6 +111,25 @@ def test_a_window_that_is_missing() -> None:
     refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
 
 
+def test_a_size_that_is_said_twice_and_differs() -> None:
+    refused(
+        config("mamba-2.8b", intermediate_size=8), r"intermediate_size=8, and expand \* hidden_size is 5120"
+    )
+    refused(
+        config("zamba2-1.2b", mamba_headdim=32),
+        r"mamba_expand \* hidden_size=4096, and n_mamba_heads \* mamba_headdim is 2048",
+    )
+    refused(
+        config("falcon-h1-1.5b", mamba_d_ssm=8), r"mamba_d_ssm=8, and mamba_n_heads \* mamba_d_head is 3072"
+    )
+
+
+def test_layers_that_slide_without_a_window() -> None:
+    fields = config("qwen2-7b", layer_types=["sliding_attention"] * 28)
+    refused(fields, r"layer_types has sliding layers, and use_sliding_window is not true")
+    assert at.size(fields, context=9, assume={"use_sliding_window": True}).bytes_per_token == 0
+
+
 def test_a_model_that_embeds() -> None:
     refused(
         config("gemma-3-1b", use_bidirectional_attention=True),

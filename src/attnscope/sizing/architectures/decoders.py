@@ -19,6 +19,7 @@ from attnscope.sizing.architectures.irregular import (
     drop_shared_indexers,
     falcon_kv_heads,
     mpt_kv_heads,
+    refuse_unused_windows,
     share_last_layers,
 )
 from attnscope.sizing.architectures.latent import indexed, latent
@@ -56,7 +57,7 @@ GPT2 = Family(
 BERT = replace(TWO_MATRICES, names=OWN_KEYS, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
 ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
-QWEN = Family(listed(windowed_from_max_window_layers))
+QWEN = Family(listed(windowed_from_max_window_layers), finish=refuse_unused_windows)
 QWEN_MOE = replace(QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",))
 GEMMA_DEFAULTS = {"head_dim": 256}
 GEMMA3 = Family(

@@ -121,6 +121,16 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     ]
 
 
+def refuse_unused_windows(fields: Fields, layers: list[Layer]) -> list[Layer]:
+    """Qwen2-MoE: without use_sliding_window there is no window, so that no layer can slide."""
+    if any(layer.window for layer in layers) and not fields.flag("use_sliding_window"):
+        raise ConfigError(
+            f"{fields.where}layer_types has sliding layers, and use_sliding_window is not true. "
+            "Say which it is: assume={'use_sliding_window': True}."
+        )
+    return layers
+
+
 def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
     words = fields.words("indexer_types")

@@ -58,7 +58,7 @@ def windowed_from_max_window_layers(fields: Fields, layers: int) -> list[str]:
 def windowed_where_asked(fields: Fields, layers: int) -> list[str]:
     """No rule beside layer_types says which layers slide, so use_sliding_window must be off."""
     fields.leave("max_window_layers")
-    if fields.flag("use_sliding_window"):
+    if fields.flag("use_sliding_window") and fields.given.get("layer_types") is None:
         raise ConfigError(
             f"{fields.where}use_sliding_window=True and no layer_types: which layers slide is not said. "
             "Give them: assume={'layer_types': [...]}."
