@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import attnscope as at
+from attnscope.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(SHOWN,) = re.findall(r"```sh\n(attnscope size [^\n]*)\n```\n\n```text\n(.*?)\n```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=[f"block {i}" for i in range(len(PYTHON))])
@@ -17,6 +20,15 @@ def test_the_python_runs_and_prints_what_it_says(code: str, capsys: pytest.Captu
     exec(compile(code, "README.md", "exec"), {})
     said = re.findall(r"print\(.*\)\s+# (.*)", code)
     assert capsys.readouterr().out.splitlines() == said
+
+
+def test_the_command_prints_what_it_says() -> None:
+    command, said = SHOWN
+    done = CliRunner().invoke(
+        main, [str(ROOT / word) if "/" in word else word for word in command.split()[1:]]
+    )
+    assert done.exit_code == 0
+    assert done.output.rstrip("\n") == said
 
 
 def test_the_first_example_is_about_ten_lines() -> None:

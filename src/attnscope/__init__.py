@@ -33,4 +33,7 @@ from attnscope.problem import Prefix as Prefix
 from attnscope.problem import Window as Window
 from attnscope.result import Partial as Partial
 from attnscope.sizing import CachePlan as CachePlan
+from attnscope.sizing import Hardware as Hardware
+from attnscope.sizing import Roofline as Roofline
+from attnscope.sizing import roofline as roofline
 from attnscope.sizing import size as size

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attnscope.errors import AttentionError
+from attnscope.sizing_command import size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,10 +76,14 @@ def main() -> None:
       attnscope bench --causal       how fast it runs here
       attnscope bench --decode       how fast the cache decodes
       attnscope audit m.py:attend    what is wrong with a function of yours
+      attnscope size config.json     what a model's cache takes
     """  # noqa: D301 - click reads \b as: keep these lines
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
+
+
+main.add_command(size)
 
 
 @main.command(short_help="Show what attention does on a real text.")

@@ -11,7 +11,7 @@ import attnscope as at
 from attnscope.cli import main, terminal
 
 
-@pytest.mark.parametrize("verb", [[], ["tour"], ["bench"], ["audit"]])
+@pytest.mark.parametrize("verb", [[], ["tour"], ["bench"], ["audit"], ["size"]])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_help_has_examples(verb: list[str], option: str) -> None:
     done = CliRunner().invoke(main, [*verb, option])

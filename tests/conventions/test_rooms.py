@@ -15,14 +15,15 @@ MAY_IMPORT = {
     "cache": {"problem", "kernels"},
     "audit": {"problem", "reference"},
     "interop": {INDEX},
+    "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
+    "sizing_command": {"cli", "sizing"},
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
-    "sizing": {"problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine"},
     "tour": {INDEX, "machine", "models"},
-    "cli": {INDEX, "audit", "bench", "machine", "tour"},
+    "cli": {INDEX, "audit", "bench", "machine", "sizing_command", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -32,6 +33,7 @@ OF_ANOTHER_TOOL = {
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
     "interop/torch.py": "torch",
+    "sizing/plot.py": "matplotlib",
 }
 # _typeshed is the type checker's, and nothing at run time
 PACKAGES = {"attnscope", "numpy", "ml_dtypes", "_typeshed"}
@@ -60,7 +62,7 @@ def test_what_every_room_may_use_imports_no_room(file: str) -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
     allowed = PACKAGES | sys.stdlib_module_names
-    if room in ("bench", "cli", "tour"):
+    if room in ("bench", "cli", "sizing_command", "tour"):
         allowed |= OF_THE_TERMINAL
     for path in rooms()[room]:
         tool = OF_ANOTHER_TOOL.get(path.relative_to(PACKAGE).as_posix())
@@ -82,6 +84,16 @@ def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
 def test_the_rule_catches_a_kernel_that_reads_its_oracle(statement: str) -> None:
     assert forbidden_rooms("kernels", "import numpy\nfrom attnscope.problem import Mask") == []
     assert len(forbidden_rooms("kernels", statement)) == 1
+
+
+def test_only_the_measurement_of_a_machine_imports_kernels_into_sizing_and_only_when_it_is_asked_for() -> (
+    None
+):
+    readers = [
+        path for path in rooms()["sizing"] if "kernels" in imported_rooms(path.read_text(encoding="utf-8"))
+    ]
+    assert [path.name for path in readers] == ["hardware.py"]
+    assert "\n        from attnscope.kernels import" in readers[0].read_text(encoding="utf-8")
 
 
 def test_the_rule_catches_a_relative_import() -> None:

@@ -70,13 +70,27 @@ def test_booleans_are_not_numbers_and_numbers_not_booleans() -> None:
 
 
 def test_aliases_that_disagree() -> None:
-    refused(LLAMA | {"n_head": 8}, r"num_attention_heads=4 and n_head=8 are names of one size and disagree")
-    assert at.size(LLAMA | {"n_head": 4}, context=10).bytes_per_token == 256
+    fields = config("gpt2", num_attention_heads=8)
+    refused(fields, r"n_head=12 and num_attention_heads=8 are names of one size and disagree")
+    assert at.size(config("gpt2", num_attention_heads=12), context=10).bytes_per_token == 36_864
+    refused(LLAMA | {"n_head": 4}, r"^n_head=4: llama is not known to have this field")
 
 
 def test_heads_that_cannot_be_shared() -> None:
     refused(LLAMA | {"num_key_value_heads": 3}, r"num_attention_heads=4 cannot share num_key_value_heads=3")
     refused(LLAMA | {"hidden_size": 2, "head_dim": None}, r"hidden_size=2 is less than num_attention_heads=4")
+
+
+def test_a_field_that_the_architecture_does_not_follow() -> None:
+    refused(
+        config("gpt2", head_dim=32),
+        r"^head_dim=32: gpt2 has no such field, it is always n_embd / n_head|head_dim=32.*= 64",
+    )
+    refused(
+        config("pythia-6.9b", num_key_value_heads=8),
+        r"^num_key_value_heads=8: gpt_neox has no such field.* = 32",
+    )
+    assert at.size(config("gpt2", head_dim=64), context=10).bytes_per_token == 36_864
 
 
 def test_layer_types_that_do_not_fit() -> None:
@@ -95,6 +109,32 @@ def test_layer_types_that_do_not_fit() -> None:
 
 def test_a_window_that_is_missing() -> None:
     refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
+
+
+def test_a_size_that_is_said_twice_and_differs() -> None:
+    refused(
+        config("mamba-2.8b", intermediate_size=8), r"intermediate_size=8, and expand \* hidden_size is 5120"
+    )
+    refused(
+        config("zamba2-1.2b", mamba_headdim=32),
+        r"mamba_expand \* hidden_size=4096, and n_mamba_heads \* mamba_headdim is 2048",
+    )
+    refused(
+        config("falcon-h1-1.5b", mamba_d_ssm=8), r"mamba_d_ssm=8, and mamba_n_heads \* mamba_d_head is 3072"
+    )
+
+
+def test_layers_that_slide_without_a_window() -> None:
+    fields = config("qwen2-7b", layer_types=["sliding_attention"] * 28)
+    refused(fields, r"layer_types has sliding layers, and use_sliding_window is not true")
+    assert at.size(fields, context=9, assume={"use_sliding_window": True}).bytes_per_token == 0
+
+
+def test_a_model_that_embeds() -> None:
+    refused(
+        config("gemma-3-1b", use_bidirectional_attention=True),
+        r"use_bidirectional_attention: such a model embeds",
+    )
 
 
 def test_which_layers_slide_must_be_said() -> None:

@@ -1,7 +1,6 @@
 """The rows of a plan: what all layers of one kind take together."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from attnscope.errors import ConfigError
 from attnscope.sizing.engines import Engine
@@ -48,8 +47,7 @@ def layer_rows(model: ModelDescription, ask: Ask, context: int) -> tuple[LayerRo
     Errors
         ConfigError for a layer that the engine has no cache for.
     """
-    kinds = Counter(replace(layer, mlp_weights=0, active_mlp_weights=0) for layer in model.layers)
-    return tuple(_row(layer, number, ask, context) for layer, number in kinds.items())
+    return tuple(_row(layer, number, ask, context) for layer, number in model.kinds.items())
 
 
 def growth(model: ModelDescription, ask: Ask) -> int:

@@ -1,6 +1,8 @@
 """What a model is, as far as its cache, its weights and its arithmetic go: layers, and what each keeps of a token."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 
@@ -56,6 +58,9 @@ class Layer:
     shared           its rows are an earlier layer's: it reads them, and holds none
     query_heads, key_dim, value_dim     of its scores and its output, whatever is cached for them
     attention_weights, mlp_weights, active_mlp_weights     parameters; active: those that one token meets
+    experts, experts_per_token     of a routed MLP: how many there are, and how many of them a token meets; else 0
+    index_heads      of an indexer that scores every token; 0: none runs in this layer
+    index_tokens     how many tokens an indexer leaves to a query; None: no indexer chooses
     """
 
     kind: str
@@ -70,6 +75,10 @@ class Layer:
     attention_weights: int = 0
     mlp_weights: int = 0
     active_mlp_weights: int = 0
+    experts: int = 0
+    experts_per_token: int = 0
+    index_heads: int = 0
+    index_tokens: int | None = None
 
     @property
     def grows(self) -> bool:
@@ -102,6 +111,29 @@ class ModelDescription:
     weights_missing: str | None = None
     filled: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+
+    @cached_property
+    def kinds(self) -> dict[Layer, int]:
+        """Each kind of layer, in the order in which they first come, and how many there are; their MLPs may differ."""
+        return Counter(
+            replace(layer, mlp_weights=0, active_mlp_weights=0, experts=0, experts_per_token=0)
+            for layer in self.layers
+        )
+
+    @cached_property
+    def mlps(self) -> dict[Layer, int]:
+        """Each kind of MLP, as a layer that has nothing else, and how many there are."""
+        return Counter(
+            Layer(
+                "MLP",
+                mlp_weights=layer.mlp_weights,
+                active_mlp_weights=layer.active_mlp_weights,
+                experts=layer.experts,
+                experts_per_token=layer.experts_per_token,
+            )
+            for layer in self.layers
+            if layer.mlp_weights
+        )
 
     @property
     def has_encoder(self) -> bool:

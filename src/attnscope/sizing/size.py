@@ -63,7 +63,7 @@ def size(
     memory = None if memory is None else _whole(memory, "memory", 0)
     model, weights = _read(config, assume)
     encoder_tokens = _encoder_tokens(model, context, encoder_context)
-    ask = Ask(chosen, batch, kv_dtype, _state_dtype(model, kv_dtype), encoder_tokens)
+    ask = Ask(chosen, batch, kv_dtype, state_dtype(model, kv_dtype), encoder_tokens)
     return CachePlan(
         model=model,
         context=context,
@@ -132,7 +132,7 @@ def _encoder_tokens(model: ModelDescription, context: int, encoder_context: Any)
     return context if model.encoder_tokens is None else model.encoder_tokens
 
 
-def _state_dtype(model: ModelDescription, kv_dtype: str) -> str:
+def state_dtype(model: ModelDescription, kv_dtype: str) -> str:
     """What a state without a format of its own is kept in: what the model computes in."""
     if kv_dtype in FLOATS:
         return kv_dtype

@@ -8,19 +8,19 @@ from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, Rows
 
 MOST_LAYERS = 4096
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
-HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
-QUERY_HEADS = ("num_attention_heads", "n_head", "n_heads")
-KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
+KV_HEADS = ("num_key_value_heads",)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What an architecture calls its sizes; the first name is the one in errors."""
+    """What an architecture calls its sizes; the first name is the one in errors.
 
-    layers: tuple[str, ...] = LAYERS
-    hidden: tuple[str, ...] = HIDDEN
-    query_heads: tuple[str, ...] = QUERY_HEADS
+    Without a name for kv_heads every query head has its own; without one for head_dim it is hidden / query_heads.
+    """
+
+    layers: tuple[str, ...] = ("num_hidden_layers",)
+    hidden: tuple[str, ...] = ("hidden_size",)
+    query_heads: tuple[str, ...] = ("num_attention_heads",)
     kv_heads: tuple[str, ...] = KV_HEADS
     head_dim: tuple[str, ...] = ("head_dim",)
 
@@ -45,24 +45,54 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
     hidden = fields.whole(*names.hidden)
     query_heads = fields.whole(*names.query_heads)
     if kv_heads is None:
-        kv_heads = fields.whole(
-            *names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}"
-        )
+        kv_heads = _read_kv_heads(fields, names, query_heads)
     if query_heads % kv_heads:
         raise ConfigError(
-            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {names.kv_heads[0]}={kv_heads}: "
-            "each kv head serves the same number of query heads. Correct the file."
+            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {_first(names.kv_heads, KV_HEADS)}="
+            f"{kv_heads}: each kv head serves the same number of query heads. Correct the file."
         )
-    head_dim = fields.maybe_whole(*names.head_dim)
-    if head_dim is None:
-        head_dim = hidden // query_heads
-        if head_dim < 1:
-            raise ConfigError(
-                f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
-                f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
-            )
-        fields.fill(names.head_dim[0], head_dim, f"{names.hidden[0]} / {names.query_heads[0]}")
+    head_dim = _read_head_dim(fields, names, hidden, query_heads)
     return Heads(hidden, query_heads, kv_heads, head_dim, head_dim)
+
+
+def _read_kv_heads(fields: Fields, names: Names, query_heads: int) -> int:
+    if names.kv_heads:
+        return fields.whole(*names.kv_heads, otherwise=query_heads, why=f"as many as {names.query_heads[0]}")
+    _check_derived(fields, KV_HEADS, query_heads, names.query_heads[0])
+    return query_heads
+
+
+def _read_head_dim(fields: Fields, names: Names, hidden: int, query_heads: int) -> int:
+    derived = hidden // query_heads
+    head_dim = fields.maybe_whole(*names.head_dim) if names.head_dim else None
+    if head_dim is not None:
+        return head_dim
+    if derived < 1:
+        raise ConfigError(
+            f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
+            f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
+        )
+    why = f"{names.hidden[0]} / {names.query_heads[0]}"
+    if names.head_dim:
+        fields.fill(names.head_dim[0], derived, why)
+    else:
+        _check_derived(fields, ("head_dim",), derived, why)
+    return derived
+
+
+def _check_derived(fields: Fields, names: tuple[str, ...], derived: int, why: str) -> None:
+    """An architecture without such a field would not follow it: it may only say what is so anyway."""
+    given = fields.maybe_whole(*names)
+    if given not in (None, derived):
+        name = next(name for name in names if fields.given.get(name) is not None)
+        raise ConfigError(
+            f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = {derived}. "
+            f"If it does not matter: assume={{{name!r}: None}}."
+        )
+
+
+def _first(names: tuple[str, ...], otherwise: tuple[str, ...]) -> str:
+    return (names or otherwise)[0]
 
 
 def rows_of(heads: Heads) -> tuple[Rows, Rows]:
@@ -91,6 +121,11 @@ def full(fields: Fields, heads: Heads) -> Layer:
 
 def sliding(fields: Fields, heads: Heads) -> Layer:
     """A layer that sees the last sliding_window tokens, the query's own among them."""
+    if fields.value("use_bidirectional_attention") in (True, "all"):
+        raise ConfigError(
+            f"{fields.where}use_bidirectional_attention: such a model embeds, and windows mean something else there. "
+            "If it generates: assume={'use_bidirectional_attention': None}."
+        )
     return replace(full(fields, heads), kind="sliding", window=fields.whole("sliding_window"))
 
 

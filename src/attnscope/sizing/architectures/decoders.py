@@ -13,11 +13,13 @@ from attnscope.sizing.architectures.irregular import (
     FALCON_KINDS,
     GEMMA4_KINDS,
     MIMO_KINDS,
+    MPT_KINDS,
     bigcode_kv_heads,
     dbrx_kv_heads,
     drop_shared_indexers,
     falcon_kv_heads,
     mpt_kv_heads,
+    refuse_unused_windows,
     share_last_layers,
 )
 from attnscope.sizing.architectures.latent import indexed, latent
@@ -29,16 +31,33 @@ from attnscope.sizing.architectures.patterns import (
     listed,
     windowed,
     windowed_from_max_window_layers,
+    windowed_if_used,
     windowed_where_asked,
 )
 
 PLAIN = Family()
+DERIVED = Names(head_dim=())
+OWN_KEYS = Names(kv_heads=(), head_dim=())
+OF_GPT2 = replace(
+    OWN_KEYS,
+    layers=("n_layer", "num_hidden_layers"),
+    hidden=("n_embd", "hidden_size"),
+    query_heads=("n_head", "num_attention_heads"),
+)
+OF_MOSAIC = replace(
+    OWN_KEYS,
+    layers=("n_layers", "num_hidden_layers"),
+    hidden=("d_model", "hidden_size"),
+    query_heads=("n_heads", "num_attention_heads"),
+)
 TWO_MATRICES = Family(mlp=Mlp(matrices=2))
-GPT2 = Family(mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True)
-BERT = replace(TWO_MATRICES, decoder_flag=True, tied=True)
+GPT2 = Family(
+    names=OF_GPT2, mlp=Mlp(("n_inner", "intermediate_size", "ffn_dim"), matrices=2, factor=4), tied=True
+)
+BERT = replace(TWO_MATRICES, names=OWN_KEYS, decoder_flag=True, tied=True)
 WINDOWED = Family(windowed)
 ALTERNATING = listed(every(2, "full", "sliding", first=0))  # the first slides
-QWEN = Family(listed(windowed_from_max_window_layers))
+QWEN = Family(listed(windowed_from_max_window_layers), finish=refuse_unused_windows)
 QWEN_MOE = replace(QWEN, pattern=listed(windowed_where_asked), harmless=("sliding_window",))
 GEMMA_DEFAULTS = {"head_dim": 256}
 GEMMA3 = Family(
@@ -70,51 +89,72 @@ DECODERS: dict[str, Family] = {
         ),
         PLAIN,
     ),
-    **dict.fromkeys(("persimmon", "phi", "biogpt", "git", "gpt_neox_japanese"), TWO_MATRICES),
+    "phi": TWO_MATRICES,
+    **dict.fromkeys(
+        ("persimmon", "biogpt", "git", "gpt_neox_japanese"), replace(TWO_MATRICES, names=OWN_KEYS)
+    ),
     **dict.fromkeys(
         ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "roberta",
          "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl"),
         BERT,
     ),
     "cohere": replace(PLAIN, tied=True),
-    "stablelm": PLAIN,
+    "stablelm": replace(PLAIN, names=DERIVED),
     "gpt2": GPT2,
     "gpt-sw3": GPT2,
     "gptj": replace(GPT2, tied=False),
     "codegen": replace(GPT2, tied=False),
     "ctrl": replace(GPT2, mlp=Mlp(("dff",), matrices=2)),
-    "gpt_neox": TWO_MATRICES,
-    "bloom": replace(GPT2, names=Names(hidden=("hidden_size", "n_embed", "n_embd"))),
-    "opt": replace(GPT2, mlp=Mlp(("ffn_dim",), matrices=2)),
+    "gpt_neox": replace(TWO_MATRICES, names=OWN_KEYS),
+    "bloom": replace(GPT2, names=replace(OF_GPT2, hidden=("hidden_size", "n_embed"))),
+    "opt": replace(GPT2, names=OWN_KEYS, mlp=Mlp(("ffn_dim",), matrices=2)),
     "gpt_neo": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("num_heads", "num_attention_heads")),
+        names=replace(
+            OWN_KEYS,
+            layers=("num_layers", "num_hidden_layers"),
+            query_heads=("num_heads", "num_attention_heads"),
+        ),
         harmless=("window_size", "attention_layers"),  # Transformers keeps all tokens, and masks
     ),
     "xglm": replace(
         GPT2,
-        names=Names(layers=("num_layers", "num_hidden_layers"), query_heads=("attention_heads", "num_attention_heads")),
+        names=replace(
+            OWN_KEYS,
+            layers=("num_layers", "num_hidden_layers"),
+            hidden=("d_model", "hidden_size"),
+            query_heads=("attention_heads", "num_attention_heads"),
+        ),
         mlp=Mlp(("ffn_dim",), matrices=2),
     ),
     "trocr": replace(
         GPT2,
-        names=Names(layers=("decoder_layers",), query_heads=("decoder_attention_heads",)),
+        names=replace(
+            OWN_KEYS,
+            layers=("decoder_layers", "num_hidden_layers"),
+            hidden=("d_model", "hidden_size"),
+            query_heads=("decoder_attention_heads", "num_attention_heads"),
+        ),
         mlp=Mlp(("decoder_ffn_dim",), matrices=2),
     ),
     "gpt_bigcode": replace(GPT2, kv_heads=bigcode_kv_heads),
-    "mpt": replace(GPT2, kv_heads=mpt_kv_heads, harmless=("attn_config",)),
-    "dbrx": Family(kv_heads=dbrx_kv_heads, mlp=None),
+    "mpt": replace(
+        GPT2, names=OF_MOSAIC, kinds=MPT_KINDS, kv_heads=mpt_kv_heads, harmless=("attn_config",)
+    ),
+    "dbrx": Family(names=OF_MOSAIC, kv_heads=dbrx_kv_heads, mlp=None),
     "falcon": replace(
-        GPT2, kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
+        GPT2, names=replace(DERIVED, hidden=("hidden_size", "n_embed")),
+        kinds=FALCON_KINDS, kv_heads=falcon_kv_heads, mlp=Mlp(("ffn_hidden_size",), matrices=2, factor=4)
     ),
     # sliding in all layers, or in none
     "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
     **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal", "moshi"), WINDOWED),
     "doge": replace(WINDOWED, harmless=("keep_window_size",)),
     "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
-    "qwen3_moe": replace(WINDOWED, harmless=("max_window_layers",)),
+    "qwen3_moe": Family(windowed_if_used),
     # sliding in some
-    **dict.fromkeys(("qwen2", "qwen2_vl_text", "qwen2_5_vl_text"), QWEN),
+    **dict.fromkeys(("qwen2",), QWEN),
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text"), replace(QWEN, names=DERIVED)),
     "qwen3": replace(QWEN, defaults={"head_dim": 128}),
     "qwen2_moe": QWEN_MOE,
     "gemma": Family(defaults=GEMMA_DEFAULTS, tied=True),
@@ -155,7 +195,7 @@ DECODERS: dict[str, Family] = {
     "kolibri1": Family(listed(every(5, "sliding", "full"))),
     "laguna": Family(listed(None), harmless=("num_attention_heads_per_layer", "sliding_window")),
     "mellum": Family(listed(None), harmless=("sliding_window",)),
-    "modernbert-decoder": Family(listed(None), tied=True),
+    "modernbert-decoder": Family(listed(None), names=OWN_KEYS, tied=True),
     "mimo_v2_flash": Family(listed(None), kinds=MIMO_KINDS),
     "llama4_text": Family(
         listed(chunked_where_rotated),

@@ -23,7 +23,7 @@ class EncoderDecoder:
     layers: tuple[str, ...] = ("decoder_layers",)
     heads: tuple[str, ...] = ("decoder_attention_heads",)
     inner: tuple[str, ...] = ("decoder_ffn_dim",)
-    head_dim: str | None = None
+    head_dim: tuple[str, ...] = ()
     encoder_layers: tuple[str, ...] = ("encoder_layers",)
     encoder_heads: tuple[str, ...] = ("encoder_attention_heads",)
     encoder_inner: tuple[str, ...] = ("encoder_ffn_dim",)
@@ -33,15 +33,14 @@ class EncoderDecoder:
 
 BART = EncoderDecoder()
 T5 = EncoderDecoder(
-    hidden=("d_model",),
     layers=("num_decoder_layers",),
-    heads=("num_heads",),
+    heads=("num_heads", "num_attention_heads"),
     inner=("d_ff",),
-    head_dim="d_kv",
-    encoder_layers=("num_layers",),
+    head_dim=("d_kv", "head_dim"),
+    encoder_layers=("num_layers", "num_hidden_layers"),
     encoder_heads=("num_heads",),
     encoder_inner=("d_ff",),
-    harmless=("num_hidden_layers", "num_attention_heads", "head_dim", "encoder_layers", "num_sparse_.*"),
+    harmless=("encoder_layers", "num_sparse_.*"),
 )
 ENCODER_DECODERS: dict[str, EncoderDecoder] = {
     **dict.fromkeys(
@@ -101,7 +100,7 @@ def _layer_count(fields: Fields, names: EncoderDecoder) -> int:
 def _heads(fields: Fields, names: EncoderDecoder) -> Heads:
     hidden = fields.whole(*names.hidden)
     number = fields.whole(*names.heads)
-    dim = fields.whole(names.head_dim) if names.head_dim else max(hidden // number, 1)
+    dim = fields.whole(*names.head_dim) if names.head_dim else max(hidden // number, 1)
     return Heads(hidden, number, number, dim, dim)
 
 

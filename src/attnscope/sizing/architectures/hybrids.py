@@ -87,7 +87,7 @@ MAMBA_2 = mamba2(MAMBA2_PREFIXED)
 OF_ZAMBA = Names(head_dim=("attention_head_dim",))
 
 HYBRIDS: dict[str, Family] = {
-    "mamba": Family(all_of("linear"), {"linear": MAMBA_1}, heads=False, mlp=None, tied=True),
+    "mamba": Family(all_of("linear"), {"linear": MAMBA_1}, heads=False, mlp=None, harmless=("n_layer",), tied=True),
     "falcon_mamba": Family(all_of("linear"), {"linear": MAMBA_1}, heads=False, mlp=None, tied=True),
     "mamba2": Family(all_of("linear"), {"linear": mamba2(MAMBA2_PLAIN)}, heads=False, mlp=None, harmless=CHUNKS),
     "jamba": Family(

@@ -48,11 +48,11 @@ def falcon_kv_heads(fields: Fields) -> int | None:
     """Falcon: num_kv_heads in the new decoder architecture, one with multi_query, else as many as query heads."""
     if fields.flag("new_decoder_architecture"):
         fields.leave("multi_query")
-        return fields.maybe_whole("num_kv_heads", "n_head_kv")
-    fields.leave("num_kv_heads", "n_head_kv")
+        return fields.maybe_whole("num_kv_heads") or fields.whole("num_attention_heads")
+    fields.leave("num_kv_heads")
     if fields.flag("multi_query", otherwise=True):
         return 1
-    return fields.whole("num_attention_heads", "n_head")
+    return fields.whole("num_attention_heads")
 
 
 def _falcon(fields: Fields, heads: Heads) -> Layer:
@@ -65,6 +65,15 @@ def _falcon(fields: Fields, heads: Heads) -> Layer:
     )
 
 
+def _mpt(fields: Fields, heads: Heads) -> Layer:
+    """Transformers' MPT knows no kv_n_heads and caches every head; other engines keep the groups."""
+    layer = full(fields, heads)
+    return replace(
+        layer, rows=tuple(replace(rows, heads_in_transformers=heads.query_heads) for rows in layer.rows)
+    )
+
+
+MPT_KINDS: Mapping[str, Builder] = {"full": _mpt}
 FALCON_KINDS: Mapping[str, Builder] = {"full": _falcon}
 
 
@@ -112,6 +121,16 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     ]
 
 
+def refuse_unused_windows(fields: Fields, layers: list[Layer]) -> list[Layer]:
+    """Qwen2-MoE: without use_sliding_window there is no window, so that no layer can slide."""
+    if any(layer.window for layer in layers) and not fields.flag("use_sliding_window"):
+        raise ConfigError(
+            f"{fields.where}layer_types has sliding layers, and use_sliding_window is not true. "
+            "Say which it is: assume={'use_sliding_window': True}."
+        )
+    return layers
+
+
 def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
     words = fields.words("indexer_types")
@@ -123,7 +142,10 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
         )
     return [
         replace(
-            layer, kind="latent, indexer shared", rows=tuple(r for r in layer.rows if r.name != "indexer key")
+            layer,
+            kind="latent, indexer shared",
+            rows=tuple(rows for rows in layer.rows if rows.name != "indexer key"),
+            index_heads=0,
         )
         if word == "shared"
         else layer

@@ -41,11 +41,12 @@ def indexed(fields: Fields, heads: Heads) -> Layer:
     layer = latent(fields, heads)
     dim = fields.whole("index_head_dim")
     index_heads = fields.whole("index_n_heads")
-    fields.leave("index_topk")
     queries = (fields.maybe_whole("q_lora_rank") or heads.hidden_size) * index_heads * dim
     return replace(
         layer,
         kind="indexed latent",
         rows=(*layer.rows, Rows("indexer key", 1, dim)),
         attention_weights=layer.attention_weights + queries + heads.hidden_size * (dim + index_heads),
+        index_heads=index_heads,
+        index_tokens=fields.maybe_whole("index_topk"),
     )

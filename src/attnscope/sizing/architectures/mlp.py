@@ -1,6 +1,7 @@
 """The parameters of each layer's MLP: dense, or experts of which a token meets a few."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from attnscope.sizing.fields import Fields
 
@@ -32,7 +33,16 @@ class Mlp:
     shared_experts: int = 0
 
 
-def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[tuple[int, int]] | str:
+class MlpWeights(NamedTuple):
+    """What one layer's MLP adds to its Layer."""
+
+    mlp_weights: int
+    active_mlp_weights: int
+    experts: int = 0
+    experts_per_token: int = 0
+
+
+def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpWeights] | str:
     """All and active parameters of each layer's MLP, or why they cannot be told.
 
     Errors
@@ -51,18 +61,26 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[tupl
     dense = [mlp.matrices * hidden * size for size in sizes]
     experts = fields.maybe_whole(*EXPERTS, minimum=0)
     if not experts or experts == 1:
-        return [(each, each) for each in dense] if all(sizes) else f"{fields.where}{mlp.inner[0]} is missing"
+        return (
+            [MlpWeights(each, each) for each in dense]
+            if all(sizes)
+            else f"{fields.where}{mlp.inner[0]} is missing"
+        )
     chosen = fields.maybe_whole(*CHOSEN)
     expert_size = fields.maybe_whole(*mlp.expert) or sizes[0]
     if chosen is None or not expert_size:
         return f"{fields.where}{CHOSEN[0] if chosen is None else EXPERT_SIZE[0]} is missing"
     expert = mlp.matrices * hidden * expert_size
     shared = mlp.matrices * hidden * _shared_size(fields, expert_size, mlp.shared_experts)
-    sparse = (experts * (expert + hidden) + shared, min(chosen, experts) * expert + shared + experts * hidden)
+    chosen = min(chosen, experts)
+    active = chosen * expert + shared + experts * hidden
+    sparse = MlpWeights(experts * (expert + hidden) + shared, active, experts, chosen)
     routed = _routed_layers(fields, layers)
     if not all(routed) and not all(sizes):
         return f"{fields.where}{mlp.inner[0]} is missing"
-    return [sparse if is_routed else (each, each) for is_routed, each in zip(routed, dense, strict=True)]
+    return [
+        sparse if is_routed else MlpWeights(each, each) for is_routed, each in zip(routed, dense, strict=True)
+    ]
 
 
 def _shared_size(fields: Fields, expert_size: int, otherwise: int) -> int:

@@ -21,10 +21,14 @@ def all_of(kind: str) -> Pattern:
 
 
 def windowed(fields: Fields, layers: int) -> list[str]:
-    """Every layer slides if sliding_window is set, and use_sliding_window does not turn it off."""
-    used = fields.flag("use_sliding_window", otherwise=True)
-    window = fields.maybe_whole("sliding_window", minimum=0)
-    return ["sliding" if used and window else "full"] * layers
+    """Every layer slides if sliding_window is set."""
+    return ["full" if fields.maybe_whole("sliding_window") is None else "sliding"] * layers
+
+
+def windowed_if_used(fields: Fields, layers: int) -> list[str]:
+    """Every layer slides if sliding_window is set and use_sliding_window turns it on."""
+    fields.leave("sliding_window", "max_window_layers")
+    return windowed(fields, layers) if fields.flag("use_sliding_window") else ["full"] * layers
 
 
 def every(nth: int, often: str, seldom: str, *names: str, first: int | None = None) -> Pattern:
@@ -45,7 +49,7 @@ def windowed_from_max_window_layers(fields: Fields, layers: int) -> list[str]:
     """The layers from max_window_layers on slide, if use_sliding_window says so."""
     used = fields.flag("use_sliding_window")
     fields.leave("max_window_layers", "sliding_window")
-    if not (used and fields.maybe_whole("sliding_window", minimum=0)):
+    if not used or fields.maybe_whole("sliding_window") is None:
         return ["full"] * layers
     first = fields.whole("max_window_layers", minimum=0)
     return ["sliding" if i >= first else "full" for i in range(layers)]
@@ -54,7 +58,7 @@ def windowed_from_max_window_layers(fields: Fields, layers: int) -> list[str]:
 def windowed_where_asked(fields: Fields, layers: int) -> list[str]:
     """No rule beside layer_types says which layers slide, so use_sliding_window must be off."""
     fields.leave("max_window_layers")
-    if fields.flag("use_sliding_window"):
+    if fields.flag("use_sliding_window") and fields.given.get("layer_types") is None:
         raise ConfigError(
             f"{fields.where}use_sliding_window=True and no layer_types: which layers slide is not said. "
             "Give them: assume={'layer_types': [...]}."

@@ -164,10 +164,7 @@ def _with_weights(fields: Fields, family: Family, hidden: int, layers: list[Laye
         if isinstance(each, str):
             missing = each
         else:
-            layers = [
-                replace(layer, mlp_weights=total, active_mlp_weights=active)
-                for layer, (total, active) in zip(layers, each, strict=True)
-            ]
+            layers = [replace(layer, **own._asdict()) for layer, own in zip(layers, each, strict=True)]
     elif family.heads:
         missing = f"the MLPs of {fields.model_type} are not counted"
     return ModelDescription(

@@ -11,10 +11,21 @@ FLOAT32 = "float32"  # what Transformers keeps recurrent states in, whatever the
 
 
 def _inner_size(fields: Fields, hidden: int, given: tuple[str, ...], expand: tuple[str, ...]) -> int:
-    """The channels within: given, or so many times the hidden size."""
+    """The channels within: given, or so many times the hidden size; a file that says both must say the same."""
     inner = fields.maybe_whole(*given) if given else None
-    fields.leave(*expand)
-    return inner or fields.whole(*expand) * hidden
+    times = fields.maybe_whole(*expand) if inner is not None else fields.whole(*expand)
+    expanded = None if times is None else times * hidden
+    if inner is not None and expanded is not None:
+        _check_same(fields, given[0], inner, f"{expand[0]} * hidden_size", expanded)
+    return inner or expanded or 0
+
+
+def _check_same(fields: Fields, name: str, size: int, other: str, expected: int) -> None:
+    if size != expected:
+        raise ConfigError(
+            f"{fields.where}{name}={size}, and {other} is {expected}: they are one size and disagree. "
+            "Correct the file, or assume= one of them."
+        )
 
 
 def mamba(
@@ -85,10 +96,11 @@ def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
         number = fields.whole(*names["heads"])
         if any(fields.given.get(name) == "auto" for name in names["head_dim"]):
             fields.leave(*names["head_dim"])
-            head_dim = _inner_size(fields, heads.hidden_size, names["inner"], names["expand"]) // number
+            inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
+            head_dim = (inner or fields.whole(*names["expand"]) * heads.hidden_size) // number
         else:
             head_dim = fields.whole(*names["head_dim"])
-        fields.leave(*names["expand"], *names["inner"])
+        _check_channels(fields, names, heads.hidden_size, number * head_dim)
         groups, state, taps = (fields.whole(*names[name]) for name in ("groups", "state", "kernel"))
         channels = number * head_dim
         convolved = channels + 2 * groups * state
@@ -103,6 +115,17 @@ def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
         )
 
     return build
+
+
+def _check_channels(fields: Fields, names: Mapping[str, tuple[str, ...]], hidden: int, channels: int) -> None:
+    """Heads * head_dim is what the file otherwise says of the channels: d_ssm, or expand * hidden_size."""
+    product = f"{names['heads'][0]} * {names['head_dim'][0]}"
+    inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
+    times = fields.maybe_whole(*names["expand"]) if names["expand"] else None
+    if inner is not None:
+        _check_same(fields, names["inner"][0], inner, product, channels)
+    elif times is not None:
+        _check_same(fields, f"{names['expand'][0]} * hidden_size", times * hidden, product, channels)
 
 
 def gated_delta(fields: Fields, heads: Heads) -> Layer:

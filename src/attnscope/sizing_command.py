@@ -1,0 +1,261 @@
+"""The verb `attnscope size`: a model's config, and what a person can do with the memory at hand."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnscope.errors import AttentionError, ConfigError
+from attnscope.sizing.quantities import read_bytes, read_tokens
+
+if TYPE_CHECKING:
+    from attnscope.sizing import CachePlan, Hardware, Roofline
+    from attnscope.sizing.comparison import EngineCache
+
+DEFAULT_CONTEXT = 8192
+DEFAULT_NEW_TOKENS = 256
+
+
+def quantity(
+    read: Callable[[str, str], int],
+) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """A number with a unit, as read_tokens and read_bytes take it."""
+
+    def convert(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
+        if given is None:
+            return None
+        try:
+            return read(given, option.opts[0].removeprefix("--"))
+        except AttentionError as error:
+            raise click.BadParameter(str(error), context, option) from error
+
+    return convert
+
+
+TOKENS: Any = {"metavar": "TOKENS", "callback": quantity(read_tokens)}
+BYTES: Any = {"metavar": "BYTES", "callback": quantity(read_bytes)}
+
+
+@click.command(short_help="Size a model's KV cache from its config: bytes, sequences, seconds.")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--context", **TOKENS, help="Tokens of each sequence; 128k is 131,072. [default: 8192]")
+@click.option("--batch", type=int, metavar="N", default=1, show_default=True, help="Sequences at once.")
+@click.option(
+    "--kv-dtype",
+    metavar="FORMAT",
+    default="bfloat16",
+    show_default=True,
+    help="Also float16, fp8, int8, int4.",
+)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="hf",
+    show_default=True,
+    help="hf, hf-static, vllm, llama.cpp, attnscope.",
+)
+@click.option(
+    "--memory", **BYTES, help="For weights and cache: 80GiB is 80 * 2^30, 80GB is 80 * 10^9, 80g is GiB."
+)
+@click.option(
+    "--hardware", metavar="NAME", help="Such as h100: how fast at the most; here: this machine, measured."
+)
+@click.option("--prompt", **TOKENS, help="Tokens that come in. [default: the context less the new ones]")
+@click.option("--new-tokens", **TOKENS, help=f"Tokens that are decoded. [default: {DEFAULT_NEW_TOKENS}]")
+@click.option("--weight-dtype", metavar="FORMAT", help="For --hardware. [default: what the config says]")
+@click.option("--assume", multiple=True, metavar="FIELD=JSON", help="A field to take instead of the file's.")
+@click.option("--explain", is_flag=True, help="The formulas with their numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the cache over the context: a PNG, SVG or PDF.",
+)
+def size(config: Path, **options: Any) -> None:
+    """Size the KV cache of a model: CONFIG is a config.json, the folder that holds it, or a GGUF file.
+
+    Prints the layers by kind, the bytes a token and of the whole cache, the weights, and all engines side by side;
+    with --memory how many sequences and what context fit; with --hardware what limits prefill and decode.
+
+    \b
+    Examples:
+      attnscope size config.json
+      attnscope size config.json --context 128k --batch 8 --memory 80GiB
+      attnscope size config.json --kv-dtype fp8 --hardware h100 --prompt 7k --new-tokens 1k
+      attnscope size model.gguf --engine llama.cpp --json | jq .cache_bytes
+    """  # noqa: D301 - click reads \b as: keep these lines
+    from attnscope.cli import explained
+
+    with explained():
+        answer(config, options)
+
+
+def answer(config: Path, options: dict[str, Any]) -> None:
+    """Size, compare, draw and print.
+
+    Errors
+        AttentionError.
+    """
+    from attnscope.sizing import roofline, size
+    from attnscope.sizing.comparison import compare_engines
+
+    context, prompt, new_tokens = tokens_of(options)
+    limits = hardware_of(options["hardware"])
+    memory = options["memory"]
+    if memory is None and limits is not None:
+        memory = limits.memory_bytes
+    asked = {
+        "context": context,
+        "batch": options["batch"],
+        "kv_dtype": options["kv_dtype"],
+        "memory": memory,
+        "assume": assumed(options["assume"]),
+    }
+    plan = size(config, engine=options["engine"], **asked)
+    caches = compare_engines(config, asked)
+    line = None
+    if limits is not None:
+        line = roofline(
+            config,
+            prompt=prompt,
+            new_tokens=new_tokens,
+            hardware=limits,
+            batch=options["batch"],
+            kv_dtype=options["kv_dtype"],
+            weight_dtype=options["weight_dtype"],
+            assume=asked["assume"],
+        )
+    if options["plot"] is not None:
+        draw(caches, options["plot"])
+    click.echo(
+        as_json(plan, caches, line) if options["as_json"] else page(plan, caches, line, options["explain"])
+    )
+
+
+def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
+    """Context, prompt and new tokens; each follows from the others where it is not given."""
+    context, prompt, new_tokens = options["context"], options["prompt"], options["new_tokens"]
+    if context is None:
+        context = DEFAULT_CONTEXT if prompt is None else prompt + (new_tokens or DEFAULT_NEW_TOKENS)
+    if prompt is None and new_tokens is None:
+        new_tokens = min(DEFAULT_NEW_TOKENS, max(1, context - 1))
+        return context, max(1, context - new_tokens), new_tokens
+    new_tokens = context - prompt if new_tokens is None else new_tokens
+    prompt = context - new_tokens if prompt is None else prompt
+    if min(prompt, new_tokens) < 1 or prompt + new_tokens > context:
+        raise ConfigError(
+            f"context={context:,}: expected room for the prompt and the new tokens, at least one each, got "
+            f"prompt={prompt:,} and new-tokens={new_tokens:,}. Give two of the three."
+        )
+    return context, prompt, new_tokens
+
+
+def hardware_of(name: str | None) -> "Hardware | None":
+    """By its name; "here" is measured."""
+    from attnscope.sizing import Hardware
+    from attnscope.sizing.hardware import read_hardware
+
+    if name is None:
+        return None
+    return Hardware.measure() if name == "here" else read_hardware(name)
+
+
+def assumed(given: tuple[str, ...]) -> dict[str, Any]:
+    """FIELD=JSON, as sliding_window=4096.
+
+    Errors
+        ConfigError.
+    """
+    fields = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        try:
+            fields[name] = json.loads(text)
+        except ValueError:
+            equals = ""
+        if not (name and equals):
+            raise ConfigError(
+                f"assume={each!r}: expected FIELD=JSON, such as sliding_window=4096 or lora=null."
+            )
+    return fields
+
+
+def draw(caches: "tuple[EngineCache, ...]", path: Path) -> None:
+    """A picture, if matplotlib is here.
+
+    Errors
+        ConfigError.
+    """
+    try:
+        from attnscope.sizing.plot import draw_caches
+    except ImportError as error:
+        raise ConfigError(
+            f"--plot needs matplotlib ({error}). Install it: pip install 'attnscope[plot]'."
+        ) from error
+    try:
+        draw_caches(caches, path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"plot={str(path)!r} cannot be written: {error}.") from error
+
+
+def page(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None", explain: bool) -> str:
+    """What a person reads."""
+    from attnscope.sizing.comparison import comparison_table
+
+    parts = [str(plan), comparison_table(caches)]
+    if line is not None:
+        line = replace(line, notes=tuple(note for note in line.notes if note not in plan.notes))  # said above
+        parts.append(str(line))
+    if explain:
+        parts += [plan.explain(), *([line.explain()] if line is not None else [])]
+    return "\n\n".join(parts)
+
+
+def as_json(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None") -> str:
+    """What a program reads: the same facts, bytes and seconds in full."""
+    facts = {
+        "model_type": plan.model.model_type,
+        "context": plan.context,
+        "batch": plan.batch,
+        "kv_dtype": plan.kv_dtype,
+        "engine": plan.engine,
+        "layers": [asdict(row) for row in plan.layers],
+        "bytes_per_token": plan.bytes_per_token,
+        "cache_bytes": plan.cache_bytes,
+        "weights": asdict(plan.weights),
+        **capacity(plan),
+        "notes": plan.notes,
+        "engines": {each.engine: of_engine(each) for each in caches},
+        "roofline": None if line is None else of_roofline(line),
+    }
+    return json.dumps(facts, indent=2, ensure_ascii=False)
+
+
+def capacity(plan: "CachePlan") -> dict[str, int | None]:
+    return {"memory": plan.memory, "max_sequences": plan.max_sequences, "max_context": plan.max_context}
+
+
+def of_engine(each: "EngineCache") -> dict[str, Any]:
+    if each.plan is None:
+        return {"why_not": each.why_not}
+    sizes = {"cache_bytes": each.plan.cache_bytes, "bytes_per_token": each.plan.bytes_per_token}
+    return {**sizes, **capacity(each.plan), "rounding": each.plan.rounding}
+
+
+def of_roofline(line: "Roofline") -> dict[str, Any]:
+    phases = {"prefill": line.prefill, "decode": line.decode}
+    facts = {name: value for name, value in vars(line).items() if name not in phases}
+    facts["hardware"] = asdict(line.hardware)
+    for name, phase in phases.items():
+        facts[name] = {
+            "flops": phase.flops,
+            "moved_bytes": phase.moved_bytes,
+            "intensity": phase.intensity,
+            "seconds": phase.seconds,
+            "bound": phase.bound,
+            "parts": [asdict(part) for part in phase.parts],
+        }
+    return {**facts, "total_seconds": line.total_seconds, "tokens_per_second": line.tokens_per_second}
