@@ -197,11 +197,19 @@ def test_it_loads_no_package_that_attnscope_does_not() -> None:
     assert done.stderr.strip() == ""
 
 
+def seconds_of(*command: str) -> float:
+    start = perf_counter()
+    subprocess.run([sys.executable, *command], capture_output=True, check=True)
+    return perf_counter() - start
+
+
 def test_it_answers_in_less_than_0_3_s() -> None:
-    """The least of several: whatever else this machine does can only add to it."""
-    seconds = []
-    for _ in range(7):
-        start = perf_counter()
-        subprocess.run([sys.executable, "-m", "attnscope", "size", LLAMA], capture_output=True, check=True)
-        seconds.append(perf_counter() - start)
-    assert min(seconds) < 0.3, f"seconds: {sorted(seconds)}"
+    """NumPy's own import takes about 0.1 s of it on a machine at rest; more says how busy this one is.
+
+    The least of several: whatever else this machine does can only add to it.
+    """
+    pairs = [
+        (seconds_of("-c", "import numpy"), seconds_of("-m", "attnscope", "size", LLAMA)) for _ in range(7)
+    ]
+    numpy_seconds, seconds = (min(each) for each in zip(*pairs, strict=True))
+    assert seconds < 0.3 * max(1.0, numpy_seconds / 0.1), f"seconds, NumPy's first: {pairs}"
