@@ -38,8 +38,8 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
 
 test-models: $(MODELS)/installed  ## what needs torch and Transformers, in an environment of its own: real caches, real models
-	$(MODELS)/bin/python -m pytest --numprocesses auto tests/sizing/test_against_transformers.py \
-	  tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
