@@ -16,6 +16,7 @@ from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
 LENGTHS = (8, 21, 37, 70, 140, 270)
+ALWAYS_ASKED = 21  # tokens of a row, however slow the model is
 # Of the audit's time, a call of the longest rows may take so much: some 300 of them are made
 SHARE_OF_ONE_LENGTH = 0.0015
 ROWS = 3
@@ -96,6 +97,8 @@ def lengths_taken(setting: Setting, seconds: float) -> list[int]:
                 setting.not_covered.append(f"rows of {length} tokens or more: it {refusal.sentence}")
             break
         taken.append(length)
+        if length < ALWAYS_ASKED:
+            continue
         if took * 2 > seconds * SHARE_OF_ONE_LENGTH:  # a first call may be slow for reasons of its own
             start = monotonic()
             subject.ask(question)
