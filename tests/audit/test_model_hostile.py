@@ -74,6 +74,20 @@ def test_one_that_hangs() -> None:
     assert "no answer within 0.2 s" in report.findings[0].sentence
 
 
+def test_the_time_is_kept_and_what_was_left_out_is_told() -> None:
+    class Slow(Generation):
+        def step(self, ids: Any, mask: Any) -> Any:
+            time.sleep(0.1)
+            return super().step(ids, mask)
+
+    host = Host()
+    start = time.monotonic()
+    report = at.audit.model(host, **{**host.claims, "decode": lambda: Slow(host)}, seconds=2.0)
+    assert time.monotonic() - start < 4
+    assert report.ok, str(report)
+    assert "everything after the audit's time was up" in report.not_covered
+
+
 def test_nan_everywhere() -> None:
     report = audit(lambda host, ids, mask: host(ids, mask) * np.nan)
     assert "not a number" in {each.check for each in report.findings}

@@ -48,6 +48,7 @@ def build(name: str, **changes: Any) -> Any:
     import torch
     import transformers
 
+    torch.set_num_threads(1)  # of several test processes, each has its own
     torch.manual_seed(0)
     kind = getattr(transformers, name)
     wanted = {**SIZES, **ARCHITECTURES[name], **changes}

@@ -14,6 +14,7 @@ from attnscope.audit.models.question import Question
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.suspect import kind_of
 
+LATE = "late"  # the kind of a call that was not made any more
 MOST_HANGS = 3  # then nothing more is asked
 
 
@@ -80,6 +81,8 @@ class Subject:
 
     def note(self, question: Question, no_answer: NoAnswer, when: str) -> None:
         """Keep a call that gave no answer."""
+        if no_answer.kind == LATE:
+            return
         self.hangs += no_answer.kind == "hung"
         self.troubles.append(Trouble(question, no_answer.kind, no_answer.sentence, when))
 
@@ -89,6 +92,8 @@ class Subject:
         Errors
             NoAnswer.
         """
+        if self.given_up:
+            raise NoAnswer(LATE, "was asked no more")
         self.calls += 1
         start = monotonic()
         returned = guarded(work, self.seconds_per_call, self.printed)

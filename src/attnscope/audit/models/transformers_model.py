@@ -138,7 +138,7 @@ def claims_of(
     side: Side = padding or ("left" if caller.causal else "right")
     claims = ModelClaims(
         config.vocab_size, caller.causal, pad_id, side if "attention_mask" in caller.takes else None, documents,
-        window, prefix, layers=layers, special_ids=tuple(each for each in inside if each != pad_id),
+        window, prefix, layers=layers, special_ids=tuple(each for each in dict.fromkeys(inside) if each != pad_id),
         most_tokens=getattr(config, "max_position_embeddings", None),
     )  # fmt: skip
     not_covered = [LAYERS_DIFFER] if mixed else []
