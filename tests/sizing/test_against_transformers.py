@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,25 +47,24 @@ def compare_default(model_type: str) -> Outcome:
 
 
 def in_processes(work: Callable[[Any], Outcome], items: Sequence[Any]) -> list[Outcome]:
-    """All outcomes, from a process a core; what takes its process down with it is tried once more, alone."""
-    outcomes: dict[Any, Outcome] = {}
-    for cores in (os.cpu_count(), *[1] * len(items)):
-        left = [item for item in items if item not in outcomes]
-        alone = left[:1] if cores == 1 else left
-        if not alone:
-            break
-        with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as workers:
-            running = {item: workers.submit(work, item) for item in alone}
-            for item, future in running.items():
-                try:
-                    outcomes[item] = future.result()
-                except BrokenProcessPool:
-                    if cores == 1:
-                        died = dict.fromkeys(CACHE_ENGINES, "its process died")
-                        outcomes[item] = Outcome(
-                            str(item), dict.fromkeys(CACHE_ENGINES, "not runnable"), died
-                        )
+    """All outcomes, from a process a core; what was lost when one died is tried once more, each alone."""
+    outcomes = attempt(work, items, os.cpu_count())
+    for item in [item for item in items if item not in outcomes]:
+        died = Outcome(str(item), dict.fromkeys(CACHE_ENGINES, "not runnable"))
+        died.said = dict.fromkeys(CACHE_ENGINES, "its process died")
+        outcomes[item] = attempt(work, [item], 1).get(item, died)
     return [outcomes[item] for item in items]
+
+
+def attempt(work: Callable[[Any], Outcome], items: Sequence[Any], cores: int | None) -> dict[Any, Outcome]:
+    """What was done before a process died, if one did."""
+    outcomes: dict[Any, Outcome] = {}
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as workers:
+        running = {item: workers.submit(work, item) for item in items}
+        for item, future in running.items():
+            with suppress(BrokenProcessPool):
+                outcomes[item] = future.result()
+    return outcomes
 
 
 @pytest.fixture(scope="module")
