@@ -4,9 +4,13 @@ import importlib.util
 import json
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,19 +46,35 @@ def compare_default(model_type: str) -> Outcome:
     return compare(model_type, fields)
 
 
-@pytest.fixture(scope="module")
-def workers() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+def in_processes(work: Callable[[Any], Outcome], items: Sequence[Any]) -> list[Outcome]:
+    """All outcomes, from a process a core; what was lost when one died is tried once more, each alone."""
+    outcomes = attempt(work, items, os.cpu_count())
+    for item in [item for item in items if item not in outcomes]:
+        died = Outcome(str(item), dict.fromkeys(CACHE_ENGINES, "not runnable"))
+        died.said = dict.fromkeys(CACHE_ENGINES, "its process died")
+        outcomes[item] = attempt(work, [item], 1).get(item, died)
+    return [outcomes[item] for item in items]
+
+
+def attempt(work: Callable[[Any], Outcome], items: Sequence[Any], cores: int | None) -> dict[Any, Outcome]:
+    """What was done before a process died, if one did."""
+    outcomes: dict[Any, Outcome] = {}
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as workers:
+        running = {item: workers.submit(work, item) for item in items}
+        for item, future in running.items():
+            with suppress(BrokenProcessPool):
+                outcomes[item] = future.result()
+    return outcomes
 
 
 @pytest.fixture(scope="module")
-def of_files(workers: ProcessPoolExecutor) -> list[Outcome]:
-    return list(workers.map(compare_file, CONFIGS))
+def of_files() -> list[Outcome]:
+    return in_processes(compare_file, CONFIGS)
 
 
 @pytest.fixture(scope="module")
-def of_defaults(workers: ProcessPoolExecutor) -> list[Outcome]:
-    return list(workers.map(compare_default, model_types(), chunksize=4))
+def of_defaults() -> list[Outcome]:
+    return in_processes(compare_default, model_types())
 
 
 def report(title: str, outcomes: list[Outcome], engine: str) -> Counter[str]:
