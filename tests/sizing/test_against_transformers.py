@@ -1,5 +1,6 @@
 """Sizes beside the caches that the installed Transformers makes: of real configs, and of every default config."""
 
+import copy
 import importlib.util
 import json
 import os
@@ -156,3 +157,32 @@ def test_the_rule_for_missing_layer_types_is_transformers_own(model_type: str) -
         assert [layer.window is not None for layer in model.layers] == slides
         keeps = [word in ("linear_attention", "conv", "hybrid") for word in listed]
         assert [bool(layer.states) for layer in model.layers] == keeps
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_a_field_that_is_left_out_is_what_the_class_fills_in_or_refused(model_type: str) -> None:
+    """Each field of the default config in turn: a plan is as large as that of the config that the class makes of it."""
+    import transformers
+
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"{model_type} is the name of this room's own")
+    whole, architecture = default_config(model_type), transformers.CONFIG_MAPPING[model_type]
+    try:
+        architecture.from_dict(copy.deepcopy(whole))
+    except Exception as error:  # noqa: BLE001  # whatever it raises, there is nothing to compare with
+        pytest.skip(f"its class refuses the config that it writes itself: {error}")
+    wrong = []
+    for name in sorted(set(whole) - {"model_type", "is_decoder", "is_encoder_decoder", "text_config"}):
+        given = {other: value for other, value in whole.items() if other != name}
+        try:
+            found = at.size(given, context=5_000).cache_bytes
+        except at.ConfigError:
+            continue
+        filled = architecture.from_dict(copy.deepcopy(given)).to_dict()
+        try:
+            expected = at.size(filled | {"is_decoder": True}, context=5_000).cache_bytes
+        except at.ConfigError:
+            expected = None
+        if found != expected:
+            wrong.append(f"{name}: {found:,} bytes, where Transformers' own values give {expected}")
+    assert not wrong

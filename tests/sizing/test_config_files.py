@@ -101,6 +101,33 @@ def test_weights_are_counted_in_a_header(tmp_path: Path) -> None:
         refused(tmp_path, r"model\.safetensors: .*Download it again")
 
 
+def test_shards_without_an_index_are_counted_when_all_are_there(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"vocab_size": 10, "intermediate_size": 8}))
+    shard = safetensors({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}, bytes(12))
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(shard)
+    assert not at.size(tmp_path, context=10).weights.exact
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(shard)
+    assert at.size(tmp_path, context=10).weight_bytes == 24
+
+
+def test_another_variant_of_the_same_weights_is_not_added(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    shard = safetensors({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}, bytes(12))
+    for name in ("model.safetensors", "model.fp16.safetensors"):
+        (tmp_path / name).write_bytes(shard)
+    assert at.size(tmp_path, context=10).weight_bytes == 12
+
+
+def test_quantised_weights_are_not_estimated() -> None:
+    sizes = LLAMA | {"vocab_size": 10, "intermediate_size": 8}
+    assert at.size(sizes, context=10).weight_bytes is not None
+    plan = at.size(sizes | {"quantization_config": {"quant_method": "mxfp4"}}, context=10, memory=2**30)
+    assert (plan.weight_bytes, plan.max_sequences) == (None, None)
+    assert "quantised in a way that is not read here" in repr(plan)
+    with pytest.raises(at.ConfigError, match=r"quantization_config.*weight_dtype='fp8' or 'int4'"):
+        at.roofline(sizes | {"quantization_config": {"bits": 4}}, prompt=8, new_tokens=1, hardware="h100")
+
+
 def text(word: str) -> bytes:
     return struct.pack("<Q", len(word.encode())) + word.encode()
 
@@ -140,6 +167,8 @@ def test_a_gguf_header_is_read(tmp_path: Path) -> None:
     plan = at.size(path, context=10, engine="llama.cpp")
     assert plan.cache_bytes == 256 * 256
     assert (plan.weight_bytes, plan.weights.exact) == (64, True)
+    path.write_bytes(gguf(OF_LLAMA | {"split.count": 3}))
+    assert at.size(path, context=10).weight_bytes is None  # the other two files hold the rest
     path.write_bytes(gguf(OF_LLAMA | {"llama.attention.head_count_kv": [2, 2]}))
     assert at.size(path, context=10).bytes_per_token == 256
 

@@ -7,6 +7,7 @@ import attnscope as at
 from attnscope.cache import KVCache
 from tests.sizing.published import LLAMA, SLIDING, config
 
+READ_BY_LLAMA_CPP = SLIDING | {"model_type": "olmo3", "layer_types": ["sliding_attention"] * 2}
 TOKEN = 256  # 2 layers x 2 heads x 32 numbers x 2 bytes
 
 
@@ -44,7 +45,23 @@ def test_a_full_layer_is_rounded_up(engine: str, context: int, tokens: int) -> N
     ],
 )
 def test_a_sliding_layer_lets_go(engine: str, context: int, tokens: int) -> None:
-    assert at.size(SLIDING, context=context, engine=engine).cache_bytes == tokens * TOKEN
+    fields = READ_BY_LLAMA_CPP if engine == "llama.cpp" else SLIDING
+    assert at.size(fields, context=context, engine=engine).cache_bytes == tokens * TOKEN
+
+
+@pytest.mark.parametrize("model_type", ["mistral", "mixtral", "starcoder2", "phi3"])
+def test_llama_cpp_keeps_all_tokens_of_windows_that_it_does_not_read(model_type: str) -> None:
+    plan = at.size(SLIDING | {"model_type": model_type}, context=5_000, engine="llama.cpp")
+    assert plan.cache_bytes == 5_120 * TOKEN
+    assert plan.bytes_per_token == TOKEN
+
+
+def test_a_window_that_llama_cpp_may_read_or_not_is_refused() -> None:
+    fields = READ_BY_LLAMA_CPP | {"model_type": "afmoe"}
+    with pytest.raises(
+        at.ConfigError, match=r"llama.cpp.*behind a window of afmoe is not known.*Use one of 'hf'"
+    ):
+        at.size(fields, context=50, engine="llama.cpp")
 
 
 @pytest.mark.parametrize(

@@ -201,3 +201,29 @@ def test_a_wish_that_makes_no_sense(ask: dict[str, Any], match: str) -> None:
 @pytest.mark.parametrize("given", [5, None, [LLAMA], True, b"config.json", object()])
 def test_a_config_that_is_none(given: Any) -> None:
     refused(given, r"config=.*: expected a dict, the path of a config\.json")
+
+
+def test_an_encoder_decoder_has_no_more_layers_than_a_decoder() -> None:
+    with pytest.raises(at.ConfigError, match="decoder_layers=2147483647: expected at most 4096 layers"):
+        at.size(config("bart-large-cnn", decoder_layers=2**31 - 1), context=10)
+
+
+@pytest.mark.parametrize(
+    "fields", [LLAMA | {7: 1}, {"model_type": "gemma3", "text_config": LLAMA | {None: 1}}]
+)
+def test_names_that_are_no_strings(fields: dict[Any, Any]) -> None:
+    with pytest.raises(at.ConfigError, match="is no name of a field"):
+        at.size(fields, context=10)
+
+
+def test_values_nested_without_end() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(at.ConfigError, match=r"nested too deep|n_layer"):
+        at.size({"model_type": "gpt2", "n_layer": nested, "num_hidden_layers": 2}, context=10)
+
+
+def test_a_default_that_differs_from_layer_to_layer_must_be_given() -> None:
+    with pytest.raises(at.ConfigError, match="indexer_types is missing, and the default of hy_v4 differs"):
+        at.size(config("deepseek-v3.2") | {"model_type": "hy_v4"}, context=10)

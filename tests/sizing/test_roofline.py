@@ -81,7 +81,7 @@ def test_a_sliding_layer_reads_its_window() -> None:
 
 def test_a_latent_layer_decodes_against_its_latents() -> None:
     """DeepSeek V3: prefill has keys of 192 and values of 128; decode 512 + 64 and 512, read once for both."""
-    found = line(CONFIGS / "deepseek-v3.json", prompt=3, new_tokens=1, batch=1)
+    found = line(CONFIGS / "deepseek-v3.json", prompt=3, new_tokens=1, batch=1, weight_dtype="fp8")
     assert parts(found.prefill)["attention"] == (61 * 6 * 2 * 128 * (192 + 128), 61 * 3 * 576 * 2)
     assert parts(found.decode)["attention"] == (61 * 4 * 2 * 128 * (512 + 64 + 512), 61 * 4 * 576 * 2)
 

@@ -149,3 +149,31 @@ def test_the_same_question_has_the_same_plan() -> None:
 def test_a_context_beyond_the_model_s_is_allowed_and_said() -> None:
     plan = at.size(config("llama-2-7b"), context=5_000)
     assert "5,000 tokens are beyond max_position_embeddings=4,096" in plan.notes
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kv_heads"), [("mistral", 8), ("gpt_oss", 8), ("starcoder2", 2), ("llama", 64)]
+)
+def test_kv_heads_that_a_file_leaves_out_are_the_architectures_own(model_type: str, kv_heads: int) -> None:
+    """Llama has as many as query heads; the others' classes have a number, and the plan names it."""
+    fields = {
+        "model_type": model_type, "num_hidden_layers": 1, "hidden_size": 4096, "num_attention_heads": 64, "head_dim": 64,
+    }  # fmt: skip
+    if model_type == "gpt_oss":
+        fields |= {"layer_types": ["full_attention"]}
+    plan = at.size(fields, context=10)
+    assert plan.cache_bytes == 10 * kv_heads * 2 * 64 * 2
+    assert any(f"num_key_value_heads={kv_heads}" in note for note in plan.notes)
+
+
+def test_zamba_s_heads_span_two_streams() -> None:
+    fields = config("zamba2-1.2b")
+    given = at.size(fields, context=100).cache_bytes
+    assert at.size(config("zamba2-1.2b", attention_head_dim=...), context=100).cache_bytes == given
+
+
+def test_falcon_reads_null_as_false() -> None:
+    fields = config("falcon-7b", multi_query=None)
+    assert (
+        at.size(fields, context=10).cache_bytes == 71 * at.size(config("falcon-7b"), context=10).cache_bytes
+    )

@@ -62,7 +62,11 @@ def _read_path(path: Path) -> ConfigFile:
         start = file.read(len(MAGIC))
     if start == MAGIC or path.suffix == ".gguf":
         header = read_header(path)
-        return ConfigFile(config_of_gguf(header.metadata, path), None, header.tensor_bytes)
+        fields = config_of_gguf(header.metadata, path)
+        parts = header.metadata.get("split.count", 1)
+        if parts not in (0, 1):  # the other files hold the other tensors, in formats of their own
+            return ConfigFile(fields | {"quantization_config": f"one of {parts} files"})
+        return ConfigFile(fields, None, header.tensor_bytes)
     if path.stat().st_size > LARGEST_CONFIG:
         raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: no config is that large.")
     return ConfigFile(_read_json(path), path.parent)

@@ -13,6 +13,28 @@ LLAMA_PAD = 256
 LLAMA_BATCH = 512  # the tokens that llama.cpp computes at once, unless -ub says otherwise
 ATTNSCOPE_PAGE = 64
 SCALE_BYTES = 4
+# windows that llama.cpp reads, and those that it does not or switches off, as for Phi-3
+LLAMA_WINDOWS = frozenset((
+    "gemma2",
+    "gemma3_text",
+    "gemma3n_text",
+    "gemma4_text",
+    "gpt_oss",
+    "cohere2",
+    "llama4_text",
+    "exaone4",
+    "olmo3",
+))
+LLAMA_NO_WINDOWS = frozenset((
+    "mistral",
+    "mixtral",
+    "ministral3",
+    "starcoder2",
+    "phi3",
+    "phimoe",
+    "qwen2",
+    "qwen3",
+))
 
 
 def up_to(tokens: int, multiple: int) -> int:
@@ -34,6 +56,8 @@ class Engine:
     formats     kv_dtype -> (numbers in a block, bytes of a block)
     rows        what the layer keeps of a token, as this engine does
     states      what the layer keeps of a sequence; None: this engine has no such cache, and `no_states` says what has
+    windows         the architectures whose windows this engine knows; None: all
+    no_windows      those of which it keeps all tokens
     scale_bytes     more of each head's row, kv_dtype by kv_dtype
     """
 
@@ -45,7 +69,31 @@ class Engine:
     rows: Callable[[Layer], tuple[Rows, ...]] = lambda layer: layer.rows
     states: Callable[[Layer], tuple[State, ...]] | None = lambda layer: layer.states
     no_states: str = ""
+    windows: frozenset[str] | None = None
+    no_windows: frozenset[str] = frozenset()
     scale_bytes: Mapping[str, int] = field(default_factory=dict)
+
+    def has_window(self, model_type: str) -> bool:
+        """Whether a window of this architecture lets go of tokens here.
+
+        Errors
+            ConfigError where that is not known.
+        """
+        if self.windows is None or model_type in self.windows:
+            return True
+        if model_type in self.no_windows:
+            return False
+        others = ", ".join(repr(name) for name, engine in ENGINES.items() if engine.windows is None)
+        raise ConfigError(
+            f"engine={self.name!r}: whether it keeps the tokens behind a window of {model_type} is not known here. "
+            f"Use one of {others}."
+        )
+
+    def tokens_of(self, model_type: str, layer: Layer, tokens: int) -> int:
+        """For how many tokens a layer of this architecture holds memory."""
+        if layer.window is not None and not self.has_window(model_type):
+            layer = replace(layer, window=None)
+        return self.held(layer, tokens)
 
     def row_bytes(self, rows: Rows, tokens: int, kv_dtype: str) -> int:
         """Bytes of so many tokens' rows."""
@@ -144,7 +192,8 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "vllm",
-            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that the last token sees",
+            f"blocks of {VLLM_BLOCK} tokens; of a sliding or chunked layer, those that the last token sees; "
+            "where kinds of layers differ in number vLLM pads them to equal groups, which is not counted",
             "vllm, v1/core/single_type_kv_cache_manager.py: get_num_skipped_tokens; v1/kv_cache_interface.py",
             _blocks,
             PLAIN_FORMATS,
@@ -154,12 +203,15 @@ ENGINES: dict[str, Engine] = {
         ),
         Engine(
             "llama.cpp",
-            f"cells for the whole context in multiples of {LLAMA_PAD}; of a window, it and a batch of {LLAMA_BATCH}; "
-            "int8 is q8_0, int4 is q4_0",
-            "llama.cpp, src/llama-kv-cache-iswa.cpp, src/llama-kv-cache.cpp, src/llama-hparams.cpp: n_embd_r, n_embd_s",
+            f"cells for the whole context in multiples of {LLAMA_PAD}; of a window, where llama.cpp reads one, it and a batch "
+            f"of {LLAMA_BATCH}; int8 is q8_0, int4 is q4_0",
+            "llama.cpp, src/llama-kv-cache-iswa.cpp, src/llama-kv-cache.cpp, src/llama-hparams.cpp: n_embd_r, n_embd_s; "
+            "src/models/*.cpp: swa_type",
             _cells,
             {"float32": (1, 4), "bfloat16": (1, 2), "float16": (1, 2), "int8": (32, 34), "int4": (32, 18)},
             states=_in_llama_cpp,
+            windows=LLAMA_WINDOWS,
+            no_windows=LLAMA_NO_WINDOWS,
         ),
         Engine(
             "attnscope",

@@ -90,6 +90,14 @@ class Fields:
         self.fill(names[0], otherwise, why)
         return otherwise
 
+    def require(self, name: str) -> None:
+        """Raise ConfigError where the field is missing."""
+        if self.value(name) is None:
+            raise ConfigError(
+                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to layer. "
+                f"Give it: assume={{{name!r}: ...}}."
+            )
+
     def flag(self, *names: str, otherwise: bool = False) -> bool:
         value = self.value(*names)
         if value is None:

@@ -80,7 +80,7 @@ def config_of_gguf(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if "vocab_size" not in config and isinstance(tokens := metadata.get("tokenizer.ggml.tokens"), list):
         config["vocab_size"] = len(tokens) or None
     _check_equal_values(own, name, path)
-    if config["model_type"] == "qwen2" and config.get("sliding_window"):
+    if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(f"{path}: {name}.attention.sliding_window is set: which layers slide is not said.")
     return config
 

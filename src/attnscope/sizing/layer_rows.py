@@ -47,25 +47,29 @@ def layer_rows(model: ModelDescription, ask: Ask, context: int) -> tuple[LayerRo
     Errors
         ConfigError for a layer that the engine has no cache for.
     """
-    return tuple(_row(layer, number, ask, context) for layer, number in model.kinds.items())
+    return tuple(_row(model.model_type, layer, number, ask, context) for layer, number in model.kinds.items())
 
 
 def growth(model: ModelDescription, ask: Ask) -> int:
     """Bytes that one more token of one sequence adds in the layers that keep all tokens."""
-    return sum(_bytes_per_token(layer, ask) for layer in model.layers if layer.grows)
+    return sum(
+        _bytes_per_token(layer, ask)
+        for layer in model.layers
+        if layer.grows or (layer.window and not ask.engine.has_window(model.model_type))
+    )
 
 
 def _bytes_per_token(layer: Layer, ask: Ask) -> int:
     return sum(ask.engine.row_bytes(rows, 1, ask.kv_dtype) for rows in ask.engine.rows(layer))
 
 
-def _row(layer: Layer, number: int, ask: Ask, context: int) -> LayerRow:
+def _row(model_type: str, layer: Layer, number: int, ask: Ask, context: int) -> LayerRow:
     if layer.shared or not (layer.rows or layer.states):
         why = "reads an earlier layer's keys and values" if layer.shared else "keeps nothing"
         return LayerRow(layer.kind, number, 0, 0, 0, 0, f"{number} layers: each {why} = 0 bytes")
     engine, terms = ask.engine, []
     came = (ask.encoder_tokens or 0) if layer.of_encoder else context
-    tokens = engine.held(layer, came) if layer.rows else 0
+    tokens = engine.tokens_of(model_type, layer, came) if layer.rows else 0
     rows_bytes = 0
     for rows in engine.rows(layer):
         rows_bytes += engine.row_bytes(rows, tokens, ask.kv_dtype)

@@ -95,7 +95,8 @@ class ModelDescription:
     """A model, read from its config.
 
     encoder_tokens       how long the encoder's output always is; None: as long as its input, or there is no encoder
-    weights_complete     whether all parameters are counted; if not, the reason stands in `weights_missing`
+    quantized            whether the file has a quantization_config: weights are smaller than number_format says
+    weights_missing      why not all parameters are counted, if they are not
     filled, assumed      fields that the file lacks, with the value taken and why; and those that the caller gave
     """
 
@@ -106,6 +107,7 @@ class ModelDescription:
     tied_embeddings: bool = False
     max_positions: int | None = None
     number_format: str | None = None
+    quantized: bool = False
     encoder_tokens: int | None = None
     encoder_weights: int = 0
     weights_missing: str | None = None

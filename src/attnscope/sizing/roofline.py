@@ -122,6 +122,11 @@ def roofline(
     kv_dtype = read_number_format(kv_dtype)
     model = describe_model(config, assume)
     _check_counted(model)
+    if weight_dtype is None and model.quantized:
+        raise ConfigError(
+            "the config has a quantization_config, and in how many bits that keeps the weights is not read. "
+            "Say the nearest: weight_dtype='fp8' or 'int4' (--weight-dtype)."
+        )
     weight_dtype = read_number_format(weight_dtype or model.number_format or "bfloat16", "weight_dtype")
     costs = Costs(model, weight_dtype, kv_dtype, state_dtype(model, kv_dtype))
     context = prompt + new_tokens

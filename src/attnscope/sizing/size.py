@@ -95,7 +95,12 @@ def _read(config: Any, assume: Mapping[str, Any] | None) -> tuple[ModelDescripti
     if isinstance(config, AttentionShape):
         return _one_layer(config), Weights(None, False, "a shape has none")
     file = read_config(config)
-    model = read_model(file.fields, assume)
+    try:
+        model = read_model(file.fields, assume)
+    except RecursionError:
+        raise ConfigError(
+            "the config's values are nested too deep to be a model's. Check the file."
+        ) from None
     if file.tensor_bytes is not None:
         return model, Weights(file.tensor_bytes, True, "counted in the GGUF file")
     return model, weights_of(model, file.folder)

@@ -1,6 +1,7 @@
 """Bytes of the weights: counted where the files are there, else estimated and called so."""
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from attnscope.sizing.model import ModelDescription
 from attnscope.sizing.number_formats import bytes_of
 
 INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 LONGEST_HEADER = 100 * 2**20  # the format's own limit
 LONGEST_INDEX = 2**28
 
@@ -36,7 +39,7 @@ def weights_of(model: ModelDescription, folder: Path | None) -> Weights:
         index = folder / INDEX
         if index.is_file():
             return Weights(_from_index(index), True, f"counted in {INDEX}")
-        files = sorted(folder.glob("model*.safetensors"))
+        files = _whole_set(folder)
         if files:
             return Weights(
                 sum(map(_from_header, files)),
@@ -46,12 +49,24 @@ def weights_of(model: ModelDescription, folder: Path | None) -> Weights:
     number = model.weights
     if number is None:
         return Weights(None, False, f"{model.weights_missing}")
+    if model.quantized:
+        return Weights(None, False, f"{number:,} parameters, quantised in a way that is not read here")
     number_format = model.number_format or "bfloat16"
     return Weights(
         bytes_of(number, number_format),
         False,
         f"estimated: {number:,} parameters in {number_format}, norms and what surrounds the decoder left out",
     )
+
+
+def _whole_set(folder: Path) -> list[Path]:
+    """The one file of all weights, or all shards of a set; other variants of the same weights are not added."""
+    single = folder / SINGLE
+    if single.is_file():
+        return [single]
+    shards = [(path, match) for path in sorted(folder.iterdir()) if (match := SHARD.fullmatch(path.name))]
+    whole = len(shards) > 0 and all(int(match[1]) == len(shards) for _, match in shards)
+    return [path for path, _ in shards] if whole else []
 
 
 def _from_index(path: Path) -> int:

@@ -15,7 +15,8 @@ KV_HEADS = ("num_key_value_heads",)
 class Names:
     """What an architecture calls its sizes; the first name is the one in errors.
 
-    Without a name for kv_heads every query head has its own; without one for head_dim it is hidden / query_heads.
+    Without a name for kv_heads every query head has its own; without one for head_dim, or where the file has none, it
+    is factor * hidden / query_heads.
     """
 
     layers: tuple[str, ...] = ("num_hidden_layers",)
@@ -23,6 +24,7 @@ class Names:
     query_heads: tuple[str, ...] = ("num_attention_heads",)
     kv_heads: tuple[str, ...] = KV_HEADS
     head_dim: tuple[str, ...] = ("head_dim",)
+    factor: int = 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Heads:
     kv_heads: int
     key_dim: int
     value_dim: int
+
+
+def check_layers(fields: Fields, name: str, number: int) -> None:
+    """Raise ConfigError for more layers than any model has."""
+    if number > MOST_LAYERS:
+        raise ConfigError(f"{fields.where}{name}={number}: expected at most {MOST_LAYERS} layers.")
 
 
 def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Heads:
@@ -63,7 +71,7 @@ def _read_kv_heads(fields: Fields, names: Names, query_heads: int) -> int:
 
 
 def _read_head_dim(fields: Fields, names: Names, hidden: int, query_heads: int) -> int:
-    derived = hidden // query_heads
+    derived = names.factor * hidden // query_heads
     head_dim = fields.maybe_whole(*names.head_dim) if names.head_dim else None
     if head_dim is not None:
         return head_dim
@@ -72,7 +80,7 @@ def _read_head_dim(fields: Fields, names: Names, hidden: int, query_heads: int) 
             f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
             f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
         )
-    why = f"{names.hidden[0]} / {names.query_heads[0]}"
+    why = f"{f'{names.factor} * ' if names.factor > 1 else ''}{names.hidden[0]} / {names.query_heads[0]}"
     if names.head_dim:
         fields.fill(names.head_dim[0], derived, why)
     else:

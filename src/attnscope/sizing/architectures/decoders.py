@@ -148,7 +148,8 @@ DECODERS: dict[str, Family] = {
     ),
     # sliding in all layers, or in none
     "mistral": replace(WINDOWED, defaults={"sliding_window": 4096}),
-    **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal", "moshi"), WINDOWED),
+    **dict.fromkeys(("mixtral", "ministral3", "phi3", "phimoe", "phi4_multimodal"), WINDOWED),
+    "moshi": replace(WINDOWED, defaults={"sliding_window": 3000}),
     "doge": replace(WINDOWED, harmless=("keep_window_size",)),
     "starcoder2": replace(WINDOWED, mlp=Mlp(matrices=2)),
     "qwen3_moe": Family(windowed_if_used),
@@ -164,7 +165,7 @@ DECODERS: dict[str, Family] = {
     "vaultgemma": Family(ALTERNATING, defaults=GEMMA_DEFAULTS | {"sliding_window": 4096}, tied=True),
     "gemma3_text": GEMMA3,
     "gemma3n_text": Family(
-        listed(every(5, "sliding", "full")), defaults=GEMMA_DEFAULTS, finish=share_last_layers, mlp=None, tied=True
+        listed(every(5, "sliding", "full")), defaults=GEMMA_DEFAULTS | {"num_kv_shared_layers": 15}, finish=share_last_layers, mlp=None, tied=True
     ),
     **dict.fromkeys(
         ("gemma4_text", "gemma4_unified_text"),
@@ -205,5 +206,6 @@ DECODERS: dict[str, Family] = {
     **dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), LATENT
     ),
-    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2", "hy_v4"), INDEXED),
+    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa", "axk2"), INDEXED),
+    "hy_v4": replace(INDEXED, required=("indexer_types",)),
 }  # fmt: skip

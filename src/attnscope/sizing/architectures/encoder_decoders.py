@@ -6,7 +6,7 @@ Source
 
 from dataclasses import dataclass, replace
 
-from attnscope.sizing.architectures.attention import Heads, full
+from attnscope.sizing.architectures.attention import Heads, check_layers, full
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import ModelDescription
 
@@ -64,6 +64,7 @@ def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDesc
         ConfigError.
     """
     layers = _layer_count(fields, names)
+    check_layers(fields, names.layers[0], layers)
     heads = _heads(fields, names)
     own = full(fields, heads)
     inner = fields.maybe_whole(*names.inner)

@@ -21,6 +21,7 @@ class Family:
     kinds         what a layer of each kind keeps
     names         what the sizes are called
     defaults      the architecture's documented values of fields that published files leave out
+    required      fields whose default is no single value: a file must have them
     harmless      patterns of names that sound as if they changed the cache, and do not
     heads         whether there are attention heads at all
     kv_heads      reads their number where it is no plain field
@@ -34,6 +35,7 @@ class Family:
     kinds: Mapping[str, Builder] = field(default_factory=lambda: KINDS)
     names: Names = field(default_factory=Names)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
     harmless: tuple[str, ...] = ()
     heads: bool = True
     kv_heads: Callable[[Fields], int | None] | None = None

@@ -84,7 +84,7 @@ def _block_types(otherwise: Pattern | None = None) -> Pattern:
 
 MAMBA_1 = mamba()
 MAMBA_2 = mamba2(MAMBA2_PREFIXED)
-OF_ZAMBA = Names(head_dim=("attention_head_dim",))
+OF_ZAMBA = Names(head_dim=("attention_head_dim",), factor=2)  # it attends to two streams side by side
 
 HYBRIDS: dict[str, Family] = {
     "mamba": Family(all_of("linear"), {"linear": MAMBA_1}, heads=False, mlp=None, harmless=("n_layer",), tied=True),

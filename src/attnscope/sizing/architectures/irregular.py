@@ -50,7 +50,7 @@ def falcon_kv_heads(fields: Fields) -> int | None:
         fields.leave("multi_query")
         return fields.maybe_whole("num_kv_heads") or fields.whole("num_attention_heads")
     fields.leave("num_kv_heads")
-    if fields.flag("multi_query", otherwise=True):
+    if fields.flag("multi_query", otherwise="multi_query" not in fields.given):  # null is false
         return 1
     return fields.whole("num_attention_heads")
 

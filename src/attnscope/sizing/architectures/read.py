@@ -6,7 +6,8 @@ from typing import Any
 
 from attnscope.errors import ConfigError
 from attnscope.problem.given import told
-from attnscope.sizing.architectures.attention import MOST_LAYERS, Heads, read_heads
+from attnscope.sizing.architectures.attention import Heads, check_layers, read_heads
+from attnscope.sizing.architectures.class_defaults import class_defaults
 from attnscope.sizing.architectures.decoders import DECODERS
 from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
 from attnscope.sizing.architectures.family import Family
@@ -17,7 +18,10 @@ from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, ModelDescription
 from attnscope.sizing.number_formats import BITS, SHORT
 
-FAMILIES: dict[str, Family] = DECODERS | HYBRIDS
+FAMILIES: dict[str, Family] = {
+    name: replace(family, defaults=class_defaults(name) | dict(family.defaults))
+    for name, family in (DECODERS | HYBRIDS).items()
+}
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length",
              "max_target_positions", "model_max_length")  # fmt: skip
 
@@ -46,6 +50,7 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
         the cache.
     """
     assume = _checked_assumptions(assume)
+    _check_names(config, "")
     outer_type = _model_type(config, assume)
     text = _text_config(config, outer_type)
     if text is None:
@@ -56,6 +61,7 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     outer.leave("text_config", *assume, *(name for name in config if name in inner))
     outer.refuse_unread(OF_OTHER_PARTS)
     merged = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner, **own}
+    merged.setdefault("quantization_config", config.get("quantization_config"))
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
     if type(model_type) is not str:
@@ -71,6 +77,14 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
             f"assume={told(assume)}: expected a mapping of fields to values, and to None for a field that does not matter."
         )
     return dict(assume)
+
+
+def _check_names(fields: Mapping[Any, Any], where: str) -> None:
+    wrong = [name for name in fields if type(name) is not str]
+    if wrong:
+        raise ConfigError(
+            f"{where}{told(wrong[0])} is no name of a field. Give a mapping of names to values."
+        )
 
 
 def _model_type(config: Mapping[str, Any], assume: Mapping[str, Any]) -> str:
@@ -95,6 +109,7 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
         )
     if not isinstance(inner, Mapping):
         raise ConfigError(f"text_config={told(inner)}: expected a mapping of fields.")
+    _check_names(inner, "text_config.")
     return "text_config.", inner
 
 
@@ -105,6 +120,7 @@ def _describe(
     encoder_decoder = ENCODER_DECODERS.get(model_type)
     family = FAMILIES.get(model_type)
     fields = Fields(given, where=where, defaults=family.defaults if family else {}, model_type=model_type)
+    quantized = fields.value("quantization_config") is not None
     if encoder_decoder is not None:
         model = describe_encoder_decoder(fields, encoder_decoder)
         harmless = encoder_decoder.harmless
@@ -121,7 +137,7 @@ def _describe(
     assumed = tuple(f"{name}={told(value)}" for name, value in assume.items())
     given_names = {name.removeprefix(where) for name in assume}
     filled = tuple(text for name, text in fields.filled.items() if name not in given_names)
-    return replace(model, filled=filled, assumed=assumed)
+    return replace(model, filled=filled, assumed=assumed, quantized=quantized)
 
 
 def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
@@ -131,10 +147,9 @@ def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
             "If it is used as a decoder: assume={'is_decoder': True}."
         )
     number = family.layer_count(fields) if family.layer_count else fields.whole(*family.names.layers)
-    if number > MOST_LAYERS:
-        raise ConfigError(
-            f"{fields.where}{family.names.layers[0]}={number}: expected at most {MOST_LAYERS} layers."
-        )
+    check_layers(fields, family.names.layers[0], number)
+    for name in family.required:
+        fields.require(name)
     if family.heads:
         own = family.kv_heads(fields) if family.kv_heads else None
         heads = read_heads(fields, family.names, own)
