@@ -167,10 +167,6 @@ def test_a_field_that_is_left_out_is_what_the_class_fills_in_or_refused(model_ty
     if model_type not in transformers.CONFIG_MAPPING:
         pytest.skip(f"{model_type} is the name of this room's own")
     whole, architecture = default_config(model_type), transformers.CONFIG_MAPPING[model_type]
-    try:
-        architecture.from_dict(copy.deepcopy(whole))
-    except Exception as error:  # noqa: BLE001  # whatever it raises, there is nothing to compare with
-        pytest.skip(f"its class refuses the config that it writes itself: {error}")
     wrong = []
     for name in sorted(set(whole) - {"model_type", "is_decoder", "is_encoder_decoder", "text_config"}):
         given = {other: value for other, value in whole.items() if other != name}
@@ -178,7 +174,10 @@ def test_a_field_that_is_left_out_is_what_the_class_fills_in_or_refused(model_ty
             found = at.size(given, context=5_000).cache_bytes
         except at.ConfigError:
             continue
-        filled = architecture.from_dict(copy.deepcopy(given)).to_dict()
+        try:
+            filled = architecture.from_dict(copy.deepcopy(given)).to_dict()
+        except Exception:  # noqa: BLE001  # the class itself cannot read such a file
+            continue
         try:
             expected = at.size(filled | {"is_decoder": True}, context=5_000).cache_bytes
         except at.ConfigError:
