@@ -39,6 +39,12 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "ElectraForMaskedLM": {"embedding_size": 32},
     "XGLMForCausalLM": {"d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 48},
     "GPTBigCodeForCausalLM": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 300},
+    "Llama4ForCausalLM": EXPERTS
+    | {
+        "attention_chunk_size": 6,
+        "layer_types": ["chunked_attention"] * 2,
+        "intermediate_size_mlp": 48,
+    },
     "CodeGenForCausalLM": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 300, "rotary_dim": 4},
 }
 

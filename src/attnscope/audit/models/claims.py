@@ -43,6 +43,7 @@ class ModelClaims:
     layers         how many layers there are, so that a window's reach is known
     special_ids    tokens that mean something, as an end of text; each is seen among the others
     most_tokens    the longest row that the model takes
+    local          tokens see chunks or neighbourhoods that no claim here describes: what is far need not matter
     """
 
     vocab_size: int
@@ -57,6 +58,7 @@ class ModelClaims:
     layers: int | None = None
     special_ids: tuple[int, ...] = ()
     most_tokens: int | None = None
+    local: bool = False
 
     def __post_init__(self) -> None:
         for name, least in SIZES.items():

@@ -25,6 +25,8 @@ POSITIONS_GIVEN = (
     "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
 )
 LAYERS_DIFFER = "the windows of single layers, as only some layers have one"
+LOCAL = "whether a token sees all that it should: the layers look at chunks, or at neighbourhoods"
+FIELDS_OF_LOCAL = ("attention_chunk_size", "attention_window")  # Llama 4's, Longformer's
 MORE_THAN_ROUNDING = 2.0**-7  # even in bfloat16
 TYPES_OF_WINDOWS = ("sliding_attention",)
 
@@ -131,6 +133,7 @@ def claims_of(
 ) -> tuple[ModelClaims, list[str]]:
     """What a configuration says, and what it leaves open."""
     window, layers, mixed = window_of(config)
+    local = any(getattr(config, name, None) for name in FIELDS_OF_LOCAL)
     tokens = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
     inside = [each for each in tokens if isinstance(each, int) and 0 <= each < config.vocab_size]
     pad_id = getattr(config, "pad_token_id", None)
@@ -139,9 +142,10 @@ def claims_of(
     claims = ModelClaims(
         config.vocab_size, caller.causal, pad_id, side if "attention_mask" in caller.takes else None, documents,
         window, prefix, layers=layers, special_ids=tuple(each for each in dict.fromkeys(inside) if each != pad_id),
-        most_tokens=getattr(config, "max_position_embeddings", None),
+        most_tokens=getattr(config, "max_position_embeddings", None), local=local,
     )  # fmt: skip
     not_covered = [LAYERS_DIFFER] if mixed else []
+    not_covered += [LOCAL] if local else []
     if side == "left" and caller.gives_positions:
         not_covered.append(POSITIONS_GIVEN)
     return claims, not_covered

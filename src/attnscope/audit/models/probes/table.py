@@ -71,6 +71,10 @@ def causal(claims: ModelClaims) -> bool:
     return claims.causal
 
 
+def sees_all_before(claims: ModelClaims) -> bool:
+    return not claims.local
+
+
 def padded(claims: ModelClaims) -> bool:
     return claims.padding is not None
 
@@ -98,7 +102,7 @@ PROBES = (
     Probe("kept arrays", "mutation", always, of(repetition.scenarios, repetition.kept_arrays)),
     Probe("other rows", "batch invariance", always, of(batching.scenarios, batching.look), "batched"),
     Probe("the future", "dependence", causal, even_spoiled(drawn.plain, future.look), "unmasked"),
-    Probe("what is visible", "dependence", always, of(liveness.scenarios, liveness.look)),
+    Probe("what is visible", "dependence", sees_all_before, of(liveness.scenarios, liveness.look)),
     Probe("no mask and ones", "attention mask", always, of(with_ones, padding.masks)),
     Probe("the future beside padding", "dependence", lambda claims: causal(claims) and padded(claims),
           even_spoiled(drawn.padded, future.look), "padded"),
