@@ -1,0 +1,143 @@
+"""Lay out the sources of the site: the lesson as readers have it, and a page a room of the library.
+
+python docs/site/stage.py FOLDER
+
+What differs from the lesson's own files: the overview is the index; the line that leads from page to page is the
+theme's; links to code lead to the site's own pages of code (source_pages.py).
+"""
+
+import ast
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "attnscope"
+LESSON = PACKAGE / "lesson"
+
+TO_CODE = re.compile(r"\]\((\.\./[^)#]+)#(L\d+)(?:-L\d+)?\)")
+NAVIGATION = re.compile(r"^\[.*\]\([\w.-]+\.md\)$\n", re.MULTILINE)
+
+# The library's reference: a page, what it is about, and its names
+REFERENCE = {
+    "attention": ("Attention", ["attention", "partial", "merge", "Partial", "MultiHeadAttention"]),
+    "masks": (
+        "Masks",
+        ["Mask", "Causal", "Window", "KeyLengths", "KeyRanges", "Documents", "Prefix", "Dense"],
+    ),
+    "positions": ("Positions", ["alibi_slopes", "rotate"]),
+    "cache": ("The KV cache", ["KVCache", "cache."]),
+    "sizing": ("Sizes and rooflines", ["size", "CachePlan", "roofline", "Roofline", "Hardware"]),
+    "audit": ("The audit", ["audit."]),
+    "reference": ("The readable reference", ["reference."]),
+    "models": ("Models without a download", ["models."]),
+    "problem": ("Problems, errors and the kernel", ["AttentionProblem", "AttentionShape", "kernels."]),
+}
+
+
+def stage(folder: Path) -> None:
+    """Write all sources into a folder, anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "reference").mkdir(parents=True)
+    for path in sorted(LESSON.iterdir()):
+        if path.suffix == ".md":
+            name = "index.md" if path.name == "overview.md" else path.name
+            (folder / name).write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
+        elif path.suffix == ".ipynb":
+            text = path.read_text(encoding="utf-8").replace("](overview.md", "](index.md")
+            (folder / path.name).write_text(text, encoding="utf-8")
+    with (folder / "index.md").open("a", encoding="utf-8") as index:
+        index.write(contents())
+    for name, text in reference_pages(public_names()).items():
+        (folder / "reference" / f"{name}.rst").write_text(text, encoding="utf-8")
+
+
+def page(text: str) -> str:
+    """A page as the site has it."""
+    text = NAVIGATION.sub("", text).replace("](overview.md", "](index.md")
+    return TO_CODE.sub(lambda link: f"](code:{code_page(link[1])}#{link[2]})", text)
+
+
+def code_page(target: str) -> str:
+    """The name of the page of a linked file: its path from the package, or from the project outside of it."""
+    path = (LESSON / target).resolve()
+    inside = path.is_relative_to(PACKAGE)
+    return path.relative_to(PACKAGE if inside else ROOT).as_posix()
+
+
+def linked_files() -> dict[str, Path]:
+    """Every file of code that a page links to, by the name of its page."""
+    found = {
+        link for path in LESSON.glob("*.md") for link, _ in TO_CODE.findall(path.read_text(encoding="utf-8"))
+    }
+    return {code_page(link): (LESSON / link).resolve() for link in sorted(found)}
+
+
+def contents() -> str:
+    """The tables of contents, which the theme shows at the side."""
+    notebooks = [name for name in ("theory", "exercises") if (LESSON / f"{name}.ipynb").exists()]
+    tables = {
+        "Pages": [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))],
+        "Notebooks": notebooks,
+        "The library": [f"reference/{name}" for name in REFERENCE],
+    }
+    return "".join(
+        f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n"
+        for caption, names in tables.items()
+    )
+
+
+def public_names() -> list[str]:
+    """What the index hands on, and what its public rooms do: "attention", "cache.attend", ..."""
+    names = exported(PACKAGE / "__init__.py")
+    rooms = [name for name in names if (PACKAGE / name / "__init__.py").exists() and name.islower()]
+    rooms = [name for name in rooms if not is_function(name)]
+    found = {name: name for name in names if name not in rooms}
+    for room in rooms:
+        for name in exported(PACKAGE / room / "__init__.py"):
+            # a class that two indexes hand on is one class
+            found.setdefault(name if name[0].isupper() else f"{room}.{name}", f"{room}.{name}")
+    return list(found.values())
+
+
+def exported(index: Path) -> list[str]:
+    body = ast.parse(index.read_text(encoding="utf-8")).body
+    return [alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+
+def is_function(room: str) -> bool:
+    """Whether the index hands on a function that has the name of its room, as `size` would."""
+    body = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+    return any(
+        node.module != "attnscope" and room in [alias.name for alias in node.names] for node in imports
+    )
+
+
+def reference_pages(names: list[str]) -> dict[str, str]:
+    """The reference, page by page; a public name that no page names goes to the last one."""
+    left = list(names)
+    chosen: dict[str, list[str]] = {}
+    for name, (_, wanted) in REFERENCE.items():
+        chosen[name] = [
+            each
+            for want in wanted
+            for each in names
+            if each == want or (want[-1] == "." and each.startswith(want))
+        ]
+        left = [each for each in left if each not in chosen[name]]
+    chosen["problem"] += left
+    return {name: reference_page(REFERENCE[name][0], chosen[name]) for name in REFERENCE}
+
+
+def reference_page(title: str, names: list[str]) -> str:
+    parts = [title, "=" * len(title), "", ".. currentmodule:: attnscope", ""]
+    for name in names:
+        kind = "class" if name.split(".")[-1][0].isupper() else "function"
+        parts += [f".. auto{kind}:: attnscope.{name}", *(["   :members:"] if kind == "class" else []), ""]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    stage(Path(sys.argv[1]))
