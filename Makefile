@@ -56,7 +56,7 @@ learn: lesson  ## the same, served: make learn, or make learn PORT=8080
 	@$(LESSON)/bin/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
 test-lesson: lesson  ## the website in a real browser (Chromium), and the theory notebook, timed
-	$(LESSON)/bin/python -m pytest tests/lesson/site $(TEST_ARGS)
+	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check

@@ -114,7 +114,8 @@ def short_types(
 ) -> tuple[str | None, str | None]:
     """Say NDArray[...], as the source does, and not what NumPy makes of it."""
     found = [each and ARRAY.sub(r"~numpy.typing.NDArray[\1]", each) for each in (signature, returns)]
-    return found[0], found[1]
+    # "<factory>" is no Python: with it Sphinx gives up on the whole signature
+    return found[0] and found[0].replace("<factory>", "..."), found[1]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
