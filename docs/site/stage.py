@@ -26,14 +26,26 @@ REFERENCE = {
         "Masks",
         ["Mask", "Causal", "Window", "KeyLengths", "KeyRanges", "Documents", "Prefix", "Dense"],
     ),
+    "observe": ("Observing", ["observe", "Observation", "observe."]),
     "positions": ("Positions", ["alibi_slopes", "rotate"]),
     "cache": ("The KV cache", ["KVCache", "cache."]),
     "sizing": ("Sizes and rooflines", ["size", "CachePlan", "roofline", "Roofline", "Hardware"]),
     "audit": ("The audit", ["audit."]),
     "reference": ("The readable reference", ["reference."]),
+    "lesson": ("Checking exercises", ["lesson."]),
     "models": ("Models without a download", ["models."]),
     "problem": ("Problems, errors and the kernel", ["AttentionProblem", "AttentionShape", "kernels."]),
 }
+
+# at.observe is an object that can be called; what it does is written where it comes from
+OBSERVE = {"observe": "observe.front.observe"}
+BESIDE_OBSERVE = [
+    f"observe.{name}"
+    for name in (
+        "cached.cached", "join.join", "influence.influence", "influence.Influence", "heads.HeadSummary",
+        "scores.head_scores", "scores.HeadScores", "rollout.rollout",
+    )
+]  # fmt: skip
 
 
 def stage(folder: Path) -> None:
@@ -80,7 +92,7 @@ def contents() -> str:
     tables = {
         "Pages": [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))],
         "Notebooks": notebooks,
-        "The library": [f"reference/{name}" for name in REFERENCE],
+        "The library": [f"reference/{name}" for name in reference_pages(public_names())],
     }
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n"
@@ -89,49 +101,44 @@ def contents() -> str:
 
 
 def public_names() -> list[str]:
-    """What the index hands on, and what its public rooms do: "attention", "cache.attend", ..."""
-    names = exported(PACKAGE / "__init__.py")
-    rooms = [name for name in names if (PACKAGE / name / "__init__.py").exists() and name.islower()]
-    rooms = [name for name in rooms if not is_function(name)]
-    found = {name: name for name in names if name not in rooms}
+    """What the index hands on, and what its rooms do: "attention", "cache.attend", ..."""
+    index = handed_on(PACKAGE / "__init__.py")
+    rooms = [name for name, module in index if module == "attnscope"]
+    names = [name for name, module in index if module != "attnscope"]
     for room in rooms:
-        for name in exported(PACKAGE / room / "__init__.py"):
-            # a class that two indexes hand on is one class
-            found.setdefault(name if name[0].isupper() else f"{room}.{name}", f"{room}.{name}")
-    return list(found.values())
+        # a class that two indexes hand on is one class
+        known = {name.split(".")[-1] for name in names if name.split(".")[-1][0].isupper()}
+        inside = [name for name, _ in handed_on(PACKAGE / room / "__init__.py") if name not in known]
+        names += [f"{room}.{name}" for name in inside]
+    return names
 
 
-def exported(index: Path) -> list[str]:
+def handed_on(index: Path) -> list[tuple[str, str]]:
+    """The names of an index, and the modules that they come from."""
     body = ast.parse(index.read_text(encoding="utf-8")).body
-    return [alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names]
-
-
-def is_function(room: str) -> bool:
-    """Whether the index hands on a function that has the name of its room, as `size` would."""
-    body = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
     imports = [node for node in body if isinstance(node, ast.ImportFrom)]
-    return any(
-        node.module != "attnscope" and room in [alias.name for alias in node.names] for node in imports
-    )
+    return [(alias.name, str(node.module)) for node in imports for alias in node.names]
 
 
 def reference_pages(names: list[str]) -> dict[str, str]:
-    """The reference, page by page; a public name that no page names goes to the last one."""
-    left = list(names)
-    chosen: dict[str, list[str]] = {}
-    for name, (_, wanted) in REFERENCE.items():
-        chosen[name] = [
-            each
+    """The reference, page by page; a public name that no page asks for goes to the last one."""
+    chosen = {
+        page: [
+            name
             for want in wanted
-            for each in names
-            if each == want or (want[-1] == "." and each.startswith(want))
+            for name in names
+            if name == want or want[-1] == "." and name.startswith(want)
         ]
-        left = [each for each in left if each not in chosen[name]]
-    chosen["problem"] += left
-    return {name: reference_page(REFERENCE[name][0], chosen[name]) for name in REFERENCE}
+        for page, (_, wanted) in REFERENCE.items()
+    }
+    taken = {name for some in chosen.values() for name in some}
+    chosen["problem"] += [name for name in names if name not in taken]
+    chosen["observe"] = [OBSERVE.get(name, name) for name in chosen["observe"]] + BESIDE_OBSERVE
+    return {page: reference_page(REFERENCE[page][0], some) for page, some in chosen.items() if some}
 
 
 def reference_page(title: str, names: list[str]) -> str:
+    """Each name by what its docstring says."""
     parts = [title, "=" * len(title), "", ".. currentmodule:: attnscope", ""]
     for name in names:
         kind = "class" if name.split(".")[-1][0].isupper() else "function"

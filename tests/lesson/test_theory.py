@@ -31,6 +31,8 @@ TOPICS = {
     "rotary positions": r"at\.rotate",
     "the online softmax, step by step": r"shrink \* z",
     "memory measured": r"tracemalloc\.start",
+    "sinks observed": r"first_mass\[",
+    "segments observed": r"segment_mass\[",
     "the induction head": r"copying_transformer",
     "ablation": r"ablate=",
     "a leak planted and found": r"at\.audit\.attention\(attend",
