@@ -1,5 +1,6 @@
 """How Sphinx builds the lesson's site: `make lesson`. Its sources are laid out by stage.py."""
 
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,12 @@ nb_execution_excludepatterns = ["exercises.ipynb"]  # they wait for the learner'
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
 nb_merge_streams = True
+
+# Kernels start as on a machine that is new: no profile of whoever builds, and no word about the transport.
+_profile = Path(__file__).parents[2] / "build" / "lesson" / "ipython" / "profile_default"
+_profile.mkdir(parents=True, exist_ok=True)
+(_profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+os.environ["IPYTHONDIR"] = str(_profile.parent)
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -127,7 +127,7 @@ def reference_pages(names: list[str]) -> dict[str, str]:
             name
             for want in wanted
             for name in names
-            if name == want or want[-1] == "." and name.startswith(want)
+            if name == want or (want[-1] == "." and name.startswith(want))
         ]
         for page, (_, wanted) in REFERENCE.items()
     }
