@@ -24,6 +24,16 @@ struct RowsInLanes {
     static float sum_of(float* state, std::int64_t row) { return sum(state)[row]; }
     static float* mixed(float* state) { return state + 2 * stride; }
 
+    // How statistics walk over a block's scores: cell i of unit v is key i of `lanes` rows
+    static constexpr int keys_a_cell = 1, partials = residues;
+    static int units(const TileRows&) { return V; }
+    static std::int64_t cells(const Block& block) { return block.key_count; }
+    static float* cell(float* scores, int v, std::int64_t i) { return scores + i * stride + v * lanes; }
+    static std::int64_t element(std::int64_t row) { return row; }
+    static std::int64_t row_of(int v, int lane) { return v * lanes + lane; }
+    static Vector fold_sum(const Vector* partial) { return add(add(add(partial[0], partial[1]), partial[2]), partial[3]); }
+    static Vector fold_max(Vector a) { return a; }
+
     // packed[d][row] = factor * query[row][d], residue by residue; rows past the tile's are 0
     static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
         std::int64_t start[residues + 1] = {};
@@ -99,13 +109,14 @@ struct RowsInLanes {
             }
     }
 
-    static void soften(const TileRows&, const Block& block, float* scores, float* state, float* shrink) {
+    // The weights may take the scores' place; where they do not, hidden scores are -inf afterwards
+    static void soften(const TileRows&, const Block& block, float* scores, float* weights, float* state, float* shrink) {
         if (block.all_see_all)
-            soften_masked<false>(block, nullptr, scores, state, shrink);
+            soften_masked<false>(block, nullptr, scores, weights, state, shrink);
         else {
             std::uint32_t visible[2][stride];
             spread_bits(block, visible);
-            soften_masked<true>(block, visible, scores, state, shrink);
+            soften_masked<true>(block, visible, scores, weights, state, shrink);
         }
     }
 
@@ -200,7 +211,6 @@ struct RowsInLanes {
         }
     }
 
-private:
     ATTNSCOPE_INLINE Mask sees(const std::uint32_t (*visible)[stride], std::int64_t key, int v) {
         return test_bit(visible[key / 32] + v * lanes, static_cast<int>(key % 32));
     }
@@ -212,9 +222,10 @@ private:
         }
     }
 
+private:
     template <bool Masked>
     static inline void soften_masked(const Block& block, const std::uint32_t (*visible)[stride], float* scores,
-                                     float* state, float* shrink) {
+                                     float* weights, float* state, float* shrink) {
         for (int v = 0; v < V; ++v) {
             float* column = scores + v * lanes;
             const Vector before = load(largest(state) + v * lanes);
@@ -236,7 +247,7 @@ private:
             Vector partial[4] = {zero(), zero(), zero(), zero()};
             const auto weigh = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
                 const Vector weight = exp2_not_positive(sub(load(column + k * stride), anchor));
-                store(column + k * stride, weight);
+                store(weights + k * stride + v * lanes, weight);
                 into = add(into, weight);
             };
             std::int64_t k = 0;

@@ -39,10 +39,16 @@ ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) {
 ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) {
     return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
 }
+ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return vcgtq_f32(a, b); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return vbslq_f32(m, yes, no); }
 ATTNSCOPE_INLINE bool any(Mask m) { return vmaxvq_u32(m) != 0; }
+// Bit i: lane i
+ATTNSCOPE_INLINE std::uint32_t bits(Mask m) {
+    const std::uint32_t each[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, vld1q_u32(each)));
+}
 ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
     return vtstq_u32(vld1q_u32(words), vdupq_n_u32(1u << bit));
 }
