@@ -32,6 +32,7 @@ OF_ANOTHER_TOOL = {
     "audit/torch_function.py": "torch",
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
+    "interop/jax.py": "jax",
     "interop/torch.py": "torch",
     "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",
