@@ -44,7 +44,7 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 
-# -W: a warning is a link that leads nowhere, or a formula that nobody will see.
+# A warning is a link that leads nowhere, or a formula that nobody will see.
 lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
 	$(LESSON)/bin/python docs/site/stage.py build/lesson/source
 	$(LESSON)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site \
