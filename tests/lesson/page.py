@@ -105,7 +105,11 @@ def pages() -> list[Path]:
 def words_of_link(link: re.Match[str]) -> str:
     """A link's words, without the numbers by which its target is known: "page 3", "pytorch 103082"."""
     words, target = link.groups()
-    return " " if target.endswith(".md") else re.sub(r"\d+", lambda n: "" if n[0] in target else n[0], words)
+    return (
+        " "
+        if target.endswith((".md", ".ipynb"))
+        else re.sub(r"\d+", lambda n: "" if n[0] in target else n[0], words)
+    )
 
 
 def unit_after(text: str, end: int) -> str:

@@ -82,6 +82,8 @@ def test_the_topics_are_there(topic: str) -> None:
 def test_each_page_has_its_section() -> None:
     headings = [heading for text in TEXT for heading in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)]
     assert headings == [str(number) for number in range(1, 11)]
+    for number, path in enumerate(pages()[1:], start=1):
+        assert f"[Section {number} of the theory notebook](theory.ipynb)" in path.read_text(encoding="utf-8")
     linked = {link for text in TEXT for link in re.findall(r"\]\(([^)]*\.md)\)", text)}
     assert linked == {path.name for path in pages()}
 
