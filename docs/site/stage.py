@@ -7,6 +7,7 @@ theme's; links to code lead to the site's own pages of code (source_pages.py).
 """
 
 import ast
+import json
 import re
 import shutil
 import sys
@@ -68,7 +69,18 @@ def stage(folder: Path) -> None:
 def page(text: str) -> str:
     """A page as the site has it."""
     text = NAVIGATION.sub("", text).replace("](overview.md", "](index.md")
+    number = re.search(r"^# (\d+)\. ", text, re.MULTILINE)
+    if number:
+        text = text.replace("](theory.ipynb)", f"](theory.ipynb#{section_anchor(int(number[1]))})")
     return TO_CODE.sub(lambda link: f"](code:{code_page(link[1])}#{link[2]})", text)
+
+
+def section_anchor(number: int) -> str:
+    """Where a section of the theory notebook begins, as MyST names it: "3-masks-before-softmax"."""
+    notebook = json.loads((LESSON / "theory.ipynb").read_text(encoding="utf-8"))
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    (heading,) = re.findall(rf"^## ({number}\. .*)$", text, re.MULTILINE)
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def code_page(target: str) -> str:
