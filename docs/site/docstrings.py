@@ -60,7 +60,9 @@ def sections(block: list[str]) -> list[str]:
 
 def flowing_or_verbatim(lines: list[str]) -> str:
     """Sentences; a table, where names stand in a column; or what has equations and must keep its lines."""
-    lines = [line for line in cleandoc("\n".join(lines)).splitlines() if not line.startswith("====")]
+    lines = cleandoc("\n".join(lines)).splitlines()
+    if lines[0].startswith("===="):
+        return ruled_table(lines)
     if any(COLUMNS.search(line) for line in lines):
         return table(lines)
     if is_formula(lines) or any(line.startswith(" ") for line in lines):
@@ -80,12 +82,39 @@ def table(lines: list[str]) -> str:
             rows[-1][-1] += " " + " ".join(cells)
         else:
             sentences.append(line)
+    return "\n".join([listed(rows), "", escaped("\n".join(sentences))])
+
+
+def ruled_table(lines: list[str]) -> str:
+    """A table between rules of ====, whose columns stand where the rules do; a long cell may run over the edge."""
+    edges = [rule.start() for rule in re.finditer("=+", lines[0])]
+    rows: list[list[str]] = []
+    for line in lines:
+        if line.startswith("===="):
+            continue
+        ends = [edge for edge in edges[1:] if edge > len(line) or not line[edge - 1 : edge].strip()]
+        starts = [0, *(edge for edge in edges[1:] if edge in ends)]
+        cells = dict.fromkeys(edges, "")
+        for start, end in zip(starts, [*starts[1:], None], strict=True):
+            cells[start] = line[start:end].strip()
+        if cells[0]:
+            rows.append(list(cells.values()))
+        else:
+            rows[-1] = [
+                f"{before} {more}".strip() for before, more in zip(rows[-1], cells.values(), strict=True)
+            ]
+    return listed(rows, header=1)
+
+
+def listed(rows: list[list[str]], header: int = 0) -> str:
+    """Rows as reStructuredText's list-table, the first column as code."""
     width = max(len(row) for row in rows)
-    parts = [".. list-table::", ""]
-    for row in rows:
+    parts = [".. list-table::", f"   :header-rows: {header}", ""]
+    for number, row in enumerate(rows):
         first, *rest = [*row, *[""] * (width - len(row))]
-        parts += [f"   * - ``{first}``", *(f"     - {escaped(cell)}".rstrip() for cell in rest)]
-    return "\n".join([*parts, "", escaped("\n".join(sentences))])
+        parts += [f"   * - {first if number < header else f'``{first}``'}"]
+        parts += [f"     - {escaped(cell)}".rstrip() for cell in rest]
+    return "\n".join(parts)
 
 
 def is_formula(lines: list[str]) -> bool:
