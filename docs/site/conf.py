@@ -48,10 +48,14 @@ toc_object_entries_show_parents = "hide"
 add_module_names = False
 
 # MathJax as one file that draws glyphs itself: neither fonts nor anything else is fetched.
-mathjax_path = "tex-svg.js"
-mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "local"}}
+mathjax_path = "tex-svg-full.js"
+mathjax3_config = {
+    "options": {"enableMenu": False},
+    "svg": {"fontCache": "local"},
+    "tex": {"packages": {"[+]": ["textmacros"]}},  # an underscore within a name, as Jupyter draws it
+}
 (_mathjax,) = [
-    file.locate() for file in metadata.files("sphinx-mathjax-offline") or [] if file.name == "tex-svg.js"
+    file.locate() for file in metadata.files("sphinx-mathjax-offline") or [] if file.name == "tex-svg-full.js"
 ]
 
 html_theme = "sphinx_book_theme"

@@ -60,6 +60,7 @@ def test_every_formula_is_drawn(visit: Open, name: str) -> None:
     )
     assert drawn >= formulas > 0
     assert page.locator("mjx-merror, [data-mjx-error], .MathJax_Error").count() == 0
+    assert page.locator(".bd-article mjx-container [data-c='5C']").count() == 0, "a backslash is drawn"
     text = page.evaluate(PLAIN_TEXT)
     for raw in ("$", "\\(", "\\[", "\\frac", "\\sum"):
         assert raw not in text
