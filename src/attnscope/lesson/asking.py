@@ -52,7 +52,7 @@ def within_a_window(answer: Answer, arguments: dict[str, Any]) -> Any:
     return np.concatenate(outputs, axis=1), np.array(sizes)
 
 
-class StepResultError(Exception):
+class StepResultError(ValueError):
     """A step that gave something else than an output and a cache."""
 
 

@@ -1,6 +1,5 @@
 """What an answer returned, read as arrays: whatever can be read as what was asked for is accepted."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
     parts = parted(raw, task)
     if any(part is None or part is ... for part in parts):
         raise Unwritten
-    readers: dict[Kind, Callable[[Any, str], NDArray[Any]]] = {
+    readers: dict[Kind, Any] = {
         "numbers": numbers,
         "booleans": booleans,
         "whole numbers": whole_numbers,

@@ -1,5 +1,6 @@
 """The judge: puts every question to an answer, and says of the first failure what it is, as small as it can be shown."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -70,7 +71,8 @@ class TaskJudge:
             if outcome.trouble is not None:
                 if any(each.wrong for each in put):
                     break
-                return self.unsteady(put) or self.troubled(question, outcome)
+                unsteady = self.unsteady(put)  # a verdict is false where it did not pass, so `or` would not do
+                return self.troubled(question, outcome) if unsteady is None else unsteady
             if self.task.judged is not None:
                 says = self.task.judged(arguments, outcome.arrays)
                 if says is not None:
@@ -79,7 +81,8 @@ class TaskJudge:
             put.append(Put(question, arguments, outcome, self.expected(arguments)))
         wrong = [each for each in put if each.wrong]
         if wrong:
-            return self.unsteady(put) or self.diagnosed(put, wrong)
+            unsteady = self.unsteady(put)
+            return self.diagnosed(put, wrong) if unsteady is None else unsteady
         return self.too_much_memory()
 
     def expected(self, arguments: Arguments) -> tuple[Expected, ...]:
@@ -119,7 +122,7 @@ class TaskJudge:
             return Verdict(False, outcome.says)
         for smaller in self.shrunk(question):
             tried = self.asked.ask(self.task, smaller.question.arguments)
-            if smaller.keep(tried.trouble == outcome.trouble):
+            if smaller.keep(alike_in_words(tried, outcome)):
                 outcome, question = tried, smaller.question
         return Verdict(False, outcome.says, Counterexample(self.task.call, question.arguments))
 
@@ -241,6 +244,12 @@ class Step:
 def alike(mistake: Mistake, put: Put) -> bool:
     """Whether an answer is what this mistake gives."""
     return agree(mistake, put.arguments, put.outcome.arrays)
+
+
+def alike_in_words(one: Outcome, other: Outcome) -> bool:
+    """Whether two troubles are the same one, at whatever sizes."""
+    numberless = [re.sub(r"\d+(, *)?", "", each.says) for each in (one, other)]
+    return one.trouble == other.trouble and numberless[0] == numberless[1]
 
 
 def constant(put: list[Put]) -> bool:

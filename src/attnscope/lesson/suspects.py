@@ -35,7 +35,7 @@ class Plan:
 
     leaks      (query, key), the key after the query
     through    whether the key takes part in the softmax, its value in the mix, or both
-    noisy      whether the order of a sum follows what comes later: last bits change, and nothing else
+    noisy      whether last bits follow what comes later, and nothing else does
     """
 
     name: str
@@ -54,9 +54,11 @@ class Plan:
         parts = np.exp(scores - scores.max())
         weights = parts / parts.sum()
         mixed = len(own) if self.through == "key" else len(scored)
-        order = np.argsort(key[-1])[0] % 2 if self.noisy and i + 1 < len(key) else 0
-        terms = weights[:mixed, None] * value[scored[:mixed]]
-        output: NDArray[np.float64] = np.add.reduce(terms[::-1] if order else terms, axis=0)
+        output: NDArray[np.float64] = weights[:mixed] @ value[scored[:mixed]]
+        if self.noisy:  # multiplied and divided by a number that later keys decide: the last bits follow it
+            later = np.nan_to_num(997.3 * key[i + 1 :].sum(), nan=0.0, posinf=0.0, neginf=0.0)
+            factor = 3.0 + int(abs(later)) % 7
+            output = (factor * output) / factor
         return output + 0.5 * value[leaked].sum(axis=0) if self.through == "value" else output
 
 

@@ -255,6 +255,10 @@ MERGE = Task(
         Mistake("the logarithms are added; the sums are to be added, and the logarithm taken of that.",
                 lambda oa, la, ob, lb: (right_merge(oa, la, ob, lb)[0].value, la + lb)),
     ),
+    symptoms=(
+        Symptom("a part that saw nothing makes NaN: -inf minus -inf is no number.",
+                lambda arguments, came, right: bool(np.isnan(came[0]).any())),
+    ),
 )  # fmt: skip
 
 

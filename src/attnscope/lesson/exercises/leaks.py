@@ -115,8 +115,7 @@ LEAKS = Task(
                 lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1)),
     ),
     symptoms=(
-        Symptom("a change of the last bits is told as a leak: the order of a sum may change; a leak moves the output by "
-                "more than rounding.", lambda arguments, came, right: "last bits" in repr(arguments["attention_fn"])),
+        Symptom("a change of the last bits is told as a leak: that is rounding, and a leak moves the output by more.", lambda arguments, came, right: "last bits" in repr(arguments["attention_fn"])),
         Symptom("leaks are missed: change one key or value at a time, by much, and look at all earlier outputs.",
                 lambda arguments, came, right: bool((right[0] & ~came[0]).any() and not (came[0] & ~right[0]).any())),
         Symptom("what is no leak is told as one.",

@@ -187,16 +187,16 @@ MASKED = Task(
         Mistake("the weights sum to 1 over the hidden keys too: the mask came after the softmax, so what is left sums to "
                 "less.", after_the_softmax),
         Mistake("the mask came after the softmax: divided by their sum once more, the weights are right as long as a "
-                "hidden score is not far above the visible ones; then the visible weights all vanish. Hide first.",
+                "hidden score is not far above the visible ones; then the visible weights all vanish. Hide first. (To subtract "
+                "a hidden score as the largest of its row does the same.)",
                 renormalized),
-        Mistake("the mask came after the softmax, and a row that sees nothing became 0 / 0. Hide first, and make such a "
-                "row 0.", renormalized_bare),
+        Mistake("the mask came after the softmax, or the largest score that was subtracted is a hidden one: where that is "
+                "far above the visible ones, they all vanish, and 0 / 0 is left, as in a row that sees nothing. Hide first.", renormalized_bare),
         Mistake("the hidden scores are 0 and not -inf: e^0 = 1, so hidden keys still get weight.", zero_scores),
         Mistake("a row that sees nothing is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
                 masked_with(bare_softmax)),
-        Mistake("the hidden scores are only a finite number: a row that sees nothing mixes the hidden values. "
-                + NO_ROW + ", and scores below that number are possible.", filled(-1e9, normalize=bare_softmax)),
-        Mistake("a row that sees nothing averages all values, hidden ones. " + NO_ROW + ".", averaged_when_empty),
+        Mistake("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
+                "like -1e9 in the place of -inf. " + NO_ROW + ".", averaged_when_empty),
         Mistake("-1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
                 "seen. " + NO_ROW + ".", added(-1e9)),
         Mistake("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
@@ -220,19 +220,11 @@ MASKED = Task(
         Mistake("the first mask is used for all heads and sequences.", first_mask_for_all),
         Mistake("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
                 masked_with(unshifted_softmax)),
-        Mistake("the largest score that is subtracted is that of a hidden key: the visible exponentials all vanish.",
-                lambda q, k, v, visible: shifted_by_all(q, k, v, visible)),
     ),
     symptoms=(
         Symptom("a row that sees nothing should be 0.", lambda arguments, came, right: empty_rows_only(arguments, came, right)),
     ),
 )  # fmt: skip
-
-
-def shifted_by_all(query: Array, key: Array, value: Array, visible: Array) -> Array:
-    scores = scored(query, key)
-    parts = np.where(visible, np.exp(scores - scores.max(-1, keepdims=True)), 0)
-    return np.asarray(parts / parts.sum(-1, keepdims=True) @ value)
 
 
 def empty_rows_only(arguments: Arguments, came: Arrays, right: Arrays) -> bool:

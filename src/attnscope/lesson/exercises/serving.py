@@ -221,7 +221,7 @@ WINDOWED = Task(
     kind="whole numbers",
     draws=(
         Draw("more tokens than the window", layered, {**SMALL, "layers": 6, "window": 4, "tokens": 10, "batch": 2}),
-        Draw("fewer tokens than the window", layered, {**SMALL, "layers": 6, "window": 16, "tokens": 10, "batch": 2}),
+        Draw("fewer tokens than the window", layered, {**SMALL, "layers": 6, "window": 16, "tokens": 9, "batch": 3}),
     ),
     expected=lambda config, tokens, batch: whole(windowed(config, tokens, batch)),
     mistakes=(
