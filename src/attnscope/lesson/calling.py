@@ -61,6 +61,7 @@ class Run:
     result: Any = None
     error: BaseException | None = None
     done: bool = False
+    late: bool = False  # what comes after the time is over counts for nothing
     library: str | None = None
     peak_bytes: int | None = None
 
@@ -95,7 +96,7 @@ class Answers:
                 "are for the stretch parts."
             )
             return Outcome(trouble="library", says=says)
-        if not run.done:
+        if run.late or not run.done:
             says = f"{task.call} gave no answer within {self.seconds:g} s. Is there a loop that does not end?"
             return Outcome(trouble="time", says=says)
         if run.error is not None:
@@ -124,6 +125,7 @@ class Answers:
             thread.join(self.seconds)
         finally:
             if thread.is_alive():  # out of time, or the learner interrupts
+                run.late = True
                 stop(thread)
         return run
 

@@ -64,6 +64,8 @@ def as_array(part: Any, name: str) -> NDArray[Any]:
         array = np.asarray(part)
     except Exception as error:
         raise FormError(f"returns {described(part)} for {name}, which is no array: {error}") from error
+    if array.dtype.kind == "c":
+        raise FormError(f"returns complex numbers for {name}, expected real ones")
     if array.dtype.kind not in "biuf":
         try:
             array = array.astype(np.float64)

@@ -3,17 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+import attnscope as at
 from attnscope.lesson.calling import Outcome
 from attnscope.lesson.comparing import agree, close, differences, gap, misshapen
-from attnscope.lesson.question import Arguments, Exercise, Expected, Mistake, Question, Task
+from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Mistake, Question, Task
 from attnscope.lesson.verdict import Counterexample, Verdict
 from attnscope.lesson.wording import amiss, elsewhere, where
 
 MOST_TRIES = 150  # smaller questions, while an example shrinks
+MOST_SECONDS = 5.0  # for them
 PLAIN_TO_SEE = 0.1  # of the largest number: so far off an example should be, where the first one was
 SHOWN_WHERE_IT_HAPPENS = ("raised", "wrote", "form")
 
@@ -74,7 +77,7 @@ class TaskJudge:
                 unsteady = self.unsteady(put)  # a verdict is false where it did not pass, so `or` would not do
                 return self.troubled(question, outcome) if unsteady is None else unsteady
             if self.task.judged is not None:
-                says = self.task.judged(arguments, outcome.arrays)
+                says = judgement(self.task, arguments, outcome.arrays)
                 if says is not None:
                     return self.of(says, arguments, outcome)
                 continue
@@ -177,12 +180,12 @@ class TaskJudge:
 
     def shrunk(self, question: Question) -> Iterator["Step"]:
         """Simpler questions, each made from the last one that was kept."""
-        tries, smaller = 0, True
+        tries, smaller, until = 0, True, monotonic() + MOST_SECONDS
         while smaller:
             smaller = False
             for candidate in question.simpler():
                 tries += 1
-                if tries > MOST_TRIES:
+                if tries > MOST_TRIES or monotonic() > until:
                     return
                 step = Step(candidate)
                 yield step
@@ -239,6 +242,15 @@ class Step:
         """Go on from here, if it is good."""
         self.kept = good
         return good
+
+
+def judgement(task: Task, arguments: Arguments, came: Arrays) -> str | None:
+    """A task's own judgement of results that nobody expected."""
+    assert task.judged is not None
+    try:
+        return task.judged(arguments, came)
+    except at.AttentionError as error:
+        return f"these arrays are none that can be attended to: {error}"
 
 
 def alike(mistake: Mistake, put: Put) -> bool:
