@@ -1,0 +1,280 @@
+"""A learner's notebook, graded: run in a process of its own, its functions judged from here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from select import select
+from time import monotonic
+from typing import Any, Self
+
+import numpy as np
+
+from attnscope.lesson.calling import PATIENCE, Outcome
+from attnscope.lesson.check import EXERCISES, exercise_of
+from attnscope.lesson.judge import judge
+from attnscope.lesson.notebook import code_cells
+from attnscope.lesson.question import Arguments, Exercise, Task
+from attnscope.lesson.verdict import LessonError, Verdict
+from attnscope.lesson.wire import WireError, receive, send
+
+CALL_SECONDS = 5.0  # that a single call of a learner's function may take
+MOST_STARTS = 16  # of a process for one notebook: those whose cells or functions end it are run anew without them
+START = "from attnscope.lesson.host import main; main()"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One exercise of a notebook.
+
+    example    the smallest call that shows what is wrong, printed; None where no call is needed
+    """
+
+    number: int
+    title: str
+    passed: bool
+    message: str
+    example: str | None = None
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A notebook's ten grades.
+
+    notes      cells that did not run through: "cell 3: NameError: ..."
+    trouble    why the file could not be graded at all, or None
+    """
+
+    file: str
+    grades: tuple[Grade, ...] = ()
+    notes: tuple[str, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def passed(self) -> int:
+        """How many of the exercises passed."""
+        return sum(grade.passed for grade in self.grades)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all did."""
+        return self.trouble is None and self.passed == len(EXERCISES)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a notebook may take: seconds for all of it, and bytes of memory beyond the library's own."""
+
+    seconds: float = 60.0
+    memory_bytes: int = 2 << 30
+
+
+@dataclass(eq=False)
+class Host:
+    """The process of a notebook, started when it is needed, and anew when it ended."""
+
+    path: Path
+    limits: Limits
+    until: float
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    skipped: set[int] = field(default_factory=set)
+    notes: dict[int, str] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+
+    def request(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Ask, and wait for the reply no longer than this.
+
+        Errors
+            WireError where the process ended; TimeoutError where it is silent.
+        """
+        if self.process is None:
+            self.start()
+        send(self.requests, message)
+        return self.reply(seconds)
+
+    def reply(self, seconds: float) -> dict[str, Any]:
+        """The next message."""
+        left = min(seconds, self.until - monotonic())
+        if left <= 0 or not select([self.replies], [], [], left)[0]:
+            raise TimeoutError
+        return receive(self.replies)
+
+    def start(self) -> None:
+        """Run the notebook's cells; one that ends the process is left out the next time."""
+        while True:
+            if monotonic() >= self.until:
+                raise TimeoutError
+            self.starts += 1
+            if self.starts > MOST_STARTS:
+                raise WireError("its process ended too often")
+            self.spawn()
+            cell = self.run_cells()
+            if cell is None:
+                return
+            self.end()
+            self.skipped.add(cell)
+            self.notes[cell] = "it ended the process"
+
+    def run_cells(self) -> int | None:
+        """Follow the cells; the number of the one during which the process ended."""
+        cell = 0
+        while True:
+            try:
+                told = self.reply(self.limits.seconds)
+            except WireError:
+                if cell == 0:
+                    raise
+                return cell
+            if told.get("ready"):
+                return None
+            cell = int(told["cell"])
+            if "trouble" in told:
+                self.notes[cell] = str(told["trouble"])
+
+    def spawn(self) -> None:
+        """A process in a group of its own, so that all that it starts can be ended with it."""
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        arguments = [theirs_in, theirs_out, self.path.resolve(), self.limits.seconds / 4, CALL_SECONDS]
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, *map(str, [*arguments, self.limits.memory_bytes, *self.skipped])],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=self.path.resolve().parent,
+                pass_fds=(theirs_in, theirs_out),
+                env={**os.environ, "MPLBACKEND": "Agg"},
+                start_new_session=True,
+            )
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+            self.requests, self.replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb", buffering=0)
+
+    def end(self) -> None:
+        """End the process and all that it started."""
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, 9)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.process = None
+        for stream in (self.requests, self.replies):
+            try:
+                stream.close()
+            except OSError:  # what was still to be written has no reader any more
+                pass
+
+
+@dataclass(frozen=True, eq=False)
+class FarAnswers:
+    """A notebook's functions, called in its process."""
+
+    host: Host
+    exercise: Exercise
+
+    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
+        """Call the function that a task is about; what does not come back is told, too."""
+        message = {"exercise": self.exercise.number, "task": task.name, "arguments": arguments, "measured": measured}
+        try:
+            told = self.host.request(message, CALL_SECONDS + 2 * PATIENCE + 1)
+            return outcome_of(told, task)
+        except TimeoutError:
+            self.host.end()
+            return Outcome(trouble="time", says=f"{task.call} gave no answer in the time that the notebook had left.")
+        except WireError:
+            self.host.end()
+            return Outcome(trouble="ended", says=f"{task.call} ended the process it ran in.")
+
+
+def outcome_of(told: dict[str, Any], task: Task) -> Outcome:
+    """A reply, read with the suspicion that it deserves."""
+    arrays = told.get("arrays")
+    peak = told.get("peak_bytes")
+    if told.get("trouble") is not None:
+        return Outcome(trouble=told["trouble"], says=str(told.get("says")))
+    if not isinstance(arrays, list) or len(arrays) != len(task.gives):
+        raise WireError("no results")
+    kinds = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind == kinds[task.kind] for array in arrays):
+        raise WireError("results of another kind")
+    return Outcome(arrays=tuple(arrays), peak_bytes=peak if isinstance(peak, int) else None)
+
+
+def grade(path: Path, limits: Limits = Limits(), progress: Progress | None = None) -> Graded:  # noqa: B008  # frozen
+    """Run a notebook, and judge its functions, found by their names, in all ten exercises.
+
+    Errors
+        LessonError where the file is no notebook.
+    """
+    code_cells(path)
+    grades = []
+    with Host(path, limits, monotonic() + limits.seconds) as host:
+        for number in EXERCISES:
+            exercise = exercise_of(number)
+            if progress is not None:
+                progress(f"exercise {number}")
+            verdict = verdict_on(exercise, host)
+            example = None if verdict.counterexample is None else str(verdict.counterexample)
+            grades.append(Grade(number, exercise.title, verdict.passed, verdict.message, example))
+        notes = tuple(f"cell {cell}: {text}" for cell, text in sorted(host.notes.items()))
+    return Graded(str(path), tuple(grades), notes)
+
+
+def verdict_on(exercise: Exercise, host: Host) -> Verdict:
+    """The judge's verdict, or why there can be none."""
+    try:
+        if host.process is None:
+            host.start()
+        return judge(exercise, FarAnswers(host, exercise))
+    except TimeoutError:
+        host.end()
+        return Verdict(False, f"the notebook did not run through in {host.limits.seconds:g} s.")
+    except WireError as error:
+        host.end()
+        return Verdict(False, f"the notebook cannot be run: {error}.")
+
+
+def notebooks_in(folder: Path) -> list[Path]:
+    """All notebooks of a folder and of those inside it, without Jupyter's own copies.
+
+    Errors
+        LessonError where there is none.
+    """
+    found = sorted(
+        path
+        for path in folder.rglob("*.ipynb")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise LessonError(f"{folder} holds no notebook: expected files that end in .ipynb.")
+    return found
+
+
+def grade_all(paths: list[Path], limits: Limits, jobs: int) -> Iterator[Graded]:
+    """Grade several notebooks at once; one that cannot be read is told, and stops none of the others."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(grade_or_trouble, path, limits) for path in paths]
+        for done in as_completed(waiting):
+            yield done.result()
+
+
+def grade_or_trouble(path: Path, limits: Limits) -> Graded:
+    """One of many."""
+    try:
+        return grade(path, limits)
+    except LessonError as error:
+        return Graded(str(path), trouble=str(error))
