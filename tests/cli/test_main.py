@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 import attnscope as at
-from attnscope.cli import main, terminal
+from attnscope.cli import main
+from attnscope.cli.terminal import terminal
 
 
 @pytest.mark.parametrize("verb", [[], ["tour"], ["bench"], ["audit"], ["size"]])

@@ -16,7 +16,8 @@ OF_A_MACHINE = re.compile(r"/(home|root|Users|work|farm)/\w|[A-Z]:\\\\?Users")
 
 
 def files() -> Iterator[Path]:
-    yield from (path for path in ROOT.iterdir() if path.is_file())
+    # a worktree of git's has a file .git, which says where the repository is
+    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".git")
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

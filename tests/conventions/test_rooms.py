@@ -13,17 +13,17 @@ MAY_IMPORT = {
     "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
+    "observe": {"attention", "problem", "kernels", "reference"},
     "audit": {"problem", "reference"},
     "interop": {INDEX},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
-    "sizing_command": {"cli", "sizing"},
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
     "machine": {INDEX},
     "bench": {INDEX, "machine"},
     "tour": {INDEX, "machine", "models"},
-    "cli": {INDEX, "audit", "bench", "machine", "sizing_command", "tour"},
+    "cli": {INDEX, "audit", "bench", "machine", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -33,6 +33,7 @@ OF_ANOTHER_TOOL = {
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
     "interop/torch.py": "torch",
+    "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",
 }
 # _typeshed is the type checker's, and nothing at run time
@@ -62,7 +63,7 @@ def test_what_every_room_may_use_imports_no_room(file: str) -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
     allowed = PACKAGES | sys.stdlib_module_names
-    if room in ("bench", "cli", "sizing_command", "tour"):
+    if room in ("bench", "cli", "tour"):
         allowed |= OF_THE_TERMINAL
     for path in rooms()[room]:
         tool = OF_ANOTHER_TOOL.get(path.relative_to(PACKAGE).as_posix())

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attnscope.cli.options import json_option
+from attnscope.cli.refusals import explained
+from attnscope.cli.terminal import print_json
 from attnscope.errors import AttentionError, ConfigError
 from attnscope.sizing.quantities import read_bytes, read_tokens
 
@@ -68,7 +71,7 @@ BYTES: Any = {"metavar": "BYTES", "callback": quantity(read_bytes)}
 @click.option("--weight-dtype", metavar="FORMAT", help="For --hardware. [default: what the config says]")
 @click.option("--assume", multiple=True, metavar="FIELD=JSON", help="A field to take instead of the file's.")
 @click.option("--explain", is_flag=True, help="The formulas with their numbers.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
+@json_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -87,8 +90,6 @@ def size(config: Path, **options: Any) -> None:
       attnscope size config.json --kv-dtype fp8 --hardware h100 --prompt 7k --new-tokens 1k
       attnscope size model.gguf --engine llama.cpp --json | jq .cache_bytes
     """  # noqa: D301 - click reads \b as: keep these lines
-    from attnscope.cli import explained
-
     with explained():
         answer(config, options)
 
@@ -130,9 +131,10 @@ def answer(config: Path, options: dict[str, Any]) -> None:
         )
     if options["plot"] is not None:
         draw(caches, options["plot"])
-    click.echo(
-        as_json(plan, caches, line) if options["as_json"] else page(plan, caches, line, options["explain"])
-    )
+    if options["as_json"]:
+        print_json(facts_of(plan, caches, line))
+    else:
+        click.echo(page(plan, caches, line, options["explain"]))
 
 
 def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
@@ -214,9 +216,9 @@ def page(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline |
     return "\n\n".join(parts)
 
 
-def as_json(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None") -> str:
+def facts_of(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None") -> dict[str, Any]:
     """What a program reads: the same facts, bytes and seconds in full."""
-    facts = {
+    return {
         "model_type": plan.model.model_type,
         "context": plan.context,
         "batch": plan.batch,
@@ -231,7 +233,6 @@ def as_json(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Rooflin
         "engines": {each.engine: of_engine(each) for each in caches},
         "roofline": None if line is None else of_roofline(line),
     }
-    return json.dumps(facts, indent=2, ensure_ascii=False)
 
 
 def capacity(plan: "CachePlan") -> dict[str, int | None]:

@@ -1,0 +1,134 @@
+"""The verb `attnscope audit`: does a function, or a model, keep its promises."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attnscope.cli.options import FORMATS
+from attnscope.cli.refusals import explained
+from attnscope.cli.terminal import bar
+
+if TYPE_CHECKING:
+    from attnscope.audit import Report
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option --name/--no-name, which declares a field of a contract, or takes it back."""
+    spelled = name.replace("_", "-")
+    return click.option(f"--{spelled}/--no-{spelled}", name, default=None, help=text)
+
+
+@click.command(short_help="Check that attention code keeps its promises.")
+@click.argument("target", metavar="MODULE:FUNCTION", required=False)
+@click.option(
+    "--model", type=FOLDER, metavar="DIR", help="Audit a model that Transformers loads from DIR, instead."
+)
+@click.option("--contract", "contract_file", type=EXISTING_FILE, help="What it claims, as TOML or JSON.")
+@declared("causal", "It takes causal=True or False.")
+@click.option("--alignment", type=click.Choice(["end", "start"]), help="Which query meets which key.")
+@declared("key_mask", "key_mask=bool[batch, key_len], True = visible.")
+@declared("mask", "mask=bool[batch, 1 or heads, query_len, key_len].")
+@declared("window", "window=(left, right).")
+@declared("documents", "documents=int[batch, key_len].")
+@declared("grouped_heads", "More query heads than key heads.")
+@declared("scale", "scale=float.")
+@declared("softcap", "softcap=float.")
+@declared("bias", "bias=float[batch, heads, query_len, key_len].")
+@declared("sinks", "sinks=float[heads].")
+@declared("log_normalizer", "return_log_normalizer=True.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(FORMATS), help="May be repeated.")
+@click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
+@click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")
+@click.option("--empty-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")
+@declared("hidden_nan", "A NaN in a hidden slot reaches no output.")
+@declared("unequal_lengths", "query_len may differ from key_len.")
+@declared("same_bits", "Last bits do not depend on the batch.")
+@click.option("--torch", "on_tensors", is_flag=True, help="The function takes torch tensors.")
+@click.option("--tokens-first", is_flag=True, help="The function takes [batch, tokens, heads, dim].")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--junit", type=NEW_FILE, metavar="FILE", help="Write the report as JUnit's XML, too.")
+@click.option("--sarif", type=NEW_FILE, metavar="FILE", help="Write the report as SARIF, too.")
+@click.option("--save", type=NEW_FOLDER, metavar="FOLDER", help="Write each counterexample as .npz.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="At most: 60, and 240 for a model, unless given.",
+)
+def audit(target: str | None, model: Path | None, **given: Any) -> None:
+    """Check that an attention function keeps its promises: no leaks, the right numbers, no surprises.
+
+    The function is called as fn(query, key, value, **options) on NumPy arrays [batch, heads, tokens, dim], with the
+    options that its contract declares and no others. The contract is the function's own `contract`, if it has one,
+    then FILE, then the options below. Ends with 0 where nothing is found, 1 where something is, 2 for a wrong call.
+
+    \b
+    Examples:
+      attnscope audit my_package.attention:attend --causal --key-mask
+      attnscope audit my_file.py:attend --contract contract.toml --junit audit.xml
+      attnscope audit torch.nn.functional:scaled_dot_product_attention
+      attnscope audit --model path/to/model
+    """  # noqa: D301 - click reads \b as: keep these lines
+    if (target is None) == (model is None):
+        raise click.UsageError("name either MODULE:FUNCTION or --model DIR.")
+    run = {name: value for name in ("seed", "seconds") if (value := given.pop(name)) is not None}
+    written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
+    with explained(), bar("audit") as progress:
+        if model is not None:
+            report = model_report(model, given, progress, run)
+        else:
+            report = function_report(str(target), given, progress, run)
+    write_report(report, **written)
+    sys.exit(report.exit_status)
+
+
+def function_report(
+    target: str, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
+) -> "Report":
+    """The audit of a function, by its name and its contract."""
+    from attnscope.audit import attention
+    from attnscope.audit.targets import adapted, claims_of_file, contract_for, load
+
+    adapters = {name: given.pop(name) for name in ("on_tensors", "tokens_first")}
+    file = given.pop("contract_file")
+    flags = {name: value for name, value in given.items() if value not in (None, ())}
+    fn = load(target)
+    contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
+    return attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
+
+
+def model_report(
+    folder: Path, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
+) -> "Report":
+    """The audit of a model that Transformers loads; it claims what its class and configuration say, and nothing else."""
+    from attnscope.audit import transformers
+    from attnscope.audit.models.transformers_model import load
+
+    said = [name for name, value in given.items() if value not in (None, (), False)]
+    if said:
+        raise click.UsageError(
+            f"--{said[0].replace('_', '-')} is of a function, and --model DIR names a model."
+        )
+    return transformers(load(folder), progress=progress, **run)
+
+
+def write_report(
+    report: "Report", *, as_json: bool, junit: Path | None, sarif: Path | None, save: Path | None
+) -> None:
+    """Print a report, and write the files that were asked for."""
+    if junit is not None:
+        junit.write_text(report.to_junit(), encoding="utf-8")
+    if sarif is not None:
+        sarif.write_text(report.to_sarif(), encoding="utf-8")
+    if save is not None:
+        report.save(save)
+    click.echo(report.to_json() if as_json else str(report))
