@@ -185,7 +185,9 @@ def test_an_error_is_told_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError("deep"), Exception()], ids=repr
+    "error",
+    [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError("deep"), Exception()],
+    ids=repr,
 )
 def test_whatever_is_raised_is_told(error: BaseException) -> None:
     def answer(scores: Any) -> Any:

@@ -35,7 +35,9 @@ def copy_lesson(folder: Path) -> Iterator[Copy]:
         for source in lesson_files():
             yield Copy(source.name, copied(source, folder / source.name))
     except OSError as error:
-        raise LessonError(f"{folder} cannot hold the lesson: {error.strerror or error}. Name another folder.") from error
+        raise LessonError(
+            f"{folder} cannot hold the lesson: {error.strerror or error}. Name another folder."
+        ) from error
 
 
 def copied(source: Path, target: Path) -> Done:

@@ -21,8 +21,9 @@ from attnscope.lesson.question import Arguments, Exercise, Task
 from attnscope.lesson.verdict import LessonError, Verdict
 from attnscope.lesson.wire import WireError, receive, send
 
-CALL_SECONDS = 5.0  # that a single call of a learner's function may take
-MOST_STARTS = 16  # of a process for one notebook: those whose cells or functions end it are run anew without them
+MOST_STARTS = (
+    16  # of a process for one notebook: those whose cells or functions end it are run anew without them
+)
 START = "from attnscope.lesson.host import main; main()"
 Progress = Callable[[str], None]
 
@@ -67,9 +68,10 @@ class Graded:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a notebook may take: seconds for all of it, and bytes of memory beyond the library's own."""
+    """What a notebook may take: seconds for all of it and for a call, and bytes of memory beyond the library's own."""
 
     seconds: float = 60.0
+    call_seconds: float = 5.0
     memory_bytes: int = 2 << 30
 
 
@@ -145,10 +147,22 @@ class Host:
         """A process in a group of its own, so that all that it starts can be ended with it."""
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        arguments = [theirs_in, theirs_out, self.path.resolve(), self.limits.seconds / 4, CALL_SECONDS]
+        arguments = [
+            theirs_in,
+            theirs_out,
+            self.path.resolve(),
+            self.limits.seconds / 4,
+            self.limits.call_seconds,
+        ]
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, *map(str, [*arguments, self.limits.memory_bytes, *self.skipped])],
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    START,
+                    *map(str, [*arguments, self.limits.memory_bytes, *self.skipped]),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -188,13 +202,20 @@ class FarAnswers:
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         """Call the function that a task is about; what does not come back is told, too."""
-        message = {"exercise": self.exercise.number, "task": task.name, "arguments": arguments, "measured": measured}
+        message = {
+            "exercise": self.exercise.number,
+            "task": task.name,
+            "arguments": arguments,
+            "measured": measured,
+        }
         try:
-            told = self.host.request(message, CALL_SECONDS + 2 * PATIENCE + 1)
+            told = self.host.request(message, self.host.limits.call_seconds + 2 * PATIENCE + 1)
             return outcome_of(told, task)
         except TimeoutError:
             self.host.end()
-            return Outcome(trouble="time", says=f"{task.call} gave no answer in the time that the notebook had left.")
+            return Outcome(
+                trouble="time", says=f"{task.call} gave no answer in the time that the notebook had left."
+            )
         except WireError:
             self.host.end()
             return Outcome(trouble="ended", says=f"{task.call} ended the process it ran in.")

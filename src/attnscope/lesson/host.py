@@ -124,5 +124,3 @@ def later(*_answers: Any, **_options: Any) -> Verdict:
 
 def nothing(*_things: Any, **_options: Any) -> None:
     """What stands in the place of IPython's display()."""
-
-

@@ -74,7 +74,9 @@ class TaskJudge:
             if outcome.trouble is not None:
                 if any(each.wrong for each in put):
                     break
-                unsteady = self.unsteady(put)  # a verdict is false where it did not pass, so `or` would not do
+                unsteady = self.unsteady(
+                    put
+                )  # a verdict is false where it did not pass, so `or` would not do
                 return self.troubled(question, outcome) if unsteady is None else unsteady
             if self.task.judged is not None:
                 says = judgement(self.task, arguments, outcome.arrays)

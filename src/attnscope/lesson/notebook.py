@@ -25,7 +25,11 @@ def code_cells(path: Path) -> list[str]:
     language = of_dictionaries(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
         raise LessonError(f"{path} is a notebook in {language}, expected Python.")
-    return [plain_python(source_of(cell)) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
+    return [
+        plain_python(source_of(cell))
+        for cell in cells
+        if isinstance(cell, dict) and cell.get("cell_type") == "code"
+    ]
 
 
 def parsed(path: Path) -> dict[str, Any]:
