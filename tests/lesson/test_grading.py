@@ -51,7 +51,7 @@ def test_what_is_written_counts_and_what_is_not_is_told(hand_in: Any) -> None:
     graded = hand_in(completed(without=("multi_head", "leaks")))
     assert passed(graded) == [1, 2, 3, 5, 6, 7, 8, 9]
     assert message(graded, 4).endswith("is not written yet: it returns nothing.")
-    assert message(graded, 10) == "leaks(attention_fn, tokens) is not written yet: it returns nothing."
+    assert message(graded, 10) == "leaks is not written yet: it returns nothing."
 
 
 def test_functions_count_wherever_they_stand_without_any_check(hand_in: Any) -> None:
@@ -133,9 +133,9 @@ def test_a_cell_without_end_is_stopped_and_the_others_run(hand_in: Any) -> None:
     assert graded.notes == ("cell 1: it did not end within 2 s",)
 
 
-def test_a_cell_that_catches_everything_ends_with_the_notebook_s_time(hand_in: Any) -> None:
+def test_a_cell_that_cannot_be_stopped_ends_with_the_notebook_s_time(hand_in: Any) -> None:
     start = time.monotonic()
-    stubborn = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    stubborn = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\nwhile True: pass"
     graded = hand_in(made_of(stubborn, *all_solutions()), seconds=1)
     assert time.monotonic() - start < 5
     assert {each.message for each in graded.grades} == {"the notebook did not run through in 1 s."}

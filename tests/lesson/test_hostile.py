@@ -234,9 +234,7 @@ def test_answers_may_come_in_another_order_or_by_their_names() -> None:
 
 
 def test_a_missing_name_is_not_written_yet() -> None:
-    assert check(1, {"softmax": softmax}).message == (
-        "attention(query, key, value) is not written yet: it returns nothing."
-    )
+    assert check(1, {"softmax": softmax}).message == ("attention is not written yet: it returns nothing.")
 
 
 def test_a_verdict_is_true_where_it_passed_and_prints_its_example() -> None:

@@ -190,7 +190,7 @@ def stop(thread: threading.Thread) -> None:
 
 def unwritten(task: Task) -> Outcome:
     """Nothing to judge yet."""
-    return Outcome(trouble="unwritten", says=f"{task.call} is not written yet: it returns nothing.")
+    return Outcome(trouble="unwritten", says=f"{task.name} is not written yet: it returns nothing.")
 
 
 def raised(error: BaseException, task: Task) -> Outcome:
