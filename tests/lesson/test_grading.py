@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from attnscope.lesson.grading import Graded, Limits, grade, grade_all, notebooks_in
+from attnscope.lesson.grading import Graded, grade, grade_all, notebooks_in
+from attnscope.lesson.process import Limits
 from attnscope.lesson.verdict import LessonError
 from tests.lesson.notebooks import all_solutions, completed, made_of, saved, shipped
 
@@ -182,7 +183,7 @@ def test_what_is_no_notebook_is_refused(tmp_path: Path, content: bytes, says: st
     path = tmp_path / "mine.ipynb"
     path.write_bytes(content)
     with pytest.raises(LessonError, match=says):
-        grade(path)
+        grade(path, Limits())
 
 
 def test_odd_cells_are_no_obstacle(hand_in: Any) -> None:

@@ -13,7 +13,8 @@ from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar, print_json, terminal
 
 if TYPE_CHECKING:
-    from attnscope.lesson.grading import Graded, Limits
+    from attnscope.lesson.grading import Graded
+    from attnscope.lesson.process import Limits
 
 
 def memory(_context: click.Context, _option: click.Parameter, given: str) -> int:
@@ -57,7 +58,7 @@ def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> 
       attnscope check exercises.ipynb --json | jq '.grades[] | select(.passed | not) | .message'
       attnscope check handed-in/ --jobs 4
     """  # noqa: D301 - click reads \b as: keep these lines
-    from attnscope.lesson.grading import Limits
+    from attnscope.lesson.process import Limits
 
     limits = Limits(seconds, memory_bytes=memory)
     with explained():

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import Any, Literal
 
 import numpy as np
 
+import attnscope
+from attnscope.lesson import asking, suspects
 from attnscope.lesson.asking import StepResultError
 from attnscope.lesson.forms import FormError, Unwritten, read
 from attnscope.lesson.question import Arguments, Arrays, Task
@@ -30,7 +33,8 @@ from attnscope.lesson.question import Arguments, Arrays, Task
 Trouble = Literal["unwritten", "raised", "time", "library", "wrote", "form", "no function", "ended"]
 
 PATIENCE = 1.0  # seconds to a thread that was told to stop
-NOT_THE_LIBRARY = ("attnscope.lesson.asking", "attnscope.lesson.suspects")  # what the checks themselves run
+LIBRARY = str(Path(attnscope.__file__).parent)
+NOT_THE_LIBRARY = (asking.__file__, suspects.__file__)  # what the checks themselves run
 
 
 class OutOfTimeError(BaseException):
@@ -169,9 +173,9 @@ def watch(run: Run) -> Callable[[FrameType, str, Any], None]:
     def enter(frame: FrameType, event: str, _argument: Any) -> None:
         if event != "call":
             return
-        module = frame.f_globals.get("__name__", "")
-        if module.split(".")[0] == "attnscope" and module not in NOT_THE_LIBRARY:
-            run.library = f"{module}.{frame.f_code.co_qualname}"
+        file = frame.f_code.co_filename
+        if file.startswith(LIBRARY) and file not in NOT_THE_LIBRARY:
+            run.library = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
             raise LibraryCallError
 
     return enter

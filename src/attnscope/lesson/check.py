@@ -40,6 +40,7 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
         LessonError where there is no such exercise, or it has another number of functions. What is wrong with an answer
         is no error but a verdict: also that it raises, does not return, calls the library or writes into its arguments.
 
+    >>> import numpy as np
     >>> def entropy(weights):
     ...     return -(weights * np.log2(np.where(weights > 0, weights, 1))).sum(axis=-1)
     >>> def effective_keys(weights):

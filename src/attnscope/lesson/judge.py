@@ -52,10 +52,8 @@ def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict
             return verdict
     questions = sum(len(task.questions) for task in tasks)
     part = "the stretch part of exercise" if stretch else "exercise"
-    return Verdict(
-        True,
-        f"{part} {exercise.number}, {exercise.title}: right in all {questions} questions that were asked.",
-    )
+    how = f"right in all {questions} questions that were asked" if questions > 1 else "right"
+    return Verdict(True, f"{part} {exercise.number}, {exercise.title}: {how}.")
 
 
 @dataclass(frozen=True, eq=False)

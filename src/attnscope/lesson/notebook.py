@@ -62,8 +62,9 @@ def source_of(cell: dict[str, Any]) -> str:
 def plain_python(source: str) -> str:
     """Without magics, shell commands and questions; unchanged where it is Python as it stands.
 
-    >>> plain_python("%matplotlib inline\\nx = 1")
-    'pass\\nx = 1'
+    >>> print(plain_python("%matplotlib inline" + chr(10) + "x = 1"))
+    pass
+    x = 1
     """
     if compiles(source):
         return source

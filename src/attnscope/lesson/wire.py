@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.lesson.suspects import Suspect, suspects
 
@@ -91,8 +90,7 @@ def unpacked(value: Any, arrays: BytesIO) -> Any:
         return str(value["suspect"])
     if "whole" in value:
         return np.asarray(int(value["whole"]), dtype=object)
-    array: NDArray[Any] = np.lib.format.read_array(arrays, allow_pickle=False)
-    return array
+    return np.lib.format.read_array(arrays, allow_pickle=False)
 
 
 def with_suspects(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def lightest_twice():
     return np.array([[1.0]]), np.log([[6.0], [1.0], [1.0]]), np.array([[0.0], [4.0], [-4.0]])
 
 
-for answer in (four_keys, in_single, as_lists, large, lightest_twice):
-    correct(6, answer.__name__, answer)
+for counter in (four_keys, in_single, as_lists, large, lightest_twice):
+    correct(6, counter.__name__, counter)
 
 
 def alibi_in_loops(heads, query_len, key_len):
@@ -151,8 +151,8 @@ def online_state(cache, query, key, value):
     return np.einsum("hqk,hkd->hqd", parts / parts.sum(-1, keepdims=True), cache.value_rows), cache
 
 
-for answer in (a_list_that_grows, a_buffer, newest_in_front, online_state, single(decode_step)):
-    correct(8, answer.__name__, answer)
+for step in (a_list_that_grows, a_buffer, newest_in_front, online_state, single(decode_step)):
+    correct(8, step.__name__, step)
 
 
 def bytes_in_floats(config, tokens, batch):

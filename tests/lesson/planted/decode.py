@@ -5,7 +5,7 @@ import numpy as np
 from tests.lesson.planted.registry import planted
 from tests.lesson.solutions import decode_step, masked_attention
 
-STORE = {}
+STORE: dict = {}
 
 
 def extended(cache, key, value):

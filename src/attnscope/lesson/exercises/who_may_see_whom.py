@@ -74,11 +74,11 @@ def queries_padded(query_len: int, key_len: int, key_lengths: Array) -> Array:
 
 
 def with_a_head_axis(query_len: int, key_len: int, key_lengths: Array) -> Array:
-    return instead(lambda i, j, n: (j <= i) & (j < n))(query_len, key_len, key_lengths)[:, None]
+    return right_mask(query_len, key_len, key_lengths)[0].value[:, None]
 
 
 def keys_first(query_len: int, key_len: int, key_lengths: Array) -> Array:
-    return instead(lambda i, j, n: (j <= i) & (j < n))(query_len, key_len, key_lengths).swapaxes(1, 2)
+    return right_mask(query_len, key_len, key_lengths)[0].value.swapaxes(1, 2)
 
 
 def of_the_first(query_len: int, key_len: int, key_lengths: Array) -> Array:
