@@ -86,7 +86,8 @@ class TaskJudge:
         if wrong:
             unsteady = self.unsteady(put)
             return self.diagnosed(put, wrong) if unsteady is None else unsteady
-        return self.too_much_memory()
+        too_much = self.too_much_memory()
+        return self.audited() if too_much is None else too_much
 
     def expected(self, arguments: Arguments) -> tuple[Expected, ...]:
         """The right results."""
@@ -231,6 +232,40 @@ class TaskJudge:
             f"{peak / 2**20:.1f} MiB were held at once, where {memory.most_bytes / 2**20:.1f} MiB are enough"
         )
         return Verdict(False, f"{self.task.name}: {memory.says} At {where(question)}, {measured}.")
+
+    def audited(self) -> Verdict | None:
+        """Ask the library's audit, where the task has one."""
+        if self.task.audited is None:
+            return None
+        report = self.task.audited(self.answer)
+        if report.ok:
+            return None
+        finding = report.findings[0]
+        cause = "" if finding.cause is None else f" It {finding.cause.replace('agrees with:', 'looks like')}."
+        says = f"{self.task.name}: {finding.sentence}.{cause}"
+        if finding.counterexample is None:
+            return Verdict(False, says)
+        arrays = finding.counterexample.arrays
+        names = {"query": "query", "key": "key", "value": "value", "visible": "mask"}
+        given = {name: arrays[theirs] for name, theirs in names.items() if theirs in arrays}
+        came = {name: arrays[name] for name in ("output",) if name in arrays}
+        right = {name: arrays[f"expected_{name}"] for name in ("output",) if f"expected_{name}" in arrays}
+        return Verdict(False, says, Counterexample(self.task.call, given, came, right))
+
+    def answer(self, *arguments: Any) -> Any:
+        """The learner's function as the audit calls it.
+
+        Errors
+            NoAnswerError for whatever keeps it from answering.
+        """
+        outcome = self.asked.ask(self.task, dict(zip(self.task.takes, arguments, strict=True)))
+        if outcome.trouble is not None:
+            raise NoAnswerError(outcome.says)
+        return outcome.arrays[0]
+
+
+class NoAnswerError(Exception):
+    """What a call came to that gave no result."""
 
 
 @dataclass

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.lesson.asking import at_once
+
+if TYPE_CHECKING:
+    from attnscope import audit
 
 Arguments = dict[str, Any]
 Arrays = tuple[NDArray[Any], ...]
@@ -114,6 +117,7 @@ class Task:
     kind        what its results are made of
     writes      the call as a learner reads it, where name and arguments do not say it
     memory      what a call may hold at its peak, where that is measured
+    audited     the library's audit of a function, where it says more than these questions can
     """
 
     name: str
@@ -128,6 +132,7 @@ class Task:
     kind: Kind = "numbers"
     writes: str | None = None
     memory: "Memory | None" = None
+    audited: "Callable[[Reading], audit.Report] | None" = None
 
     @property
     def call(self) -> str:

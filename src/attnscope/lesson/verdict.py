@@ -8,7 +8,7 @@ import numpy as np
 
 from attnscope.errors import AttentionError
 
-MOST_PRINTED = 64  # entries of an array: more are told by their shape
+MOST_PRINTED = 36  # entries of an array: more are told by their shape
 
 
 class LessonError(AttentionError):

@@ -117,6 +117,12 @@ def empty_rows_average(query, key, value, visible):
     return softmax(scores) @ value
 
 
+@planted(3, "masked_attention", "which the mask hides")
+def mask_of_short_rows_alone(query, key, value, visible):
+    scores = scores_of(query, key)
+    return softmax(np.where(visible | (key.shape[-2] > 32), scores, -np.inf)) @ value
+
+
 @planted(3, "clean_attention", "0 times NaN is NaN", stretch=True)
 def poisoned(query, key, value, visible):
     return softmax(np.where(visible, scores_of(query, key), -np.inf)) @ value

@@ -6,7 +6,17 @@ import numpy as np
 
 import attnscope as at
 from attnscope.lesson.attending import Array, attend, bare_softmax, causal, scored, softmax, unshifted_softmax
-from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Symptom, Task
+from attnscope.lesson.question import (
+    Arguments,
+    Arrays,
+    Draw,
+    Exercise,
+    Expected,
+    Mistake,
+    Reading,
+    Symptom,
+    Task,
+)
 from attnscope.lesson.rounding import attended, given
 
 FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
@@ -158,6 +168,20 @@ def first_mask_for_all(query: Array, key: Array, value: Array, visible: Array) -
     return attend(query, key, value, visible.reshape(-1, *visible.shape[-2:])[0])[0]
 
 
+CONTRACT = at.audit.Contract(mask=True, hidden_nan=False, same_bits=False)
+AUDIT_SECONDS = 10.0
+
+
+def audited(answer: Reading) -> at.audit.Report:
+    """Some hundred calls of other sizes, up to long rows, whose hidden slots are moved to see what follows them."""
+
+    def attend_as_asked(query: Array, key: Array, value: Array, *, mask: Any = True) -> Any:
+        shape = (*query.shape[:-1], key.shape[-2])
+        return answer(query, key, value, np.broadcast_to(mask, shape).copy())
+
+    return at.audit.attention(attend_as_asked, CONTRACT, seconds=AUDIT_SECONDS)
+
+
 NO_ROW = "A row that sees nothing must be 0"
 MASKED = Task(
     name="masked_attention",
@@ -179,6 +203,7 @@ MASKED = Task(
              {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
     ),
     expected=right_output,
+    audited=audited,
     mistakes=(
         Mistake("the hidden keys are seen: visible makes no difference.",
                 lambda query, key, value, visible: attend(query, key, value)[0]),
