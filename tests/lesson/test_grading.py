@@ -14,6 +14,12 @@ from tests.lesson.notebooks import all_solutions, completed, made_of, saved, shi
 ALL = list(range(1, 11))
 
 
+@pytest.fixture(autouse=True)
+def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for each notebook, which test_correct.py and test_planted.py spend."""
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+
+
 @pytest.fixture
 def hand_in(tmp_path: Path) -> Any:
     """Save a notebook and grade it."""
