@@ -71,9 +71,9 @@ def result_and_cache(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     try:
         rows = np.asarray(output, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        swapped = " Are output and cache swapped?" if np.shape(cache) == shape else ""
+        swapped = "; are output and cache swapped" if np.shape(cache) == shape else ""
         raise StepResultError(
-            f"the output of a step is a {type(output).__name__}, expected an array of shape {shape}.{swapped}"
+            f"the output of a step is a {type(output).__name__}, expected an array of shape {shape}{swapped}"
         ) from error
     if rows.shape != shape:
         raise StepResultError(f"the output of a step has shape {rows.shape}, expected {shape}")

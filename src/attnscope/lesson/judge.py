@@ -231,7 +231,7 @@ class TaskJudge:
         measured = (
             f"{peak / 2**20:.1f} MiB were held at once, where {memory.most_bytes / 2**20:.1f} MiB are enough"
         )
-        return Verdict(False, f"{self.task.name}: {memory.says} At {where(question)}, {measured}.")
+        return Verdict(False, f"{self.task.name}: {memory.says} At {where(question)} {measured}.")
 
     def audited(self) -> Verdict | None:
         """Ask the library's audit, where the task has one."""

@@ -110,7 +110,7 @@ def output_alone(cache, query, key, value):
     return decode_step(cache, query, key, value)[0]
 
 
-@planted(8, "decode_step", "Are output and cache swapped?")
+@planted(8, "decode_step", "are output and cache swapped")
 def swapped(cache, query, key, value):
     output, new = decode_step(cache, query, key, value)
     return {"cache": new}, output

@@ -135,7 +135,7 @@ DECODE = Task(
     name="decode_step",
     takes=("query", "key", "value"),
     gives=("output",),
-    writes="decode_step(cache, query, key, value) for each token of each sequence",
+    writes="decode_step(cache, query, key, value), token by token",
     ask=token_by_token,
     draws=(
         Draw("one token", texts, {"sequences": 1, "heads": 2, "tokens": 1, "key_dim": 2, "value_dim": 3}),
@@ -207,8 +207,9 @@ def judged_window(arguments: Arguments, came: Arrays) -> str | None:
     if wrong.any():
         token = int(np.argwhere(wrong.any(axis=(0, 2)))[0, 0])
         full = at.reference.attention(query, key, value, mask=at.Causal())
+        before = "none before it" if window == 1 else f"the {window - 1} before it"
         why = " All earlier tokens are attended to." if np.allclose(output, full) else ""
-        return f"token {token} is wrong, with a window of {window}: it sees itself and the {window - 1} before it.{why}"
+        return f"token {token} is wrong, with a window of {window}: it sees itself and {before}.{why}"
     if cache_bytes[-1] > 1.25 * cache_bytes[2 * window]:
         return (
             f"the cache goes on growing: {cache_bytes[2 * window]:.0f} bytes after {2 * window + 1} tokens, "
@@ -221,7 +222,7 @@ WINDOWED = Task(
     name="decode_in_window",
     takes=("query", "key", "value", "window"),
     gives=("output", "cache_bytes"),
-    writes="decode_in_window(cache, query, key, value, window) for each token",
+    writes="decode_in_window(cache, query, key, value, window), token by token",
     ask=within_a_window,
     draws=(
         Draw("a window of 1", long_text, {"sequences": 1, "heads": 2, "tokens": 12, "key_dim": 2, "value_dim": 2, "window": 1}),

@@ -10,7 +10,7 @@ from attnscope.lesson.attending import Array, attend, scored
 from attnscope.lesson.question import Arguments, Draw, Expected, Memory, Mistake, Symptom, Task
 from attnscope.lesson.rounding import UNIT, attended, given
 
-TOKENS_MEASURED = 1024
+TOKENS_MEASURED = 640  # few enough for loops in plain Python, enough for n x n to stand out
 
 
 def operands(rng: np.random.Generator, size: Any, spread: float = 1.0, shift: float = 0.0) -> Arguments:
@@ -204,8 +204,8 @@ FLASH = Task(
                 and bool(np.allclose(came[1], right[1], rtol=2.0**-12, atol=2.0**-12))),
     ),
     memory=Memory(
-        Draw("a long text", long_text, {"tokens": TOKENS_MEASURED, "key_dim": 2, "value_dim": 2, "block": 32}),
-        2 * TOKENS_MEASURED**2,  # an n x n array of the shortest floats; a block of scores in float64 is an eighth
+        Draw("a long text", long_text, {"tokens": TOKENS_MEASURED, "key_dim": 2, "value_dim": 2, "block": 16}),
+        2 * TOKENS_MEASURED**2,  # an n x n array of the shortest floats; a block of all scores in float64 takes a tenth
         "somewhere there is an array that grows with query_len times key_len: the results are right, but n x n is never "
         "to be held.",
     ),

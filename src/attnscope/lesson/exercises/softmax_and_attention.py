@@ -114,7 +114,7 @@ SOFTMAX = Task(
             unshifted_softmax,
         ),
         Mistake(
-            "the exponentials overflow, or all vanish, where scores are large, and a row of only -inf becomes 0 / 0.",
+            "the exponentials overflow, or all vanish, where scores are large: e^2000 is inf and e^-2000 is 0. And a row of only -inf becomes 0 / 0.",
             lambda scores: np.exp(scores) / np.exp(scores).sum(-1, keepdims=True),
         ),
         Mistake(
