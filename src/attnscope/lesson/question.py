@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attnscope.lesson.asking import at_once
 
 if TYPE_CHECKING:
-    from attnscope import audit
+    import attnscope as at
 
 Arguments = dict[str, Any]
 Arrays = tuple[NDArray[Any], ...]
@@ -132,7 +132,7 @@ class Task:
     kind: Kind = "numbers"
     writes: str | None = None
     memory: "Memory | None" = None
-    audited: "Callable[[Reading], audit.Report] | None" = None
+    audited: "Callable[[Reading], at.audit.Report] | None" = None
 
     @property
     def call(self) -> str:
