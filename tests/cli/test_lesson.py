@@ -1,6 +1,7 @@
 """`attnscope learn` and `attnscope check`: what is copied, what is told, and how they end."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -70,16 +71,26 @@ def test_learn_opens_jupyterlab_where_the_lesson_lies(
 ) -> None:
     calls: list[tuple[list[str], Path]] = []
 
-    def started(command: list[str], *, cwd: Path, check: bool) -> Any:
+    def started(command: list[str], *, cwd: Path, env: dict[str, str], check: bool) -> Any:
         calls.append((command, cwd))
+        settings = (
+            Path(env["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])
+            / "labconfig"
+            / "default_setting_overrides.json"
+        )
+        viewers = json.loads(settings.read_text())["@jupyterlab/docmanager-extension:plugin"][
+            "defaultViewers"
+        ]
+        assert viewers == {"markdown": "Markdown Preview"}
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("attnscope.cli.learn.find_spec", lambda name: object())
     monkeypatch.setattr("attnscope.cli.learn.subprocess.run", started)
-    assert run("learn", tmp_path).exit_code == 0
+    assert run("learn", tmp_path, "--", "--no-browser").exit_code == 0
     [(command, folder)] = calls
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert command[3].startswith("--LabApp.default_url=/lab/tree/")
+    assert command[4:] == ["--no-browser"]
     assert folder == tmp_path
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from attnscope.lesson.verdict import LessonError
 
 HERE = Path(__file__).parent
+JUPYTERLAB_SETTINGS = HERE / "jupyterlab"  # a folder as JUPYTER_CONFIG_PATH names them
 Done = Literal["copied", "there already", "kept as it is"]
 
 
