@@ -89,6 +89,14 @@ def test_a_call_to_the_library_that_hides_its_traces_is_seen() -> None:
     assert "calls attnscope.attention.attention" in check(1, softmax, answer).message
 
 
+def test_a_watch_that_is_taken_off_is_seen() -> None:
+    def answer(query: Any, key: Any, value: Any) -> Any:
+        sys.setprofile(None)
+        return at.reference.attention(query, key, value), at.reference.weights(query, key, value)[0, 0]
+
+    assert "attention calls sys.setprofile." in check(1, softmax, answer).message
+
+
 def test_the_library_itself_is_no_answer() -> None:
     merge = check(10, {"merge": at.merge}, stretch=True)
     assert "raises AttributeError" in merge.message

@@ -60,7 +60,7 @@ def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> 
     """  # noqa: D301 - click reads \b as: keep these lines
     from attnscope.lesson.process import Limits
 
-    limits = Limits(seconds, memory_bytes=memory)
+    limits = Limits(seconds, seconds / 4, memory_bytes=memory)
     with explained():
         complete = of_folder(path, limits, jobs, as_json) if path.is_dir() else of_file(path, limits, as_json)
     sys.exit(0 if complete else 1)

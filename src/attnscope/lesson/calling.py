@@ -15,7 +15,7 @@ import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -68,6 +68,8 @@ class Run:
     late: bool = False  # what comes after the time is over counts for nothing
     library: str | None = None
     peak_bytes: int | None = None
+    closing: threading.Lock = field(default_factory=threading.Lock)
+    closed: bool = False  # nothing is raised in the thread any more
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +96,15 @@ class Answers:
 
     def outcome(self, run: Run, task: Task, arguments: Arguments, given: Arguments) -> Outcome:
         """What a run came to."""
+        if run.late or not run.done:
+            says = f"{task.call} gave no answer within {self.seconds:g} s. Is there a loop that does not end?"
+            return Outcome(trouble="time", says=says)
         if run.library is not None:
             says = (
                 f"{task.name} calls {run.library}. The exercise is to write it yourself; the library's own functions "
                 "are for the stretch parts."
             )
             return Outcome(trouble="library", says=says)
-        if run.late or not run.done:
-            says = f"{task.call} gave no answer within {self.seconds:g} s. Is there a loop that does not end?"
-            return Outcome(trouble="time", says=says)
         if run.error is not None:
             return raised(run.error, task)
         for name, value in arguments.items():
@@ -130,7 +132,7 @@ class Answers:
         finally:
             if thread.is_alive():  # out of time, or the learner interrupts
                 run.late = True
-                stop(thread)
+                stop(thread, run)
         return run
 
 
@@ -138,16 +140,27 @@ def in_the_thread(run: Run, work: Callable[[], Any], watched: bool, measured: bo
     """Do the work, and note what happens."""
     try:
         with np.errstate(all="ignore"), memory_of(run) if measured else nullcontext():
-            sys.setprofile(watch(run) if watched else None)
-            try:
-                run.result = work()
-            finally:
-                sys.setprofile(None)
+            run.result = observed(run, work) if watched else work()
         run.done = True
     except OutOfTimeError:
         pass
     except BaseException as error:  # noqa: BLE001  # whatever a learner's code raises is told, and ends nothing
         run.error, run.done = error, True
+    finally:
+        close(run)
+
+
+def observed(run: Run, work: Callable[[], Any]) -> Any:
+    """Work under the watch, which is expected to be there still when the work is done."""
+    watcher = watch(run)
+    sys.setprofile(watcher)
+    try:
+        result = work()
+        if run.library is None and sys.getprofile() is not watcher:
+            run.library = "sys.setprofile"  # so that nobody sees what else it calls
+        return result
+    finally:
+        sys.setprofile(None)
 
 
 @contextmanager
@@ -181,15 +194,28 @@ def watch(run: Run) -> Callable[[FrameType, str, Any], None]:
     return enter
 
 
-def stop(thread: threading.Thread) -> None:
+def stop(thread: threading.Thread, run: Run) -> None:
     """Raise inside a thread until it ends, or patience does."""
     until = monotonic() + PATIENCE
     while thread.is_alive() and monotonic() < until:
-        if thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTimeError)
-            )
+        with run.closing:
+            if not run.closed and thread.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTimeError)
+                )
         thread.join(0.05)
+
+
+def close(run: Run) -> None:
+    """Receive here what was raised and has not arrived yet: later, it would end the thread noisily."""
+    while not run.closed:
+        try:
+            with run.closing:
+                run.closed = True
+            for _ in range(100):  # each turn of a loop looks whether something has arrived
+                pass
+        except OutOfTimeError:
+            pass
 
 
 def unwritten(task: Task) -> Outcome:

@@ -86,7 +86,7 @@ def close(came: NDArray[Any], other: NDArray[Any]) -> bool:
     """The same reading, up to half the digits of its largest number."""
     if came.shape != other.shape:
         return False
-    if other.dtype.kind in "bO" or came.dtype.kind in "bO":
+    if came.dtype.kind in "bO":
         return bool(np.all(came == other))
     came, other = came.astype(np.float64), other.astype(np.float64)
     finite = np.isfinite(other)

@@ -99,7 +99,7 @@ def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: Bi
     """Answer until the judge has no more questions."""
     while True:
         try:
-            asked = receive(requests)
+            asked = receive(requests.read)
         except WireError:
             return
         exercise = exercise_of(asked["exercise"])

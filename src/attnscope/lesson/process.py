@@ -24,9 +24,10 @@ START = "from attnscope.lesson.host import main; main()"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a notebook may take: seconds for all of it and for a call, and bytes of memory beyond the library's own."""
+    """What a notebook may take: seconds for all of it, a cell, a call; bytes of memory beyond the library's own."""
 
     seconds: float = 60.0
+    cell_seconds: float = 15.0
     call_seconds: float = 5.0
     memory_bytes: int = 2 << 30
 
@@ -62,10 +63,25 @@ class Host:
 
     def reply(self, seconds: float) -> dict[str, Any]:
         """The next message."""
-        left = min(seconds, self.until - monotonic())
-        if left <= 0 or not select([self.replies], [], [], left)[0]:
-            raise TimeoutError
-        return receive(self.replies)
+        until = min(monotonic() + seconds, self.until)
+        return receive(lambda count: self.read(count, until))
+
+    def read(self, count: int, until: float) -> bytes:
+        """So many bytes, or fewer where the process ended; what a notebook wrote may promise more than comes.
+
+        Errors
+            TimeoutError
+        """
+        data = bytearray()
+        while len(data) < count:
+            left = until - monotonic()
+            if left <= 0 or not select([self.replies], [], [], left)[0]:
+                raise TimeoutError
+            more = self.replies.read(min(count - len(data), 1 << 16))
+            if not more:
+                break
+            data += more
+        return bytes(data)
 
     def start(self) -> None:
         """Run the notebook's cells; one that ends the process is left out the next time."""
@@ -95,7 +111,9 @@ class Host:
                 return cell
             if told.get("ready"):
                 return None
-            cell = int(told["cell"])
+            if not isinstance(told.get("cell"), int):
+                return cell
+            cell = told["cell"]
             if "trouble" in told:
                 self.notes[cell] = str(told["trouble"])
 
@@ -107,7 +125,7 @@ class Host:
             theirs_in,
             theirs_out,
             self.path.resolve(),
-            self.limits.seconds / 4,
+            self.limits.cell_seconds,
             self.limits.call_seconds,
         ]
         try:

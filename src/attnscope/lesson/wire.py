@@ -6,6 +6,7 @@ it, without pickles. What a notebook sends is data, whoever wrote the notebook.
 
 import json
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -35,28 +36,28 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
         raise WireError(str(error)) from error
 
 
-def receive(stream: BinaryIO) -> dict[str, Any]:
-    """Read one message.
+def receive(read: Callable[[int], bytes]) -> dict[str, Any]:
+    """Read one message; `read` gives so many bytes, or fewer where no more will come.
 
     Errors
         WireError where there is none, or none that can be read.
     """
     try:
-        sizes = struct.unpack("<QQ", exactly(stream, 16))
+        sizes = struct.unpack("<QQ", exactly(read, 16))
         if max(sizes) > LONGEST:
             raise WireError("a message of a size that none has")
-        header, arrays = exactly(stream, sizes[0]), BytesIO(exactly(stream, sizes[1]))
+        header, arrays = exactly(read, sizes[0]), BytesIO(exactly(read, sizes[1]))
         message = unpacked(json.loads(header), arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
         raise WireError(str(error)) from error
     if not isinstance(message, dict):
         raise WireError("a message that is no object")
     return message
 
 
-def exactly(stream: BinaryIO, count: int) -> bytes:
+def exactly(read: Callable[[int], bytes], count: int) -> bytes:
     """So many bytes."""
-    data = stream.read(count)
+    data = read(count)
     if data is None or len(data) < count:
         raise WireError("the other side is gone")
     return data

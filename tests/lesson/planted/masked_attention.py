@@ -63,7 +63,7 @@ def finite_fill(query, key, value, visible):
     return plain_softmax(np.where(visible, scores_of(query, key), -1e9)) @ value
 
 
-@planted(3, "masked_attention", "-1e9 is added")
+@planted(3, "masked_attention", "like -1e9 is added")
 def finite_added(query, key, value, visible):
     return plain_softmax(scores_of(query, key) + (1 - visible) * -1e9) @ value
 

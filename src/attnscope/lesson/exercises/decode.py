@@ -117,10 +117,6 @@ def twice(old: Array, new: Array) -> Array:
     return np.concatenate([old, new, new], axis=1)
 
 
-def first_stays(old: Array, new: Array) -> Array:
-    return np.concatenate([old[:, :1], new], axis=1)
-
-
 def of_head_0(query: Array, keys: Array, values: Array) -> Array:
     return attend(query, np.broadcast_to(keys[:1], keys.shape), np.broadcast_to(values[:1], values.shape))[0]
 
@@ -166,12 +162,10 @@ DECODE = Task(
         Mistake("the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
                 stepping(scaled(lambda d, n, h: n**-0.5))),
         Mistake("only the last two tokens are kept.", stepping(step_with(last_two))),
-        Mistake("only the first token and the newest are kept.", stepping(step_with(first_stays))),
         Mistake("a new token joins the cache twice, and gets twice its weight.", stepping(step_with(twice))),
         Mistake("the values are cached in another order than the keys: a key mixes the value of another token.",
                 stepping(step_with(kept_values=lambda old, new: np.concatenate([new, old], axis=1)))),
         Mistake("the query is cached in the place of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))),
-        Mistake("the key is cached in the place of the value.", stepping(step_with(cached=lambda q, k, v: (k, k)))),
         Mistake("all heads read the cache of head 0.", stepping(step_with(attend_to=of_head_0))),
         Mistake("all heads read the keys of all heads; each has its own.", stepping(step_with(attend_to=all_heads_together))),
         Mistake("the softmax runs over the heads; each head has its own, over the keys.",

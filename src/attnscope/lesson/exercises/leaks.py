@@ -90,12 +90,11 @@ LEAKS = Task(
     ),
     expected=lambda attention_fn, tokens: (Expected(planted(attention_fn, tokens)),),
     mistakes=(
-        Mistake("leaks through the key alone are missed: change the key of a token, too, and not its value alone.",
+        Mistake("leaks through the key alone are missed: change the key of a token, too, and not its value alone. (Queries of 0, "
+                "or values that are all the same, hide such a leak as well.)",
                 lambda fn, n: future(moved(fn, n, key=False))),
         Mistake("leaks through the value alone are missed: change the value of a token, too, and not its key alone.",
                 lambda fn, n: future(moved(fn, n, value=False))),
-        Mistake("leaks through the key are missed: with queries of 0 all scores are 0, whatever the keys.",
-                lambda fn, n: future(moved(fn, n, query_spread=0.0))),
         Mistake("what a query may see is told as a leak: a leak is a key after the query.", lambda fn, n: moved(fn, n)),
         Mistake("a token's own key is told as a leak: it is no key after the query.", only(lambda i, j: j >= i)),
         Mistake("keys before the query are told as leaks: those it may see; a leak is a key after the query.",

@@ -222,13 +222,11 @@ MASKED = Task(
                 masked_with(bare_softmax)),
         Mistake("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
                 "like -1e9 in the place of -inf. " + NO_ROW + ".", averaged_when_empty),
-        Mistake("-1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
+        Mistake("a finite number like -1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
                 "seen. " + NO_ROW + ".", added(-1e9)),
         Mistake("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
                 "keys are seen, and a row that sees nothing mixes hidden values. Only -inf is below every score.",
                 filled(-1e4)),
-        Mistake("some thousands are taken from the hidden scores: a row that sees nothing mixes hidden values. Only -inf "
-                "is below every score.", added(-1e4)),
         Mistake("the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)),
         Mistake("the scores are divided by key_dim and not by its square root.",
                 masked_with(scale=lambda d, v, n: 1 / d)),
@@ -236,10 +234,7 @@ MASKED = Task(
                 masked_with(scale=lambda d, v, n: v**-0.5)),
         Mistake("the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
                 masked_with(scale=lambda d, v, n: n**-0.5)),
-        Mistake("the values of hidden keys are made 0, but their weights stay: hide the scores.",
-                lambda query, key, value, visible: softmax(scored(query, key)) * visible @ value),
         Mistake("values are made 0 where a key is hidden from all, but their weights stay: hide the scores.", hidden_values),
-        Mistake("the mask is transposed: rows are queries, columns are keys.", transposed),
         Mistake("the softmax runs over the queries instead of the keys.",
                 masked_with(lambda scores: softmax(scores, axis=-2))),
         Mistake("the first mask is used for all heads and sequences.", first_mask_for_all),

@@ -137,6 +137,7 @@ SEQUENCES = Task(
     draws=(
         Draw("a small model", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 9400}),
         Draw("keys as long as values", asked("context", "memory_bytes"), {**EQUAL, "context": 7, "memory_bytes": 61_234}),
+        Draw("many short sequences", asked("context", "memory_bytes"), {**SMALL, "context": 1, "memory_bytes": 5000 + 120 * 57}),
         Draw("just enough", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 5000 + 1200 * 3}),
         Draw("a byte too little", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 4999 + 1200 * 3}),
         Draw("a model of 8 billion parameters", asked("context", "memory_bytes"),

@@ -156,10 +156,6 @@ SOFTMAX = Task(
             "the scores themselves are divided by their sum: the exponential is missing.",
             lambda scores: scores / scores.sum(-1, keepdims=True),
         ),
-        Mistake(
-            "the exponentials are divided by the largest of them, not by their sum.",
-            lambda scores: softmax(scores) / softmax(scores).max(-1, keepdims=True),
-        ),
     ),
     symptoms=(NEGATIVE, ROWS_DO_NOT_SUM),
 )  # fmt: skip
@@ -223,11 +219,6 @@ def scaled_afterwards(query: Array, key: Array, value: Array) -> tuple[Array, Ar
     return weights @ value, weights
 
 
-def by_the_values(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
-    weights = softmax(scored(query, value))
-    return weights @ value, weights
-
-
 ATTENTION = Task(
     name="attention",
     takes=("query", "key", "value"),
@@ -243,14 +234,13 @@ ATTENTION = Task(
     expected=right_attention,
     mistakes=(
         Mistake("the scores are not scaled: the dot products grow with key_dim.", scaled(lambda dim, n, v: 1.0)),
-        Mistake("the scores are divided by key_dim and not by its square root.", scaled(lambda dim, n, v: 1 / dim)),
+        Mistake("the scores are divided by key_dim and not by its square root; or they are scaled twice.", scaled(lambda dim, n, v: 1 / dim)),
         Mistake("the scores are multiplied by the square root of key_dim; they should be divided.",
                 scaled(lambda dim, n, v: dim**0.5)),
         Mistake("the scores are divided by the square root of the number of keys; it should be key_dim, the length of "
                 "a query.", scaled(lambda dim, n, v: n**-0.5)),
         Mistake("the scores are divided by the square root of value_dim; it should be key_dim, the length of a query.",
                 scaled(lambda dim, n, v: v**-0.5)),
-        Mistake("the scores are scaled twice.", scaled(lambda dim, n, v: 1 / dim)),
         Mistake("the weights sum to 1 down the columns: the softmax runs over the queries instead of the keys.",
                 with_weights(lambda scores: softmax(scores, axis=0))),
         Mistake("the weights sum to 1 over all queries together: each query has its own softmax.",
@@ -264,15 +254,10 @@ ATTENTION = Task(
                 lambda query, key, value: attend(query, key, value)[::-1]),
         Mistake("the second result is the scores; it should be the weights.",
                 lambda query, key, value: (attend(query, key, value)[0], scored(query, key))),
-        Mistake("the queries are compared with the values; they are compared with the keys.", by_the_values),
         Mistake("the keys are mixed; it should be the values.",
                 lambda query, key, value: (attend(query, key, key)[0], attend(query, key, value)[1])),
         Mistake("the exponentials overflow where scores are large: subtract the largest score of each row first.",
                 with_weights(unshifted_softmax)),
-        Mistake("the weights are transposed where they mix: output[i] = sum over j of weights[i, j] value[j].",
-                lambda query, key, value: (attend(query, key, value)[1].T @ value, attend(query, key, value)[1])),
-        Mistake("the scores are those of key and query exchanged: score[i, j] is of query i and key j.",
-                lambda query, key, value: attend(key, query, value)),
     ),
     symptoms=(NEGATIVE, ROWS_DO_NOT_SUM),
 )  # fmt: skip
