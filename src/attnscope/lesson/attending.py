@@ -31,6 +31,13 @@ def unshifted_softmax(scores: Array) -> Array:
     return np.asarray(np.where(np.isneginf(scores).all(axis=-1, keepdims=True), 0, parts / total))
 
 
+def softmax_of_one_shift(scores: Array) -> Array:
+    """The largest score of all rows is subtracted from each."""
+    parts = np.exp(scores - scores.max(initial=-np.inf))
+    total = parts.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(np.isneginf(scores).all(axis=-1, keepdims=True), 0, parts / total))
+
+
 def scored(query: Array, key: Array, scale: float | None = None) -> Array:
     """Scaled dot products."""
     return np.asarray(query @ key.swapaxes(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale))

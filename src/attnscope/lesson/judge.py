@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from time import monotonic
 from typing import Any, Protocol
 
@@ -127,7 +129,8 @@ class TaskJudge:
         if outcome.trouble not in SHOWN_WHERE_IT_HAPPENS or not question.arguments:
             return Verdict(False, outcome.says)
         for smaller in self.shrunk(question):
-            tried = self.asked.ask(self.task, smaller.question.arguments)
+            with redirect_stdout(StringIO()):  # what it prints was printed once; not also for each try
+                tried = self.asked.ask(self.task, smaller.question.arguments)
             if smaller.keep(alike_in_words(tried, outcome)):
                 outcome, question = tried, smaller.question
         return Verdict(False, outcome.says, Counterexample(self.task.call, question.arguments))
@@ -162,7 +165,7 @@ class TaskJudge:
             hits = sum(alike(mistake, each) for each in wrong)
             if hits == len(wrong) and all(alike(mistake, each) for each in put):
                 return mistake, True
-            if hits > most and 2 * hits >= len(wrong):
+            if hits > most and hits >= min(2, len(wrong)):
                 best, most = mistake, hits
         return best, False
 
@@ -170,7 +173,8 @@ class TaskJudge:
         """Shrink while it stays wrong in the same way, and the eye can see it."""
         found, visible = first, min(PLAIN_TO_SEE, gap(first.outcome.arrays, first.expected))
         for smaller in self.shrunk(first.question):
-            tried = self.put(smaller.question)
+            with redirect_stdout(StringIO()):
+                tried = self.put(smaller.question)
             same = tried.outcome.trouble is None and tried.wrong
             same = same and gap(tried.outcome.arrays, tried.expected) >= visible
             if mistake is not None:

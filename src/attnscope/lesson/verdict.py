@@ -99,4 +99,4 @@ def spelled(entry: Any) -> str:
         return str(bool(entry))
     if isinstance(entry, int | np.integer):
         return str(int(entry))
-    return f"{float(entry):.6g}"
+    return f"{float(entry) + 0.0:.6g}"  # -0 becomes 0

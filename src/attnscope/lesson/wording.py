@@ -35,12 +35,10 @@ def share(wrong: NDArray[np.bool_]) -> str:
 
 
 def elsewhere(question: Question, wrong: int, put: int) -> str:
-    """What kind of question fails, where others do not."""
-    return (
-        f" It fails for {question.draw.name}; {put - wrong} of {put} questions are right."
-        if wrong < put
-        else ""
-    )
+    """What kind of question fails, where most others do not."""
+    if 2 * wrong > put:
+        return ""
+    return f" It fails for {question.draw.name}; {put - wrong} of {put} questions are right."
 
 
 def where(question: Question) -> str:

@@ -69,6 +69,19 @@ def maximum_from_zero(query, key, value, block):
     return output / total[:, None], m + np.log(total)
 
 
+@planted(10, "flash", "all queries share one running maximum")
+def one_maximum(query, key, value, block):
+    m, total, output = -np.inf, np.zeros(len(query)), np.zeros((len(query), value.shape[1]))
+    for k, v in tiles(key, value, block):
+        s = query @ k.T / np.sqrt(query.shape[1])
+        new = max(m, s.max())
+        p = np.exp(s - new)
+        total = total * np.exp(m - new) + p.sum(1)
+        output = output * np.exp(m - new) + p @ v
+        m = new
+    return output / total[:, None], m + np.log(total)
+
+
 @planted(10, "flash", "its base is 2")
 def base_two(query, key, value, block):
     output, log = flash(query, key, value, block)

@@ -7,7 +7,7 @@ import numpy as np
 
 import attnscope as at
 from attnscope.lesson.asking import token_by_token, within_a_window
-from attnscope.lesson.attending import Array, attend, softmax
+from attnscope.lesson.attending import Array, attend, softmax, softmax_of_one_shift
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Task
 from attnscope.lesson.rounding import attended, given
 
@@ -141,7 +141,7 @@ DECODE = Task(
              {"tokens": 2}),
         Draw("as many heads as tokens", texts, {"sequences": 1, "heads": 3, "tokens": 3, "key_dim": 3, "value_dim": 3},
              {"tokens": 2}),
-        Draw("large scores", loud, {"sequences": 1, "heads": 1, "tokens": 5, "key_dim": 4, "value_dim": 2}, {"tokens": 2}),
+        Draw("large scores", loud, {"sequences": 1, "heads": 3, "tokens": 5, "key_dim": 4, "value_dim": 2}, {"tokens": 2}),
         Draw("float32, a longer text", in_float32,
              {"sequences": 2, "heads": 2, "tokens": 12, "key_dim": 4, "value_dim": 4}, {"tokens": 2}),
     ),
@@ -172,6 +172,9 @@ DECODE = Task(
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: softmax(s, 0))[0]))),
         Mistake("the softmax is missing: the scores themselves mix the values.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: s)[0]))),
+        Mistake("the largest score of all heads is subtracted: where a head lies far below it, its exponentials all vanish. "
+                "Each head has its own largest.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=softmax_of_one_shift)[0]))),
         Mistake("the exponentials overflow where scores are large: subtract the largest score of each row first.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=unshifted)[0]))),
     ),

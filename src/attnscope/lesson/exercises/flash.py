@@ -35,6 +35,14 @@ def rising(rng: np.random.Generator, size: Any) -> Arguments:
     return made
 
 
+def far_apart(rng: np.random.Generator, size: Any) -> Arguments:
+    """Each query's scores lie far below those of the one before it."""
+    made = operands(rng, size)
+    made["query"][:, 0] = np.arange(size.query_len)
+    made["key"][:, 0] = -2000.0 * size.key_dim**0.5
+    return made
+
+
 def shifted(shift: float) -> Callable[[np.random.Generator, Any], Arguments]:
     return lambda rng, size: operands(rng, size, shift=shift)
 
@@ -58,14 +66,14 @@ def right_partial(query: Array, key: Array, value: Array, block: int) -> tuple[E
 
 def online(
     *,
-    output_rescaled: bool = True,
-    total_rescaled: bool = True,
+    rescaled: tuple[str, ...] = ("output", "total"),
     anchored: bool = True,
     first_top: float = -np.inf,
     scale: float | None = None,
     blocks: Callable[[int, int], list[slice]] | None = None,
     divided: bool = True,
     swapped_rescale: bool = False,
+    shared_top: bool = False,
 ) -> Callable[..., tuple[Array, Array, Array]]:
     """The online softmax with steps left out: (output, running maximum, total)."""
 
@@ -76,14 +84,18 @@ def online(
         cut = blocks or (lambda n, size: [slice(at, at + size) for at in range(0, n, size)])
         for keys in cut(len(key), block):
             scores = scored(query, key[keys], scale)
-            new = np.maximum(top, scores.max(axis=1)) if anchored else np.zeros(count)
+            tops = np.full(count, scores.max()) if shared_top else scores.max(axis=1)
+            new = np.maximum(top, tops) if anchored else np.zeros(count)
             with np.errstate(all="ignore"):
                 rescale = np.exp(new - top if swapped_rescale else top - new)
             rescale = np.where(np.isfinite(rescale), rescale, 0.0)
             parts = np.exp(scores - new[:, None])
-            before = (anchored and output_rescaled, anchored and total_rescaled)
-            output = output * (rescale[:, None] if before[0] else 1) + parts @ value[keys]
-            total = total * (rescale if before[1] else 1) + parts.sum(axis=1)
+            by = {
+                name: rescale if anchored and name in rescaled else np.ones(count)
+                for name in ("output", "total")
+            }
+            output = output * by["output"][:, None] + parts @ value[keys]
+            total = total * by["total"] + parts.sum(axis=1)
             top = new
         return (output / total[:, None] if divided else output), top, total
 
@@ -156,15 +168,16 @@ FLASH = Task(
         Draw("scores that rise, or fall, from block to block", rising, {**UNEVEN, "key_len": 8}, {"query_len": 2, "key_len": 3}),
         Draw("large scores", shifted(2000.0), UNEVEN, {"key_len": 2}),
         Draw("very negative scores", shifted(-2000.0), UNEVEN, {"key_len": 2}),
+        Draw("queries whose scores lie far apart", far_apart, UNEVEN, {"query_len": 2, "key_len": 2}, round=False),
         Draw("float32", in_float32, {**UNEVEN, "query_len": 5, "key_len": 20, "block": 6}, {"key_len": 2}),
     ),
     expected=right_partial,
     mistakes=(
         Mistake("what was accumulated is not rescaled when a new maximum comes: neither the output nor the sum.",
-                flash_with(output_rescaled=False, total_rescaled=False)),
-        Mistake("the accumulated output is not rescaled when a new maximum comes.", flash_with(output_rescaled=False)),
+                flash_with(rescaled=())),
+        Mistake("the accumulated output is not rescaled when a new maximum comes.", flash_with(rescaled=("total",))),
         Mistake("the accumulated sum is not rescaled when a new maximum comes; the output is.",
-                flash_with(total_rescaled=False)),
+                flash_with(rescaled=("output",))),
         Mistake("the rescale factor is turned around: what was accumulated shrinks by e^(old maximum - new maximum).",
                 flash_with(swapped_rescale=True)),
         Mistake("the last block is left out where the block does not divide the number of keys.",
@@ -177,6 +190,8 @@ FLASH = Task(
         Mistake("the outputs of the blocks are averaged; a block counts by the sum of its exponentials.", averaged),
         Mistake("the outputs of the blocks are added, each normalized by itself; they share one sum.", summed),
         Mistake("the scores are not scaled by the square root of key_dim.", flash_with(scale=1.0)),
+        Mistake("all queries share one running maximum: where the scores of one lie far below it, its exponentials all "
+                "vanish. Each query has its own.", flash_with(shared_top=True)),
         Mistake("the exponentials overflow or vanish: subtract the largest score so far.", flash_with(anchored=False)),
         Mistake("the running maximum begins at 0: where all scores lie far below, every exponential vanishes. Begin below "
                 "every score.", flash_with(first_top=0.0)),

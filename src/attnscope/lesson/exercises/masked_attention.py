@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 
 import attnscope as at
-from attnscope.lesson.attending import Array, attend, bare_softmax, causal, scored, softmax, unshifted_softmax
+from attnscope.lesson.attending import (
+    Array,
+    attend,
+    bare_softmax,
+    causal,
+    scored,
+    softmax,
+    softmax_of_one_shift,
+    unshifted_softmax,
+)
 from attnscope.lesson.question import (
     Arguments,
     Arrays,
@@ -99,6 +108,14 @@ def with_low_scores(rng: np.random.Generator, size: Any) -> Arguments:
     made = two_axes(rng, size)
     made["query"][:, 0] = 3.0
     made["key"][:, 0] = -12_000 * size.key_dim**0.5 / 3.0
+    return made
+
+
+def far_apart(rng: np.random.Generator, size: Any) -> Arguments:
+    """Each query's scores lie far below those of the one before it."""
+    made = two_axes(rng, size)
+    made["query"][:, 0] = np.arange(size.query_len)
+    made["key"][:, 0] = -FAR * size.key_dim**0.5
     return made
 
 
@@ -201,6 +218,8 @@ MASKED = Task(
              {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
         Draw("scores far below 0", with_low_scores,
              {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
+        Draw("rows whose scores lie far apart", far_apart,
+             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"query_len": 2, "key_len": 2}, round=False),
     ),
     expected=right_output,
     audited=audited,
@@ -238,6 +257,8 @@ MASKED = Task(
         Mistake("the softmax runs over the queries instead of the keys.",
                 masked_with(lambda scores: softmax(scores, axis=-2))),
         Mistake("the first mask is used for all heads and sequences.", first_mask_for_all),
+        Mistake("the largest score of all rows is subtracted: where a row lies far below it, its exponentials all vanish. "
+                "Each row has its own largest.", masked_with(softmax_of_one_shift)),
         Mistake("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
                 masked_with(unshifted_softmax)),
     ),
