@@ -21,10 +21,10 @@ MAY_IMPORT = {
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
     "machine": {INDEX},
-    "bench": {INDEX, "machine"},
+    "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
     "lesson": {INDEX},
-    "cli": {INDEX, "audit", "bench", "lesson", "machine", "sizing", "tour"},
+    "cli": {INDEX, "audit", "bench", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -33,6 +33,7 @@ OF_ANOTHER_TOOL = {
     "audit/torch_function.py": "torch",
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
+    "interop/jax.py": "jax",
     "interop/torch.py": "torch",
     "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",
