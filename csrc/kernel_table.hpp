@@ -49,6 +49,26 @@ struct Bias {
     std::int64_t batch_stride, head_stride, query_stride, key_stride;
 };
 
+// What observe() asks beside the output: contiguous arrays, null where not asked for. A row is one query of one head.
+struct Statistics {
+    const std::uint8_t* labels;  // [batch or 1][key_len]: the segment of each key
+    std::int64_t labels_batch_stride, segments, first_keys, top_keys;
+    float *entropy, *max_weight, *first_mass, *mean_distance;  // [batch][query_heads][query_len]
+    std::int32_t *max_key, *visible_keys;
+    float* segment_mass;                           // [row][segments]
+    std::int32_t* top_key;                         // [row][top_keys]
+    float* top_weight;                             // [row][top_keys]
+    // The survey, a second pass over the scores, for what needs a row's final sum: weight = exp2(score - largest) * share
+    float *largest, *share;                        // a row's, written by the first pass
+    const float* counted;                          // how much a row counts in `received`; null: 1
+    float* received;                               // [batch][query_heads][key_len]
+    float* map;                                    // [batch][query_heads][map_rows][map_columns]
+    std::int64_t map_rows, map_columns;
+
+    bool wanted() const { return entropy != nullptr; }
+    bool surveys() const { return received != nullptr || map != nullptr; }
+};
+
 struct AttentionCall {
     std::int64_t batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim;
     Format format, key_value_format, output_format;
@@ -65,6 +85,7 @@ struct AttentionCall {
     double scale;
     double softcap;  // used where has_softcap
     bool has_softcap;
+    Statistics statistics;
 
     std::int64_t group() const { return query_heads / kv_heads; }
     std::int64_t keys_of(std::int64_t batch_row) const { return key_lens == nullptr ? key_len : key_lens[batch_row]; }
@@ -86,6 +107,10 @@ struct KernelTable {
     // tile's states, one after another in memory, into its rows
     void (*run_part)(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace);
     void (*finish_tile)(const AttentionCall& call, std::int64_t tile, float* states);
+    // The second pass of observe(): each task has some of the keys to itself
+    std::int64_t (*survey_tasks)(const AttentionCall& call);
+    std::int64_t (*survey_workspace_bytes)(const AttentionCall& call);
+    void (*run_survey)(const AttentionCall& call, std::int64_t task, void* workspace);
     // The machine's limits, by the same instructions: fused multiply-adds from registers, and a streaming read.
     double (*fma_loop)(std::int64_t iterations, std::int64_t* flops);
     double (*read_loop)(const float* data, std::int64_t count);

@@ -1,4 +1,4 @@
-// Python's view of the kernel: the only file that knows Python. Inputs have been validated by describe(); what is
+// Python's view of the kernel: the only folder that knows Python. Inputs have been validated by describe(); what is
 // checked here again is only what would otherwise read or write out of bounds.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -14,60 +14,12 @@
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
-
-namespace nb = nanobind;
+#include "buffer.hpp"
+#include "statistics_arrays.hpp"
 
 namespace {
 
 using namespace attnscope;
-
-// A borrowed view of an array through the buffer protocol.
-class Buffer {
-public:
-    Buffer(nb::handle array, const char* name, int rank, bool writable) : name_(name) {
-        const int flags = PyBUF_STRIDES | (writable ? PyBUF_WRITABLE : 0);
-        if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) throw nb::python_error();
-        if (view_.ndim != rank) fail("has another rank than the plan");
-    }
-    Buffer(const Buffer&) = delete;
-    ~Buffer() { PyBuffer_Release(&view_); }
-
-    template <typename T = char>
-    T* data() const { return static_cast<T*>(view_.buf); }
-    std::int64_t stride(int axis) const { return view_.strides[axis]; }
-    std::int64_t size(int axis) const { return view_.shape[axis]; }
-
-    void expect(std::initializer_list<std::int64_t> shape, std::int64_t item_bytes) const {
-        if (view_.itemsize != item_bytes || !std::equal(shape.begin(), shape.end(), view_.shape))
-            fail("does not have the plan's shape and item size");
-    }
-    void expect_contiguous() const {
-        if (PyBuffer_IsContiguous(&view_, 'C') == 0) fail("is not contiguous");
-    }
-    Array4 array() const {
-        if (size(3) > 1 && stride(3) != view_.itemsize) fail("has a last axis that is not contiguous");
-        return {data(), stride(0), stride(1), stride(2)};
-    }
-
-private:
-    [[noreturn]] void fail(const char* what) const {
-        throw nb::value_error((std::string(name_) + " " + what).c_str());
-    }
-    Py_buffer view_ = {};
-    const char* name_;
-};
-
-std::int64_t format_bytes(Format format) {
-    return format == Format::float32 ? 4 : format == Format::int8 ? 1 : 2;
-}
-
-Format format_named(const std::string& name) {
-    if (name == "float32") return Format::float32;
-    if (name == "bfloat16") return Format::bfloat16;
-    if (name == "float16") return Format::float16;
-    if (name == "int8") return Format::int8;
-    throw nb::value_error(("no such format: " + name).c_str());
-}
 
 const KernelTable& level_named(const std::string& name) {
     for (const KernelTable* table : usable_levels())
@@ -77,6 +29,11 @@ const KernelTable& level_named(const std::string& name) {
 
 // Below this many multiply-adds a call is over before a sleeping thread has woken up
 constexpr double worth_a_thread = 1e6;
+
+void survey(const KernelTable& table, const AttentionCall& call, std::int64_t threads) {
+    parallel_for(table.survey_tasks(call), threads, table.survey_workspace_bytes(call),
+                 [&](std::int64_t task, void* work) { table.run_survey(call, task, work); });
+}
 
 // Tiles over threads. Where there are too few of them to go round, the parts of their rows are shared out instead;
 // the arithmetic is the same.
@@ -121,8 +78,9 @@ public:
 
     void run(nb::handle query, nb::handle key, nb::handle value, nb::handle output, nb::handle log_normalizer,
              nb::handle bias, const std::string& bias_format, nb::handle slopes, nb::handle sinks,
-             std::int64_t threads) const {
+             std::int64_t threads, const StatisticsArrays* statistics) const {
         AttentionCall call = call_;
+        if (statistics != nullptr) call.statistics = statistics->of(call);
         const std::int64_t bytes = format_bytes(call.key_value_format);
         const Buffer k(key, "key", 4, false), v(value, "value", 4, false);
         k.expect({call.batch, call.kv_heads, call.key_len, call.key_dim}, bytes);
@@ -135,8 +93,9 @@ public:
     void run_pages(nb::handle query, nb::handle key_pages, nb::handle value_pages, nb::handle key_scales,
                    nb::handle value_scales, nb::handle block_table, nb::handle key_lens, nb::handle output,
                    nb::handle log_normalizer, nb::handle bias, const std::string& bias_format, nb::handle slopes,
-                   nb::handle sinks, std::int64_t threads) const {
+                   nb::handle sinks, std::int64_t threads, const StatisticsArrays* statistics) const {
         AttentionCall call = call_;
+        if (statistics != nullptr) call.statistics = statistics->of(call);
         const std::int64_t bytes = format_bytes(call.key_value_format);
         const Buffer k(key_pages, "key_pages", 4, false), v(value_pages, "value_pages", 4, false);
         const std::int64_t pages = k.size(0), page_tokens = k.size(2);
@@ -195,6 +154,7 @@ private:
         const std::int64_t useful = multiply_adds_ < worth_a_thread ? 1 : threads;
         const nb::gil_scoped_release unlocked;
         run_call(table_, call, useful);
+        if (call.statistics.surveys()) survey(table_, call, useful);
     }
 
     Scales scales(nb::handle array, const char* name, std::initializer_list<std::int64_t> shape,
@@ -297,6 +257,17 @@ void apply_function(const std::string& level, const std::string& function, nb::h
 
 NB_MODULE(_core, m) {
     m.doc() = "The compiled kernel of attnscope; use attnscope.kernels.";
+    nb::class_<StatisticsArrays>(m, "StatisticsArrays")
+        .def("__init__",
+             [](StatisticsArrays* self, nb::tuple sizes, nb::dict arrays, std::int64_t first_keys, std::int64_t segments,
+                std::int64_t top_keys, nb::tuple map_shape) {
+                 std::array<std::int64_t, 4> four;
+                 for (std::size_t i = 0; i < 4; ++i) four[i] = nb::cast<std::int64_t>(sizes[i]);
+                 const std::array<std::int64_t, 2> two = {nb::cast<std::int64_t>(map_shape[0]), nb::cast<std::int64_t>(map_shape[1])};
+                 new (self) StatisticsArrays(four, arrays, first_keys, segments, top_keys, two);
+             },
+             nb::arg("sizes"), nb::arg("arrays"), nb::arg("first_keys"), nb::arg("segments"), nb::arg("top_keys"),
+             nb::arg("map_shape"));
     nb::class_<Plan>(m, "Plan")
         .def("__init__",
              [](Plan* self, const std::string& level, nb::tuple sizes, const std::string& format,
@@ -314,11 +285,12 @@ NB_MODULE(_core, m) {
              nb::arg("words").none())
         .def("run", &Plan::run, nb::arg("query"), nb::arg("key"), nb::arg("value"), nb::arg("output"),
              nb::arg("log_normalizer").none(), nb::arg("bias").none(), nb::arg("bias_format"),
-             nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"))
+             nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"), nb::arg("statistics").none() = nb::none())
         .def("run_pages", &Plan::run_pages, nb::arg("query"), nb::arg("key_pages"), nb::arg("value_pages"),
              nb::arg("key_scales").none(), nb::arg("value_scales").none(), nb::arg("block_table"),
              nb::arg("key_lens"), nb::arg("output"), nb::arg("log_normalizer").none(), nb::arg("bias").none(),
-             nb::arg("bias_format"), nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"));
+             nb::arg("bias_format"), nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"),
+             nb::arg("statistics").none() = nb::none());
     m.def("usable_levels", [] {
         std::vector<std::string> names;
         for (const KernelTable* table : usable_levels()) names.emplace_back(table->level);

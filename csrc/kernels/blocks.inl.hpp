@@ -134,6 +134,7 @@ struct Block {
 // next. Asked for only then, memory would keep the tile waiting.
 class RowPrefetcher {
 public:
+    RowPrefetcher() = default;  // fetches nothing
     RowPrefetcher(const AttentionCall& call, const TileRows& rows) {
         bytes_ = larger(call.key_dim * item_bytes(call.format), call.value_dim * item_bytes(call.output_format));
         for (std::int64_t r = 0; r < rows.count; ++r) rows_[left_++] = rows.output_row[r];
@@ -152,7 +153,7 @@ public:
 
 private:
     const char* rows_[2 * tile_rows];
-    std::int64_t left_ = 0, bytes_;
+    std::int64_t left_ = 0, bytes_ = 0;
 };
 
 // Four elements of a query row, times factor; rows past the tile's are 0

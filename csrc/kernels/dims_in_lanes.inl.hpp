@@ -34,6 +34,16 @@ struct DimsInLanes {
     static float largest_of(float* state, std::int64_t row) { return largest(state)[4 * row]; }
     static float sum_of(float* state, std::int64_t row) { return sum(state)[4 * row]; }
 
+    // How statistics walk over a block's scores: cell i of unit g is keys 4 i to 4 i + 3 of `group_rows` rows
+    static constexpr int keys_a_cell = 4, partials = 1;
+    static int units(const TileRows& rows) { return groups(rows); }
+    static std::int64_t cells(const Block& block) { return (block.key_count + 3) / 4; }
+    static float* cell(float* scores, int g, std::int64_t i) { return scores + g * group_stride + i * lanes; }
+    static std::int64_t element(std::int64_t row) { return 4 * row; }
+    static std::int64_t row_of(int g, int lane) { return g * group_rows + lane / 4; }
+    static Vector fold_sum(const Vector* partial) { return sum_of_quarters(partial[0]); }
+    static Vector fold_max(Vector a) { return max_of_quarters(a); }
+
     static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
         for (std::int64_t d = 0; d < call.key_dim; d += 4)
             for (int row = 0; row < groups(rows) * group_rows; ++row, packed += 4)

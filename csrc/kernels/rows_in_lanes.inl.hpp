@@ -24,6 +24,16 @@ struct RowsInLanes {
     static float sum_of(float* state, std::int64_t row) { return sum(state)[row]; }
     static float* mixed(float* state) { return state + 2 * stride; }
 
+    // How statistics walk over a block's scores: cell i of unit v is key i of `lanes` rows
+    static constexpr int keys_a_cell = 1, partials = residues;
+    static int units(const TileRows&) { return V; }
+    static std::int64_t cells(const Block& block) { return block.key_count; }
+    static float* cell(float* scores, int v, std::int64_t i) { return scores + i * stride + v * lanes; }
+    static std::int64_t element(std::int64_t row) { return row; }
+    static std::int64_t row_of(int v, int lane) { return v * lanes + lane; }
+    static Vector fold_sum(const Vector* partial) { return add(add(add(partial[0], partial[1]), partial[2]), partial[3]); }
+    static Vector fold_max(Vector a) { return a; }
+
     // packed[d][row] = factor * query[row][d], residue by residue; rows past the tile's are 0
     static void pack_queries(const AttentionCall& call, const TileRows& rows, double factor, float* packed) {
         std::int64_t start[residues + 1] = {};
@@ -200,7 +210,6 @@ struct RowsInLanes {
         }
     }
 
-private:
     ATTNSCOPE_INLINE Mask sees(const std::uint32_t (*visible)[stride], std::int64_t key, int v) {
         return test_bit(visible[key / 32] + v * lanes, static_cast<int>(key % 32));
     }
@@ -212,6 +221,7 @@ private:
         }
     }
 
+private:
     template <bool Masked>
     static inline void soften_masked(const Block& block, const std::uint32_t (*visible)[stride], float* scores,
                                      float* state, float* shrink) {

@@ -16,10 +16,15 @@ namespace {
 
 // A thread's scratch memory
 struct Workspace {
-    float *packed, *scores, *part, *total, *wide_keys, *wide_values;
+    float *packed, *scores, *part, *total, *wide_keys, *wide_values, *kept;
 };
 
-// Layout: RowsInLanes or DimsInLanes
+// What is held of a tile's rows: the softmax's sums, then what observe() asks for. Layout: RowsInLanes or DimsInLanes.
+template <class Layout>
+static std::int64_t state_floats_of(const AttentionCall& call) {
+    return Layout::state_floats(call) + Observer<Layout>::state_floats(call);
+}
+
 template <class Layout>
 static std::int64_t divide_workspace(const AttentionCall& call, float* base, Workspace& work) {
     std::int64_t used = 0;
@@ -30,10 +35,11 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
     const bool wide = !Layout::reads_in_place && (call.key_value_format != Format::float32 || !call.whole_blocks());
     take(work.packed, Layout::packed_floats(call));
     take(work.scores, Layout::score_floats());
-    take(work.part, Layout::state_floats(call));
-    take(work.total, call.key_len > part_keys ? Layout::state_floats(call) : 0);
+    take(work.part, state_floats_of<Layout>(call));
+    take(work.total, call.key_len > part_keys ? state_floats_of<Layout>(call) : 0);
     take(work.wide_keys, wide ? block_keys * call.key_dim : 0);
     take(work.wide_values, wide ? block_keys * call.value_dim : 0);
+    take(work.kept, Observer<Layout>::kept_floats(call));
     return used * static_cast<std::int64_t>(sizeof(float));
 }
 
@@ -95,6 +101,9 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
                         float* state) {
     typename Layout::Soon soon(call, rows);
     Layout::clear(call, state);
+    const bool observed = call.statistics.wanted();
+    const Observer<Layout> observer = {call, rows};
+    if (observed) observer.clear(state);
     const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
     const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
     Block block = {};
@@ -111,7 +120,9 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
         // 3. weights; a new maximum shrinks what was accumulated
         float shrink[Layout::shrink_floats];
+        if (observed) observer.keep(block, work.scores, state, work.kept);
         Layout::soften(rows, block, work.scores, state, shrink);
+        if (observed) observer.count(block, work.scores, work.kept, shrink, state);
         // 4. weights mix the values
         const Matrix mixed = block_rows<Layout>(values, block, work.wide_values, scattered);
         if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
@@ -128,8 +139,18 @@ static void begin(const AttentionCall& call, const TileRows& rows, const Workspa
 }
 
 template <class Layout>
+static void merge_states(const AttentionCall& call, const TileRows& rows, float* total, float* part) {
+    if (call.statistics.wanted()) Observer<Layout>{call, rows}.merge(total, part);
+    Layout::merge(call, rows, total, part);
+}
+
+template <class Layout>
 static void finish(const AttentionCall& call, const TileRows& rows, float* state) {
+    const Observer<Layout> observer = {call, rows};
+    typename Observer<Layout>::OfKeys keys;
+    if (call.statistics.wanted()) observer.take_sums(state, keys);
     if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);
+    if (call.statistics.wanted()) observer.write(state, keys);
     Layout::write_rows(call, rows, state);
     if (call.log_normalizer == nullptr) return;
     for (std::int64_t r = 0; r < rows.count; ++r)
@@ -150,7 +171,7 @@ struct RunTile {
             if (!any_row_reaches(rows, part * part_keys, end) && !(whole == nullptr && part + 1 == call.parts())) continue;
             float* state = whole == nullptr ? (call.parts() > 1 ? work.total : work.part) : work.part;
             attend_part<Layout>(call, rows, part, work, state);
-            if (whole != nullptr) Layout::merge(call, rows, whole, state);
+            if (whole != nullptr) merge_states<Layout>(call, rows, whole, state);
             else whole = state;
         }
         finish<Layout>(call, rows, whole);
@@ -171,7 +192,7 @@ struct FinishTile {
     template <class Layout>
     static void in(const AttentionCall& call, const TileRows& rows, float* states, std::int64_t state_floats) {
         for (std::int64_t part = 1; part < call.parts(); ++part)
-            Layout::merge(call, rows, states, states + part * state_floats);
+            merge_states<Layout>(call, rows, states, states + part * state_floats);
         finish<Layout>(call, rows, states);
     }
 };
@@ -195,7 +216,7 @@ static std::int64_t count_workspace_bytes(const AttentionCall& call) {
 }
 
 static std::int64_t count_state_floats(const AttentionCall& call) {
-    return larger(RowsInLanes<tile_vectors>::state_floats(call), DimsInLanes::state_floats(call));
+    return larger(state_floats_of<RowsInLanes<tile_vectors>>(call), state_floats_of<DimsInLanes>(call));
 }
 
 static void run_tile(const AttentionCall& call, std::int64_t tile, void* workspace) {

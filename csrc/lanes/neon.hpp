@@ -39,6 +39,7 @@ ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) {
 ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) {
     return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
 }
+ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return vcgtq_f32(a, b); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return vbslq_f32(m, yes, no); }

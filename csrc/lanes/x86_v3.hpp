@@ -35,6 +35,7 @@ ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm256_fmadd_
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
 ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm256_and_ps(a, b); }
 ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm256_or_ps(a, b); }
+ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return _mm256_blendv_ps(no, yes, m); }

@@ -35,6 +35,7 @@ ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm512_and_ps(a, b); }
 ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm512_or_ps(a, b); }
+ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return _mm512_mask_blend_ps(m, no, yes); }

@@ -19,6 +19,8 @@ from attnscope.errors import CacheFullError as CacheFullError
 from attnscope.errors import ConfigError as ConfigError
 from attnscope.errors import UnsupportedProblemError as UnsupportedProblemError
 from attnscope.multi_head import MultiHeadAttention as MultiHeadAttention
+from attnscope.observe import Observation as Observation
+from attnscope.observe import observe as observe
 from attnscope.positions import alibi_slopes as alibi_slopes
 from attnscope.positions import rotate as rotate
 from attnscope.problem import AttentionProblem as AttentionProblem

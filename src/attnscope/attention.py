@@ -72,7 +72,7 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
     if out is not None:
         check_out(out, problem, operands)
     drop = (0,) * (4 - operands.rank)
-    if _chosen(implementation, problem) == "kernel":
+    if chosen(implementation, problem) == "kernel":
         rows = None if out is None else out[(None,) * len(drop)]
         output, _ = kernels.run(problem, operands, out=rows, threads=threads)
         return output[drop] if out is None else out
@@ -116,7 +116,7 @@ def partial(  # noqa: PLR0913  # as attention()
         "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "slopes": slopes, "sinks": sinks,
     }  # fmt: skip
     problem, operands = describe(query, key, value, **options)
-    if _chosen(implementation, problem) == "kernel":
+    if chosen(implementation, problem) == "kernel":
         output, log_normalizer = kernels.run(
             problem, operands, log_normalizer=True, output_format="float32", threads=threads
         )
@@ -153,7 +153,8 @@ def merge(*partials: Partial) -> Partial:
     return Partial(whole.output.astype(accumulated), whole.log_normalizer.astype(accumulated))
 
 
-def _chosen(implementation: str, problem: AttentionProblem) -> str:
+def chosen(implementation: str, problem: AttentionProblem) -> str:
+    """What "auto" comes to for this problem, and a name itself: "kernel" or "reference"."""
     if implementation == "auto":
         return "kernel" if kernels.why_not(problem) is None else "reference"
     if implementation not in ("kernel", "reference"):

@@ -20,3 +20,42 @@ class Partial:
 
     output: NDArray[Any]
     log_normalizer: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Where the rows of one call of attention looked.
+
+    w[i, j] is the weight of key j in row i, as reference.weights() gives it: what a sink takes is not in it.
+
+    Shapes
+        log_normalizer    (batch, query_heads, query_len)                natural log; -inf: no key seen
+        entropy           (batch, query_heads, query_len)                -sum_j w ln w, in nats
+        max_weight        (batch, query_heads, query_len)                of the strongest key; 0: no key seen
+        max_key           (batch, query_heads, query_len)                the strongest key, the first of equals; -1: none
+        first_mass        (batch, query_heads, query_len)                sum of w over the first keys: attention sinks
+        mean_distance     (batch, query_heads, query_len)                sum_j w |position - j| / sum_j w, in tokens
+        visible_keys      (batch, query_heads, query_len)                how many keys the row may see
+        segment_mass      (batch, query_heads, query_len, segments)      sum of w over each segment's keys, or None
+        top_keys          (batch, query_heads, query_len, top_keys)      strongest first; -1 past the last; or None
+        top_weights       (batch, query_heads, query_len, top_keys)      their weights; or None
+        received          (batch, query_heads, key_len)                  sum_i w: what each key is given; or None
+        map               (batch, query_heads, map_rows, map_columns)    mean over a block's queries of the weight on
+                                                                         a block of keys; or None
+        without the axes that the query came without
+    Precision
+        float32 and int32 from the kernel, float64 and int32 from the reference. A row that is NaN has no keys: -1.
+    """
+
+    log_normalizer: NDArray[Any]
+    entropy: NDArray[Any]
+    max_weight: NDArray[Any]
+    max_key: NDArray[Any]
+    first_mass: NDArray[Any]
+    mean_distance: NDArray[Any]
+    visible_keys: NDArray[Any]
+    segment_mass: NDArray[Any] | None
+    top_keys: NDArray[Any] | None
+    top_weights: NDArray[Any] | None
+    received: NDArray[Any] | None
+    map: NDArray[Any] | None

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
+    "observe": {"attention", "problem", "kernels", "reference"},
     "audit": {"problem", "reference"},
     "interop": {INDEX},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
@@ -32,6 +33,7 @@ OF_ANOTHER_TOOL = {
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
     "interop/torch.py": "torch",
+    "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",
 }
 # _typeshed is the type checker's, and nothing at run time

@@ -4,6 +4,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+class StatisticsArrays:
+    def __init__(
+        self,
+        sizes: tuple[int, int, int, int],
+        arrays: dict[str, NDArray[Any]],
+        first_keys: int,
+        segments: int,
+        top_keys: int,
+        map_shape: tuple[int, int],
+    ) -> None: ...
+
 class Plan:
     def __init__(
         self,
@@ -30,6 +41,7 @@ class Plan:
         slopes: NDArray[Any] | None,
         sinks: NDArray[Any] | None,
         threads: int,
+        statistics: StatisticsArrays | None = None,
     ) -> None: ...
     def run_pages(
         self,
@@ -47,6 +59,7 @@ class Plan:
         slopes: NDArray[Any] | None,
         sinks: NDArray[Any] | None,
         threads: int,
+        statistics: StatisticsArrays | None = None,
     ) -> None: ...
 
 def usable_levels() -> list[str]: ...

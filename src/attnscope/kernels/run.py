@@ -44,8 +44,9 @@ def run(
     log_normalizer: bool = False,
     output_format: str | None = None,
     threads: int | None = None,
+    statistics: "_core.StatisticsArrays | None" = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Compute output and, if asked for, the log normalizer.
+    """Compute output and, if asked for, the log normalizer; and fill the arrays of statistics that are wanted.
 
     Shapes
         out, output       (batch, query_heads, query_len, value_dim)
@@ -70,7 +71,9 @@ def run(
     if bias is not None:
         bias_format = NAMES[bias.dtype]
         bias = as_bits(bias)
-    plan.run(query, key, value, as_bits(out), normalizer, bias, bias_format, slopes, sinks, threads)
+    plan.run(
+        query, key, value, as_bits(out), normalizer, bias, bias_format, slopes, sinks, threads, statistics
+    )
     return out, normalizer
 
 

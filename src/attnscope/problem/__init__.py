@@ -17,5 +17,8 @@ from attnscope.problem.out import check_out as check_out
 from attnscope.problem.position_masks import Causal as Causal
 from attnscope.problem.position_masks import Window as Window
 from attnscope.problem.problem import AttentionProblem as AttentionProblem
+from attnscope.problem.questions import Questions as Questions
+from attnscope.problem.questions import Segments as Segments
+from attnscope.problem.questions import read_questions as read_questions
 from attnscope.problem.scoring import Scoring as Scoring
 from attnscope.problem.shape import AttentionShape as AttentionShape

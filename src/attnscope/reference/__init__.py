@@ -8,3 +8,4 @@ from attnscope.reference.gradients import gradients as gradients
 from attnscope.reference.online import blockwise as blockwise
 from attnscope.reference.partial import merge as merge
 from attnscope.reference.partial import partial as partial
+from attnscope.reference.statistics import statistics as statistics

@@ -1,0 +1,208 @@
+// The second pass of observe(): what each key received, and the pooled map, which need every row's final sum.
+//
+// computes   weight[i][j] = exp2(s_ij - largest_i) * share_i, with what the first pass wrote of row i;
+//            received[j] = sum over i of counted_i weight[i][j]
+//            map[I][J] = mean over the queries i of block I of the sum over the keys j of block J of weight[i][j]
+// tasks      some keys of one head, all its queries: no two tasks write to the same place
+// order      a key's weights are 16 partial sums over query mod 16, each in rising order of queries, added left to right;
+//            a map's cell adds up runs of at most 256 keys, each row by row: the same bits on all levels
+// layout     received_parts[key][16], row_parts[column][row of the tile]
+#pragma once
+
+namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
+namespace {
+
+constexpr std::int64_t survey_keys = 256;  // taken together: their partial sums stay in the first cache
+constexpr std::int64_t query_residues = 16;
+static_assert(query_residues % lanes == 0 && tile_rows % lanes == 0);
+
+// The ceiling of total * part / parts: where block `part` of `parts` begins
+ATTNSCOPE_INLINE std::int64_t block_start(std::int64_t part, std::int64_t total, std::int64_t parts) {
+    return (part * total + parts - 1) / parts;
+}
+
+struct SurveyColumns {
+    std::int64_t count, a_task;  // columns of the map, or as many as fit the keys where there is no map
+
+    explicit SurveyColumns(const AttentionCall& call) {
+        const Statistics& wanted = call.statistics;
+        count = wanted.map != nullptr ? wanted.map_columns : (call.key_len + survey_keys - 1) / survey_keys;
+        a_task = call.key_len == 0 ? 1 : larger(1, survey_keys * count / call.key_len);
+    }
+    std::int64_t tasks() const { return (count + a_task - 1) / a_task; }
+    std::int64_t first_key(const AttentionCall& call, std::int64_t column) const {
+        return call.statistics.map != nullptr ? block_start(column, call.key_len, count)
+                                              : smaller(column * survey_keys, call.key_len);
+    }
+};
+
+// One head of one batch row as a call of its own
+static AttentionCall head_of(const AttentionCall& call, std::int64_t batch, std::int64_t head) {
+    AttentionCall one = call;
+    const std::int64_t kv_head = head / call.group();
+    const auto skip = [&](auto& stored) ATTNSCOPE_LAMBDA {
+        if (stored.data == nullptr) return;
+        stored.data += kv_head * stored.head_stride + (call.pages.table == nullptr ? batch * stored.batch_stride : 0);
+    };
+    one.batch = one.query_heads = one.kv_heads = 1;
+    one.query.data = row_of(call.query, batch, head, 0);
+    one.output.data = row_of(call.output, batch, head, 0);
+    skip(one.key), skip(one.value), skip(one.key_scales), skip(one.value_scales);
+    if (one.pages.table != nullptr) one.pages.table += batch * call.pages.table_stride;
+    if (one.key_lens != nullptr) one.key_lens += batch;
+    Visibility& sight = one.visibility;
+    if (sight.first_key != nullptr) {
+        sight.first_key += batch * sight.span_batch_stride;
+        sight.end_key += batch * sight.span_batch_stride;
+    }
+    if (sight.words != nullptr) sight.words += batch * sight.words_batch_stride + head * sight.words_head_stride;
+    if (one.bias.data != nullptr) one.bias.data += batch * one.bias.batch_stride + head * one.bias.head_stride;
+    if (one.slopes != nullptr) one.slopes += head;
+    const std::int64_t row = (batch * call.query_heads + head) * call.query_len;
+    one.statistics.largest += row;
+    one.statistics.share += row;
+    if (one.statistics.counted != nullptr) one.statistics.counted += row;
+    return one;
+}
+
+struct SurveyWorkspace {
+    float *packed, *scores, *wide_keys, *received_parts, *row_parts;
+};
+
+static std::int64_t divide_survey_workspace(const AttentionCall& call, float* base, SurveyWorkspace& work) {
+    using Largest = RowsInLanes<tile_vectors>;
+    std::int64_t used = 0;
+    const auto take = [&](float*& piece, std::int64_t floats) {
+        piece = base == nullptr ? nullptr : base + used;
+        used += (floats + 15) / 16 * 16;
+    };
+    take(work.packed, Largest::packed_floats(call));
+    take(work.scores, Largest::score_floats());
+    take(work.wide_keys, block_keys * call.key_dim);
+    take(work.received_parts, survey_keys * query_residues);
+    take(work.row_parts, SurveyColumns(call).a_task * tile_rows);
+    return used * static_cast<std::int64_t>(sizeof(float));
+}
+
+// Keys [first, end) of one head, at most survey_keys of them, in columns [column, column_end)
+struct Surveyed {
+    std::int64_t first, end, column, column_end;
+};
+
+template <int V>
+static void survey_tile(const AttentionCall& one, const TileRows& rows, const SurveyColumns& columns, const Surveyed& keys,
+                        const SurveyWorkspace& work) {
+    using Layout = RowsInLanes<V>;
+    constexpr int stride = Layout::stride;
+    const Statistics& wanted = one.statistics;
+    float largest[stride] = {}, share[stride] = {}, counted[stride] = {};
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+        largest[r] = wanted.largest[rows.query[r]];
+        share[r] = wanted.share[rows.query[r]];
+        counted[r] = wanted.counted == nullptr ? 1.0f : wanted.counted[rows.query[r]];
+    }
+    for (std::int64_t at = 0; at < (keys.column_end - keys.column) * tile_rows; ++at) work.row_parts[at] = 0.0f;
+    const double factor = one.has_softcap ? one.scale / one.softcap : one.scale * (1.0 / ln_2);
+    Layout::pack_queries(one, rows, factor, work.packed);
+    const Stored stored = {one, one.key, one.key_scales, 0, 0, one.key_dim};
+    RowPrefetcher nothing;
+    Scattered scattered;
+    Block block = {};
+    block.keys = one.keys_of(0);
+    std::uint32_t visible[2][stride];
+    std::int64_t column = keys.column;
+    for (std::int64_t start = keys.first, next = 0; start < keys.end; start = next) {
+        next = smaller(keys.end, (start / block_keys + 1) * block_keys);
+        std::int64_t end = smaller(next, block.keys);
+        block.first = start;
+        if (end <= start || !any_row_reaches(rows, start, end)) continue;
+        narrow_to_spans(rows, block.first, end);
+        block.key_count = end - block.first;
+        find_visible_keys(rows, block.first, block.seen);
+        // 1. scores, as in the first pass
+        Layout::score(one, rows, stored, work.packed, block_rows<Layout>(stored, block, work.wide_keys, scattered), work.scores, nothing);
+        if (one.has_softcap) Layout::cap(one, rows, block, work.scores);
+        if (one.bias.data != nullptr) Layout::add_bias(one, rows, block, work.scores);
+        if (one.slopes != nullptr) Layout::add_distance(one, rows, block, work.scores);
+        Layout::spread_bits(block, visible);
+        for (std::int64_t k = 0; k < block.key_count; ++k) {
+            const std::int64_t key = block.first + k;
+            while (column + 1 < keys.column_end && key >= columns.first_key(one, column + 1)) ++column;
+            float* parts = work.received_parts + (key - keys.first) * query_residues;
+            for (int v = 0; v < V; ++v) {
+                // 2. the weight that the first pass gave
+                const Vector score = load(work.scores + k * stride + v * lanes);
+                const Vector weight = mul(exp2_not_positive(sub(score, load(largest + v * lanes))), load(share + v * lanes));
+                const Vector seen = select(Layout::sees(visible, k, v), weight, zero());
+                // 3. what the key receives, and what the row gives to the column
+                float* part = parts + rows.query[0] % query_residues + v * lanes % query_residues;
+                if (part >= parts + query_residues) part -= query_residues;
+                store(part, fma(seen, load(counted + v * lanes), load(part)));
+                float* row_part = work.row_parts + (column - keys.column) * tile_rows + v * lanes;
+                store(row_part, add(load(row_part), seen));
+            }
+        }
+    }
+}
+
+static void survey_keys_of_head(const AttentionCall& call, const AttentionCall& one, std::int64_t pair, const SurveyColumns& columns,
+                                const Surveyed& keys, const SurveyWorkspace& work) {
+    const Statistics& wanted = call.statistics;
+    for (std::int64_t at = 0; at < (keys.end - keys.first) * query_residues; ++at) work.received_parts[at] = 0.0f;
+    for (std::int64_t tile = count_tiles(one) - 1; tile >= 0; --tile) {  // tiles count from the last query
+        TileRows rows;
+        find_rows(one, tile, rows);
+        if (!any_row_reaches(rows, keys.first, keys.end)) continue;
+        if (rows.count <= lanes)
+            survey_tile<1>(one, rows, columns, keys, work);
+        else if (rows.count <= 2 * lanes)
+            survey_tile<2>(one, rows, columns, keys, work);
+        else
+            survey_tile<3>(one, rows, columns, keys, work);
+        if (wanted.map == nullptr) continue;
+        for (std::int64_t r = 0; r < rows.count; ++r) {
+            const std::int64_t map_row = rows.query[r] * wanted.map_rows / call.query_len;
+            float* cells = wanted.map + (pair * wanted.map_rows + map_row) * wanted.map_columns;
+            for (std::int64_t column = keys.column; column < keys.column_end; ++column)
+                cells[column] += work.row_parts[(column - keys.column) * tile_rows + r];
+        }
+    }
+    if (wanted.received == nullptr) return;
+    for (std::int64_t key = keys.first; key < keys.end; ++key) {
+        const float* parts = work.received_parts + (key - keys.first) * query_residues;
+        float total = 0.0f;
+        for (int i = 0; i < query_residues; ++i) total += parts[i];
+        wanted.received[pair * call.key_len + key] = total;
+    }
+}
+
+static std::int64_t count_survey_tasks(const AttentionCall& call) {
+    return call.batch * call.query_heads * SurveyColumns(call).tasks();
+}
+
+static std::int64_t count_survey_workspace_bytes(const AttentionCall& call) {
+    SurveyWorkspace unused;
+    return divide_survey_workspace(call, nullptr, unused);
+}
+
+static void run_survey(const AttentionCall& call, std::int64_t task, void* workspace) {
+    SurveyWorkspace work;
+    divide_survey_workspace(call, static_cast<float*>(workspace), work);
+    const SurveyColumns columns(call);
+    const std::int64_t pair = task / columns.tasks(), column = task % columns.tasks() * columns.a_task;
+    const std::int64_t column_end = smaller(column + columns.a_task, columns.count);
+    const AttentionCall one = head_of(call, pair / call.query_heads, pair % call.query_heads);
+    const std::int64_t end = columns.first_key(call, column_end);
+    for (std::int64_t first = columns.first_key(call, column); first < end; first += survey_keys)
+        survey_keys_of_head(call, one, pair, columns, {first, smaller(first + survey_keys, end), column, column_end}, work);
+    if (call.statistics.map == nullptr) return;
+    const std::int64_t rows = call.statistics.map_rows;
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const std::int64_t queries = block_start(row + 1, call.query_len, rows) - block_start(row, call.query_len, rows);
+        float* cells = call.statistics.map + (pair * rows + row) * call.statistics.map_columns;
+        for (std::int64_t at = column; at < column_end; ++at) cells[at] /= static_cast<float>(queries);
+    }
+}
+
+}  // namespace
+}  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

@@ -1,0 +1,83 @@
+"""A described problem through the compiled kernel, with statistics of where its rows look."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import UnsupportedProblemError
+from attnscope.kernels import _core
+from attnscope.kernels.run import run
+from attnscope.problem import AttentionProblem, AttentionShape, Operands, Questions
+from attnscope.result import Statistics
+
+MOST_KEYS = 2**24  # the kernel counts keys in float32, which is exact up to here
+OF_FLOATS = ("entropy", "max_weight", "first_mass", "mean_distance")
+OF_KEYS = ("max_key", "visible_keys")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def observe(
+    problem: AttentionProblem, operands: Operands, asked: Questions, *, threads: int | None = None
+) -> tuple[NDArray[Any], Statistics]:
+    """The output, bit for bit that of run(), and the statistics.
+
+    Shapes
+        As in Statistics, always with batch and heads.
+    Errors
+        UnsupportedProblemError when why_not() gives a reason, and for 2^24 keys or more.
+    """
+    arrays, wanted = prepare(problem.shape, asked)
+    output, log_normalizer = run(problem, operands, log_normalizer=True, threads=threads, statistics=wanted)
+    assert log_normalizer is not None
+    return output, collected(arrays, log_normalizer)
+
+
+def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, "_core.StatisticsArrays"]:
+    """The arrays that the kernel fills."""
+    if shape.key_len >= MOST_KEYS:
+        raise UnsupportedProblemError(
+            f"key_len={shape.key_len}: statistics take fewer than {MOST_KEYS} keys. Observe some of the keys at a time."
+        )
+    rows = (shape.batch, shape.query_heads, shape.query_len)
+    arrays: Arrays = {name: np.empty(rows, np.float32) for name in OF_FLOATS}
+    arrays |= {name: np.empty(rows, np.int32) for name in OF_KEYS}
+    segments = len(asked.segment_names)
+    if asked.labels is not None:
+        arrays["labels"] = asked.labels
+        arrays["segment_mass"] = np.empty((*rows, segments), np.float32)
+    if asked.top_keys:
+        arrays["top_keys"] = np.empty((*rows, asked.top_keys), np.int32)
+        arrays["top_weights"] = np.empty((*rows, asked.top_keys), np.float32)
+    if asked.received:
+        arrays["received"] = np.empty((*rows[:2], shape.key_len), np.float32)
+    if asked.counted is not None:
+        arrays["counted"] = asked.counted
+    map_shape = asked.map_shape(shape)
+    if map_shape is not None:
+        arrays["map"] = np.zeros((*rows[:2], *map_shape), np.float32)
+    if asked.received or map_shape is not None:
+        arrays |= {name: np.empty(rows, np.float32) for name in ("largest", "share")}
+    wanted = _core.StatisticsArrays(
+        (*rows, shape.key_len), arrays, asked.first_keys, segments, asked.top_keys, map_shape or (0, 0)
+    )
+    return arrays, wanted
+
+
+def collected(arrays: Arrays, log_normalizer: NDArray[np.float32]) -> Statistics:
+    """What the kernel has filled."""
+    return Statistics(
+        log_normalizer=log_normalizer,
+        entropy=arrays["entropy"],
+        max_weight=arrays["max_weight"],
+        max_key=arrays["max_key"],
+        first_mass=arrays["first_mass"],
+        mean_distance=arrays["mean_distance"],
+        visible_keys=arrays["visible_keys"],
+        segment_mass=arrays.get("segment_mass"),
+        top_keys=arrays.get("top_keys"),
+        top_weights=arrays.get("top_weights"),
+        received=arrays.get("received"),
+        map=arrays.get("map"),
+    )

@@ -1,0 +1,163 @@
+"""What observe() is asked beside the output: which keys make a segment, how many strongest keys, whether a map."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import AttentionError
+from attnscope.problem.given import told, whole_number
+from attnscope.problem.shape import AttentionShape
+
+MOST_SEGMENTS = 64
+Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """The statistics that are wanted of a problem.
+
+    Shapes
+        labels     (1 or batch, key_len)               which segment each key belongs to; None: nobody asked
+        counted    (batch, query_heads, query_len)     how much a query counts in what keys receive; None: each 1
+    """
+
+    labels: NDArray[np.uint8] | None
+    segment_names: tuple[str, ...]
+    first_keys: int
+    top_keys: int
+    received: bool
+    counted: NDArray[np.float32] | None
+    map_size: int | None
+
+    def map_shape(self, shape: AttentionShape) -> tuple[int, int] | None:
+        """How many blocks of queries and of keys the map has; query i is in block i * rows // query_len."""
+        if self.map_size is None:
+            return None
+        return min(self.map_size, shape.query_len), self.map_size
+
+
+def read_questions(  # the arguments of observe()
+    shape: AttentionShape,
+    *,
+    segments: Segments | None = None,
+    first_keys: int = 4,
+    top_keys: int = 0,
+    received: bool | NDArray[Any] = False,
+    map_size: int | None = None,
+) -> Questions:
+    """Check what observe() is asked against the sizes of its arrays.
+
+    Errors
+        AttentionError for segments that overlap, leave keys out or are more than 64, and for a map or strongest keys
+        beyond the number of keys.
+    """
+    labels, names = (None, ()) if segments is None else read_segments(shape, segments)
+    if map_size is not None:
+        map_size = _at_most(map_size, "map_size", 1, shape.key_len)
+    return Questions(
+        labels,
+        names,
+        whole_number(first_keys, "first_keys", minimum=0, error=AttentionError),
+        _at_most(top_keys, "top_keys", 0, shape.key_len),
+        received is not False,
+        None if isinstance(received, bool) else _read_counted(shape, received),
+        map_size,
+    )
+
+
+def read_segments(
+    shape: AttentionShape, segments: Segments
+) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+    """A label a key, and the segments' names."""
+    if isinstance(segments, Mapping):
+        return _from_ranges(shape.key_len, segments)
+    labels = np.asarray(segments)
+    if labels.ndim == 1:
+        labels = labels[None]
+    if labels.shape not in ((1, shape.key_len), (shape.batch, shape.key_len)):
+        raise AttentionError(
+            f"segments has shape {list(np.shape(segments))}, expected a label for each of the {shape.key_len} keys: "
+            f"[{shape.key_len}], or [{shape.batch}, {shape.key_len}] with the batch, or {{name: (start, end)}}."
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise AttentionError(f"segments is {labels.dtype}, expected integers from 0 to {MOST_SEGMENTS - 1}.")
+    least, most = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if least < 0 or most >= MOST_SEGMENTS:
+        raise AttentionError(
+            f"segments holds the label {least if least < 0 else most}, expected 0 to {MOST_SEGMENTS - 1}. "
+            "Number the segments from 0 on: np.unique(labels, return_inverse=True)[1]."
+        )
+    return np.ascontiguousarray(labels, np.uint8), tuple(str(each) for each in range(most + 1))
+
+
+def _read_counted(shape: AttentionShape, given: NDArray[Any]) -> NDArray[np.float32]:
+    counted = np.asarray(given)
+    rows = (shape.batch, shape.query_heads, shape.query_len)
+    if counted.ndim == 2:
+        counted = counted[:, None]
+    if not np.issubdtype(counted.dtype, np.floating) or not fits(counted.shape, rows):
+        raise AttentionError(
+            f"received is {told(given)}, expected True, False, or how much each query counts: floats [query_len], "
+            f"[batch, query_len] or [batch, query_heads, query_len], which are {list(rows)}."
+        )
+    if not np.isfinite(counted).all():
+        raise AttentionError("received holds a NaN or an infinity, expected how much each query counts.")
+    return np.ascontiguousarray(np.broadcast_to(counted, rows), np.float32)
+
+
+def fits(shape: tuple[int, ...], rows: tuple[int, ...]) -> bool:
+    """Whether a shape broadcasts to another."""
+    tail = rows[len(rows) - len(shape) :]
+    return 0 < len(shape) <= len(rows) and all(
+        each in (1, wanted) for each, wanted in zip(shape, tail, strict=True)
+    )
+
+
+def _from_ranges(
+    key_len: int, ranges: Mapping[str, tuple[int, int]]
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    if not 1 <= len(ranges) <= MOST_SEGMENTS:
+        raise AttentionError(f"segments has {len(ranges)} names, expected 1 to {MOST_SEGMENTS}.")
+    labels = np.full(key_len, 255, np.uint8)
+    names = tuple(str(name) for name in ranges)
+    for number, (name, given) in enumerate(ranges.items()):
+        start, end = _range_of(name, given, key_len)
+        taken = np.flatnonzero(labels[start:end] != 255)
+        if taken.size:
+            key = start + int(taken[0])
+            raise AttentionError(
+                f"segments {names[labels[key]]!r} and {name!r} overlap at key {key}, expected each key in one. "
+                "The end of a range is the first key that no longer belongs to it."
+            )
+        labels[start:end] = number
+    left_out = np.flatnonzero(labels == 255)
+    if left_out.size:
+        raise AttentionError(
+            f"segments leave out {left_out.size} of {key_len} keys, the first is key {left_out[0]}. "
+            "Give the rest a name of its own."
+        )
+    return labels[None], names
+
+
+def _range_of(name: str, given: Any, key_len: int) -> tuple[int, int]:
+    try:
+        first, past = given
+    except (TypeError, ValueError):
+        raise AttentionError(f"segments[{name!r}] is {told(given)}, expected (start, end).") from None
+    start = whole_number(first, f"segments[{name!r}] start", minimum=0, error=AttentionError)
+    end = whole_number(past, f"segments[{name!r}] end", minimum=0, error=AttentionError)
+    if not start <= end <= key_len:
+        raise AttentionError(
+            f"segments[{name!r}] is ({start}, {end}), expected start <= end <= {key_len}, the number of keys."
+        )
+    return start, end
+
+
+def _at_most(given: int, name: str, minimum: int, key_len: int) -> int:
+    number = whole_number(given, name, minimum=minimum, error=AttentionError)
+    if number > key_len:
+        raise AttentionError(f"{name}={number}: expected at most {key_len}, as there are so many keys.")
+    return number
