@@ -28,7 +28,7 @@ class Seen(Observer, Sequence[Any]):
     `seen[3]` has all their queries, one after the other.
 
     Keys are counted from the start of the text, also where a cache with a window has let go of the first ones: in
-    max_key, top_keys, received, segments and first_keys.
+    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
     """
 
     asked: AskedOfText

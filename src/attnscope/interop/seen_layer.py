@@ -74,8 +74,12 @@ class AskedOfText:
 
 
 def of_text(observation: "Observation", asked: AskedOfText, key_offset: int) -> "Observation":
-    """The same observation, its keys counted from the start of the text."""
+    """The same observation, its keys counted from the start of the text, and without the output.
+
+    A model hands its outputs on: to keep those of all layers would take more memory than all else that is seen.
+    """
     changed: dict[str, Any] = {
+        "output": np.empty((*observation.output.shape[:-1], 0), observation.output.dtype),
         "first_keys": asked.first_keys,
         "key_len": observation.key_len + key_offset,
         "max_key": moved(observation.max_key, key_offset),

@@ -7,6 +7,9 @@ import torch
 import attnscope as at
 
 
+SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
+
+
 class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types here
     """A bool tensor [batch, 1, query_len, key_len] by its shape, without memory: what it shows is said by `mask`.
 
@@ -42,11 +45,10 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
     def __torch_dispatch__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> "SymbolicMask":
-        if func in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):
-            mask: SymbolicMask = args[0]
-            return mask
-        if func is torch.ops.aten.slice.Tensor and _keeps_all(*args):
-            return args[0]  # type: ignore[no-any-return]
+        if func in SAME or (func is torch.ops.aten.slice.Tensor and _keeps_all(*args)):
+            same: SymbolicMask = args[0]
+            batch, _, query_len, key_len = same.shape
+            return SymbolicMask(same.mask, (batch, query_len, key_len), same.keys_read, same.key_offset)
         cls._refuse(str(func))
 
     @staticmethod

@@ -9,6 +9,7 @@ from attnscope.interop.observing import Seen as Seen
 from attnscope.interop.observing import observing as observing
 from attnscope.interop.transformers_attention import attention_of_transformers
 from attnscope.interop.transformers_masks import mask_of_transformers
+from attnscope.interop.transformers_meaning import check_what_masks_mean
 
 
 def register() -> str:
@@ -22,13 +23,15 @@ def register() -> str:
     A row that sees no key is 0. Calling it again changes nothing.
 
     Errors
-        UnsupportedProblemError, where the model runs, for what cannot be honoured: gradients, dropout while training,
-        output_attentions, paged caches, tensors that are not on the CPU, models that compute with their mask.
+        UnsupportedProblemError for a version of Transformers whose mask functions mean something else; where the model
+        runs, for what cannot be honoured: gradients, dropout while training, output_attentions, paged caches, tensors
+        that are not on the CPU, models that compute with their mask.
     Source
         https://huggingface.co/docs/transformers/attention_interface
 
     >>> model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=register())  # doctest: +SKIP
     """
+    check_what_masks_mean()
     AttentionInterface.register(NAME, attention_of_transformers)
     AttentionMaskInterface.register(NAME, mask_of_transformers)
     return NAME

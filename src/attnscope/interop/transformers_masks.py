@@ -210,13 +210,10 @@ def all_of(closed: dict[str, Any], asked: Asked) -> at.Mask | None:
 
 def any_of(closed: dict[str, Any], asked: Asked) -> at.Mask | None:
     """or_masks(...)."""
-    parts = [known(part, asked) for part in closed["mask_functions"]]
-    if not parts or any(part is None for part in parts):
-        return None if parts else at.Dense(np.zeros((1, 1), np.bool_))
-    shown = parts[0]
-    for part in parts[1:]:
-        shown = shown | part  # type: ignore[operator]  # none is None
-    return shown
+    first, *rest = (known(part, asked) for part in closed["mask_functions"])
+    for part in rest:
+        first = None if first is None or part is None else first | part
+    return first
 
 
 def packed_texts(texts: dict[str, Any], remapped: dict[str, Any], asked: Asked) -> at.Mask | None:
