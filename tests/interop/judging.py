@@ -61,11 +61,16 @@ def plain_mask(*args: Any, **options: Any) -> Any:
 
 def exact(model: Any, **inputs: Any) -> NDArray[np.float64]:
     """The same weights in float64, and plain attention."""
+    return plainly(in_float64(model), **inputs)
+
+
+def plainly(model: Any, **inputs: Any) -> NDArray[np.float64]:
+    """What the model answers with plain attention."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register("plain", plain_attention)
     AttentionMaskInterface.register("plain", plain_mask)
-    return logits(in_float64(model), "plain", **inputs)
+    return logits(model, "plain", **inputs)
 
 
 def in_float64(model: Any) -> Any:
