@@ -40,6 +40,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
@@ -129,7 +130,7 @@ $(MODELS)/pip: pyproject.toml
 
 $(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
-	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]' --requirement tests/audit/peers.txt
+	$(MODELS)/bin/python $(INSTALL) 'attnscope[models]' --requirement tests/audit/peers.txt
 	@touch $@
 
 .SECONDARY:

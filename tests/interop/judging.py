@@ -26,7 +26,7 @@ def logits(model: Any, implementation: str, **inputs: Any) -> NDArray[np.float64
     return answered
 
 
-def plain_attention(
+def plain_attention(  # noqa: PLR0913  # Transformers' names
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *,
     scaling: float | None = None, softcap: float | None = None, s_aux: Any = None, position_bias: Any = None, **_: Any,
 ) -> tuple[Any, None]:  # fmt: skip
@@ -92,7 +92,9 @@ def assert_as_exact_as_eager(
     """
     rounding = UNITS[number_format] * np.abs(truth).max()
     error, allowed = root_mean_square(ours - truth), 2 * root_mean_square(eager - truth) + rounding
-    assert error <= allowed, f"the error of the logits is {error:.3g}, eager's with a rounding allows {allowed:.3g}"
+    assert error <= allowed, (
+        f"the error of the logits is {error:.3g}, eager's with a rounding allows {allowed:.3g}"
+    )
 
 
 def root_mean_square(errors: NDArray[np.float64]) -> float:

@@ -64,7 +64,9 @@ def test_generate_writes_what_it_writes_with_eager(name: str, kind: str) -> None
         model.set_attn_implementation(implementation)
         options = {"cache_implementation": "static"} if kind == "static" else {}
         prompt = {"input_ids": tokens()[:, :PROMPT], "attention_mask": left_padded()[:, :PROMPT]}
-        written.append(model.generate(**prompt, max_new_tokens=20, do_sample=False, eos_token_id=None, **options))
+        written.append(
+            model.generate(**prompt, max_new_tokens=20, do_sample=False, eos_token_id=None, **options)
+        )
     assert torch.equal(*written)
 
 
@@ -73,8 +75,9 @@ def test_a_query_that_stands_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(transformers_masks.Asked, "given_offset", None)
     monkeypatch.setattr(transformers_masks, "is_causal", lambda function: False)
     model = build("MistralForCausalLM")
-    answers = [
-        logits_beside_a_cache(model, name, "static", CHUNKS["chunks"], tokens()) for name in ("attnscope", "eager")
-    ]
+    ours, eager = (
+        logits_beside_a_cache(model, name, "static", CHUNKS["chunks"], tokens())
+        for name in ("attnscope", "eager")
+    )
     with pytest.raises(AssertionError, match="error of the logits"):
-        assert_as_exact_as_eager(*answers, exact(model, input_ids=tokens()))
+        assert_as_exact_as_eager(ours, eager, exact(model, input_ids=tokens()))

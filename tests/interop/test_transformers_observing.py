@@ -55,6 +55,9 @@ def test_a_layer_s_observation_is_what_eager_s_weights_say(name: str) -> None:
     assert len(seen) == len(weights) == 2
     for layer, w in zip(seen, weights, strict=True):
         w = w[..., :TOKENS]
+        assert layer.segment_mass is not None
+        assert layer.map is not None
+        assert layer.top_weights is not None
         assert_near(layer.entropy, -(w * np.log(np.where(w > 0, w, 1.0))).sum(-1), np.log(TOKENS))
         assert_near(layer.max_weight, w.max(-1), 1)
         assert_near(layer.first_mass, w[..., :4].sum(-1), 1)
@@ -103,6 +106,7 @@ def test_only_some_layers() -> None:
     assert seen.names == ["model.layers.0.self_attn", "model.layers.1.self_attn"]
     assert [layer.key_len for layer in seen] == [TOKENS]
     assert seen[-1].key_len == TOKENS
+    missing: Any
     for missing in (0, 2, "a name"):
         with pytest.raises(at.AttentionError, match=r"layer .* was not observed\. Observed are: 1\."):
             seen[missing]
@@ -116,10 +120,13 @@ def test_labels_of_every_token() -> None:
         run(model, input_ids=tokens()[:, 20:21], past_key_values=cache, use_cache=True)
     for layer, w in zip(seen, weights_of(model, input_ids=tokens()[:, :21]), strict=True):
         assert layer.segment_names == ("0", "1", "2")
+        assert layer.segment_mass is not None
         assert_near(layer.segment_mass[..., 2], w[..., 2::3].sum(-1), 1)
     with (
         observing(model, segments=labels[:5]),
-        pytest.raises(at.AttentionError, match=r"segments has shape \[5\], and the text has 23 tokens by now"),
+        pytest.raises(
+            at.AttentionError, match=r"segments has shape \[5\], and the text has 23 tokens by now"
+        ),
     ):
         run(model, input_ids=tokens())
 
@@ -130,7 +137,9 @@ def test_calls_that_do_not_continue_one_text_are_not_joined() -> None:
         run(model, input_ids=tokens())
         run(model, input_ids=tokens(3)[:, :9])
     assert [each.key_len for each in seen.calls(0)] == [TOKENS, 9]
-    with pytest.raises(at.AttentionError, match=r"no chunks of one text\. Take them one by one: calls\(layer\)"):
+    with pytest.raises(
+        at.AttentionError, match=r"no chunks of one text\. Take them one by one: calls\(layer\)"
+    ):
         seen[0]
 
 
@@ -170,5 +179,6 @@ def test_padding_receives_nothing() -> None:
     with observing(model, received=True) as seen:
         run(model, input_ids=tokens(), attention_mask=real)
     for layer in seen:
+        assert layer.received is not None
         assert not layer.received[1, :, -6:].any()
         assert (layer.visible_keys[1] == TOKENS - 6).all()

@@ -62,7 +62,9 @@ def test_a_text_through_gemma(gemma: Any, text: Any, eager: Any, truth: Any) -> 
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
-def test_64_tokens_of_gemma_beside_its_cache(gemma: Any, text: Any, kind: str, eager: Any, truth: Any) -> None:
+def test_64_tokens_of_gemma_beside_its_cache(
+    gemma: Any, text: Any, kind: str, eager: Any, truth: Any
+) -> None:
     chunks = [PROMPT] + [1] * STEPS
     ours = logits_beside_a_cache(gemma, "attnscope", kind, chunks, text, logits_to_keep=1)
     assert_as_exact_as_eager(ours[:, 1:], eager, truth)
@@ -74,14 +76,16 @@ def test_texts_of_two_lengths_through_gemma(gemma: Any, wide: Any, side: str) ->
     real[1, slice(0, 9) if side == "left" else slice(15, 24)] = 0
     given = {"input_ids": draw(2, 24, 200_000), "attention_mask": real, "use_cache": False}
     at_real = real.numpy().astype(bool)
-    answers = (*(logits(gemma, name, **given) for name in ("attnscope", "eager")), plainly(wide, **given))
-    assert_as_exact_as_eager(*(each[at_real] for each in answers))
+    ours, eager = (logits(gemma, name, **given)[at_real] for name in ("attnscope", "eager"))
+    assert_as_exact_as_eager(ours, eager, plainly(wide, **given)[at_real])
 
 
 def test_a_mask_that_is_forgotten_is_noticed(
     gemma: Any, text: Any, eager: Any, truth: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = next(code for code, reader in transformers_masks.READERS.items() if reader.__name__ == "window_behind")
+    code = next(
+        code for code, reader in transformers_masks.READERS.items() if reader.__name__ == "window_behind"
+    )
     monkeypatch.setitem(transformers_masks.READERS, code, lambda closed, asked: None)
     ours = logits(gemma, "attnscope", input_ids=text, use_cache=False, logits_to_keep=STEPS)
     with pytest.raises(AssertionError, match="error of the logits"):
@@ -92,12 +96,16 @@ def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, t
     """That Gemma reads its first token most is known; that a window does not reach it is its configuration."""
     tokens, length = text.clone(), text.shape[1]
     tokens[:, 0] = gemma.config.bos_token_id
-    with torch.inference_mode(), observing(gemma, first_keys=1, segments={"sink": (0, 1), "rest": (1, None)}) as seen:
+    with (
+        torch.inference_mode(),
+        observing(gemma, first_keys=1, segments={"sink": (0, 1), "rest": (1, None)}) as seen,
+    ):
         gemma.model(input_ids=tokens, use_cache=False)
     assert len(seen) == gemma.config.num_hidden_layers == 18
     for layer, kind in zip(seen, gemma.config.layer_types, strict=True):
         most = 512 if kind == "sliding_attention" else length
         np.testing.assert_array_equal(layer.visible_keys[0, 0], np.minimum(np.arange(length) + 1, most))
+        assert layer.segment_mass is not None
         np.testing.assert_allclose(layer.segment_mass.sum(-1), 1, atol=2.0**-20)
     of_full_layers = [seen[layer].first_mass[:, :, 1:].mean() for layer in (5, 11, 17)]
     assert max(of_full_layers) > 0.3

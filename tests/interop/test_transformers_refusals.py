@@ -14,7 +14,7 @@ from attnscope.interop.transformers import observing, register  # noqa: E402
 from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
 
 
-class Module(torch.nn.Module):  # type: ignore[misc]
+class Module(torch.nn.Module):  # type: ignore[misc,name-defined]
     is_causal = True
 
 
@@ -27,7 +27,9 @@ def call(query_len: int = 4, key_len: int = 4, mask: Any = None, **options: Any)
 
 
 def test_gradients() -> None:
-    with pytest.raises(at.UnsupportedProblemError, match=r"a gradient is asked for.*torch\.inference_mode\(\)"):
+    with pytest.raises(
+        at.UnsupportedProblemError, match=r"a gradient is asked for.*torch\.inference_mode\(\)"
+    ):
         call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
     with torch.no_grad():
         call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
@@ -87,5 +89,7 @@ def test_a_model_without_an_attention_interface(name: str) -> None:
 
 
 def test_what_is_no_model() -> None:
-    with pytest.raises(at.UnsupportedProblemError, match="model is a Linear, expected a model of Transformers"):
+    with pytest.raises(
+        at.UnsupportedProblemError, match="model is a Linear, expected a model of Transformers"
+    ):
         observing(torch.nn.Linear(2, 2)).__enter__()

@@ -17,7 +17,12 @@ def cache_of(kind: str, model: Any, tokens: int) -> Any:
 
 
 def logits_beside_a_cache(
-    model: Any, implementation: str, kind: str, chunks: Sequence[int], input_ids: Any, attention_mask: Any = None,
+    model: Any,
+    implementation: str,
+    kind: str,
+    chunks: Sequence[int],
+    input_ids: Any,
+    attention_mask: Any = None,
     **options: Any,
 ) -> NDArray[np.float64]:
     """What the model answers, given the text in chunks of so many tokens."""
@@ -31,7 +36,9 @@ def logits_beside_a_cache(
             end = start + tokens
             inputs = {} if attention_mask is None else {"attention_mask": attention_mask[:, :end]}
             chunk = input_ids[:, start:end]
-            answered.append(model(input_ids=chunk, past_key_values=cache, use_cache=True, **inputs, **options)[0])
+            answered.append(
+                model(input_ids=chunk, past_key_values=cache, use_cache=True, **inputs, **options)[0]
+            )
             start = end
     model.set_attn_implementation(before)
     joined: NDArray[np.float64] = torch.cat(answered, dim=1).double().numpy()
