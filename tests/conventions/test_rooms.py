@@ -21,9 +21,9 @@ MAY_IMPORT = {
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
     "machine": {INDEX},
-    "bench": {INDEX, "machine"},
+    "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
-    "cli": {INDEX, "audit", "bench", "machine", "sizing", "tour"},
+    "cli": {INDEX, "audit", "bench", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
