@@ -31,6 +31,8 @@ def test_gradients() -> None:
         at.UnsupportedProblemError, match=r"a gradient is asked for.*torch\.inference_mode\(\)"
     ):
         call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
+    with pytest.raises(at.UnsupportedProblemError, match="a gradient is asked for"):
+        call(s_aux=torch.zeros(2, requires_grad=True))
     with torch.no_grad():
         call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
     register()
@@ -47,6 +49,7 @@ def test_gradients() -> None:
         ({"output_attentions": True}, r"the matrix of weights.*observing\(model\).*'eager'"),
         ({"cache": object()}, r"cache is a object.*'eager'"),
         ({"head_mask": object()}, r"head_mask is a object"),
+        ({"block_indices": object()}, r"block_indices is a object"),
         ({"query": torch.ones((1, 2, 4, 8), device="meta")}, r"the model is on meta.*model\.to\('cpu'\)"),
         ({"query_len": 3}, "3 queries to 4 keys, is_causal=True.*without a mask"),
         ({"is_causal": False, "sliding_window": 2}, "sliding_window=2, without a mask"),

@@ -1,5 +1,6 @@
 """The attention that Transformers' modules call, on their tensors."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,8 @@ import attnscope as at
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of, learns, threads, vectors_of
 
+# A paged cache, and what single models add to the call
+NOT_HONOURED = ("cache", "head_mask", "indices", "block_indices", "sinks")
 EAGER = "Choose another attention: model.set_attn_implementation('eager')."
 
 
@@ -60,7 +63,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
         key, value       (batch, kv_heads, key_len, key_dim or value_dim)
         output           (batch, query_len, query_heads, value_dim)
     """
-    refuse(query, key, value, dropout, others)
+    refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout, others)
     if attention_mask is None:
         seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
     else:
@@ -93,11 +96,9 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     return output, None
 
 
-def refuse(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, others: dict[str, Any]
-) -> None:
+def refuse(tensors: Sequence[torch.Tensor], dropout: float, others: dict[str, Any]) -> None:
     """Raise UnsupportedProblemError for what cannot be honoured."""
-    if learns(query, key, value):
+    if learns(*tensors):
         raise at.UnsupportedProblemError(
             "a gradient is asked for, and attnscope's kernel has no backward pass. Run the model under "
             f"torch.inference_mode(). To train: {EAGER[0].lower()}{EAGER[1:]}"
@@ -106,7 +107,7 @@ def refuse(
         raise at.UnsupportedProblemError(
             f"dropout={dropout}: attnscope drops no weights, that is for training. Call model.eval()."
         )
-    for tensor in (query, key, value):
+    for tensor in tensors:
         if tensor.device.type != "cpu":
             raise at.UnsupportedProblemError(
                 f"the model is on {tensor.device}, and attnscope computes on the CPU. Move it, model.to('cpu'). {EAGER}"
@@ -116,7 +117,7 @@ def refuse(
             "output_attentions=True asks for the matrix of weights, which is never made here. What it shows is told by "
             f"observing(model), in memory of the rows. For the matrix: {EAGER[0].lower()}{EAGER[1:]}"
         )
-    for name in ("cache", "head_mask"):
+    for name in NOT_HONOURED:
         if others.get(name) is not None:
             raise at.UnsupportedProblemError(
                 f"{name} is a {type(others[name]).__name__}, which attnscope cannot honour. {EAGER}"
