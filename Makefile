@@ -43,6 +43,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 # A warning is a link that leads nowhere, or a formula that nobody will see.
 lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
@@ -77,8 +78,9 @@ sanitize: $(SANITIZED)/dev  ## the kernel's and the cache's tests under the addr
 	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels tests/cache $(TEST_ARGS)
 
 # Some machines slow OpenBLAS down through these two variables; the peers shall run as fast as they can.
-bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json; takes 7 minutes
+bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, and bench/*.json; takes 15 minutes
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH)/bin/python -m benchmarks
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(MODELS)/bin/python -m benchmarks.interop
 
 wheel: dist/built  ## dist/attnscope-*.whl
 
@@ -147,7 +149,7 @@ $(MODELS)/pip: pyproject.toml
 
 $(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
-	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]' --requirement tests/audit/peers.txt
+	$(MODELS)/bin/python $(INSTALL) 'attnscope[models]' --requirement tests/audit/peers.txt
 	@touch $@
 
 $(LESSON)/pip: pyproject.toml
