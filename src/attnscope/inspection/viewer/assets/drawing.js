@@ -1,0 +1,52 @@
+// What several parts draw with: elements, numbers in words, canvases as sharp as the screen.
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function percent(share) {
+  if (share > 0 && share < 0.001) return "<0.1 %";
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+}
+
+function number(value, unit = "") {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) + (unit ? ` ${unit}` : "");
+}
+
+function many(count, word) {
+  return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+}
+
+function headName(data, head) {
+  const { layer, column, name } = data.heads[head];
+  return `layer ${layer}, ${name === String(column) ? `head ${column}` : name}`;
+}
+
+function tokenRange(first, last) {
+  return first === last ? `token ${first.toLocaleString("en")}` : `tokens ${first.toLocaleString("en")}–${last.toLocaleString("en")}`;
+}
+
+// A canvas in CSS pixels, whatever the screen's own; null while it has no size.
+function fresh(canvas, width, height) {
+  if (width < 1 || height < 1) return null;
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  pen.font = "11px ui-sans-serif, system-ui, sans-serif";
+  return pen;
+}
+
+// Runs a function when an element has a new width, and not for the height that it then gives it.
+function onNewWidth(watched, run) {
+  let width = -1;
+  new ResizeObserver(() => {
+    if (watched.clientWidth === width) return;
+    width = watched.clientWidth;
+    run();
+  }).observe(watched);
+}

@@ -1,0 +1,88 @@
+// Entropy over position, of the chosen head: where in the text it is sharp, and where it looks everywhere.
+
+const ENTROPY_MARGIN = { left: 34, right: 8, top: 10, bottom: 22 };
+
+function showEntropy(data, state) {
+  const canvas = document.getElementById("entropy");
+  const draw = () => drawEntropy(canvas, data, state);
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const { left, right } = ENTROPY_MARGIN;
+    return clamp(Math.round(((event.clientX - box.left - left) / (box.width - left - right)) * (data.count - 1)), data.count);
+  };
+  canvas.addEventListener("pointermove", (event) => event.pointerType !== "touch" && state.set({ token: place(event) }));
+  canvas.addEventListener("pointerleave", () => state.set({ token: state.pinned }));
+  canvas.addEventListener("click", (event) => state.pin(place(event)));
+  canvas.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -50, PageDown: 50, Home: -data.count, End: data.count };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    state.pin(clamp(state.token + steps[event.key], data.count));
+  });
+  onNewWidth(canvas, draw);
+  state.listen((changed) => ["head", "token", "theme"].some((name) => changed.has(name)) && draw());
+}
+
+function drawEntropy(canvas, data, state) {
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const pen = fresh(canvas, width, height);
+  if (!pen) return;
+  const { left, right, top, bottom } = ENTROPY_MARGIN;
+  const visible = data.visible[data.heads[state.head].row];
+  const limit = (token) => Math.log(Math.max(visible[token], 1));
+  const values = data.entropy.subarray(state.head * data.count, (state.head + 1) * data.count);
+  const most = Math.max(limit(data.count - 1), limit(data.count >> 1), 1);
+  const x = (token) => left + (token / Math.max(data.count - 1, 1)) * (width - left - right);
+  const y = (nats) => height - bottom - (nats / most) * (height - top - bottom);
+  drawNatAxis(pen, data, { left, right, width, height, most, y });
+  line(pen, data.count, x, (token) => y(limit(token)), themed("soft"), [4, 4], 1);
+  pen.globalAlpha = 0.16;
+  pen.fillStyle = themed("accent");
+  pen.beginPath();
+  pen.moveTo(x(0), y(0));
+  values.forEach((nats, token) => pen.lineTo(x(token), y(nats)));
+  pen.lineTo(x(data.count - 1), y(0));
+  pen.fill();
+  pen.globalAlpha = 1;
+  line(pen, data.count, x, (token) => y(values[token]), themed("accent"), [], 1.5);
+  pen.strokeStyle = pen.fillStyle = themed("by");
+  pen.lineWidth = 1.5;
+  pen.beginPath();
+  pen.moveTo(x(state.token), top);
+  pen.lineTo(x(state.token), height - bottom);
+  pen.stroke();
+  pen.beginPath();
+  pen.arc(x(state.token), y(values[state.token]), 4, 0, 2 * Math.PI);
+  pen.fill();
+  document.getElementById("entropy-value").textContent =
+    `token ${state.token.toLocaleString("en")}: ${number(values[state.token])} nats of at most ${number(limit(state.token))}`;
+}
+
+function drawNatAxis(pen, data, { left, right, width, height, most, y }) {
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  const step = most > 6 ? 2 : most > 2.5 ? 1 : 0.5;
+  for (let nats = 0; nats <= most; nats += step) {
+    pen.fillStyle = themed("line");
+    pen.fillRect(left, Math.round(y(nats)), width - left - right, 1);
+    pen.fillStyle = themed("soft");
+    pen.fillText(String(nats), left - 8, y(nats));
+  }
+  pen.textBaseline = "bottom";
+  pen.textAlign = "left";
+  pen.fillText("nats over tokens: 0", left, height);
+  pen.textAlign = "right";
+  pen.fillText((data.count - 1).toLocaleString("en"), width - right, height);
+  pen.textAlign = "center";
+  pen.fillText(((data.count - 1) >> 1).toLocaleString("en"), left + (width - left - right) / 2, height);
+}
+
+function line(pen, count, x, y, colour, dash, thickness) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = thickness;
+  pen.setLineDash(dash);
+  pen.beginPath();
+  for (let token = 0; token < count; token++) pen.lineTo(x(token), y(token));
+  pen.stroke();
+  pen.setLineDash([]);
+}
