@@ -97,7 +97,7 @@ struct DimsInLanes {
         });
     }
 
-    static void soften(const TileRows& rows, const Block& block, float* scores, float* state, float* shrink) {
+    static void soften(const TileRows& rows, const Block& block, float* scores, float* weights, float* state, float* shrink) {
         hide(rows, block, scores);
         const std::int64_t quads = (block.key_count + 3) / 4;
         for (int g = 0; g < groups(rows); ++g) {
@@ -114,7 +114,7 @@ struct DimsInLanes {
             Vector partial = zero();
             for (std::int64_t i = 0; i < quads; ++i) {
                 const Vector weight = exp2_not_positive(sub(load(quad + i * lanes), anchor));
-                store(quad + i * lanes, weight);
+                store(weights + g * group_stride + i * lanes, weight);
                 partial = add(partial, weight);
             }
             store(sum(state) + g * lanes, fma(load(sum(state) + g * lanes), factor, sum_of_quarters(partial)));

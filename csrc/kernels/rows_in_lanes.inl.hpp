@@ -109,13 +109,14 @@ struct RowsInLanes {
             }
     }
 
-    static void soften(const TileRows&, const Block& block, float* scores, float* state, float* shrink) {
+    // The weights may take the scores' place; where they do not, hidden scores are -inf afterwards
+    static void soften(const TileRows&, const Block& block, float* scores, float* weights, float* state, float* shrink) {
         if (block.all_see_all)
-            soften_masked<false>(block, nullptr, scores, state, shrink);
+            soften_masked<false>(block, nullptr, scores, weights, state, shrink);
         else {
             std::uint32_t visible[2][stride];
             spread_bits(block, visible);
-            soften_masked<true>(block, visible, scores, state, shrink);
+            soften_masked<true>(block, visible, scores, weights, state, shrink);
         }
     }
 
@@ -224,7 +225,7 @@ struct RowsInLanes {
 private:
     template <bool Masked>
     static inline void soften_masked(const Block& block, const std::uint32_t (*visible)[stride], float* scores,
-                                     float* state, float* shrink) {
+                                     float* weights, float* state, float* shrink) {
         for (int v = 0; v < V; ++v) {
             float* column = scores + v * lanes;
             const Vector before = load(largest(state) + v * lanes);
@@ -246,7 +247,7 @@ private:
             Vector partial[4] = {zero(), zero(), zero(), zero()};
             const auto weigh = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
                 const Vector weight = exp2_not_positive(sub(load(column + k * stride), anchor));
-                store(column + k * stride, weight);
+                store(weights + k * stride + v * lanes, weight);
                 into = add(into, weight);
             };
             std::int64_t k = 0;

@@ -24,19 +24,15 @@ struct Observer {
 
     const AttentionCall& call;
     const TileRows& rows;
+    float largest_before[width], sum_before[width];  // what the softmax held before a block
+
+    Observer(const AttentionCall& of, const TileRows& which) : call(of), rows(which) {}
 
     static std::int64_t sums(const AttentionCall& call) { return segment + call.statistics.segments; }
     static std::int64_t state_floats(const AttentionCall& call) {
         if (!call.statistics.wanted()) return 0;
         return sums(call) * width + 2 * tile_rows * call.statistics.top_keys;
     }
-    // A block's scores, and what the softmax held before it
-    static std::int64_t kept_floats(const AttentionCall& call) {
-        return call.statistics.wanted() ? Layout::score_floats() + 2 * width : 0;
-    }
-    static float* kept_largest(float* kept) { return kept + Layout::score_floats(); }
-    static float* kept_sum(float* kept) { return kept_largest(kept) + width; }
-
     float* sum_of(float* state, int which, int unit = 0) const {
         return state + Layout::state_floats(call) + which * width + unit * lanes;
     }
@@ -54,27 +50,31 @@ struct Observer {
         }
     }
 
-    // Before the softmax turns scores into weights in their own place
-    void keep(const Block& block, float* scores, float* state, float* kept) const {
+    // Before the softmax of a block
+    void keep(float* state) {
         for (int u = 0; u < Layout::units(rows); ++u) {
-            for (std::int64_t i = 0; i < Layout::cells(block); ++i)
-                store(Layout::cell(kept, u, i), load(Layout::cell(scores, u, i)));
-            store(kept_largest(kept) + u * lanes, load(Layout::largest(state) + u * lanes));
-            store(kept_sum(kept) + u * lanes, load(Layout::sum(state) + u * lanes));
+            store(largest_before + u * lanes, load(Layout::largest(state) + u * lanes));
+            store(sum_before + u * lanes, load(Layout::sum(state) + u * lanes));
         }
     }
 
-    // After it
-    void count(const Block& block, float* weights, float* kept, const float* shrink, float* state) const {
-        for (int u = 0; u < Layout::units(rows); ++u) count_unit(block, u, weights, kept, load(shrink + u * lanes), state);
-        count_segments(block, weights, shrink, state);
+    // After it: hidden scores are -inf by now
+    void count(const Block& block, float* scores, float* weights, const float* shrink, float* state) const {
+        Vector mass[width / lanes];
+        for (int u = 0; u < Layout::units(rows); ++u) {
+            const Vector before = load(largest_before + u * lanes), now = load(Layout::largest(state) + u * lanes);
+            const Vector shrunk = load(shrink + u * lanes);
+            mass[u] = any(greater(now, before)) ? count_unit<true>(block, u, scores, weights, before, now, shrunk, state)
+                                                : count_unit<false>(block, u, scores, weights, before, now, shrunk, state);
+        }
+        count_segments(block, weights, mass, shrink, state);
         for (std::int64_t row = 0; row < rows.count; ++row) {
             const std::int64_t seen = block.all_see_all ? block.key_count
                                                         : __builtin_popcountll(block.seen[row] & bits_below(block.key_count));
             for (int copy = 0; copy < Layout::keys_a_cell; ++copy)
                 sum_of(state, visible)[Layout::element(row) + copy] += static_cast<float>(seen);
         }
-        if (call.statistics.top_keys > 0) find_top_keys(block, kept, state);
+        if (call.statistics.top_keys > 0) find_top_keys(block, scores, state);
     }
 
     // Before the layout merges the softmax's own sums
@@ -125,22 +125,24 @@ private:
         return select(equal(before, broadcast(-infinity)), zero(), moved);
     }
 
-    void count_unit(const Block& block, int u, float* weights, float* kept, Vector shrink, float* state) const {
-        const Vector before = load(kept_largest(kept) + u * lanes), now = load(Layout::largest(state) + u * lanes);
-        const Vector anchor = anchor_of(now), one_cell = broadcast(static_cast<float>(Layout::keys_a_cell));
+    // Everything but the segments; the block's mass. Found: whether any of these rows met a new largest score.
+    template <bool Found>
+    Vector count_unit(const Block& block, int u, float* scores, float* weights, Vector before, Vector now, Vector shrink,
+                      float* state) const {
         const std::int64_t cells = Layout::cells(block);
-        Vector key = keys_of_cell(block, cells - 1), found = broadcast(-infinity);
+        const Vector anchor = anchor_of(now), least = broadcast(-127.0f), one_cell = broadcast(static_cast<float>(Layout::keys_a_cell));
         const Vector position = positions(u);
-        Vector surprised[Layout::partials], far[Layout::partials];
-        for (int i = 0; i < Layout::partials; ++i) surprised[i] = far[i] = zero();
+        Vector behind = sub(position, keys_of_cell(block, cells - 1)), found = broadcast(-infinity);
+        Vector surprised[Layout::partials], far[Layout::partials], mass[Layout::partials];
+        for (int i = 0; i < Layout::partials; ++i) surprised[i] = far[i] = mass[i] = zero();
         const auto look = [&](std::int64_t i, int into) ATTNSCOPE_LAMBDA {
             const Vector weight = load(Layout::cell(weights, u, i));
-            // A hidden key weighs 0 whatever it scored, NaN included
-            const Vector below = select(equal(weight, zero()), broadcast(-127.0f), sub(load(Layout::cell(kept, u, i)), anchor));
+            const Vector below = max(least, sub(load(Layout::cell(scores, u, i)), anchor));  // a weight of 0 times -inf would be NaN
             surprised[into] = fma(weight, below, surprised[into]);
-            found = select(equal(below, zero()), sub(zero(), key), found);
-            far[into] = fma(weight, magnitude(sub(key, position)), far[into]);
-            key = sub(key, one_cell);
+            if constexpr (Found) found = select(equal(below, zero()), behind, found);
+            far[into] = fma(weight, magnitude(behind), far[into]);
+            mass[into] = add(mass[into], weight);
+            behind = add(behind, one_cell);
         };
         std::int64_t i = cells;
         for (; i % Layout::partials != 0; --i) look(i - 1, static_cast<int>((i - 1) % Layout::partials));
@@ -148,14 +150,16 @@ private:
             for (int into = Layout::partials - 1; into >= 0; --into) look(i - Layout::partials + into, into);
 
         float* sum = sum_of(state, surprise, u);
-        const Vector moved = anew(load(sum), before, now, load(kept_sum(kept) + u * lanes));
-        store(sum, fma(moved, shrink, Layout::fold_sum(surprised)));
+        store(sum, fma(anew(load(sum), before, now, load(sum_before + u * lanes)), shrink, Layout::fold_sum(surprised)));
         sum = sum_of(state, distance, u);
         store(sum, fma(load(sum), shrink, Layout::fold_sum(far)));
-        sum = sum_of(state, strongest, u);
-        store(sum, select(equal(now, before), load(sum), sub(zero(), Layout::fold_max(found))));
         sum = sum_of(state, first_mass, u);
         store(sum, fma(load(sum), shrink, mass_of_first(block, u, weights)));
+        if constexpr (Found) {  // keys were passed in falling order: the furthest behind is the first
+            sum = sum_of(state, strongest, u);
+            store(sum, select(equal(now, before), load(sum), sub(position, Layout::fold_max(found))));
+        }
+        return Layout::fold_sum(mass);
     }
 
     Vector mass_of_first(const Block& block, int u, float* weights) const {
@@ -173,62 +177,41 @@ private:
         return Layout::fold_sum(mass);
     }
 
-    void count_segments(const Block& block, float* weights, const float* shrink, float* state) const {
+    void count_segments(const Block& block, float* weights, const Vector* block_mass, const float* shrink, float* state) const {
         if (call.statistics.segments == 0) return;
         const std::uint8_t* label = call.statistics.labels + rows.batch * call.statistics.labels_batch_stride + block.first;
-        std::uint64_t present = 0;
+        std::uint64_t present = 0, keys_of[64];
         for (std::int64_t k = 0; k < block.key_count; ++k) present |= std::uint64_t{1} << label[k];
-        for (int u = 0; u < Layout::units(rows); ++u)
+        const bool alone = (present & (present - 1)) == 0;
+        if (!alone) {
+            for (std::uint64_t left = present; left != 0; left &= left - 1) keys_of[__builtin_ctzll(left)] = 0;
+            for (std::int64_t k = 0; k < block.key_count; ++k) keys_of[label[k]] |= std::uint64_t{1} << k;
+        }
+        for (int u = 0; u < Layout::units(rows); ++u) {
+            const Vector shrunk = load(shrink + u * lanes);
             for (int s = 0; s < static_cast<int>(call.statistics.segments); ++s) {
                 float* sum = sum_of(state, segment + s, u);
-                const Vector shrunk = mul(load(sum), load(shrink + u * lanes));
-                store(sum, shrunk);
+                const Vector mass = (present >> s & 1) == 0 ? zero() : alone ? block_mass[u] : mass_of_keys(block, u, weights, keys_of[s]);
+                store(sum, fma(load(sum), shrunk, mass));
             }
-        // Keys of one label and one remainder modulo 4 are one partial sum
-        std::uint8_t order[block_keys];
-        int start[4 * 64 + 1] = {};
-        if ((present & (present - 1)) != 0) sort_by_label(block, label, order, start);
-        for (int u = 0; u < Layout::units(rows); ++u)
-            for (std::uint64_t left = present; left != 0; left &= left - 1) {
-                const int s = __builtin_ctzll(left);
-                float* sum = sum_of(state, segment + s, u);
-                const bool alone = left == present && (left & (left - 1)) == 0;
-                const Vector mass = alone ? mass_of_block(block, u, weights) : mass_of_label(block, u, weights, s, label, order, start);
-                store(sum, add(load(sum), mass));
-            }
+        }
     }
 
-    static void sort_by_label(const Block& block, const std::uint8_t* label, std::uint8_t* order, int* start) {
-        for (std::int64_t k = 0; k < block.key_count; ++k) ++start[4 * label[k] + k % 4 + 1];
-        for (int i = 0; i < 4 * 64; ++i) start[i + 1] += start[i];
-        int next[4 * 64];
-        for (int i = 0; i < 4 * 64; ++i) next[i] = start[i];
-        for (std::int64_t k = block.key_count - 1; k >= 0; --k) order[next[4 * label[k] + k % 4]++] = static_cast<std::uint8_t>(k);
-    }
-
-    Vector mass_of_block(const Block& block, int u, float* weights) const {
-        Vector mass[Layout::partials];
-        for (int i = 0; i < Layout::partials; ++i) mass[i] = zero();
-        for (std::int64_t i = Layout::cells(block) - 1; i >= 0; --i)
-            mass[i % Layout::partials] = add(mass[i % Layout::partials], load(Layout::cell(weights, u, i)));
-        return Layout::fold_sum(mass);
-    }
-
-    Vector mass_of_label(const Block& block, int u, float* weights, int s, const std::uint8_t* label,
-                         const std::uint8_t* order, const int* start) const {
+    // The mass of some of a block's keys, bit k: key k
+    Vector mass_of_keys(const Block& block, int u, float* weights, std::uint64_t keys) const {
         Vector mass[Layout::partials];
         for (int i = 0; i < Layout::partials; ++i) mass[i] = zero();
         if constexpr (Layout::keys_a_cell == 1) {
             for (int i = 0; i < Layout::partials; ++i)
-                for (int at = start[4 * s + i]; at < start[4 * s + i + 1]; ++at)
-                    mass[i] = add(mass[i], load(Layout::cell(weights, u, order[at])));
+                for (std::uint64_t left = keys & 0x1111111111111111u << i; left != 0;) {
+                    const int k = 63 - __builtin_clzll(left);
+                    left ^= std::uint64_t{1} << k;
+                    mass[i] = add(mass[i], load(Layout::cell(weights, u, k)));
+                }
         } else {
             for (std::int64_t i = Layout::cells(block) - 1; i >= 0; --i) {
                 float belongs[lanes];
-                for (int at = 0; at < lanes; ++at) {
-                    const std::int64_t k = i * Layout::keys_a_cell + at % Layout::keys_a_cell;
-                    belongs[at] = k < block.key_count && label[k] == s ? 1.0f : 0.0f;
-                }
+                for (int at = 0; at < lanes; ++at) belongs[at] = static_cast<float>(keys >> (4 * i + at % 4) & 1);
                 const Vector weight = load(Layout::cell(weights, u, i));
                 mass[0] = add(mass[0], select(equal(load(belongs), zero()), zero(), weight));
             }
@@ -236,25 +219,26 @@ private:
         return Layout::fold_sum(mass);
     }
 
-    void find_top_keys(const Block& block, float* kept, float* state) const {
+    void find_top_keys(const Block& block, float* scores, float* state) const {
         const std::int64_t most = call.statistics.top_keys;
         for (int u = 0; u < Layout::units(rows); ++u) {
-            float least[lanes], scores[lanes];
+            float least[lanes], score[lanes];
             for (int lane = 0; lane < lanes; ++lane) {
                 const std::int64_t row = Layout::row_of(u, lane);
                 least[lane] = row < rows.count ? top_scores(state, row)[most - 1] : infinity;
             }
             for (std::int64_t i = 0; i < Layout::cells(block); ++i) {
-                const Vector score = load(Layout::cell(kept, u, i));
-                if (!any(greater(score, load(least)))) continue;
-                store(scores, score);
-                for (int lane = 0; lane < lanes; ++lane) {
-                    const std::int64_t row = Layout::row_of(u, lane), k = i * Layout::keys_a_cell + lane % Layout::keys_a_cell;
-                    if (!(scores[lane] > least[lane]) || k >= block.key_count) continue;
-                    if (!block.all_see_all && !block.shows(row, k)) continue;
-                    insert(top_scores(state, row), scores[lane], static_cast<float>(block.first + k));
-                    const int first = lane / Layout::keys_a_cell * Layout::keys_a_cell;
-                    for (int copy = 0; copy < Layout::keys_a_cell; ++copy) least[first + copy] = top_scores(state, row)[most - 1];
+                const Vector all = load(Layout::cell(scores, u, i));
+                std::uint32_t better = bits(greater(all, load(least)));
+                if (better == 0) continue;
+                store(score, all);
+                for (; better != 0; better &= better - 1) {
+                    const int lane = __builtin_ctz(better), first = lane / Layout::keys_a_cell * Layout::keys_a_cell;
+                    const std::int64_t k = i * Layout::keys_a_cell + lane - first;
+                    if (k >= block.key_count) continue;  // what fills up a cell
+                    float* best = top_scores(state, Layout::row_of(u, lane));
+                    insert(best, score[lane], static_cast<float>(block.first + k));
+                    for (int copy = 0; copy < Layout::keys_a_cell; ++copy) least[first + copy] = best[most - 1];
                 }
             }
         }

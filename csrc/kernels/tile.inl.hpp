@@ -16,7 +16,7 @@ namespace {
 
 // A thread's scratch memory
 struct Workspace {
-    float *packed, *scores, *part, *total, *wide_keys, *wide_values, *kept;
+    float *packed, *scores, *weights, *part, *total, *wide_keys, *wide_values;
 };
 
 // What is held of a tile's rows: the softmax's sums, then what observe() asks for. Layout: RowsInLanes or DimsInLanes.
@@ -35,11 +35,12 @@ static std::int64_t divide_workspace(const AttentionCall& call, float* base, Wor
     const bool wide = !Layout::reads_in_place && (call.key_value_format != Format::float32 || !call.whole_blocks());
     take(work.packed, Layout::packed_floats(call));
     take(work.scores, Layout::score_floats());
+    work.weights = work.scores;  // in place, unless statistics need both
+    if (call.statistics.wanted()) take(work.weights, Layout::score_floats());
     take(work.part, state_floats_of<Layout>(call));
     take(work.total, call.key_len > part_keys ? state_floats_of<Layout>(call) : 0);
     take(work.wide_keys, wide ? block_keys * call.key_dim : 0);
     take(work.wide_values, wide ? block_keys * call.value_dim : 0);
-    take(work.kept, Observer<Layout>::kept_floats(call));
     return used * static_cast<std::int64_t>(sizeof(float));
 }
 
@@ -102,7 +103,7 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
     typename Layout::Soon soon(call, rows);
     Layout::clear(call, state);
     const bool observed = call.statistics.wanted();
-    const Observer<Layout> observer = {call, rows};
+    Observer<Layout> observer(call, rows);
     if (observed) observer.clear(state);
     const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
     const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
@@ -120,15 +121,15 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
         // 3. weights; a new maximum shrinks what was accumulated
         float shrink[Layout::shrink_floats];
-        if (observed) observer.keep(block, work.scores, state, work.kept);
-        Layout::soften(rows, block, work.scores, state, shrink);
-        if (observed) observer.count(block, work.scores, work.kept, shrink, state);
+        if (observed) observer.keep(state);
+        Layout::soften(rows, block, work.scores, work.weights, state, shrink);
+        if (observed) observer.count(block, work.scores, work.weights, shrink, state);
         // 4. weights mix the values
         const Matrix mixed = block_rows<Layout>(values, block, work.wide_values, scattered);
         if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
-            Layout::mix_carefully(call, rows, block, work.scores, mixed, shrink, state);
+            Layout::mix_carefully(call, rows, block, work.weights, mixed, shrink, state);
         else
-            Layout::mix(call, rows, values, work.scores, mixed, shrink, state);
+            Layout::mix(call, rows, values, work.weights, mixed, shrink, state);
     }
 }
 
@@ -140,13 +141,13 @@ static void begin(const AttentionCall& call, const TileRows& rows, const Workspa
 
 template <class Layout>
 static void merge_states(const AttentionCall& call, const TileRows& rows, float* total, float* part) {
-    if (call.statistics.wanted()) Observer<Layout>{call, rows}.merge(total, part);
+    if (call.statistics.wanted()) Observer<Layout>(call, rows).merge(total, part);
     Layout::merge(call, rows, total, part);
 }
 
 template <class Layout>
 static void finish(const AttentionCall& call, const TileRows& rows, float* state) {
-    const Observer<Layout> observer = {call, rows};
+    const Observer<Layout> observer(call, rows);
     typename Observer<Layout>::OfKeys keys;
     if (call.statistics.wanted()) observer.take_sums(state, keys);
     if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);

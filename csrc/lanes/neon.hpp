@@ -44,6 +44,11 @@ ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return vbslq_f32(m, yes, no); }
 ATTNSCOPE_INLINE bool any(Mask m) { return vmaxvq_u32(m) != 0; }
+// Bit i: lane i
+ATTNSCOPE_INLINE std::uint32_t bits(Mask m) {
+    const std::uint32_t each[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, vld1q_u32(each)));
+}
 ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
     return vtstq_u32(vld1q_u32(words), vdupq_n_u32(1u << bit));
 }

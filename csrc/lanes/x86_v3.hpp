@@ -40,6 +40,8 @@ ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CM
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return _mm256_blendv_ps(no, yes, m); }
 ATTNSCOPE_INLINE bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
+// Bit i: lane i
+ATTNSCOPE_INLINE std::uint32_t bits(Mask m) { return static_cast<std::uint32_t>(_mm256_movemask_ps(m)); }
 ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
     const __m256i one = _mm256_set1_epi32(static_cast<int>(1u << bit));
     const __m256i found = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)), one);

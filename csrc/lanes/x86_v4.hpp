@@ -40,6 +40,8 @@ ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 ATTNSCOPE_INLINE Vector select(Mask m, Vector yes, Vector no) { return _mm512_mask_blend_ps(m, no, yes); }
 ATTNSCOPE_INLINE bool any(Mask m) { return m != 0; }
+// Bit i: lane i
+ATTNSCOPE_INLINE std::uint32_t bits(Mask m) { return m; }
 ATTNSCOPE_INLINE Mask test_bit(const std::uint32_t* words, int bit) {
     return _mm512_test_epi32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32(static_cast<int>(1u << bit)));
 }

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
-    "observe": {"attention", "problem", "kernels", "reference"},
+    "observe": {"attention", "cache", "problem", "kernels", "reference"},
     "audit": {"problem", "reference"},
     "interop": {INDEX},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()

@@ -14,6 +14,7 @@ from attnscope.cache.new_tokens import read_new_tokens
 from attnscope.cache.paged import CAUSAL, attend_checked
 from attnscope.cache.windows import read_windows
 from attnscope.errors import AttentionShapeError, CacheError
+from attnscope.kernels import Pages
 from attnscope.problem import Dense, Mask, Window
 from attnscope.problem.arrays import check_vectors, plain
 from attnscope.problem.given import told, whole_number
@@ -230,6 +231,27 @@ class KVCache:
             f"{self.bytes_used / 2**20:,.1f} MiB used of {self.bytes_reserved / 2**20:,.1f} MiB)"
         )
 
+    def reading(
+        self,
+        layer: int,
+        sequences: Sequence[int],
+        query_len: int,
+        mask: Mask | NDArray[np.bool_] | None = CAUSAL,
+    ) -> tuple[Pages, Mask | NDArray[np.bool_] | None]:
+        """The pages that attend() would read, where they lie, and the mask with the layer's window joined to it.
+
+        For attnscope.cache.attend() and kernels of one's own: views, which hold until a sequence is written to.
+
+        Errors
+            As in attend().
+        """
+        with self._lock:
+            known, one_layer = self._known(sequences), self._layer(layer)
+            one_layer.check_in_sight(known, query_len, layer)
+            pages = one_layer.pages_of(known)
+        window = self._windows[layer]
+        return pages, mask if window is None else joined(mask, window)
+
     def _attend(
         self,
         layer: int,
@@ -239,14 +261,7 @@ class KVCache:
         mask: Mask | NDArray[np.bool_] | None,
         **options: Any,
     ) -> Vectors:
-        with self._lock:
-            known, one_layer = self._known(sequences), self._layer(layer)
-            if query.ndim == 4:
-                one_layer.check_in_sight(known, query.shape[2], layer)
-            pages = one_layer.pages_of(known)
-        window = self._windows[layer]
-        if window is not None:
-            mask = joined(mask, window)
+        pages, mask = self.reading(layer, sequences, query.shape[2] if query.ndim == 4 else 0, mask)
         return attend_checked(query, pages, mask=mask, **options)
 
     def _attend_mixed(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from attnscope.problem import (
     AttentionShape,
     Causal,
     Dense,
+    KeyBitmap,
+    KeySpans,
     Mask,
     Operands,
     Scoring,
@@ -119,7 +121,18 @@ def append(pages: Pages, key: NDArray[Any], value: NDArray[Any]) -> Pages:
     return longer
 
 
-def attend_checked(  # noqa: PLR0913  # as attention()
+class PagedCall(NamedTuple):
+    """What attention over pages was asked for, looked at and read."""
+
+    shape: AttentionShape
+    scoring: Scoring
+    visible: KeySpans | KeyBitmap | None
+    bias: NDArray[Any] | None
+    slopes: NDArray[Any] | None
+    sinks: NDArray[Any] | None
+
+
+def read_call(  # noqa: PLR0913  # as attention()
     query: NDArray[Any],
     pages: Pages,
     *,
@@ -130,9 +143,8 @@ def attend_checked(  # noqa: PLR0913  # as attention()
     slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     out: NDArray[Any] | None = None,
-    threads: int | None = None,
-) -> NDArray[Any]:
-    """attend(), of pages and a query array that have been looked at."""
+) -> PagedCall:
+    """Check the arguments of attend() against a query array and pages that have been looked at."""
     shape = _shape_of(query, pages)
     if mask is not None and not isinstance(mask, Mask):
         mask = Dense(mask)
@@ -152,6 +164,20 @@ def attend_checked(  # noqa: PLR0913  # as attention()
     visible = None
     if not (shape.query_len == 1 and mask == CAUSAL):  # one query at the end sees every key
         visible = lower_ragged(mask, shape, pages.key_lens.tolist())
+    return PagedCall(shape, scoring, visible, bias, slopes, sinks)
+
+
+def attend_checked(
+    query: NDArray[Any],
+    pages: Pages,
+    *,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+    **options: Any,
+) -> NDArray[Any]:
+    """attend(), of pages and a query array that have been looked at."""
+    _, scoring, visible, *added = read_call(query, pages, out=out, **options)
+    bias, slopes, sinks = added
     output, _ = run_pages(
         query, pages, visible, scoring, bias=bias, slopes=slopes, sinks=sinks, out=out, threads=threads
     )

@@ -10,5 +10,6 @@ from attnscope.kernels.pages import run_pages as run_pages
 from attnscope.kernels.run import run as run
 from attnscope.kernels.run import why_not as why_not
 from attnscope.kernels.statistics import observe as observe
+from attnscope.kernels.statistics import observe_pages as observe_pages
 from attnscope.kernels.threads import default_threads as default_threads
 from attnscope.kernels.threads import set_default_threads as set_default_threads

@@ -45,8 +45,9 @@ def run_pages(  # noqa: PLR0913  # as attention()
     out: NDArray[Any] | None = None,
     log_normalizer: bool = False,
     threads: int | None = None,
+    statistics: "_core.StatisticsArrays | None" = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Compute output and, if asked for, the log normalizer. The caller has validated everything.
+    """Compute output and, if asked for, the log normalizer and statistics. The caller has validated everything.
 
     Shapes
         query             (sequences, query_heads, query_len, key_dim)     float32, bfloat16 or float16
@@ -95,5 +96,6 @@ def run_pages(  # noqa: PLR0913  # as attention()
         slopes,
         sinks,
         threads,
+        statistics,
     )
     return out, normalizer

@@ -7,8 +7,17 @@ from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
 from attnscope.kernels import _core
+from attnscope.kernels.pages import Pages, run_pages
 from attnscope.kernels.run import run
-from attnscope.problem import AttentionProblem, AttentionShape, Operands, Questions
+from attnscope.problem import (
+    AttentionProblem,
+    AttentionShape,
+    KeyBitmap,
+    KeySpans,
+    Operands,
+    Questions,
+    Scoring,
+)
 from attnscope.result import Statistics
 
 MOST_KEYS = 2**24  # the kernel counts keys in float32, which is exact up to here
@@ -30,6 +39,33 @@ def observe(
     """
     arrays, wanted = prepare(problem.shape, asked)
     output, log_normalizer = run(problem, operands, log_normalizer=True, threads=threads, statistics=wanted)
+    assert log_normalizer is not None
+    return output, collected(arrays, log_normalizer)
+
+
+def observe_pages(  # noqa: PLR0913  # as run_pages()
+    query: NDArray[Any],
+    pages: Pages,
+    visible: KeySpans | KeyBitmap | None,
+    scoring: Scoring,
+    asked: Questions,
+    *,
+    bias: NDArray[Any] | None = None,
+    slopes: NDArray[np.float32] | None = None,
+    sinks: NDArray[np.float32] | None = None,
+    threads: int | None = None,
+) -> tuple[NDArray[Any], Statistics]:
+    """The same over pages: the output, bit for bit that of run_pages(), and the statistics."""
+    sequences, query_heads, query_len, key_dim = query.shape
+    key_len = int(pages.key_lens.max(initial=0))
+    shape = AttentionShape(
+        sequences, query_heads, pages.key.shape[1], query_len, key_len, key_dim, pages.value.shape[3]
+    )
+    arrays, wanted = prepare(shape, asked)
+    output, log_normalizer = run_pages(
+        query, pages, visible, scoring,
+        bias=bias, slopes=slopes, sinks=sinks, log_normalizer=True, threads=threads, statistics=wanted,
+    )  # fmt: skip
     assert log_normalizer is not None
     return output, collected(arrays, log_normalizer)
 

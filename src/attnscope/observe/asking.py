@@ -5,6 +5,7 @@ from functools import update_wrapper
 from typing import Any
 
 from attnscope.observe import front
+from attnscope.observe.cached import cached
 from attnscope.observe.heads import HeadSummary
 from attnscope.observe.influence import influence
 from attnscope.observe.join import join
@@ -16,6 +17,7 @@ class Observe:
     """Callable as observe(query, key, value, ...); what answers more about an observation are its attributes."""
 
     __call__ = staticmethod(front.observe)
+    cached = staticmethod(cached)
     join = staticmethod(join)
     influence = staticmethod(influence)
     head_scores = staticmethod(head_scores)

@@ -73,14 +73,4 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     else:
         output, seen = reference.statistics(query, key, value, questions=asked, **options)
         output = output.astype(query.dtype)
-    drop = (0,) * (4 - operands.rank)
-    arrays: dict[str, Any] = {
-        name: None if array is None else array[drop] for name, array in vars(seen).items()
-    }
-    return Observation(
-        **arrays,
-        output=output[drop],
-        segment_names=asked.segment_names,
-        first_keys=asked.first_keys,
-        key_len=problem.shape.key_len,
-    )
+    return Observation.of(output, seen, asked, problem.shape.key_len, (0,) * (4 - operands.rank))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.observe.heads import HeadSummary, summarize
+from attnscope.problem import Questions
 from attnscope.result import Statistics
 
 Kind = Literal["entropy", "map", "segments", "received"]
@@ -28,6 +29,22 @@ class Observation(Statistics):
     segment_names: tuple[str, ...]
     first_keys: int
     key_len: int
+
+    @classmethod
+    def of(
+        cls, output: NDArray[Any], seen: Statistics, asked: Questions, key_len: int, drop: tuple[int, ...]
+    ) -> "Observation":
+        """Put a call's results together, without the axes that its query came without."""
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[drop] for name, array in vars(seen).items()
+        }
+        return cls(
+            **arrays,
+            output=output[drop],
+            segment_names=asked.segment_names,
+            first_keys=asked.first_keys,
+            key_len=key_len,
+        )
 
     @property
     def query_len(self) -> int:

@@ -82,7 +82,7 @@ def read_segments(
             f"segments has shape {list(np.shape(segments))}, expected a label for each of the {shape.key_len} keys: "
             f"[{shape.key_len}], or [{shape.batch}, {shape.key_len}] with the batch, or {{name: (start, end)}}."
         )
-    if not np.issubdtype(labels.dtype, np.integer):
+    if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
         raise AttentionError(f"segments is {labels.dtype}, expected integers from 0 to {MOST_SEGMENTS - 1}.")
     least, most = int(labels.min(initial=0)), int(labels.max(initial=0))
     if least < 0 or most >= MOST_SEGMENTS:
