@@ -9,6 +9,7 @@ import click
 
 from attnscope.cli.audit import audit
 from attnscope.cli.bench import bench
+from attnscope.cli.inspect import inspect
 from attnscope.cli.refusals import explained
 from attnscope.cli.size import size
 from attnscope.cli.tour import tour
@@ -42,6 +43,7 @@ def main() -> None:
     Examples:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
+      attnscope inspect              where the heads of a model look
       attnscope bench --causal       how fast it runs here
       attnscope bench --decode       how fast the cache decodes
       attnscope audit m.py:attend    what is wrong with a function of yours
@@ -52,5 +54,5 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
 
 
-for verb in (tour, audit, bench, size):
+for verb in (tour, inspect, audit, bench, size):
     main.add_command(verb)
