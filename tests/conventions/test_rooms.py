@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "machine": {INDEX},
     "bench": {INDEX, "machine"},
     "tour": {INDEX, "machine", "models"},
-    "cli": {INDEX, "audit", "bench", "machine", "sizing", "tour"},
+    "inspection": {INDEX, "interop", "models"},
+    "cli": {INDEX, "audit", "bench", "inspection", "machine", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -32,6 +33,7 @@ OF_ANOTHER_TOOL = {
     "audit/torch_function.py": "torch",
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
+    "inspection/transformers_model.py": "transformers",
     "interop/torch.py": "torch",
     "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",
@@ -63,7 +65,7 @@ def test_what_every_room_may_use_imports_no_room(file: str) -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
     allowed = PACKAGES | sys.stdlib_module_names
-    if room in ("bench", "cli", "tour"):
+    if room in ("bench", "cli", "inspection", "tour"):
         allowed |= OF_THE_TERMINAL
     for path in rooms()[room]:
         tool = OF_ANOTHER_TOOL.get(path.relative_to(PACKAGE).as_posix())

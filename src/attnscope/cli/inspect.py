@@ -20,23 +20,48 @@ STANDARD_OUTPUT = Path("-")
 
 @click.command(short_help="Show where every head of a model looks on a text.")
 @click.argument("text", metavar="[TEXT or FILE]", required=False)
-@click.option("--model", type=PATH, metavar="DIR or GGUF", help="A causal model or an encoder that Transformers loads.")
-@click.option("--chat", type=PATH, metavar="FILE.json", help='Messages: [{"role": ..., "content": ...}, ...].')
+@click.option(
+    "--model", type=PATH, metavar="DIR or GGUF", help="A causal model or an encoder that Transformers loads."
+)
+@click.option(
+    "--chat", type=PATH, metavar="FILE.json", help='Messages: [{"role": ..., "content": ...}, ...].'
+)
 @click.option(
     "--document", "documents", type=PATH, multiple=True, metavar="FILE",
     help="A retrieved document: put before TEXT, or found in the chat. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--segments", multiple=True, metavar="NAME:START-END", help="A segment by its tokens. May be repeated, or joined by commas."
+    "--segments",
+    multiple=True,
+    metavar="NAME:START-END",
+    help="A segment by its tokens. May be repeated, or joined by commas.",
 )
 @click.option("--rest", metavar="NAME", help="What tokens are called that --segments leave out.")
 @click.option("--layers", metavar="0-3,7", help="The layers to observe. [default: all]")
-@click.option("--new-tokens", type=click.IntRange(min=0), default=0, metavar="N", help="Let the model write N tokens first.")
 @click.option(
-    "--measure", type=click.Choice(MEASURES), default=MEASURES[0], show_default=True, help="What the printed grid shows."
+    "--new-tokens",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Let the model write N tokens first.",
 )
-@click.option("--html", type=NEW_FILE, metavar="OUT", help="Write a page to explore: one file that fetches nothing.")
-@click.option("--json", "json_out", type=NEW_FILE, metavar="OUT", help='Write the numbers as JSON; "-" prints them instead.')
+@click.option(
+    "--measure",
+    type=click.Choice(MEASURES),
+    default=MEASURES[0],
+    show_default=True,
+    help="What the printed grid shows.",
+)
+@click.option(
+    "--html", type=NEW_FILE, metavar="OUT", help="Write a page to explore: one file that fetches nothing."
+)
+@click.option(
+    "--json",
+    "json_out",
+    type=NEW_FILE,
+    metavar="OUT",
+    help='Write the numbers as JSON; "-" prints them instead.',
+)
 def inspect(text: str | None, html: Path | None, json_out: Path | None, measure: str, **given: Any) -> None:
     """Show where every head of a model looks on a text: given here, in a FILE, or "-" for standard input.
 

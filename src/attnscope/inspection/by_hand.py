@@ -14,7 +14,7 @@ class HandWritten:
     """at.models.copying_transformer(): six heads that look 1 to 6 bytes back, an induction head, a background head."""
 
     name = "the hand-written model"
-    context = None
+    context: int | None = None
 
     def __init__(self) -> None:
         self.model = copying_transformer()
@@ -31,7 +31,9 @@ class HandWritten:
         pieces = tuple(
             text[character] if first else "" for character, first in zip(characters, begins, strict=True)
         )
-        return Tokens(np.frombuffer(text.encode(), np.uint8).astype(np.int64), pieces, characters, characters + 1)
+        return Tokens(
+            np.frombuffer(text.encode(), np.uint8).astype(np.int64), pieces, characters, characters + 1
+        )
 
     def write_on(self, tokens: Tokens, new_tokens: int) -> Tokens:
         written = self.model.generate(tokens.ids, new_tokens)

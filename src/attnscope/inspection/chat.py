@@ -76,8 +76,10 @@ def read_chat(path: Path) -> Chat:
 def read_message(path: Path, number: int, given: Any) -> Message:
     role, content = (given.get("role"), given.get("content")) if isinstance(given, dict) else (None, None)
     if isinstance(content, list):  # parts, as multimodal models have them
-        parts = [part.get("text") if isinstance(part, dict) else None for part in content]
-        content = "".join(parts) if all(isinstance(part, str) for part in parts) else None
+        parts = [
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        ]
+        content = "".join(parts) if len(parts) == len(content) else None
     if not isinstance(role, str) or not isinstance(content, str):
         raise InspectionError(f"message {number} of {path} is no text with a role, expected {SHAPE}.")
     if not content.strip():
@@ -103,7 +105,8 @@ def between_markup(
     for before, message in zip(markup, messages, strict=True):
         start = position + len(before)
         words = next(
-            (each for each in (message.content, message.content.strip()) if rendered.startswith(each, start)), None
+            (each for each in (message.content, message.content.strip()) if rendered.startswith(each, start)),
+            None,
         )
         if words is None or rendered[position:start] != before:
             return None
@@ -129,9 +132,9 @@ def in_order(rendered: str, chat: Chat) -> list[tuple[int, int]]:
 
 
 def plain_template(messages: Sequence[Message]) -> str:
-    """The role on a line of its own, the words below it: for models that have no template.
+    r"""The role on a line of its own, the words below it: for models that have no template.
 
     >>> plain_template([Message("user", "Who?"), Message("assistant", "Ada")])
-    '[user]\\nWho?\\n\\n[assistant]\\nAda'
+    '[user]\nWho?\n\n[assistant]\nAda'
     """
     return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)

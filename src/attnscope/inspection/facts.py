@@ -4,7 +4,6 @@ from typing import Any
 
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.measures import MEASURES, NOT_AN_INFLUENCE
-from attnscope.inspection.seen_layer import Array
 
 
 def facts_of_inspection(found: Inspection) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def segments_of(found: Inspection) -> dict[str, Any] | None:
     """Rows of by_segment and evenly read, columns are read, in the order of the names."""
     if found.segments is None:
         return None
-    evenly: Array | None = found.evenly()
+    evenly = found.evenly()
     return {
         "names": list(found.segments.names),
         "sizes": found.segments.sizes,

@@ -51,7 +51,9 @@ class MarkedText:
             marks.append(Mark(name, start, start + len(words)))
         return replace(self, marks=tuple(marks))
 
-    def labels(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    def labels(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """A segment for each token, by its last character, and the segments' names as they first occur.
 
         Shapes
@@ -69,11 +71,11 @@ class MarkedText:
 
 
 def question_after(documents: tuple[NamedText, ...], question: NamedText) -> MarkedText:
-    """Documents, an empty line after each, and the question behind them.
+    r"""Documents, an empty line after each, and the question behind them.
 
     >>> marked = question_after((NamedText("a.txt", "Cats sleep. "),), NamedText("q", "Who sleeps?"))
     >>> marked.content, marked.marks[1]
-    ('Cats sleep.\\n\\nWho sleeps?', Mark(segment='question', start=13, end=24))
+    ('Cats sleep.\n\nWho sleeps?', Mark(segment='question', start=13, end=24))
     """
     content, marks = "", []
     for name, document in zip(names_of(documents), documents, strict=True):
@@ -93,5 +95,7 @@ def names_of(documents: tuple[NamedText, ...]) -> list[str]:
     names = [document.name.rsplit("/", 1)[-1] for document in documents]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InspectionError(f"two documents are named {twice[0]}, expected a name for each. Rename one of the files.")
+        raise InspectionError(
+            f"two documents are named {twice[0]}, expected a name for each. Rename one of the files."
+        )
     return names

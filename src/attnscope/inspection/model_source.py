@@ -33,7 +33,11 @@ def check_source(source: Path) -> None:
     if source.is_dir():
         if not (source / "config.json").is_file():
             inside = sorted(path.name for path in source.glob("*.gguf"))
-            way_out = f"name the file: {source / inside[0]}" if inside else "give the folder that save_pretrained() wrote"
+            way_out = (
+                f"name the file: {source / inside[0]}"
+                if inside
+                else "give the folder that save_pretrained() wrote"
+            )
             raise InspectionError(f"model={str(source)!r}: the folder holds no config.json; {way_out}.")
         return
     with source.open("rb") as file:

@@ -92,7 +92,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
         summarized(each, tokens.ids, None if segments is None else segments.labels)
         for each in subject.observe(tokens, layers, asked, step)
     )
-    return Inspection(marked.name, subject.name, tokens, segments, seen, facts_of(request, subject, marked, many))
+    return Inspection(marked.name, subject.name, tokens, segments, seen, facts_of(subject, marked, many))
 
 
 def check(request: Request) -> None:
@@ -100,11 +100,15 @@ def check(request: Request) -> None:
     if request.text is not None and request.chat is not None:
         raise InspectionError("give either TEXT or --chat FILE, not both: each is all that the model reads.")
     if request.rest is not None and not request.segments:
-        raise InspectionError(f"rest={request.rest!r} names what --segments leave out, and there are none. Give both.")
+        raise InspectionError(
+            f"rest={request.rest!r} names what --segments leave out, and there are none. Give both."
+        )
     if request.new_tokens < 0:
         raise InspectionError(f"new-tokens={request.new_tokens}: expected 0 or more.")
     if request.documents and request.text is None and request.chat is None:
-        raise InspectionError("--document needs a question: give it as TEXT, or --chat FILE with the whole chat.")
+        raise InspectionError(
+            "--document needs a question: give it as TEXT, or --chat FILE with the whole chat."
+        )
 
 
 def with_example(request: Request) -> Request:
@@ -165,13 +169,15 @@ def segments_of(request: Request, marked: MarkedText, tokens: Tokens) -> Segment
         return None
     if new:
         if WRITTEN in names:
-            raise InspectionError(f"a segment is named {WRITTEN!r}, as what the model writes is. Choose another name.")
+            raise InspectionError(
+                f"a segment is named {WRITTEN!r}, as what the model writes is. Choose another name."
+            )
         labels, names = np.concatenate([labels, np.full(new, len(names))]), (*names, WRITTEN)
     check_count(names)
     return Segments(labels, names)
 
 
-def facts_of(request: Request, subject: Subject, marked: MarkedText, tokens: int) -> dict[str, str]:
+def facts_of(subject: Subject, marked: MarkedText, tokens: int) -> dict[str, str]:
     versions = {"attnscope": metadata.version("attnscope"), "Python": sys.version.split()[0]}
     return {
         "text": f"{marked.name}, {tokens:,} tokens",

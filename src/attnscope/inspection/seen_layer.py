@@ -93,15 +93,17 @@ def means_of(observation: at.Observation, ids: NDArray[np.int64]) -> dict[str, A
 def without_batch(array: Array | None, rank: int) -> Array:
     """The last axes: models of Transformers have a batch of one text before them, the hand-written one has none."""
     assert array is not None  # asked for
-    return array.reshape(array.shape[array.ndim - rank :])
+    own: Array = array.reshape(array.shape[array.ndim - rank :])
+    return own
 
 
 def by_reader(mass: Array, labels: NDArray[np.int64]) -> Array:
     """Means over the tokens of each segment: [heads, tokens, segments] becomes [heads, readers, segments]."""
     readers = mass.shape[-1]
     belongs = labels[None, :] == np.arange(readers)[:, None]
-    sums: Array = belongs.astype(np.float64) @ mass.astype(np.float64)
-    return sums / np.maximum(belongs.sum(axis=1), 1)[:, None]
+    means: Array = belongs.astype(np.float64) @ mass.astype(np.float64)
+    means /= np.maximum(belongs.sum(axis=1), 1)[:, None]
+    return means
 
 
 def visible_spans(visible: Array) -> tuple[Array, Array] | None:

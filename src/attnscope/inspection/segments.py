@@ -13,7 +13,9 @@ RANGE = re.compile(r"(\d+)-(\d*)")
 LAYERS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
-def read_ranges(given: Sequence[str], tokens: int, rest: str | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def read_ranges(
+    given: Sequence[str], tokens: int, rest: str | None
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """A segment for each token from NAME:START-END; END is the first token that no longer belongs to it.
 
     An END that is left out is the end of the text. A name may be given twice, for two ranges. `rest` names the tokens that
@@ -57,7 +59,9 @@ def read_range(given: str, tokens: int) -> tuple[str, int, int]:
     name, _, numbers = given.rpartition(":")
     found = RANGE.fullmatch(numbers)
     if not name.strip() or found is None:
-        raise InspectionError(f"segments={given!r}: expected NAME:START-END in tokens, such as system:0-40 or question:40-.")
+        raise InspectionError(
+            f"segments={given!r}: expected NAME:START-END in tokens, such as system:0-40 or question:40-."
+        )
     start, end = int(found[1]), int(found[2] or tokens)
     if not start < end <= tokens:
         raise InspectionError(
@@ -96,6 +100,8 @@ def read_layers(given: str | None, layers: int) -> list[int]:
             raise InspectionError(f"layers={given!r}: expected numbers and ranges, such as 0-3,7.")
         first, last = int(found[1]), int(found[2] or found[1])
         if not first <= last < layers:
-            raise InspectionError(f"layers={given!r}: expected layers from 0 to {layers - 1}, as the model has {layers}.")
+            raise InspectionError(
+                f"layers={given!r}: expected layers from 0 to {layers - 1}, as the model has {layers}."
+            )
         wanted |= set(range(first, last + 1))
     return sorted(wanted)

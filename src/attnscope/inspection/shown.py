@@ -9,9 +9,9 @@ DELETE = 0x7F
 
 
 def shown_piece(piece: str) -> str:
-    """One token as a reader can see it.
+    r"""One token as a reader can see it.
 
-    >>> shown_piece(" the"), shown_piece("\\n\\n"), shown_piece("a\\u202eb"), shown_piece("")
+    >>> shown_piece(" the"), shown_piece("\n\n"), shown_piece("a\u202eb"), shown_piece("")
     ('␣the', '⏎⏎', 'a⟨U+202E⟩b', '…')
     """
     if not piece:
@@ -28,6 +28,9 @@ def shown_character(character: str) -> str:
         return chr(PICTURES + code)
     if code == DELETE:
         return "␡"
-    if unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp") or not character.isprintable():
+    if (
+        unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+        or not character.isprintable()
+    ):
         return f"⟨U+{code:04X}⟩"
     return character

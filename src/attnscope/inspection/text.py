@@ -69,7 +69,9 @@ def decoded(name: str, content: bytes) -> NamedText:
 
 def checked(name: str, text: str) -> NamedText:
     if not text.strip():
-        raise InspectionError(f"{name} is empty: there is nothing to read. Give a text, a file, or --chat FILE.")
+        raise InspectionError(
+            f"{name} is empty: there is nothing to read. Give a text, a file, or --chat FILE."
+        )
     return NamedText(name, text)
 
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,24 @@ class TransformersModel:
             )
         try:
             # a template that always opens the next turn after an answer would add to what was said
-            rendered: str = self.tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=False)
+            rendered: str = self.tokenizer.apply_chat_template(
+                given, tokenize=False, add_generation_prompt=False
+            )
         except Exception as error:  # templates raise what they like: jinja2's errors
-            raise InspectionError(f"the chat template of {self.name} refuses this chat: {reason(error)}") from error
+            raise InspectionError(
+                f"the chat template of {self.name} refuses this chat: {reason(error)}"
+            ) from error
         return rendered
 
     def tokenize(self, text: str, *, templated: bool) -> Tokens:
         if not self.tokenizer.is_fast:
             return self._without_places(text, templated)
         made = self.tokenizer(
-            text, add_special_tokens=not templated, return_offsets_mapping=True, verbose=False, truncation=False
+            text,
+            add_special_tokens=not templated,
+            return_offsets_mapping=True,
+            verbose=False,
+            truncation=False,
         )
         ids = np.array(made["input_ids"], np.int64)
         places = np.array(made["offset_mapping"], np.int64).reshape(-1, 2)
@@ -91,19 +100,27 @@ class TransformersModel:
 
     def write_on(self, tokens: Tokens, new_tokens: int) -> Tokens:
         if not self.model.can_generate():
-            raise InspectionError(f"{self.name} is {type(self.model).__name__}, which writes nothing. Leave --new-tokens out.")
+            raise InspectionError(
+                f"{self.name} is {type(self.model).__name__}, which writes nothing. Leave --new-tokens out."
+            )
         made = self.model.generate(
-            tensor_of(tokens), max_new_tokens=new_tokens, min_new_tokens=new_tokens, do_sample=False, num_beams=1
+            tensor_of(tokens),
+            max_new_tokens=new_tokens,
+            min_new_tokens=new_tokens,
+            do_sample=False,
+            num_beams=1,
         )
         ids = made[0, len(tokens.ids) :].tolist()
         texts = [self.tokenizer.decode(ids[:count]) for count in range(len(ids) + 1)]
-        pieces = [after[len(before) :] for before, after in zip(texts, texts[1:], strict=False)]
+        pieces = [after[len(before) :] for before, after in pairwise(texts)]
         return tokens.followed_by(ids, pieces)
 
     def observe(
         self, tokens: Tokens, layers: Sequence[int], asked: Mapping[str, Any], step: Step
     ) -> Iterator[LayerSeen]:
-        body = getattr(self.model, "base_model", self.model)  # the logits of a large vocabulary would take gigabytes
+        body = getattr(
+            self.model, "base_model", self.model
+        )  # the logits of a large vocabulary would take gigabytes
         given = {"use_cache": False} if "use_cache" in inspect.signature(body.forward).parameters else {}
         try:
             with observing(body, layers=layers, **asked) as seen, telling(body, seen, layers, step):
@@ -160,6 +177,11 @@ def check_kind(source: Path, config: Any) -> None:
 
 
 def not_loaded(source: Path, error: Exception) -> str:
+    if isinstance(error, ImportError) or "pip install" in str(error):  # of a GGUF file: gguf, accelerate
+        return (
+            f"model={str(source)!r} needs a package that is not here: {reason(error)} All of them: "
+            "pip install 'attnscope[transformers]'."
+        )
     return (
         f"model={str(source)!r} is nothing that Transformers {transformers.__version__} loads: {reason(error)} Give the folder "
         "of a causal model or an encoder with its tokenizer, or a GGUF file of an architecture that it knows."

@@ -111,8 +111,10 @@ class Reading:
         >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, faintly
         [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
         """
-        arrays = (self.query[layer], self.key[layer], self.value[layer])
-        return at.observe(*arrays, mask=self.mask, **self.model.layers[layer].scoring, **asked)
+        scoring = self.model.layers[layer].scoring
+        return at.observe(
+            self.query[layer], self.key[layer], self.value[layer], mask=self.mask, **scoring, **asked
+        )
 
     def head(self, layer: int, head: int) -> HeadReading:
         """One head's part of it."""

@@ -21,7 +21,9 @@ def head_grid(found: Inspection, measure: Measure, width: int) -> list[Text]:
     """A line of head numbers, and one a layer."""
     columns = max(layer.heads for layer in found.layers)
     cell = next((each for each in (WIDE, NARROW) if LABEL + columns * each <= width), 1)
-    share = share_of_scale(measure, [float(value) for layer in found.layers for value in layer.means[measure.key]])
+    share = share_of_scale(
+        measure, [float(value) for layer in found.layers for value in layer.means[measure.key]]
+    )
     lines = [heading(columns, cell)]
     for layer in found.layers:
         line = Text(f"{layer.number:>{LABEL - 1}} ", style="dim")
@@ -74,7 +76,9 @@ def share_of_scale(measure: Measure, values: list[float]) -> Callable[[float], f
 def style_of(place: float) -> str:
     at = min(max(place, 0.0), 1.0) * (len(RAMP) - 1)
     step = min(int(at), len(RAMP) - 2)
-    mixed = [round(low + (high - low) * (at - step)) for low, high in zip(RAMP[step], RAMP[step + 1], strict=True)]
+    mixed = [
+        round(low + (high - low) * (at - step)) for low, high in zip(RAMP[step], RAMP[step + 1], strict=True)
+    ]
     red, green, blue = mixed
     ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > BRIGHT else "bright_white"
     return f"{ink} on #{red:02x}{green:02x}{blue:02x}"

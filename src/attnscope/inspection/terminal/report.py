@@ -1,6 +1,6 @@
 """The report: one section a question, what is seen first, and what it does not say last."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +14,9 @@ from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measu
 from attnscope.inspection.seen_layer import Array
 from attnscope.inspection.shown import shown_piece
 from attnscope.inspection.terminal.head_grid import print_grid, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WIDEST = 100
 RANKED = 3  # heads, or tokens, of a list
@@ -69,7 +72,9 @@ def print_ends(found: Inspection, console: Console) -> None:
     ranked = found.ranked("normalized_entropy")
     some = min(RANKED, len(ranked) // 2)
     table = plain_table("left", "left", "right", "right", "right", "right")
-    table.add_row("", *(Text(each, style="dim") for each in ("", "spread", "entropy", "effective keys", "distance")))
+    table.add_row(
+        "", *(Text(each, style="dim") for each in ("", "spread", "entropy", "effective keys", "distance"))
+    )
     for label, heads in (("sharpest", ranked[:some]), ("most diffuse", ranked[: -some - 1 : -1])):
         for number, head in enumerate(heads):
             means = means_of(found, head)
@@ -88,7 +93,9 @@ def print_kinds(found: Inspection, console: Console) -> None:
     table = plain_table("left", "left", "left")
     for kind in KINDS:
         heads = [head for head in found.ranked(kind)[::-1][:RANKED] if head.value >= WORTH_NAMING]
-        names = Text(", ").join([Text.assemble((named(each), "bold"), f" {each.value:.2f}") for each in heads])
+        names = Text(", ").join([
+            Text.assemble((named(each), "bold"), f" {each.value:.2f}") for each in heads
+        ])
         table.add_row(BY_KEY[kind].label, names if heads else Text(f"none above {WORTH_NAMING}", style="dim"))
     console.print(table)
     unseen = max(float(layer.means["unseen"].max()) for layer in found.layers)
@@ -105,10 +112,17 @@ def print_sinks(found: Inspection, console: Console) -> None:
     table = plain_table("right", "left", "right", "left")
     for token in np.argsort(-shares, kind="stable")[:RANKED].tolist():
         table.add_row(
-            Text(f"token {token:,}", style="dim"), in_context(found, token), f"{shares[token]:.1%}", bar(float(shares[token]))
+            Text(f"token {token:,}", style="dim"),
+            in_context(found, token),
+            f"{shares[token]:.1%}",
+            bar(float(shares[token])),
         )
     console.print(table)
-    say(console, f"Of the weight of all heads and tokens; alike it would be {1 / len(shares):.2%} each.", style="dim")
+    say(
+        console,
+        f"Of the weight of all heads and tokens; alike it would be {1 / len(shares):.2%} each.",
+        style="dim",
+    )
 
 
 def print_segments(found: Inspection, console: Console) -> None:

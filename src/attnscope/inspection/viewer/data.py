@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from attnscope.inspection.inspection import Inspection
-from attnscope.inspection.measures import KINDS, MEASURES, NOT_AN_INFLUENCE
 from attnscope.inspection.marking import MARKUP
+from attnscope.inspection.measures import KINDS, MEASURES, NOT_AN_INFLUENCE
 from attnscope.inspection.shown import shown_piece
 from attnscope.inspection.viewer.packing import Array, Pack
 
@@ -78,7 +78,9 @@ def add_segments(pack: Pack, found: Inspection) -> None:
     pack.integers("labels", found.segments.labels.astype(np.uint8))
     pack.numbers("bySegmentShares", of_all_heads(found, "by_segment"))
     if found.evenly() is not None:
-        pack.numbers("evenlyShares", np.stack([layer.evenly for layer in found.layers if layer.evenly is not None]))
+        pack.numbers(
+            "evenlyShares", np.stack([layer.evenly for layer in found.layers if layer.evenly is not None])
+        )
 
 
 def of_all_heads(found: Inspection, name: str) -> Array:
@@ -89,7 +91,11 @@ def segments_of(found: Inspection) -> dict[str, Any] | None:
     if found.segments is None:
         return None
     names = list(found.segments.names)
-    return {"names": names, "sizes": found.segments.sizes, "markup": names.index(MARKUP) if MARKUP in names else -1}
+    return {
+        "names": names,
+        "sizes": found.segments.sizes,
+        "markup": names.index(MARKUP) if MARKUP in names else -1,
+    }
 
 
 def start_of(found: Inspection) -> dict[str, int]:

@@ -24,7 +24,7 @@ def page(found: Inspection) -> str:
     """
     facts, arrays = viewer_data(found)
     style = asset("viewer.css")
-    program = "(() => {\n\"use strict\";\n" + "\n".join(asset(name) for name in PROGRAM) + "\n})();\n"
+    program = '(() => {\n"use strict";\n' + "\n".join(asset(name) for name in PROGRAM) + "\n})();\n"
     return Template(asset("viewer.html")).substitute(
         policy=f"default-src 'none'; script-src {digest(program)}; style-src {digest(style)}; img-src data:",
         style=style,
@@ -44,10 +44,10 @@ def digest(content: str) -> str:
 
 
 def harmless_json(facts: Any) -> str:
-    """JSON in which nothing ends a script element or begins a comment.
+    r"""JSON in which nothing ends a script element or begins a comment.
 
     >>> harmless_json("</script>")
-    '"\\\\u003c/script\\\\u003e"'
+    '"\\u003c/script\\u003e"'
     """
     text = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
