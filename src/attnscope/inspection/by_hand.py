@@ -25,9 +25,9 @@ class HandWritten:
         return plain_template(messages)
 
     def tokenize(self, text: str, *, templated: bool) -> Tokens:
-        lengths = np.array([len(character.encode()) for character in text])
+        lengths = np.array([len(character.encode()) for character in text], np.int64)
         characters = np.repeat(np.arange(len(text)), lengths)
-        begins = np.concatenate([[True], characters[1:] != characters[:-1]])
+        begins = np.diff(characters, prepend=-1) > 0
         pieces = tuple(
             text[character] if first else "" for character, first in zip(characters, begins, strict=True)
         )
