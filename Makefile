@@ -6,6 +6,7 @@ VENV := .venv
 SANITIZED := .venv-sanitize
 BENCH := .venv-bench
 MODELS := .venv-models
+BROWSER := .venv-browser
 TEST_ARGS ?=
 
 ifneq ($(filter default undefined,$(origin CXX)),)
@@ -26,7 +27,7 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models test-browser lint format types sanitize bench wheel clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,10 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch and Transformers, in an environment of its own: real caches, real models
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+
+# Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
+test-browser: $(BROWSER)/installed  ## the viewer of attnscope inspect in a real browser, in an environment of its own
+	$(BROWSER)/bin/python -m pytest tests/inspection/browser $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
@@ -65,7 +70,7 @@ bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one 
 wheel: dist/built  ## dist/attnscope-*.whl
 
 clean:  ## remove everything that these targets made
-	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) $(BROWSER) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 check:
@@ -130,6 +135,16 @@ $(MODELS)/pip: pyproject.toml
 $(MODELS)/installed: dist/built | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
 	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]'
+	@touch $@
+
+$(BROWSER)/pip: pyproject.toml
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python $(INSTALL) --upgrade pip
+	@touch $@
+
+$(BROWSER)/installed: dist/built | $(BROWSER)/pip
+	$(BROWSER)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
+	$(BROWSER)/bin/python $(INSTALL) 'attnscope[test,browser]'
 	@touch $@
 
 .SECONDARY:

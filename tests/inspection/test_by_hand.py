@@ -34,7 +34,8 @@ def test_it_writes_on_byte_by_byte(text: str, new_tokens: int, pieces: tuple[str
 
 
 def test_layers_are_handed_out_as_they_are_asked_for() -> None:
-    tokens, told = SUBJECT.tokenize("the cat. the cat", templated=False), []
+    tokens = SUBJECT.tokenize("the cat. the cat", templated=False)
+    told: list[int] = []
     (seen,) = SUBJECT.observe(tokens, [1], {"top_keys": 2}, told.append)
     assert (seen.number, seen.head_names, told) == (1, ("induction", "background"), [1])
     assert np.isfinite(seen.observation.entropy).all()

@@ -10,7 +10,9 @@ import pytest
 from attnscope.inspection import InspectionError
 from attnscope.inspection.chat import Chat, Message, plain_template, read_chat
 
-CHAT = Chat("c.json", (Message("system", "Be brief."), Message("user", "user"), Message("assistant", "So be it.")))
+CHAT = Chat(
+    "c.json", (Message("system", "Be brief."), Message("user", "user"), Message("assistant", "So be it."))
+)
 
 
 def said(chat: Chat, template: Any) -> dict[str, str]:
@@ -34,11 +36,15 @@ def short_ones_marked(messages: Sequence[Message]) -> str:
     return "".join(f"[{'!' if len(each.content) < 6 else '?'}] {each.content}\n" for each in messages)
 
 
-@pytest.mark.parametrize("template", [tagged, plain_template, system_within_user], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "template", [tagged, plain_template, system_within_user], ids=lambda each: each.__name__
+)
 def test_each_message_s_own_words_are_marked_and_not_its_role(template: Any) -> None:
     assert said(CHAT, template) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
     start = CHAT.marked(tagged).marks[1].start
-    assert CHAT.marked(tagged).content[:start].endswith("<|user|>\n")  # the word, not the role of the same name
+    assert (
+        CHAT.marked(tagged).content[:start].endswith("<|user|>\n")
+    )  # the word, not the role of the same name
 
 
 def test_blanks_that_a_template_strips_belong_to_nobody() -> None:
@@ -58,11 +64,16 @@ def test_a_role_that_speaks_twice_is_numbered() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    [lambda messages: "".join(each.content.upper() for each in messages), lambda messages: messages[-1].content],
+    [
+        lambda messages: "".join(each.content.upper() for each in messages),
+        lambda messages: messages[-1].content,
+    ],
     ids=["changed", "left out"],
 )
 def test_words_that_a_template_changes_or_leaves_out_are_named(template: Any) -> None:
-    with pytest.raises(InspectionError, match=r"does not repeat message 0 \(system\) of c.json word for word.*--segments"):
+    with pytest.raises(
+        InspectionError, match=r"does not repeat message 0 \(system\) of c.json word for word.*--segments"
+    ):
         CHAT.marked(template)
 
 
@@ -74,7 +85,10 @@ def written(tmp_path: Path, found: Any) -> Path:
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool, tmp_path: Path) -> None:
-    messages = [{"role": "user", "content": "who?"}, {"role": "assistant", "content": [{"type": "text", "text": "ada"}]}]
+    messages = [
+        {"role": "user", "content": "who?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "ada"}]},
+    ]
     chat = read_chat(written(tmp_path, {"messages": messages} if wrapped else messages))
     assert chat.messages == (Message("user", "who?"), Message("assistant", "ada"))
 
@@ -90,7 +104,10 @@ def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool, tmp_p
         ([{"role": "user"}], r"message 0 of .* is no text with a role"),
         ([{"role": 1, "content": "x"}], r"message 0 of .* is no text with a role"),
         ([{"role": "user", "content": [{"type": "image"}]}], r"message 0 of .* is no text with a role"),
-        ([{"role": "user", "content": "x"}, {"role": "user", "content": " "}], r"message 1 of .* is empty. Give it words"),
+        (
+            [{"role": "user", "content": "x"}, {"role": "user", "content": " "}],
+            r"message 1 of .* is empty. Give it words",
+        ),
     ],
 )
 def test_another_shape_is_refused_with_the_right_one(found: Any, said: str, tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def test_later_marks_lie_over_earlier_ones() -> None:
 
 
 def test_a_document_that_is_not_in_the_chat_is_named_with_the_way_out() -> None:
-    with pytest.raises(InspectionError, match=r"document b.txt does not occur in t, .*give the question as TEXT"):
+    with pytest.raises(
+        InspectionError, match=r"document b.txt does not occur in t, .*give the question as TEXT"
+    ):
         TEXT.with_documents((NamedText("b.txt", "dogs"),))
 
 

@@ -15,7 +15,9 @@ def test_no_name_is_the_hand_written_model() -> None:
 
 
 def test_a_folder_without_a_config_is_refused_and_a_gguf_in_it_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InspectionError, match=r"holds no config.json; give the folder that save_pretrained\(\) wrote"):
+    with pytest.raises(
+        InspectionError, match=r"holds no config.json; give the folder that save_pretrained\(\) wrote"
+    ):
         subject_of(tmp_path)
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
     with pytest.raises(InspectionError, match=r"holds no config.json; name the file: .*m.gguf\.$"):
@@ -32,5 +34,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, "attnscope.inspection.transformers_model", raising=False)
-    with pytest.raises(InspectionError, match=r"needs torch and transformers .*pip install 'attnscope\[transformers\]'"):
+    with pytest.raises(
+        InspectionError, match=r"needs torch and transformers .*pip install 'attnscope\[transformers\]'"
+    ):
         subject_of(tmp_path)

@@ -76,7 +76,9 @@ def test_segments_by_ranges_cover_the_text_and_not_what_is_written() -> None:
 def test_documents_come_before_the_question(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("One was red.\n", encoding="utf-8")
     (tmp_path / "two.txt").write_text("The two is green.\n", encoding="utf-8")
-    found = inspect(Request("The two is", documents=(tmp_path / "one.txt", tmp_path / "two.txt"), new_tokens=6))
+    found = inspect(
+        Request("The two is", documents=(tmp_path / "one.txt", tmp_path / "two.txt"), new_tokens=6)
+    )
     assert "".join(found.tokens.pieces) == "One was red.\n\nThe two is green.\n\nThe two is green"
     assert share(found, 1, 0, "written", "two.txt") > 0.9
 
@@ -117,8 +119,14 @@ def test_progress_is_told_layer_by_layer() -> None:
         (Request("x", rest="r"), r"rest='r' names what --segments leave out, and there are none"),
         (Request("x", new_tokens=-1), r"new-tokens=-1: expected 0 or more"),
         (Request(documents=(Path("d"),)), r"--document needs a question: give it as TEXT, or --chat FILE"),
-        (Request("x" * 9, segments=("a:0-3",)), r"leave out 6 of 9 tokens, the first is token 3. Name the rest: --rest NAME"),
-        (Request("x" * 9, segments=("written:0-",), new_tokens=1), r"a segment is named 'written', .*Choose another name"),
+        (
+            Request("x" * 9, segments=("a:0-3",)),
+            r"leave out 6 of 9 tokens, the first is token 3. Name the rest: --rest NAME",
+        ),
+        (
+            Request("x" * 9, segments=("written:0-",), new_tokens=1),
+            r"a segment is named 'written', .*Choose another name",
+        ),
         (Request("x", layers="7"), r"layers='7': expected layers from 0 to 1"),
         (Request("x", model=Path("nowhere")), r"model='nowhere': no such folder or file"),
         (Request(""), r"is empty: there is nothing to read"),
@@ -131,7 +139,9 @@ def test_what_cannot_be_inspected_is_refused_with_the_way_out(request_: Request,
 
 def test_a_text_longer_than_the_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnscope.inspection.by_hand.HandWritten.context", 10)
-    with pytest.raises(InspectionError, match=r"has 12 tokens, expected at most 10 in all, the context of the hand"):
+    with pytest.raises(
+        InspectionError, match=r"has 12 tokens, expected at most 10 in all, the context of the hand"
+    ):
         inspect(Request("x" * 12))
     with pytest.raises(InspectionError, match=r"has 8 tokens and 3 new ones, expected at most 10"):
         inspect(Request("x" * 8, new_tokens=3))

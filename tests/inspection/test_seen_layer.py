@@ -20,7 +20,14 @@ MASKS = {"causal": at.Causal(), "window": at.Causal() & at.Window(left=5), "all"
 
 def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[SeenLayer, NDArray[np.float64]]:
     seen = at.observe(
-        QUERY[None], KEY[None], VALUE[None], mask=mask, segments=LABELS, top_keys=8, received=True, map_size=10
+        QUERY[None],
+        KEY[None],
+        VALUE[None],
+        mask=mask,
+        segments=LABELS,
+        top_keys=8,
+        received=True,
+        map_size=10,
     )
     weights = at.reference.weights(QUERY[None], KEY[None], VALUE[None], mask=mask)[0]
     return summarized(LayerSeen(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
@@ -32,7 +39,7 @@ def test_what_each_segment_reads_from_each_is_the_mean_of_the_weights(mask: at.M
     assert layer.by_segment is not None
     for reader in range(3):
         for segment in range(3):
-            block = weights[:, LABELS == reader][:, :, LABELS == segment]
+            block = weights[:, reader == LABELS][:, :, segment == LABELS]
             expected = block.sum(axis=-1).mean(axis=-1)
             assert layer.by_segment[:, reader, segment] == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
@@ -41,8 +48,9 @@ def test_what_each_segment_reads_from_each_is_the_mean_of_the_weights(mask: at.M
 def test_evenly_is_what_a_head_reads_that_looks_at_all_alike(mask: at.Mask | None) -> None:
     layer, _ = layer_of(mask)
     alike = at.reference.weights(0 * QUERY[None], KEY[None], VALUE[None], mask=mask)[0, 0]
-    shares = np.stack([alike[:, LABELS == segment].sum(axis=-1) for segment in range(3)], axis=-1)
-    expected = np.stack([shares[LABELS == reader].mean(axis=0) for reader in range(3)])
+    shares = np.stack([alike[:, segment == LABELS].sum(axis=-1) for segment in range(3)], axis=-1)
+    expected = np.stack([shares[reader == LABELS].mean(axis=0) for reader in range(3)])
+    assert layer.evenly is not None
     np.testing.assert_allclose(layer.evenly, expected, rtol=1e-12)
 
 

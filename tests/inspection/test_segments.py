@@ -20,12 +20,16 @@ def test_the_rest_is_named_only_where_one_asks() -> None:
     assert (labels.tolist(), names) == ([1, 0, 1, 1], ("a", "rest"))
     assert read_ranges(["a:0-4"], 4, "rest")[1] == ("a",)  # nothing is left
     assert read_ranges(["a:0-1", "b:1-2"], 4, "a")[0].tolist() == [0, 1, 0, 0]
-    with pytest.raises(InspectionError, match=r"leave out 3 of 4 tokens, the first is token 0. Name the rest: --rest NAME"):
+    with pytest.raises(
+        InspectionError, match=r"leave out 3 of 4 tokens, the first is token 0. Name the rest: --rest NAME"
+    ):
         read_ranges(["a:1-2"], 4, None)
 
 
 def test_an_overlap_is_named() -> None:
-    with pytest.raises(InspectionError, match=r"segments 'a' and 'b' overlap at token 2, expected each token in one"):
+    with pytest.raises(
+        InspectionError, match=r"segments 'a' and 'b' overlap at token 2, expected each token in one"
+    ):
         read_ranges(["a:0-3", "b:2-5"], 5, None)
 
 
@@ -47,7 +51,9 @@ def test_more_segments_than_can_be_observed_are_refused() -> None:
         check_count(["x"] * (MOST_SEGMENTS + 1))
 
 
-@pytest.mark.parametrize(("given", "layers"), [(None, [0, 1, 2, 3]), ("2", [2]), ("0-1, 3", [0, 1, 3]), ("3,1-2", [1, 2, 3])])
+@pytest.mark.parametrize(
+    ("given", "layers"), [(None, [0, 1, 2, 3]), ("2", [2]), ("0-1, 3", [0, 1, 3]), ("3,1-2", [1, 2, 3])]
+)
 def test_layers_are_numbers_and_ranges(given: str | None, layers: list[int]) -> None:
     assert read_layers(given, 4) == layers
 

@@ -27,13 +27,15 @@ def test_the_name_of_a_file_is_read_as_that_file(tmp_path: Path) -> None:
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO("from a pipe".encode())))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"from a pipe")))
     assert read_given("-") == NamedText("standard input", "from a pipe")
 
 
 @pytest.mark.parametrize("given", ["notes.txt", "some/folder", "./x"])
 def test_a_path_that_does_not_exist_is_not_taken_for_words(given: str) -> None:
-    with pytest.raises(InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"):
+    with pytest.raises(
+        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"
+    ):
         read_given(given)
 
 
@@ -46,14 +48,18 @@ def test_a_text_longer_than_any_file_s_name_is_words() -> None:
 def test_an_empty_text_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "empty.txt"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InspectionError, match=r"is empty: there is nothing to read. Give a text, a file, or --chat FILE"):
+    with pytest.raises(
+        InspectionError, match=r"is empty: there is nothing to read. Give a text, a file, or --chat FILE"
+    ):
         read_file(path)
 
 
 def test_a_binary_file_is_refused_with_the_byte_that_tells(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"GGUF\x03\xff\xfe")
-    with pytest.raises(InspectionError, match=r"not UTF-8 text: byte 0xff at 5. .*A model is named by --model"):
+    with pytest.raises(
+        InspectionError, match=r"not UTF-8 text: byte 0xff at 5. .*A model is named by --model"
+    ):
         read_file(path)
     path.write_bytes(b"GGUF\x03\x00\x00")
     with pytest.raises(InspectionError, match=r"looks binary: byte 0x00 at 5. .*a model is named by --model"):

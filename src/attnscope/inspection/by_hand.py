@@ -15,6 +15,7 @@ class HandWritten:
 
     name = "the hand-written model"
     context: int | None = None
+    chats = True
 
     def __init__(self) -> None:
         self.model = copying_transformer()

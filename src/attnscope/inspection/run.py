@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 import attnscope as at
-from attnscope.inspection.chat import Chat, read_chat
+from attnscope.inspection.chat import read_chat
 from attnscope.inspection.error import InspectionError
 from attnscope.inspection.inspection import Inspection, Segments
 from attnscope.inspection.marking import MarkedText, question_after
@@ -25,6 +25,7 @@ MAP_SIZE = 64
 WRITTEN = "written"
 EXAMPLE = Path(__file__).parent / "example"
 EXAMPLE_DOCUMENTS = (EXAMPLE / "lovelace.txt", EXAMPLE / "hopper.txt")
+EXAMPLE_NAME = "Example chat"
 EXAMPLE_NEW_TOKENS = 24
 
 Progress = Callable[[float, str], None]  # share done, what comes next
@@ -67,7 +68,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
     check(request)
     progress(0.0, "loading the model")
     subject = subject_of(request.model)
-    request = with_example(request)
+    request = with_example(request, subject)
     marked = marked_text(request, subject)
     tokens = tokens_of(marked, subject, request.new_tokens)
     layers = read_layers(request.layers, subject.layers)
@@ -111,14 +112,16 @@ def check(request: Request) -> None:
         )
 
 
-def with_example(request: Request) -> Request:
-    """The example where nothing is given; the hand-written model writes its answer on."""
+def with_example(request: Request, subject: Subject) -> Request:
+    """The example where nothing is given: a chat, or a question for models without a template.
+
+    The hand-written model writes its answer on.
+    """
     if request.text is not None or request.chat is not None:
         return request
-    given = dict(vars(request), chat=EXAMPLE / "chat.json", documents=EXAMPLE_DOCUMENTS)
-    if request.model is None:
-        given["new_tokens"] = request.new_tokens or EXAMPLE_NEW_TOKENS
-    return Request(**given)
+    whole = {"chat": EXAMPLE / "chat.json"} if subject.chats else {"text": str(EXAMPLE / "question.txt")}
+    new_tokens = EXAMPLE_NEW_TOKENS if request.model is None else 0
+    return replace(request, documents=EXAMPLE_DOCUMENTS, new_tokens=request.new_tokens or new_tokens, **whole)
 
 
 def marked_text(request: Request, subject: Subject) -> MarkedText:
@@ -126,14 +129,13 @@ def marked_text(request: Request, subject: Subject) -> MarkedText:
     documents = tuple(read_file(path) for path in request.documents)
     if request.chat is not None:
         chat = read_chat(request.chat)
-        if request.chat.parent == EXAMPLE:
-            chat = Chat("Example chat", chat.messages)
-        return chat.marked(subject.template).with_documents(documents)
-    assert request.text is not None
-    text = read_given(request.text)
-    if documents:
-        return question_after(documents, text)
-    return MarkedText(text.name, text.content)
+        marked = chat.marked(subject.template).with_documents(documents)
+    else:
+        assert request.text is not None
+        text = read_given(request.text)
+        marked = question_after(documents, text) if documents else MarkedText(text.name, text.content)
+    is_example = request.documents == EXAMPLE_DOCUMENTS
+    return replace(marked, name=EXAMPLE_NAME) if is_example else marked
 
 
 def tokens_of(marked: MarkedText, subject: Subject, new_tokens: int) -> Tokens:

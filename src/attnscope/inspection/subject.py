@@ -56,12 +56,14 @@ class Subject(Protocol):
     facts      where it is from and what it is, as words for people: file, class, versions
     layers     how many there are
     context    how many tokens it can read; None: any number
+    chats      whether it has a template that makes a text of messages
     """
 
     name: str
     facts: Mapping[str, str]
     layers: int
     context: int | None
+    chats: bool
 
     def template(self, messages: Sequence[Message]) -> str:
         """A chat as the text that the model reads."""

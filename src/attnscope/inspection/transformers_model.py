@@ -46,6 +46,7 @@ class TransformersModel:
         limits = [getattr(text, "max_position_embeddings", None), self.tokenizer.model_max_length]
         known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < MOST_CONTEXT]
         self.context = min(known, default=None)
+        self.chats = bool(self.tokenizer.chat_template)
         self.facts: Mapping[str, str] = {
             "model": f"{source}: {type(self.model).__name__}, float32",
             "read by": f"Transformers {transformers.__version__}, {type(self.tokenizer).__name__}",
@@ -53,7 +54,7 @@ class TransformersModel:
 
     def template(self, messages: Sequence[Message]) -> str:
         given = [{"role": message.role, "content": message.content} for message in messages]
-        if not self.tokenizer.chat_template:
+        if not self.chats:
             raise InspectionError(
                 f"{self.name} has no chat template, so it does not say how messages become a text. Give the text as the model "
                 "shall read it, and its parts by --segments NAME:START-END."
