@@ -41,6 +41,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch and Transformers, in an environment of its own: real caches, real models
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py $(TEST_ARGS)
 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
 test-browser: $(BROWSER)/installed  ## the viewer of attnscope inspect in a real browser, in an environment of its own

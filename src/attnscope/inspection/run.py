@@ -75,7 +75,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
     if request.new_tokens:
         progress(0.0, "writing on")
         tokens = subject.write_on(tokens, request.new_tokens)
-    segments = segments_of(request, marked, tokens)
+    segments = segments_of(request, marked, tokens, subject)
     progress(0.0, f"layer {layers[0]}")
     many = len(tokens.ids)
     asked = {
@@ -157,13 +157,14 @@ def tokens_of(marked: MarkedText, subject: Subject, new_tokens: int) -> Tokens:
     return tokens
 
 
-def segments_of(request: Request, marked: MarkedText, tokens: Tokens) -> Segments | None:
+def segments_of(request: Request, marked: MarkedText, tokens: Tokens, subject: Subject) -> Segments | None:
     """A segment for each token, from the command line or else from the marks; what the model wrote is one of its own."""
     new = request.new_tokens
     read = len(tokens.ids) - new
     if request.segments:
         labels, names = read_ranges(request.segments, read, request.rest)
     elif marked.marks:
+        check_places(tokens, subject)
         labels, names = marked.labels(tokens.starts[:read], tokens.ends[:read])
     elif new:
         labels, names = np.zeros(read, np.int64), ("text",)
@@ -177,6 +178,19 @@ def segments_of(request: Request, marked: MarkedText, tokens: Tokens) -> Segment
         labels, names = np.concatenate([labels, np.full(new, len(names))]), (*names, WRITTEN)
     check_count(names)
     return Segments(labels, names)
+
+
+def check_places(tokens: Tokens, subject: Subject) -> None:
+    """Whether tokens say which characters they stand for.
+
+    Errors
+        InspectionError.
+    """
+    if not (tokens.starts < tokens.ends).any():
+        raise InspectionError(
+            f"{subject.name}'s tokenizer does not say where its tokens stand in the text, so messages and documents cannot be "
+            "found among them. Give the text alone, and its parts by --segments NAME:START-END."
+        )
 
 
 def facts_of(subject: Subject, marked: MarkedText, tokens: int) -> dict[str, str]:

@@ -31,11 +31,14 @@ class TransformersModel:
         folder, file = (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
         given: dict[str, Any] = {"local_files_only": True, **file}
         try:
-            config = transformers.AutoConfig.from_pretrained(folder, **given)
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **given)
-            check_kind(source, config)
-            kind = class_of(config)
-            self.model = kind.from_pretrained(folder, dtype="float32", **given).eval().requires_grad_(False)
+            with without_bars():
+                config = transformers.AutoConfig.from_pretrained(folder, **given)
+                check_kind(source, config)
+                self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **given)
+                kind = class_of(config)
+                self.model = (
+                    kind.from_pretrained(folder, dtype="float32", **given).eval().requires_grad_(False)
+                )
         except InspectionError:
             raise
         except Exception as error:
@@ -140,6 +143,18 @@ class TransformersModel:
 
 
 @contextmanager
+def without_bars() -> Iterator[None]:
+    """Transformers' own progress bars would be drawn through ours."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
+
+
+@contextmanager
 def telling(body: Any, seen: Any, layers: Sequence[int], step: Step) -> Iterator[None]:
     """Say how many of the layers have been observed, each time that one more has."""
     told = 0
@@ -178,7 +193,9 @@ def check_kind(source: Path, config: Any) -> None:
 
 
 def not_loaded(source: Path, error: Exception) -> str:
-    if isinstance(error, ImportError) or "pip install" in str(error):  # of a GGUF file: gguf, accelerate
+    if isinstance(error, ImportError) or " is required when " in str(
+        error
+    ):  # of a GGUF file: gguf, accelerate
         return (
             f"model={str(source)!r} needs a package that is not here: {reason(error)} All of them: "
             "pip install 'attnscope[transformers]'."
