@@ -9,6 +9,8 @@ from attnscope.inspection import Inspection, Request, inspect
 from tests.inspection.browser.conftest import Open, Opened
 from tests.inspection.made import random_inspection
 
+pytest.importorskip("playwright", reason="needs playwright: make test-browser")
+
 THEMES = ["light", "dark"]
 WIDTHS = [1440, 900, 390]
 INDUCTION, BACKGROUND = 6, 7

@@ -41,6 +41,21 @@ function fresh(canvas, width, height) {
   return pen;
 }
 
+// Squares of the palette without seams between them, however many of the screen's pixels each takes.
+function drawSquares(pen, { columns, rows, left, top, width, height }, shareAt) {
+  const small = element("canvas", { width: columns, height: rows });
+  const smallPen = small.getContext("2d");
+  const image = smallPen.createImageData(columns, rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      image.data.set([...rampColour(shareAt(row, column)), 255], 4 * (row * columns + column));
+    }
+  }
+  smallPen.putImageData(image, 0, 0);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(small, left, top, width, height);
+}
+
 // Runs a function when an element has a new width, and not for the height that it then gives it.
 function onNewWidth(watched, run) {
   let width = -1;

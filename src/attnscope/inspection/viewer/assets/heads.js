@@ -116,10 +116,7 @@ function drawLegend() {
   const canvas = document.getElementById("legend");
   const pen = fresh(canvas, canvas.clientWidth, 10);
   if (!pen) return;
-  for (let x = 0; x < canvas.clientWidth; x++) {
-    pen.fillStyle = css(rampColour(x / Math.max(canvas.clientWidth - 1, 1)));
-    pen.fillRect(x, 0, 1, 10);
-  }
+  drawSquares(pen, { columns: 64, rows: 1, left: 0, top: 0, width: canvas.clientWidth, height: 10 }, (_row, column) => column / 63);
 }
 
 function moveInGrid(event, data, state, cells) {

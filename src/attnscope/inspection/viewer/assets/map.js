@@ -62,12 +62,8 @@ function drawMap(canvas, data, state, block) {
   const first = state.head * rows * columns;
   const values = data.mapWeights;
   const most = values.subarray(first, first + rows * columns).reduce((one, other) => Math.max(one, other), 1e-9);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      pen.fillStyle = css(rampColour(Math.sqrt(values[first + row * columns + column] / most)));
-      pen.fillRect(left + column * across, top + row * down, Math.ceil(across), Math.ceil(down));
-    }
-  }
+  const place = { columns, rows, left, top, width: width - left, height: height - top };
+  drawSquares(pen, place, (row, column) => Math.sqrt(values[first + row * columns + column] / most));
   drawMapAxes(pen, data, width, height);
   const own = blockOf(data, rows, state.token);
   pen.lineWidth = 1.5;
