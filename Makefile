@@ -38,7 +38,7 @@ tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE
 test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
 	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
 
-test-models: $(MODELS)/installed  ## what needs torch and Transformers, in an environment of its own: real caches, real models
+test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py $(TEST_ARGS)
@@ -133,9 +133,9 @@ $(MODELS)/pip: pyproject.toml
 	$(MODELS)/bin/python $(INSTALL) --upgrade pip
 	@touch $@
 
-$(MODELS)/installed: dist/built | $(MODELS)/pip
+$(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
-	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]'
+	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]' --requirement tests/audit/peers.txt
 	@touch $@
 
 $(BROWSER)/pip: pyproject.toml

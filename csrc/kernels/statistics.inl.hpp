@@ -222,36 +222,38 @@ private:
     void find_top_keys(const Block& block, float* scores, float* state) const {
         const std::int64_t most = call.statistics.top_keys;
         for (int u = 0; u < Layout::units(rows); ++u) {
-            float least[lanes], score[lanes];
+            // The block's own finds raise what is least only afterwards: a vector read after its elements were written
+            // would wait for them
+            float least[lanes];
             for (int lane = 0; lane < lanes; ++lane) {
                 const std::int64_t row = Layout::row_of(u, lane);
                 least[lane] = row < rows.count ? top_scores(state, row)[most - 1] : infinity;
             }
+            const Vector bar = load(least);
             for (std::int64_t i = 0; i < Layout::cells(block); ++i) {
-                const Vector all = load(Layout::cell(scores, u, i));
-                std::uint32_t better = bits(greater(all, load(least)));
-                if (better == 0) continue;
-                store(score, all);
-                for (; better != 0; better &= better - 1) {
-                    const int lane = __builtin_ctz(better), first = lane / Layout::keys_a_cell * Layout::keys_a_cell;
-                    const std::int64_t k = i * Layout::keys_a_cell + lane - first;
-                    if (k >= block.key_count) continue;  // what fills up a cell
+                const float* cell = Layout::cell(scores, u, i);
+                for (std::uint32_t better = bits(greater(load(cell), bar)); better != 0; better &= better - 1) {
+                    const int lane = __builtin_ctz(better);
+                    const std::int64_t k = i * Layout::keys_a_cell + lane % Layout::keys_a_cell;
                     float* best = top_scores(state, Layout::row_of(u, lane));
-                    insert(best, score[lane], static_cast<float>(block.first + k));
-                    for (int copy = 0; copy < Layout::keys_a_cell; ++copy) least[first + copy] = best[most - 1];
+                    if (k < block.key_count && cell[lane] > best[most - 1])
+                        insert(best, cell[lane], static_cast<float>(block.first + k));
                 }
             }
         }
     }
 
-    // Into a list that falls; of equals, the first to come stays ahead
+    // Into a list that falls; of equals, the first to come stays ahead. Without branches: where a score belongs is anybody's guess.
     void insert(float* best, float score, float key) const {
         const std::int64_t most = call.statistics.top_keys;
-        if (!(score > best[most - 1])) return;
-        std::int64_t at = most - 1;
-        for (; at > 0 && score > best[at - 1]; --at) best[at] = best[at - 1], best[most + at] = best[most + at - 1];
-        best[at] = score;
-        best[most + at] = key;
+        float* keys = best + most;
+        for (std::int64_t i = most - 1; i > 0; --i) {
+            const bool above = score > best[i - 1], here = score > best[i];
+            keys[i] = above ? keys[i - 1] : here ? key : keys[i];
+            best[i] = above ? best[i - 1] : here ? score : best[i];
+        }
+        keys[0] = score > best[0] ? key : keys[0];
+        best[0] = score > best[0] ? score : best[0];
     }
 
     void write_row(float* state, std::int64_t row, float largest_of_keys, float sum_of_keys) const {

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.audit import Contract, attention, tokens_first
@@ -73,6 +74,28 @@ def test_tokens_first() -> None:
         return at.attention(*arrays, mask=at.Causal() if causal else None).swapaxes(1, 2)
 
     assert attention(tokens_first(on_tokens), Contract(causal=True)).ok
+
+
+class ForeignArray:
+    """Another library's array, which NumPy can read."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        self.ndim = array.ndim
+
+    def swapaxes(self, first: int, second: int) -> "ForeignArray":
+        return ForeignArray(self.array.swapaxes(first, second))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.array, dtype, copy=copy)
+
+
+def test_tokens_first_swaps_another_library_s_arrays_too() -> None:
+    def on_tokens(query: Any, key: Any, value: Any) -> ForeignArray:
+        arrays = (np.ascontiguousarray(array.swapaxes(1, 2)) for array in (query, key, value))
+        return ForeignArray(at.attention(*arrays).swapaxes(1, 2))
+
+    assert attention(tokens_first(on_tokens), Contract()).ok
 
 
 def test_an_undeclared_option_is_never_passed() -> None:

@@ -34,6 +34,7 @@ OF_ANOTHER_TOOL = {
     "audit/models/torch_module.py": "torch",
     "audit/models/transformers_model.py": "transformers",
     "inspection/transformers_model.py": "transformers",
+    "interop/jax.py": "jax",
     "interop/torch.py": "torch",
     "observe/plot.py": "matplotlib",
     "sizing/plot.py": "matplotlib",

@@ -17,6 +17,7 @@ from attnscope.audit.torch_function import torch_function as of_tensors
 ADAPTED = {
     "torch:sdpa": "attnscope.interop.torch:scaled_dot_product_attention",
     "torch.nn.functional:scaled_dot_product_attention": "attnscope.interop.torch:scaled_dot_product_attention",
+    "jax.nn:dot_product_attention": "attnscope.interop.jax:dot_product_attention",
     "torch.nn:MultiheadAttention": "attnscope.interop.torch:MultiHeadAttention",
 }
 
