@@ -42,6 +42,7 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
 test-browser: $(BROWSER)/installed  ## the viewer of attnscope inspect in a real browser, in an environment of its own
@@ -135,7 +136,7 @@ $(MODELS)/pip: pyproject.toml
 
 $(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
-	$(MODELS)/bin/python $(INSTALL) 'attnscope[test,transformers]' --requirement tests/audit/peers.txt
+	$(MODELS)/bin/python $(INSTALL) 'attnscope[models]' --requirement tests/audit/peers.txt
 	@touch $@
 
 $(BROWSER)/pip: pyproject.toml

@@ -86,7 +86,9 @@ def assert_read(
         if mask.mask is None
         else mask.mask.visible(query_len, mask.keys_read, batch=BATCH, heads=1)
     )
-    np.testing.assert_array_equal(np.broadcast_to(shown, truth[..., : mask.keys_read].shape), truth[..., : mask.keys_read])
+    np.testing.assert_array_equal(
+        np.broadcast_to(shown, truth[..., : mask.keys_read].shape), truth[..., : mask.keys_read]
+    )
     return mask
 
 
@@ -123,9 +125,14 @@ def test_functions_that_only_vmap_can_ask() -> None:
 
 def test_long_functions_of_strangers_are_asked_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transformers_masks, "ENTRIES_AT_ONCE", 7 * BATCH * TOKENS)
-    asked = []
+    asked: list[int] = []
     ours = made.sdpa_mask
-    monkeypatch.setattr(made, "sdpa_mask", lambda *args, **options: (asked.append(args[1]), ours(*args, **options))[1])
+
+    def noted(batch: int, query_len: int, *sizes: int, **options: Any) -> Any:
+        asked.append(query_len)
+        return ours(batch, query_len, *sizes, **options)
+
+    monkeypatch.setattr(made, "sdpa_mask", noted)
     mask_of_transformers(BATCH, TOKENS, TOKENS, mask_function=FUNCTIONS["of a stranger"])
     assert asked == [7, 7, 7, 7, 7, 5]
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import attnscope as at
 from tests.audit.models.tiny import build
 from tests.interop.judging import assert_as_exact_as_eager, exact, in_float64, logits
 
@@ -35,10 +36,10 @@ def tokens(batch: int = 2, length: int = TOKENS) -> Any:
 
 def assert_same(model: Any, real: Any = None, number_format: str = "float32", **inputs: Any) -> None:
     """With attnscope as with eager, at the tokens that are real."""
-    answers = [logits(model, name, **inputs) for name in ("attnscope", "eager")]
-    at_real = np.ones(answers[0].shape[:2], bool) if real is None else real.numpy().astype(bool)
+    ours, eager = (logits(model, name, **inputs) for name in ("attnscope", "eager"))
+    at_real = np.ones(ours.shape[:2], bool) if real is None else real.numpy().astype(bool)
     truth = exact(model, **inputs)
-    assert_as_exact_as_eager(*(each[at_real] for each in (*answers, truth)), number_format)
+    assert_as_exact_as_eager(ours[at_real], eager[at_real], truth[at_real], number_format)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,7 +64,9 @@ def test_texts_that_are_packed_into_one_row(name: str) -> None:
 
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "float16"])
-@pytest.mark.parametrize("name", ["LlamaForCausalLM", "Gemma2ForCausalLM", "GPT2LMHeadModel", "BertForMaskedLM"])
+@pytest.mark.parametrize(
+    "name", ["LlamaForCausalLM", "Gemma2ForCausalLM", "GPT2LMHeadModel", "BertForMaskedLM"]
+)
 def test_narrower_formats(name: str, number_format: str) -> None:
     model = build(name).to(getattr(torch, number_format))
     assert_same(model, number_format=number_format, input_ids=tokens())
@@ -93,21 +96,20 @@ def test_a_matrix_that_changes_is_read_again() -> None:
     mask[:, :, :, 0] = False
     mask[:, :, 0, 0] = True
     fresh = logits(model, "attnscope", input_ids=tokens(), attention_mask=mask.clone())
-    np.testing.assert_array_equal(
-        logits(model, "attnscope", input_ids=tokens(), attention_mask=mask), fresh
-    )
+    np.testing.assert_array_equal(logits(model, "attnscope", input_ids=tokens(), attention_mask=mask), fresh)
 
 
 @pytest.mark.parametrize("relative", [True, False], ids=["bias in the numbers", "no bias but the position's"])
 def test_a_matrix_of_numbers_that_are_added(relative: bool) -> None:
-    added = torch.randn((2, 4, TOKENS, TOKENS), generator=torch.Generator().manual_seed(4)) if relative else None
+    added = (
+        torch.randn((2, 4, TOKENS, TOKENS), generator=torch.Generator().manual_seed(4)) if relative else None
+    )
     causal = torch.full((TOKENS, TOKENS), torch.finfo(torch.float32).min).triu(1)
     mask = causal.expand(2, 1, -1, -1) if added is None else causal + added
     model = build("Qwen2ForCausalLM")
-    answers = [
-        logits(model, name, input_ids=tokens(), attention_mask=mask) for name in ("attnscope", "eager")
-    ]
-    assert_as_exact_as_eager(*answers, exact(model, input_ids=tokens(), attention_mask=mask.double()))
+    given = {"input_ids": tokens(), "attention_mask": mask}
+    ours, eager = (logits(model, name, **given) for name in ("attnscope", "eager"))
+    assert_as_exact_as_eager(ours, eager, exact(model, **given | {"attention_mask": mask.double()}))
 
 
 def test_an_encoder_and_a_decoder_with_a_position_bias() -> None:
@@ -124,15 +126,17 @@ def test_an_encoder_and_a_decoder_with_a_position_bias() -> None:
 
 
 def test_no_layer_is_given_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    masks = []
+    masks: list[Any] = []
     ours = transformers_attention.visible
-    monkeypatch.setattr(
-        transformers_attention, "visible", lambda mask, *rest: (masks.append(mask), ours(mask, *rest))[1]
-    )
+
+    def noted(mask: Any, *rest: Any) -> Any:
+        masks.append(mask)
+        return ours(mask, *rest)
+
+    monkeypatch.setattr(transformers_attention, "visible", noted)
     real = torch.ones((2, TOKENS), dtype=torch.long)
     real[0, :4] = 0
     logits(build("Gemma2ForCausalLM"), "attnscope", input_ids=tokens(), attention_mask=real)
-    assert len(masks) == 2
     assert all(isinstance(mask, SymbolicMask) for mask in masks)
     assert [str(mask.mask) for mask in masks] == [
         "Window(left=5, right=None) & Causal() & KeyRanges(first=[4, 0], end=[23, 23])",
@@ -141,11 +145,14 @@ def test_no_layer_is_given_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    ours = transformers_attention.at.attention
-    monkeypatch.setattr(
-        transformers_attention.at, "attention", lambda *a, **o: (asked.append(o["threads"]), ours(*a, **o))[1]
-    )
+    asked: list[int] = []
+    ours = at.attention
+
+    def noted(*arrays: Any, **options: Any) -> Any:
+        asked.append(options["threads"])
+        return ours(*arrays, **options)
+
+    monkeypatch.setattr(at, "attention", noted)
     model = build("LlamaForCausalLM")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -158,10 +165,8 @@ def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("option", ["mask", "softcap", "sinks", "scale"])
 def test_an_option_that_is_forgotten_is_noticed(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = transformers_attention.at.attention
-    monkeypatch.setattr(
-        transformers_attention.at, "attention", lambda *a, **o: ours(*a, **{**o, option: None})
-    )
+    ours = at.attention
+    monkeypatch.setattr(at, "attention", lambda *a, **o: ours(*a, **{**o, option: None}))
     name = "GptOssForCausalLM" if option == "sinks" else "Gemma2ForCausalLM"
     changes = {"query_pre_attn_scalar": 2, "attn_logit_softcapping": 1.0} if "Gemma" in name else {}
     with pytest.raises(AssertionError, match="error of the logits"):

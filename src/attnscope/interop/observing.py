@@ -1,9 +1,9 @@
 """Where a whole Transformers model looks: an observation of each layer, collected while it runs."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -11,16 +11,13 @@ from transformers import PreTrainedModel
 
 import attnscope as at
 from attnscope.interop.seen_layer import AskedOfText, Segments, joined, of_text
-from attnscope.interop.transformers_attention import EAGER, Call, Observer, observers
-
-if TYPE_CHECKING:
-    from attnscope.observe import Observation
+from attnscope.interop.transformers_attention import Call, Observer, observers
 
 NAME = "attnscope"
 
 
 @dataclass(eq=False)
-class Seen(Observer, Sequence[Any]):
+class Seen(Observer):
     """What observing() collected: `seen[3]` is layer 3's Observation, of all calls together.
 
     Layers are numbered from 0 in the order in which the model calls them, which names tell: `seen.names[3]`. A model
@@ -35,7 +32,7 @@ class Seen(Observer, Sequence[Any]):
     layers: Collection[int] | None
     modules: dict[torch.nn.Module, str]
     numbers: dict[torch.nn.Module, int] = field(default_factory=dict)
-    collected: dict[int, "list[Observation]"] = field(default_factory=dict)
+    collected: dict[int, list[at.Observation]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -45,13 +42,13 @@ class Seen(Observer, Sequence[Any]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, layer: Any) -> "Observation":
+    def __getitem__(self, layer: int) -> at.Observation:
         return joined(self.calls(layer))
 
-    def __iter__(self) -> "Iterator[Observation]":
+    def __iter__(self) -> Iterator[at.Observation]:
         return (self[layer] for layer in sorted(self.collected))
 
-    def calls(self, layer: int) -> "list[Observation]":
+    def calls(self, layer: int) -> list[at.Observation]:
         """A layer's observations, one for each time that the model was called.
 
         Errors

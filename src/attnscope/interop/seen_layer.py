@@ -1,22 +1,16 @@
-"""One layer's observations, their keys counted from the start of the text, and several of them as one."""
+"""One layer's observations: what is asked of its keys, told of the text's tokens, and several calls as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
 
-if TYPE_CHECKING:
-    from attnscope.observe import Observation
-
 Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int | None]]
-OF_EACH_QUERY = (  # [batch, query_heads, query_len, ...]
-    "output", "log_normalizer", "entropy", "max_weight", "max_key", "first_mass", "mean_distance", "visible_keys",
-    "segment_mass", "top_keys", "top_weights",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class AskedOfText:
         return tuple(map(str, range(int(labels.max(initial=0)) + 1)))
 
 
-def of_text(observation: "Observation", asked: AskedOfText, key_offset: int) -> "Observation":
+def of_text(observation: at.Observation, asked: AskedOfText, key_offset: int) -> at.Observation:
     """The same observation, its keys counted from the start of the text, and without the output.
 
     A model hands its outputs on: to keep those of all layers would take more memory than all else that is seen.
@@ -110,7 +104,7 @@ def widened(array: Any, columns: int, filled_with: int = 0) -> NDArray[Any]:
     return array if more <= 0 else np.pad(array, widths, constant_values=filled_with)
 
 
-def joined(calls: "Sequence[Observation]") -> "Observation":
+def joined(calls: Sequence[at.Observation]) -> at.Observation:
     """Observations of chunks of one text, first to last, as one of all its queries.
 
     What a key received adds up; there is no map of several calls.
@@ -120,7 +114,7 @@ def joined(calls: "Sequence[Observation]") -> "Observation":
     """
     if len(calls) == 1:
         return calls[0]
-    for before, after in zip(calls, calls[1:], strict=False):
+    for before, after in pairwise(calls):
         grown = after.key_len - before.key_len
         if after.output.shape[:2] != before.output.shape[:2] or grown != after.query_len:
             raise at.AttentionError(
@@ -128,13 +122,5 @@ def joined(calls: "Sequence[Observation]") -> "Observation":
                 f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are no chunks of one text. "
                 "Take them one by one: calls(layer)."
             )
-    whole: dict[str, Any] = {name: side_by_side(calls, name) for name in OF_EACH_QUERY}
-    if calls[0].received is not None:
-        whole["received"] = np.sum([widened(each.received, calls[-1].key_len) for each in calls], axis=0)
-    return replace(calls[-1], **whole, map=None)
-
-
-def side_by_side(calls: "Sequence[Observation]", name: str) -> NDArray[Any] | None:
-    """One field of all calls, along the axis of queries; None where it was not asked for."""
-    parts = [getattr(each, name) for each in calls]
-    return None if parts[0] is None else np.concatenate(parts, axis=2)
+    whole: at.Observation = at.observe.join(*(replace(each, map=None) for each in calls))
+    return whole

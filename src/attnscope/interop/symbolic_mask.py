@@ -1,11 +1,10 @@
 """A mask that models hand from layer to layer as they would a tensor, and that holds no matrix."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 import attnscope as at
-
 
 SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
 
@@ -15,23 +14,18 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
 
     Models ask a mask for its shape, its dtype and its device, or send it elsewhere and get it back. One that computes
     with it would need the matrix, and is told so.
-
-    Attributes
-        mask          which of the first `keys_read` keys each query sees; None: all of them
-        keys_read     the keys behind are hidden from every query: a static cache's, not written yet
-        key_offset    where the first key stands in the text: a cache with a window lets go of those before
     """
 
-    mask: at.Mask | None
-    keys_read: int
-    key_offset: int
+    mask: at.Mask | None  # which of the first `keys_read` keys each query sees; None: all of them
+    keys_read: int  # the keys behind are hidden from every query: a static cache's, not written yet
+    key_offset: int  # where the first key stands in the text: a cache with a window lets go of those before
 
     @staticmethod
     def __new__(
-        cls, mask: at.Mask | None, shape: tuple[int, int, int], keys_read: int, key_offset: int
+        cls: Any, mask: at.Mask | None, shape: tuple[int, int, int], keys_read: int, key_offset: int
     ) -> "SymbolicMask":
         batch, query_len, key_len = shape
-        made: SymbolicMask = torch.Tensor._make_wrapper_subclass(
+        made: SymbolicMask = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001  # torch's own way to do it
             cls, (batch, 1, query_len, key_len), dtype=torch.bool
         )
         made.mask, made.keys_read, made.key_offset = mask, keys_read, key_offset
@@ -49,10 +43,6 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
             same: SymbolicMask = args[0]
             batch, _, query_len, key_len = same.shape
             return SymbolicMask(same.mask, (batch, query_len, key_len), same.keys_read, same.key_offset)
-        cls._refuse(str(func))
-
-    @staticmethod
-    def _refuse(func: str) -> NoReturn:
         raise at.UnsupportedProblemError(
             f"the model computes with its attention mask ({func}), and attnscope's is a statement, not a matrix of "
             "numbers. Choose another attention for this model: model.set_attn_implementation('eager')."

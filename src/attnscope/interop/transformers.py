@@ -1,7 +1,5 @@
 """attnscope as an attention implementation of Transformers' models: register(), and observing()."""
 
-from typing import Any
-
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from attnscope.interop.observing import NAME
@@ -35,5 +33,3 @@ def register() -> str:
     AttentionInterface.register(NAME, attention_of_transformers)
     AttentionMaskInterface.register(NAME, mask_of_transformers)
     return NAME
-
-

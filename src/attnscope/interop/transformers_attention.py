@@ -75,7 +75,11 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     }
     read = slice(seen.keys_read)
     call = Call(
-        vectors_of(query), vectors_of(key)[:, :, read], vectors_of(value)[:, :, read], options, seen.key_offset
+        vectors_of(query),
+        vectors_of(key)[:, :, read],
+        vectors_of(value)[:, :, read],
+        options,
+        seen.key_offset,
     )
     batch, query_heads, query_len, _ = query.shape
     output = torch.empty((batch, query_len, query_heads, value.shape[3]), dtype=query.dtype)
@@ -169,11 +173,12 @@ def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visib
 
 def _visible_once(mask: torch.Tensor) -> Visible:
     """Read a tensor that every layer is given, until it changes."""
-    version, found = _given.get(mask, (None, None))
-    if found is None or version != mask._version:
-        found = visible_of_numbers(mask)
-        _given[mask] = (mask._version, found)
-    return found
+    changes = mask._version  # noqa: SLF001  # torch's count of them
+    kept: tuple[int, Visible] | None = _given.get(mask)
+    if kept is None or kept[0] != changes:
+        kept = changes, visible_of_numbers(mask)
+        _given[mask] = kept
+    return kept[1]
 
 
 def visible_of_numbers(mask: torch.Tensor) -> Visible:

@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     @property
     def queries_are_keys(self) -> bool:
         """Whether each query stands at one of the keys."""
-        return 0 <= self.offset and self.offset + self.query_len <= self.key_len
+        return self.offset >= 0 and self.offset + self.query_len <= self.key_len
 
     @property
     def given_offset(self) -> int | None:
@@ -53,7 +53,7 @@ class UnknownFunctionError(Exception):
     """A mask function that says nothing of itself but entries."""
 
 
-def mask_of_transformers(  # noqa: PLR0913  # called by Transformers, as its own sdpa_mask is
+def mask_of_transformers(  # called by Transformers, as its own sdpa_mask is
     batch_size: int,
     q_length: int,
     kv_length: int,
@@ -139,7 +139,7 @@ def padding(keys: NDArray[np.bool_]) -> at.Mask | None:
 # One reader for each function that Transformers makes masks of: what it closed over, as a mask
 
 
-def everything(_: dict[str, Any], asked: Asked) -> at.Mask | None:
+def everything(_: dict[str, Any], __: Asked) -> at.Mask | None:
     """bidirectional_mask_function."""
     return None
 
@@ -201,7 +201,8 @@ def all_of(closed: dict[str, Any], asked: Asked) -> at.Mask | None:
     """and_masks(...), and packed texts: two parts that only together are a mask."""
     parts = closed["mask_functions"]
     if [getattr(part, "__code__", None) for part in parts] == [CODE_OF_PACKED, CODE_OF_REMAPPED]:
-        return packed_texts(*(closed_over(part) for part in parts), asked)
+        texts, remapped = (closed_over(part) for part in parts)
+        return packed_texts(texts, remapped, asked)
     mask = None
     for part in parts:
         mask = both(mask, known(part, asked))
