@@ -103,6 +103,10 @@ def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool, tmp_p
         (["who?"], r"message 0 of .* is no text with a role"),
         ([{"role": "user"}], r"message 0 of .* is no text with a role"),
         ([{"role": 1, "content": "x"}], r"message 0 of .* is no text with a role"),
+        (
+            [{"role": "user", "content": "\ud800"}],
+            r"message 0 of .* is not UTF-8 text: it holds half a character",
+        ),
         ([{"role": "user", "content": [{"type": "image"}]}], r"message 0 of .* is no text with a role"),
         (
             [{"role": "user", "content": "x"}, {"role": "user", "content": " "}],

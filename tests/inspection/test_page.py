@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from attnscope.inspection import Inspection, Request, inspect
+from attnscope.inspection.shown import shown_name
 from attnscope.inspection.viewer import page
 from attnscope.inspection.viewer.data import top_keys_kept, viewer_data
 from attnscope.inspection.viewer.page import asset
@@ -43,7 +44,7 @@ def test_no_text_breaks_out(hostile: str) -> None:
     assert len(re.findall("</style>", hostile)) == 1
     assert "<!--" not in hostile
     assert "alert(1)\\u003c/script\\u003e" in hostile
-    assert data_of(hostile)["text"] == HOSTILE
+    assert data_of(hostile)["text"] == shown_name(HOSTILE)
     tokens = data_of(hostile)["tokens"]
     assert isinstance(tokens, list)
     assert "␀" in tokens[0]

@@ -51,6 +51,17 @@ def test_the_answer_s_sources_are_told_with_the_head_that_reads_them(example: In
     assert re.search(r"hopper.txt +266 +\d+\.\d% +█+ +38\.\d% +layer 1, induction 0\.7\d", printed(example))
 
 
+def test_escapes_in_a_text_s_name_do_not_reach_the_terminal(example: Inspection) -> None:
+    assert example.segments is not None
+    names = tuple(f"\x1b[2J{name}" for name in example.segments.names)
+    wild = replace(
+        example, text_name="\x1b[2Jx", model_name="\x1b]0;x", segments=replace(example.segments, names=names)
+    )
+    page = printed(replace(wild, facts={"text": "\x1b[5m"}))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", page)
+    assert "␛[2Jx" in page
+
+
 def test_without_segments_there_is_no_table_of_them() -> None:
     assert "segment" not in printed(inspect(Request("the cat sat. the cat sat.")))
 

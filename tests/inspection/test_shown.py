@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from attnscope.inspection.shown import shown_character, shown_piece
+from attnscope.inspection.shown import shown_character, shown_name, shown_piece
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,7 @@ def test_whatever_is_shown_is_visible() -> None:
         assert shown
         assert shown.isprintable(), hex(code)
         assert not any(unicodedata.category(each).startswith(("C", "Z")) for each in shown), hex(code)
+
+
+def test_a_name_keeps_its_blanks_and_loses_its_escapes() -> None:
+    assert shown_name("a b\x1b[2J\n") == "a b␛[2J⏎"

@@ -69,3 +69,11 @@ def test_a_binary_file_is_refused_with_the_byte_that_tells(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match=rf"cannot read {tmp_path}: Is a directory"):
         read_file(tmp_path)
+
+
+def test_half_a_character_is_refused() -> None:
+    """As the shell's arguments hold it where a byte is no UTF-8."""
+    with pytest.raises(
+        InspectionError, match=r'^"caf⟨U\+DCE9⟩" is not UTF-8 text: it holds half a character, U\+DCE9'
+    ):
+        read_given("caf\udce9")

@@ -211,12 +211,12 @@ def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
 
 
 def test_a_layer_without_softmax_attention_is_told(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnscope.inspection import run
+    from attnscope.inspection.model_source import subject_of
 
     folder = save("LlamaForCausalLM")
-    known = run.subject_of(folder)
+    known = subject_of(folder)
     known.layers = 3  # as of a model whose third layer is a recurrence
-    monkeypatch.setattr(run, "subject_of", lambda _: known)
+    monkeypatch.setattr("attnscope.inspection.run.subject_of", lambda _: known)
     with pytest.raises(
         InspectionError, match=r"has softmax attention 2 times, and layer 2 was asked for.*--layers 0-1"
     ):

@@ -71,6 +71,7 @@ def inspect(text: str | None, html: Path | None, json_out: Path | None, measure:
     from this disk, in float32, and nothing is downloaded.
 
     Segments are the messages of --chat by their roles, the files of --document, or token ranges by --segments.
+    Ends with 0, or with 2 for what cannot be read.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attnscope.inspection.error import InspectionError
 from attnscope.inspection.marking import Mark, MarkedText
-from attnscope.inspection.text import read_file
+from attnscope.inspection.text import checked, read_file
 
 SHAPE = '[{"role": "user", "content": "..."}, ...]'
 
@@ -84,7 +84,7 @@ def read_message(path: Path, number: int, given: Any) -> Message:
         raise InspectionError(f"message {number} of {path} is no text with a role, expected {SHAPE}.")
     if not content.strip():
         raise InspectionError(f"message {number} of {path} is empty. Give it words, or take it out.")
-    return Message(role, content)
+    return Message(role, checked(f"message {number} of {path}", content).content)
 
 
 def between_markup(

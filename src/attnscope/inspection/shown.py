@@ -19,6 +19,15 @@ def shown_piece(piece: str) -> str:
     return "".join(map(shown_character, piece))
 
 
+def shown_name(name: str) -> str:
+    r"""A name, a path or a fact on one line, with its blanks, and nothing that would move a terminal's cursor.
+
+    >>> shown_name("my \x1b[31mnotes\n")
+    'my ␛[31mnotes⏎'
+    """
+    return "".join(character if character == " " else shown_character(character) for character in name)
+
+
 def shown_character(character: str) -> str:
     """A character, or what stands for it: a text's own bidirectional and invisible signs would change the page around it."""
     if character in BLANKS:

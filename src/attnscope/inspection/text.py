@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attnscope.inspection.error import InspectionError
+from attnscope.inspection.shown import shown_name
 
 LONGEST_SHOWN = 40
 
@@ -68,6 +69,16 @@ def decoded(name: str, content: bytes) -> NamedText:
 
 
 def checked(name: str, text: str) -> NamedText:
+    """A text that has words, and that UTF-8 has bytes for: arguments and JSON can hold halves of characters.
+
+    Errors
+        InspectionError.
+    """
+    halves = [character for character in text if "\ud800" <= character <= "\udfff"]
+    if halves:
+        raise InspectionError(
+            f"{shown_name(name)} is not UTF-8 text: it holds half a character, U+{ord(halves[0]):04X}. Give a text in UTF-8."
+        )
     if not text.strip():
         raise InspectionError(
             f"{name} is empty: there is nothing to read. Give a text, a file, or --chat FILE."

@@ -300,8 +300,12 @@ def test_it_opens_for_other_sizes(
     opened.check()
 
 
-def test_keys_behind_their_reader_are_shown_where_they_are(open_page: Open) -> None:
+@pytest.mark.parametrize("small", [65536, 10], ids=["16 bits", "32 bits, as for long texts"])
+def test_keys_behind_their_reader_are_shown_where_they_are(
+    open_page: Open, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Distances wrap around: an encoder's tokens read later ones, too."""
+    monkeypatch.setattr("attnscope.inspection.viewer.data.SMALL", small)
     found = random_inspection(1, 1, 60, causal=False)
     opened = ready(open_page(found))
     opened.tab.locator("#text").focus()

@@ -12,7 +12,7 @@ from attnscope.inspection.inspection import HeadValue, Inspection
 from attnscope.inspection.marking import MARKUP
 from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measure
 from attnscope.inspection.seen_layer import Array
-from attnscope.inspection.shown import shown_piece
+from attnscope.inspection.shown import shown_name, shown_piece
 from attnscope.inspection.terminal.head_grid import print_grid, short
 
 if TYPE_CHECKING:
@@ -50,11 +50,14 @@ def print_report(found: Inspection, console: Console, measure: str = "normalized
 def print_opening(found: Inspection, console: Console) -> None:
     opening = Text("attnscope inspect", style="bold")
     layers, tokens = len(found.layers), len(found.tokens.ids)
-    opening.append(f" of {found.text_name}, {tokens:,} tokens, by {found.model_name}: ", style="none")
+    opening.append(
+        f" of {shown_name(found.text_name)}, {tokens:,} tokens, by {shown_name(found.model_name)}: ",
+        style="none",
+    )
     opening.append(f"{layers} layer{'s' * (layers != 1)}, {found.heads} heads", style="none")
     console.print(opening, width=width_of(console))
     for name, fact in found.facts.items():
-        console.print(Text(f"{name}: {fact}", style="dim"), width=width_of(console))
+        console.print(Text(f"{name}: {shown_name(fact)}", style="dim"), width=width_of(console))
     masks = list(dict.fromkeys(layer.mask for layer in found.layers))
     console.print(Text(f"mask: {'; '.join(masks)}", style="dim"), width=width_of(console))
 
@@ -132,7 +135,7 @@ def print_segments(found: Inspection, console: Console) -> None:
     reader = len(segments.names) - 1
     say(
         console,
-        f'What the {segments.sizes[reader]:,} tokens of "{segments.names[reader]}" read, in all heads together'
+        f'What the {segments.sizes[reader]:,} tokens of "{shown_name(segments.names[reader])}" read, in all heads together'
         f"{', and if all keys weighed alike' * (evenly is not None)}; and the head that reads most there.",
     )
     table = plain_table("left", "right", "right", "left", "right", "left")
@@ -141,7 +144,7 @@ def print_segments(found: Inspection, console: Console) -> None:
     for segment, name in enumerate(segments.names):
         head = strongest_reader(found, reader, segment)
         table.add_row(
-            Text(name, style="dim" if name == MARKUP else "bold"),
+            Text(shown_name(name), style="dim" if name == MARKUP else "bold"),
             f"{segments.sizes[segment]:,}",
             f"{mean[reader, segment]:.1%}",
             bar(float(mean[reader, segment])),
@@ -150,10 +153,10 @@ def print_segments(found: Inspection, console: Console) -> None:
         )
     console.print(table)
     if len(segments.names) <= MOST_COLUMNS + 1:
-        print_all_readers(segments.names, mean, console)
+        print_all_readers([shown_name(name) for name in segments.names], mean, console)
 
 
-def print_all_readers(names: tuple[str, ...], mean: Array, console: Console) -> None:
+def print_all_readers(names: list[str], mean: Array, console: Console) -> None:
     say(console, "All of them: rows read, columns are read.")
     table = plain_table("left", *["right"] * len(names))
     table.add_row("", *(Text(name[:SEGMENT_WIDTH], style="dim") for name in names))

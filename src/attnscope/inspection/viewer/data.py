@@ -7,7 +7,7 @@ import numpy as np
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.marking import MARKUP
 from attnscope.inspection.measures import KINDS, MEASURES, NOT_AN_INFLUENCE
-from attnscope.inspection.shown import shown_piece
+from attnscope.inspection.shown import shown_name, shown_piece
 from attnscope.inspection.viewer.packing import Array, Pack
 
 MOST_TOP_KEYS = 8
@@ -23,9 +23,9 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
     add_rows(pack, found, strongest)
     add_segments(pack, found)
     facts = {
-        "text": found.text_name,
-        "model": found.model_name,
-        "facts": found.facts,
+        "text": shown_name(found.text_name),
+        "model": shown_name(found.model_name),
+        "facts": {name: shown_name(fact) for name, fact in found.facts.items()},
         "note": NOT_AN_INFLUENCE,
         "tokens": [shown_piece(piece) for piece in found.tokens.pieces],
         "segments": segments_of(found),
@@ -92,7 +92,7 @@ def segments_of(found: Inspection) -> dict[str, Any] | None:
         return None
     names = list(found.segments.names)
     return {
-        "names": names,
+        "names": [shown_name(name) for name in names],
         "sizes": found.segments.sizes,
         "markup": names.index(MARKUP) if MARKUP in names else -1,
     }
