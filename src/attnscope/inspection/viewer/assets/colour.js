@@ -29,12 +29,14 @@ function channels(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
 
+const RAMP_CHANNELS = Object.fromEntries(Object.entries(RAMPS).map(([theme, ramp]) => [theme, ramp.map(channels)]));
+
 // share from 0 to 1 as [red, green, blue]
 function rampColour(share) {
-  const ramp = RAMPS[themeNow()];
+  const ramp = RAMP_CHANNELS[themeNow()];
   const place = Math.min(Math.max(share || 0, 0), 1) * (ramp.length - 1);
   const step = Math.min(Math.floor(place), ramp.length - 2);
-  const [from, to] = [channels(ramp[step]), channels(ramp[step + 1])];
+  const [from, to] = [ramp[step], ramp[step + 1]];
   return from.map((channel, i) => Math.round(channel + (to[i] - channel) * (place - step)));
 }
 
@@ -51,6 +53,9 @@ function inkOn(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#10151c" : "#ffffff";
 }
 
+const knownColours = {}; // to ask for a style is to have the page laid out anew
+
 function themed(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const known = (knownColours[themeNow()] ??= {});
+  return (known[name] ??= getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
 }

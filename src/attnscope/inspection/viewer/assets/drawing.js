@@ -41,8 +41,8 @@ function fresh(canvas, width, height) {
   return pen;
 }
 
-// Squares of the palette without seams between them, however many of the screen's pixels each takes.
-function drawSquares(pen, { columns, rows, left, top, width, height }, shareAt) {
+// Squares of the palette, a pixel each: drawn larger, they have no seams between them.
+function squares(columns, rows, shareAt) {
   const small = element("canvas", { width: columns, height: rows });
   const smallPen = small.getContext("2d");
   const image = smallPen.createImageData(columns, rows);
@@ -52,16 +52,32 @@ function drawSquares(pen, { columns, rows, left, top, width, height }, shareAt) 
     }
   }
   smallPen.putImageData(image, 0, 0);
+  return small;
+}
+
+function drawSquares(pen, small, left, top, width, height) {
   pen.imageSmoothingEnabled = false;
   pen.drawImage(small, left, top, width, height);
 }
 
-// Runs a function when an element has a new width, and not for the height that it then gives it.
-function onNewWidth(watched, run) {
+// Keeps what was made last, until it would be made from something else.
+function remembering(make) {
+  let key = null;
+  let made = null;
+  return (...given) => {
+    const asked = given.join(" ");
+    if (asked !== key) [key, made] = [asked, make(...given)];
+    return made;
+  };
+}
+
+// Tells an element's width, when it is a new one, and not for the height that it is then given. To ask for it while
+// drawing would have the page laid out in between.
+function onNewWidth(watched, tell) {
   let width = -1;
   new ResizeObserver(() => {
     if (watched.clientWidth === width) return;
     width = watched.clientWidth;
-    run();
+    tell(width);
   }).observe(watched);
 }

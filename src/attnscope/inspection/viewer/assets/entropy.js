@@ -1,10 +1,21 @@
 // Entropy over position, of the chosen head: where in the text it is sharp, and where it looks everywhere.
 
+const ENTROPY_HEIGHT = 240;
 const ENTROPY_MARGIN = { left: 34, right: 8, top: 10, bottom: 22 };
 
 function showEntropy(data, state) {
   const canvas = document.getElementById("entropy");
-  const draw = () => drawEntropy(canvas, data, state);
+  const curveOf = remembering((head, width, height, _theme, _ratio) => entropyCurve(data, head, width, height));
+  let width = 0;
+  const height = ENTROPY_HEIGHT;
+  canvas.style.height = `${height}px`;
+  const draw = () => {
+    const pen = fresh(canvas, width, height);
+    if (!pen) return;
+    const curve = curveOf(state.head, width, height, themeNow(), window.devicePixelRatio);
+    pen.drawImage(curve.canvas, 0, 0, width, height);
+    markToken(pen, data, state.token, height, curve);
+  };
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     const { left, right } = ENTROPY_MARGIN;
@@ -19,18 +30,21 @@ function showEntropy(data, state) {
     event.preventDefault();
     state.pin(clamp(state.token + steps[event.key], data.count));
   });
-  onNewWidth(canvas, draw);
+  onNewWidth(canvas, (found) => {
+    width = found;
+    draw();
+  });
   state.listen((changed) => ["head", "token", "theme"].some((name) => changed.has(name)) && draw());
 }
 
-function drawEntropy(canvas, data, state) {
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+// All that does not depend on the chosen token, drawn once: {canvas, x, y, values, limit}.
+function entropyCurve(data, head, width, height) {
+  const canvas = element("canvas");
   const pen = fresh(canvas, width, height);
-  if (!pen) return;
   const { left, right, top, bottom } = ENTROPY_MARGIN;
-  const visible = data.visible[data.heads[state.head].row];
+  const visible = data.visible[data.heads[head].row];
   const limit = (token) => Math.log(Math.max(visible[token], 1));
-  const values = data.entropy.subarray(state.head * data.count, (state.head + 1) * data.count);
+  const values = data.entropy.subarray(head * data.count, (head + 1) * data.count);
   const most = Math.max(limit(data.count - 1), limit(data.count >> 1), 1);
   const x = (token) => left + (token / Math.max(data.count - 1, 1)) * (width - left - right);
   const y = (nats) => height - bottom - (nats / most) * (height - top - bottom);
@@ -45,17 +59,22 @@ function drawEntropy(canvas, data, state) {
   pen.fill();
   pen.globalAlpha = 1;
   line(pen, data.count, x, (token) => y(values[token]), themed("accent"), [], 1.5);
+  return { canvas, x, y, values, limit };
+}
+
+function markToken(pen, data, token, height, { x, y, values, limit }) {
+  const { top, bottom } = ENTROPY_MARGIN;
   pen.strokeStyle = pen.fillStyle = themed("by");
   pen.lineWidth = 1.5;
   pen.beginPath();
-  pen.moveTo(x(state.token), top);
-  pen.lineTo(x(state.token), height - bottom);
+  pen.moveTo(x(token), top);
+  pen.lineTo(x(token), height - bottom);
   pen.stroke();
   pen.beginPath();
-  pen.arc(x(state.token), y(values[state.token]), 4, 0, 2 * Math.PI);
+  pen.arc(x(token), y(values[token]), 4, 0, 2 * Math.PI);
   pen.fill();
   document.getElementById("entropy-value").textContent =
-    `token ${state.token.toLocaleString("en")}: ${number(values[state.token])} nats of at most ${number(limit(state.token))}`;
+    `token ${token.toLocaleString("en")}: ${number(values[token])} nats of at most ${number(limit(token))}`;
 }
 
 function drawNatAxis(pen, data, { left, right, width, height, most, y }) {

@@ -10,11 +10,12 @@ function showHeads(data, state) {
   fillMeasures(data, select);
   select.addEventListener("change", () => state.set({ measure: select.value }));
   grid.addEventListener("keydown", (event) => moveInGrid(event, data, state, cells));
-  onNewWidth(document.getElementById("legend"), drawLegend);
+  let legendWidth = 0;
+  onNewWidth(document.getElementById("legend"), (width) => drawLegend((legendWidth = width)));
   state.listen((changed) => {
     if (["measure", "theme", "reader"].some((name) => changed.has(name))) {
       colourCells(data, state, cells, columns <= 10);
-      drawLegend();
+      drawLegend(legendWidth);
     }
     if (changed.has("head")) {
       cells.forEach((cell, head) => {
@@ -112,11 +113,10 @@ function shortly(value, scale) {
   return value >= 9.95 ? value.toFixed(0) : value.toFixed(1);
 }
 
-function drawLegend() {
-  const canvas = document.getElementById("legend");
-  const pen = fresh(canvas, canvas.clientWidth, 10);
+function drawLegend(width) {
+  const pen = fresh(document.getElementById("legend"), width, 10);
   if (!pen) return;
-  drawSquares(pen, { columns: 64, rows: 1, left: 0, top: 0, width: canvas.clientWidth, height: 10 }, (_row, column) => column / 63);
+  drawSquares(pen, squares(64, 1, (_row, column) => column / 63), 0, 0, width, 10);
 }
 
 function moveInGrid(event, data, state, cells) {

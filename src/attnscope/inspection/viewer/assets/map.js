@@ -6,7 +6,9 @@ function showMap(data, state) {
   const canvas = document.getElementById("map");
   const [rows, columns] = data.map;
   let block = null; // {row, column} under the pointer or the arrow keys
-  const draw = () => drawMap(canvas, data, state, block);
+  const squaresOf = remembering((head, _theme) => mapSquares(data, head));
+  let width = 0;
+  const draw = () => drawMap(canvas, width, data, state, block, squaresOf(state.head, themeNow()));
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     const across = (event.clientX - box.left - MAP_MARGIN.left) / (box.width - MAP_MARGIN.left);
@@ -33,7 +35,11 @@ function showMap(data, state) {
     const [down, across] = steps[event.key];
     move({ row: clamp(from.row + down, rows), column: clamp(from.column + across, columns) });
   });
-  onNewWidth(canvas, draw);
+  onNewWidth(canvas, (found) => {
+    width = found;
+    canvas.style.height = `${mapHeight(width)}px`;
+    draw();
+  });
   state.listen((changed) => ["head", "token", "theme"].some((name) => changed.has(name)) && draw());
 }
 
@@ -50,20 +56,26 @@ function blockRange(data, blocks, block) {
   return [Math.ceil((block * data.count) / blocks), Math.ceil(((block + 1) * data.count) / blocks) - 1];
 }
 
-function drawMap(canvas, data, state, block) {
+function mapSquares(data, head) {
   const [rows, columns] = data.map;
-  const width = canvas.clientWidth;
-  const height = Math.min(width, 520);
-  canvas.style.height = `${height}px`;
+  const values = data.mapWeights.subarray(head * rows * columns, (head + 1) * rows * columns);
+  const most = values.reduce((one, other) => Math.max(one, other), 1e-9);
+  return squares(columns, rows, (row, column) => Math.sqrt(values[row * columns + column] / most));
+}
+
+function mapHeight(width) {
+  return Math.min(width, 520);
+}
+
+function drawMap(canvas, width, data, state, block, drawn) {
+  const [rows, columns] = data.map;
+  const height = mapHeight(width);
   const pen = fresh(canvas, width, height);
   if (!pen) return;
   const { left, top } = MAP_MARGIN;
   const [across, down] = [(width - left) / columns, (height - top) / rows];
   const first = state.head * rows * columns;
-  const values = data.mapWeights;
-  const most = values.subarray(first, first + rows * columns).reduce((one, other) => Math.max(one, other), 1e-9);
-  const place = { columns, rows, left, top, width: width - left, height: height - top };
-  drawSquares(pen, place, (row, column) => Math.sqrt(values[first + row * columns + column] / most));
+  drawSquares(pen, drawn, left, top, width - left, height - top);
   drawMapAxes(pen, data, width, height);
   const own = blockOf(data, rows, state.token);
   pen.lineWidth = 1.5;
@@ -74,7 +86,7 @@ function drawMap(canvas, data, state, block) {
     pen.lineWidth = 2;
     pen.strokeRect(left + block.column * across, top + block.row * down, across, down);
   }
-  sayMap(data, rows, columns, block, own, (row, column) => values[first + row * columns + column]);
+  sayMap(data, rows, columns, block, own, (row, column) => data.mapWeights[first + row * columns + column]);
 }
 
 function drawMapAxes(pen, data, width, height) {

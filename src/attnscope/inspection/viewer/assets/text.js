@@ -6,6 +6,8 @@ const SHADINGS = {
   entropy: ["entropy", "The darker, the more keys a token reads from; the pale ones are sharp."],
 };
 
+const BLOCK = 200; // tokens that are laid out together, and only where they are seen
+
 function showText(data, state) {
   const text = document.getElementById("text");
   const spans = makeTokens(data, text);
@@ -26,11 +28,14 @@ function showText(data, state) {
   });
   text.addEventListener("keydown", (event) => moveInText(event, data, state, spans));
   let shaded = [];
+  let selected = spans[state.token];
   state.listen((changed) => {
     if (!["token", "head", "shading", "theme"].some((name) => changed.has(name))) return;
     shaded.forEach(unshade);
     shaded = shade(data, state, spans);
-    spans.forEach((span, token) => span.ariaSelected !== String(token === state.token) && span.setAttribute("aria-selected", token === state.token));
+    selected.setAttribute("aria-selected", "false");
+    selected = spans[state.token];
+    selected.setAttribute("aria-selected", "true");
     text.setAttribute("aria-activedescendant", spans[state.token].id);
     document.getElementById("shading-meaning").textContent = SHADINGS[state.shading][1];
   });
@@ -46,11 +51,20 @@ function tokenOf(target) {
 function makeTokens(data, text) {
   const spans = [];
   let before = null;
+  let block = null;
+  let begun = -BLOCK;
   data.tokens.forEach((shown, token) => {
     const segment = data.segments ? data.labels[token] : -1;
     const markup = data.segments !== null && segment === data.segments.markup;
-    if (segment !== before && segment >= 0 && !markup) {
-      text.append(element("span", { className: "tag", textContent: data.segments.names[segment] }));
+    const tagged = segment !== before && segment >= 0 && !markup;
+    if (token - begun >= BLOCK && (tagged || block === null || block.lastChild.nodeName === "BR")) {
+      block = element("div", { className: "block" });
+      block.setAttribute("role", "presentation");
+      text.append(block);
+      begun = token;
+    }
+    if (tagged) {
+      block.append(element("span", { className: "tag", textContent: data.segments.names[segment] }));
     }
     before = segment;
     const blank = /^[␣⏎␍⇥⍽…]+$/.test(shown);
@@ -58,11 +72,12 @@ function makeTokens(data, text) {
     span.textContent = blank ? shown : shown.replace(/^␣/, " ").replaceAll("␣", " ");
     span.dataset.token = token;
     span.setAttribute("role", "option");
+    span.setAttribute("aria-selected", "false");
     span.setAttribute("aria-label", `token ${token}: ${shown}`);
-    if (shown.startsWith("␣")) text.append(document.createElement("wbr"));
-    text.append(span);
-    if (shown.endsWith("⏎") && !data.tokens[token + 1]?.startsWith("⏎")) text.append(document.createElement("br"));
-    else if (blank) text.append(document.createElement("wbr"));
+    if (shown.startsWith("␣")) block.append(document.createElement("wbr"));
+    block.append(span);
+    if (shown.endsWith("⏎") && !data.tokens[token + 1]?.startsWith("⏎")) block.append(document.createElement("br"));
+    else if (blank) block.append(document.createElement("wbr"));
     spans.push(span);
   });
   return spans;
