@@ -9,7 +9,17 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from attnscope.problem import Causal, Dense, Documents, KeyLengths, KeyRanges, Mask, Prefix, Window
+from attnscope.problem import (
+    AttentionShape,
+    Causal,
+    Dense,
+    Documents,
+    KeyLengths,
+    KeyRanges,
+    Mask,
+    Prefix,
+    Window,
+)
 
 DTYPES: dict[str, Any] = {
     "float32": np.float32,
@@ -21,20 +31,9 @@ DTYPES: dict[str, Any] = {
 EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
 
 
-@dataclass(frozen=True)
-class Sizes:
-    batch: int
-    query_heads: int
-    kv_heads: int
-    query_len: int
-    key_len: int
-    key_dim: int
-    value_dim: int
-
-    @property
-    def matrix(self) -> tuple[int, int, int, int]:
-        """The shape that masks and biases broadcast to."""
-        return (self.batch, self.query_heads, self.query_len, self.key_len)
+def matrix(of: AttentionShape) -> tuple[int, int, int, int]:
+    """The shape that masks and biases broadcast to."""
+    return (of.batch, of.query_heads, of.query_len, of.key_len)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +69,10 @@ def length(maximum: int, minimum: int = 0) -> st.SearchStrategy[int]:
 
 
 @st.composite
-def sizes(draw: st.DrawFn, *, max_tokens: int = 70, max_dim: int = 40, empty: bool = True) -> Sizes:
+def sizes(draw: st.DrawFn, *, max_tokens: int = 70, max_dim: int = 40, empty: bool = True) -> AttentionShape:
     kv_heads = draw(st.integers(1, 3))
     shortest = 0 if empty else 1
-    return Sizes(
+    return AttentionShape(
         batch=draw(st.integers(1, 3)),
         query_heads=kv_heads * draw(st.integers(1, 4)),
         kv_heads=kv_heads,
@@ -88,14 +87,14 @@ def one_or_per_batch(number: st.SearchStrategy[int], batch: int) -> st.SearchStr
     return number | st.lists(number, min_size=batch, max_size=batch)
 
 
-def offsets(of: Sizes) -> st.SearchStrategy[Any]:
+def offsets(of: AttentionShape) -> st.SearchStrategy[Any]:
     """Where the first query stands: usually unsaid; else anywhere, before and after the keys included."""
     somewhere = st.integers(-of.query_len - 1, of.key_len + 1)
     return st.none() | one_or_per_batch(somewhere, of.batch)
 
 
 @st.composite
-def key_ranges(draw: st.DrawFn, of: Sizes) -> KeyRanges:
+def key_ranges(draw: st.DrawFn, of: AttentionShape) -> KeyRanges:
     pair = st.tuples(st.integers(0, of.key_len), st.integers(0, of.key_len)).map(sorted)
     if draw(st.booleans()):
         return KeyRanges(*draw(pair))
@@ -104,7 +103,7 @@ def key_ranges(draw: st.DrawFn, of: Sizes) -> KeyRanges:
 
 
 @st.composite
-def documents(draw: st.DrawFn, of: Sizes) -> Documents:
+def documents(draw: st.DrawFn, of: AttentionShape) -> Documents:
     """Runs of equal ids, as packing makes them; sometimes ids in any order."""
     shape = (of.key_len,) if draw(st.booleans()) else (of.batch, of.key_len)
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -115,7 +114,7 @@ def documents(draw: st.DrawFn, of: Sizes) -> Documents:
 
 
 @st.composite
-def visible_arrays(draw: st.DrawFn, of: Sizes) -> NDArray[np.bool_]:
+def visible_arrays(draw: st.DrawFn, of: AttentionShape) -> NDArray[np.bool_]:
     """A bool array that broadcasts to the score matrix, from nearly empty to nearly full."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = draw(broadcastable(of))
@@ -123,12 +122,12 @@ def visible_arrays(draw: st.DrawFn, of: Sizes) -> NDArray[np.bool_]:
 
 
 @st.composite
-def broadcastable(draw: st.DrawFn, of: Sizes) -> tuple[int, ...]:
-    shape = tuple(size if draw(st.booleans()) else 1 for size in of.matrix)
+def broadcastable(draw: st.DrawFn, of: AttentionShape) -> tuple[int, ...]:
+    shape = tuple(size if draw(st.booleans()) else 1 for size in matrix(of))
     return shape[draw(st.integers(0, 3)) :]
 
 
-def simple_masks(of: Sizes) -> st.SearchStrategy[Mask]:
+def simple_masks(of: AttentionShape) -> st.SearchStrategy[Mask]:
     side = st.none() | st.integers(0, of.key_len + 1)
     keys = one_or_per_batch(st.integers(0, of.key_len), of.batch)
     return st.one_of(
@@ -142,7 +141,7 @@ def simple_masks(of: Sizes) -> st.SearchStrategy[Mask]:
     )
 
 
-def masks(of: Sizes) -> st.SearchStrategy[Mask]:
+def masks(of: AttentionShape) -> st.SearchStrategy[Mask]:
     """One mask, or a few joined by & and |."""
 
     def join(parts: st.SearchStrategy[Mask]) -> st.SearchStrategy[Mask]:
@@ -192,7 +191,7 @@ def random_arrays(seed: int, dtype: Any) -> Callable[[tuple[int, ...], float], N
 
 
 @st.composite
-def biases(draw: st.DrawFn, of: Sizes, number_format: str) -> NDArray[Any]:
+def biases(draw: st.DrawFn, of: AttentionShape, number_format: str) -> NDArray[Any]:
     """In the problem's format or, beside a shorter one, in float32; sometimes -inf in places."""
     wide = "float64" if number_format == "float64" else "float32"
     random = random_arrays(draw(st.integers(0, 2**32)), DTYPES[draw(st.sampled_from([number_format, wide]))])
@@ -202,7 +201,7 @@ def biases(draw: st.DrawFn, of: Sizes, number_format: str) -> NDArray[Any]:
     return bias
 
 
-def per_head(of: Sizes, low: float, high: float) -> st.SearchStrategy[Any]:
+def per_head(of: AttentionShape, low: float, high: float) -> st.SearchStrategy[Any]:
     """One float32 number a query head, as an array or as plain floats."""
     number = st.floats(low, high, width=32)
     numbers = st.lists(number, min_size=of.query_heads, max_size=of.query_heads)

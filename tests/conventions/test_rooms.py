@@ -21,10 +21,10 @@ MAY_IMPORT = {
     "multi_head": {"attention", "reference"},
     "models": {INDEX},
     "machine": {INDEX},
-    "bench": {INDEX, "machine"},
+    "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
     "inspection": {INDEX, "interop", "models"},
-    "cli": {INDEX, "audit", "bench", "inspection", "machine", "sizing", "tour"},
+    "cli": {INDEX, "audit", "bench", "inspection", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it

@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 
 import attnscope as at
 from tests.problem.slot_by_slot import sees
-from tests.problems import Sizes, masks, sizes
+from tests.problems import masks, matrix, sizes
 
 
 @given(st.data())
 def test_an_explanation_agrees_with_what_is_visible(data: st.DataObject) -> None:
     of = data.draw(sizes(max_tokens=20, empty=False))
     mask = data.draw(masks(of))
-    batch, head, query, key = (data.draw(st.integers(0, size - 1)) for size in of.matrix)
+    batch, head, query, key = (data.draw(st.integers(0, size - 1)) for size in matrix(of))
     said = mask.explain(
         query=query, key=key, query_len=of.query_len, key_len=of.key_len, batch=batch, head=head
     )
     # a mask for one batch row or head may be asked about any
-    assert said.startswith("visible: " if sees(mask, of.matrix, (batch, head, query, key)) else "hidden: ")
+    assert said.startswith("visible: " if sees(mask, matrix(of), (batch, head, query, key)) else "hidden: ")
     assert "\n" not in said
 
 
 @given(st.data())
 def test_without_sizes_the_matrix_is_square_and_as_large_as_the_mask_implies(data: st.DataObject) -> None:
     side = data.draw(st.integers(1, 12))
-    of = Sizes(data.draw(st.integers(1, 2)), 2, 1, side, side, 4, 4)
+    of = at.AttentionShape(data.draw(st.integers(1, 2)), 2, 1, side, side, 4, 4)
     mask = data.draw(masks(of))
     batch, query, key = (data.draw(st.integers(0, size - 1)) for size in (of.batch, side, side))
     try:
@@ -37,7 +37,7 @@ def test_without_sizes_the_matrix_is_square_and_as_large_as_the_mask_implies(dat
     except at.AttentionMaskError:
         # a part that broadcasts over the queries or heads leaves open what it was made for
         said = mask.explain(query=query, key=key, batch=batch, query_len=side, key_len=side)
-    assert said.startswith("visible: " if sees(mask, of.matrix, (batch, 0, query, key)) else "hidden: ")
+    assert said.startswith("visible: " if sees(mask, matrix(of), (batch, 0, query, key)) else "hidden: ")
 
 
 SENTENCES: list[tuple[at.Mask, dict[str, int], str]] = [

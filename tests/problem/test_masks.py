@@ -13,62 +13,56 @@ from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.problem import KeyBitmap, KeySpans, lower, lowering
-from attnscope.problem import sizes as problem_sizes
+from attnscope.problem.sizes import Sizes
 from tests.problem.slot_by_slot import sees
-from tests.problems import Sizes, masks, sizes
+from tests.problems import masks, matrix, sizes
 
 
 @st.composite
-def mask_and_sizes(draw: st.DrawFn) -> tuple[at.Mask, Sizes]:
+def mask_and_sizes(draw: st.DrawFn) -> tuple[at.Mask, at.AttentionShape]:
     of = draw(sizes(max_tokens=20))
     return draw(masks(of)), of
 
 
-def shape_of(of: Sizes) -> at.AttentionShape:
-    return at.AttentionShape(
-        of.batch, of.query_heads, of.kv_heads, of.query_len, of.key_len, of.key_dim, of.value_dim
-    )
-
-
-def by_hand(mask: at.Mask, of: Sizes) -> NDArray[np.bool_]:
-    result = np.zeros(of.matrix, bool)
-    for slot in product(*map(range, of.matrix)):
-        result[slot] = sees(mask, of.matrix, (slot[0], slot[1], slot[2], slot[3]))
+def by_hand(mask: at.Mask, of: at.AttentionShape) -> NDArray[np.bool_]:
+    result = np.zeros(matrix(of), bool)
+    for slot in product(*map(range, matrix(of))):
+        result[slot] = sees(mask, matrix(of), (slot[0], slot[1], slot[2], slot[3]))
     return result
 
 
-def written_out(lowered: KeySpans | KeyBitmap | None, of: Sizes) -> Any:
+def written_out(lowered: KeySpans | KeyBitmap | None, of: at.AttentionShape) -> Any:
     keys = np.arange(of.key_len)
     if lowered is None:
-        return np.ones(of.matrix, bool)
+        return np.ones(matrix(of), bool)
     if isinstance(lowered, KeySpans):
         inside = (lowered.first_key[..., None] <= keys) & (keys < lowered.end_key[..., None])
-        return np.broadcast_to(np.expand_dims(inside.any(axis=2), 1), of.matrix)
+        return np.broadcast_to(np.expand_dims(inside.any(axis=2), 1), matrix(of))
     words = lowered.words[..., keys // 64] if of.key_len else lowered.words[..., :0]
     bits = np.bitwise_and(words >> (keys % 64).astype(np.uint64), np.uint64(1))
-    return np.broadcast_to(bits.astype(bool), of.matrix)
+    return np.broadcast_to(bits.astype(bool), matrix(of))
 
 
 @given(mask_and_sizes())
-def test_visible_is_the_definition(case: tuple[at.Mask, Sizes]) -> None:
+def test_visible_is_the_definition(case: tuple[at.Mask, at.AttentionShape]) -> None:
     mask, of = case
     visible = mask.visible(of.query_len, of.key_len, batch=of.batch, heads=of.query_heads)
-    assert np.array_equal(visible.reshape(of.matrix), by_hand(mask, of))
+    assert np.array_equal(visible.reshape(matrix(of)), by_hand(mask, of))
 
 
 @given(mask_and_sizes())
-def test_lowering_is_visible(case: tuple[at.Mask, Sizes]) -> None:
+def test_lowering_is_visible(case: tuple[at.Mask, at.AttentionShape]) -> None:
     mask, of = case
     visible = mask.visible(of.query_len, of.key_len, batch=of.batch, heads=of.query_heads)
-    assert np.array_equal(written_out(lower(mask, shape_of(of)), of), visible.reshape(of.matrix))
+    assert np.array_equal(written_out(lower(mask, of), of), visible.reshape(matrix(of)))
 
 
 @given(mask_and_sizes(), st.integers(0, 200))
 def test_bits_that_are_made_some_rows_at_a_time_are_the_same(
-    case: tuple[at.Mask, Sizes], entries_at_once: int
+    case: tuple[at.Mask, at.AttentionShape], entries_at_once: int
 ) -> None:
     mask, of = case
-    sizes_asked = problem_sizes.Sizes(of.batch, of.query_heads, of.query_len, of.key_len)
+    sizes_asked = Sizes.of(of)
     whole = lowering._bitmap(mask, sizes_asked).words
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lowering, "ENTRIES_AT_ONCE", entries_at_once)
@@ -79,9 +73,9 @@ def test_bits_that_are_made_some_rows_at_a_time_are_the_same(
 
 
 @given(mask_and_sizes())
-def test_lowered_masks_keep_their_form(case: tuple[at.Mask, Sizes]) -> None:
+def test_lowered_masks_keep_their_form(case: tuple[at.Mask, at.AttentionShape]) -> None:
     mask, of = case
-    lowered = lower(mask, shape_of(of))
+    lowered = lower(mask, of)
     if isinstance(lowered, KeySpans):
         first, end = lowered.first_key, lowered.end_key
         assert first.dtype == end.dtype == np.int32
@@ -104,8 +98,8 @@ def test_lowered_masks_keep_their_form(case: tuple[at.Mask, Sizes]) -> None:
 
 @pytest.mark.parametrize("key_len", [1, 63, 64, 65, 127, 128, 129])
 def test_bits_beyond_the_keys_are_not_set(key_len: int) -> None:
-    of = Sizes(1, 1, 1, 2, key_len, 4, 4)
-    lowered = lower(at.Dense(np.ones((2, key_len), bool)), shape_of(of))
+    of = at.AttentionShape(1, 1, 1, 2, key_len, 4, 4)
+    lowered = lower(at.Dense(np.ones((2, key_len), bool)), of)
     assert isinstance(lowered, KeyBitmap)
     assert [sum(int(word).bit_count() for word in row) for row in lowered.words[0, 0]] == [key_len] * 2
 
@@ -116,7 +110,7 @@ EDGES = (0, 1, 63, 64, 65)
 @pytest.mark.parametrize("key_len", EDGES)
 @pytest.mark.parametrize("query_len", EDGES)
 def test_the_edges_of_words_and_empty_axes(query_len: int, key_len: int) -> None:
-    of = Sizes(2, 1, 1, query_len, key_len, 4, 4)
+    of = at.AttentionShape(2, 1, 1, query_len, key_len, 4, 4)
     half = key_len // 2
     for mask in (
         at.Causal(),
@@ -129,8 +123,8 @@ def test_the_edges_of_words_and_empty_axes(query_len: int, key_len: int) -> None
         at.Dense(np.arange(key_len) % 3 > 0) & at.Causal(),
     ):
         expected = by_hand(mask, of)
-        assert np.array_equal(mask.visible(query_len, key_len, batch=2).reshape(of.matrix), expected)
-        assert np.array_equal(written_out(lower(mask, shape_of(of)), of), expected)
+        assert np.array_equal(mask.visible(query_len, key_len, batch=2).reshape(matrix(of)), expected)
+        assert np.array_equal(written_out(lower(mask, of), of), expected)
 
 
 @given(st.data())
@@ -140,9 +134,9 @@ def test_runs_survive_being_joined_in_any_order(data: st.DataObject) -> None:
     pair = st.tuples(st.integers(0, key_len), st.integers(0, key_len)).map(sorted)
     some = st.lists(pair.map(lambda ends: at.KeyRanges(*ends)), min_size=1, max_size=4)
     sides = [reduce(or_, data.draw(some)) for _ in range(2)]
-    of = Sizes(1, 1, 1, 3, key_len, 4, 4)
+    of = at.AttentionShape(1, 1, 1, 3, key_len, 4, 4)
     mask = sides[0] & sides[1] if data.draw(st.booleans()) else sides[0] | sides[1]
-    assert np.array_equal(written_out(lower(mask, shape_of(of)), of), by_hand(mask, of))
+    assert np.array_equal(written_out(lower(mask, of), of), by_hand(mask, of))
 
 
 def test_no_mask_hides_nothing() -> None:

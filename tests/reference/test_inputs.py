@@ -14,7 +14,7 @@ from attnscope.problem import lowering
 from attnscope.problem.mask import And, Mask, Or
 from attnscope.reference.inputs import read
 from tests import by_hand
-from tests.problems import Case, masks, problems, sizes
+from tests.problems import Case, masks, matrix, problems, sizes
 
 
 @given(st.data())
@@ -23,7 +23,7 @@ def test_a_mask_is_read_slot_by_slot(data: st.DataObject) -> None:
     mask = data.draw(masks(of))
     query, key = np.zeros((of.batch, of.query_heads, of.query_len, 1)), np.zeros((of.batch, 1, of.key_len, 1))
     visible = read(query, key, key, mask=mask)[2].visible
-    for b, h, i, j in np.ndindex(of.matrix):
+    for b, h, i, j in np.ndindex(matrix(of)):
         place = by_hand.Place(b, h, i, j, of.query_len, of.key_len)
         assert visible[b, h, i, j] == by_hand.sees(mask, place), (mask, place)
 

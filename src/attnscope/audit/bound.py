@@ -17,6 +17,9 @@ in halves of halves, so that s(n) = n 2^-24 + log2(n) u.
 So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times itself,
 where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products with the values and
 rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
+
+tests/tolerance.py works the same proof out for attnscope's own code, and shares nothing with this file: it judges the
+reference, too, whose weights are taken here for exact. tests/audit/test_bound.py compares the two.
 """
 
 from dataclasses import dataclass

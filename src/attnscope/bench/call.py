@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,16 +12,10 @@ import attnscope as at
 from attnscope.bench.memory import check_memory
 from attnscope.bench.speed import duration, share
 from attnscope.machine import Machine, this_machine
+from attnscope.problem import FORMATS
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-DTYPES: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float16": np.dtype(np.float16),
-    "float64": np.dtype(np.float64),
-}
 
 
 @dataclass(frozen=True)
@@ -128,8 +121,8 @@ def random_arrays(case: BenchCase) -> tuple[NDArray[Any], NDArray[Any], NDArray[
         (case.batch, case.kv_heads, case.key_len, case.value_dim),
     )
     entries = sum(batch * heads * tokens * dim for batch, heads, tokens, dim in shapes)
-    check_memory(entries * (4 + DTYPES[case.number_format].itemsize), "the inputs need {} to be drawn")
-    draw, dtype = np.random.default_rng(0), DTYPES[case.number_format]
+    draw, dtype = np.random.default_rng(0), FORMATS[case.number_format]
+    check_memory(entries * (4 + dtype.itemsize), "the inputs need {} to be drawn")
     query, key, value = (draw.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
     return query, key, value
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 
 import attnscope as at
 from attnscope.bench.memory import check_memory
 from attnscope.bench.speed import duration, share
 from attnscope.machine import Machine, this_machine
+from attnscope.problem import FORMATS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 KEY_LENS = (4096, 32768, 131072)
 BEYOND_CACHES = 2**28  # bytes that are read before a layer's turn comes again, as in a model
 CHUNK_TOKENS = 4096  # drawn once, and appended until the cache is full: what is in it does not matter
-QUERY_DTYPES: dict[str, Any] = {
-    "float32": np.float32,
-    "bfloat16": ml_dtypes.bfloat16,
-    "float16": np.float16,
-    "int8": np.float32,
-}
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,8 @@ def filled_cache(case: DecodeCase) -> tuple[at.KVCache, list[int], Any]:
         page_tokens=case.page_tokens,
         capacity_tokens=case.batch * (case.key_len + case.page_tokens),
     )
-    draw, dtype = np.random.default_rng(0), QUERY_DTYPES[case.number_format]
+    int8 = case.number_format == "int8"  # which rounds what it is given in float32
+    draw, dtype = np.random.default_rng(0), FORMATS["float32" if int8 else case.number_format]
     tokens = min(CHUNK_TOKENS, case.key_len)
     key, value = (
         draw.standard_normal((case.kv_heads, tokens, dim), np.float32).astype(dtype)

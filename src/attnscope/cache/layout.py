@@ -3,20 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.problem import AttentionShape
+from attnscope.problem import FORMATS, AttentionShape
 from attnscope.problem.given import told, whole_number
 
-DTYPES: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float16": np.dtype(np.float16),
-    "int8": np.dtype(np.int8),
-}
+DTYPES = {name: dtype for name, dtype in FORMATS.items() if name != "float64"} | {"int8": np.dtype(np.int8)}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 SCALE_BYTES = 4  # int8 comes with a float32 a token and head, for keys and for values
 Arrays = tuple[NDArray[Any], ...]

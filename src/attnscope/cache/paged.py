@@ -27,7 +27,7 @@ from attnscope.problem import (
     check_out,
     lower_ragged,
 )
-from attnscope.problem.added import read_bias, read_per_head
+from attnscope.problem.added import read_added
 from attnscope.problem.arrays import check_vectors, plain
 
 CAUSAL = Causal()
@@ -153,18 +153,13 @@ def read_call(  # noqa: PLR0913  # as attention()
         softcap, bias is not None, slopes is not None, sinks is not None,
     )  # fmt: skip
     problem = AttentionProblem(shape, QUERY_FORMATS[query.dtype], mask, scoring)
-    if bias is not None:
-        bias = read_bias(bias, problem)
-    if slopes is not None:
-        slopes = read_per_head(slopes, "slopes", problem)
-    if sinks is not None:
-        sinks = read_per_head(sinks, "sinks", problem)
+    added = read_added(problem, bias, slopes, sinks)
     if out is not None:
-        check_out(out, problem, Operands(query, pages.key, pages.value, bias, slopes, sinks, 4))
+        check_out(out, problem, Operands(query, pages.key, pages.value, *added, 4))
     visible = None
     if not (shape.query_len == 1 and mask == CAUSAL):  # one query at the end sees every key
         visible = lower_ragged(mask, shape, pages.key_lens.tolist())
-    return PagedCall(shape, scoring, visible, bias, slopes, sinks)
+    return PagedCall(shape, scoring, visible, *added)
 
 
 def attend_checked(

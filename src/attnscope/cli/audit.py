@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnscope.cli.options import FORMATS
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar
+from attnscope.problem import FORMATS
 
 if TYPE_CHECKING:
     from attnscope.audit import Report
@@ -44,7 +44,7 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 @declared("bias", "bias=float[batch, heads, query_len, key_len].")
 @declared("sinks", "sinks=float[heads].")
 @declared("log_normalizer", "return_log_normalizer=True.")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(FORMATS), help="May be repeated.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(FORMATS)), help="May be repeated.")
 @click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
 @click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")
 @click.option("--empty-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")

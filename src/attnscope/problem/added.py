@@ -17,6 +17,21 @@ from attnscope.problem.sizes import Sizes
 AXES = ("batch", "query_heads", "query_len", "key_len")
 
 
+def read_added(
+    problem: AttentionProblem, bias: Any, slopes: Any, sinks: Any
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None]:
+    """Bias, slopes and sinks, as far as they are given.
+
+    Errors
+        AttentionScoringError, AttentionFormatError, AttentionShapeError.
+    """
+    return (
+        None if bias is None else read_bias(bias, problem),
+        None if slopes is None else read_per_head(slopes, "slopes", problem),
+        None if sinks is None else read_per_head(sinks, "sinks", problem),
+    )
+
+
 def read_bias(bias: Any, problem: AttentionProblem) -> NDArray[Any]:
     """The bias as a view (batch, query_heads, query_len, key_len).
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.problem.added import read_bias, read_per_head
+from attnscope.problem.added import read_added
 from attnscope.problem.arrays import check_vectors, plain
 from attnscope.problem.dense import Dense
 from attnscope.problem.formats import FORMAT_NAMES
@@ -61,13 +61,7 @@ def describe(  # noqa: PLR0913  the arguments of attention()
     if rank < 4:
         lead = (None,) * (4 - rank)
         query, key, value = query[lead], key[lead], value[lead]
-    if bias is not None:
-        bias = read_bias(bias, problem)
-    if slopes is not None:
-        slopes = read_per_head(slopes, "slopes", problem)
-    if sinks is not None:
-        sinks = read_per_head(sinks, "sinks", problem)
-    return problem, Operands(query, key, value, bias, slopes, sinks, rank)
+    return problem, Operands(query, key, value, *read_added(problem, bias, slopes, sinks), rank)
 
 
 def _new_problem(  # noqa: PLR0913  all that makes a problem, as a key to keep it by
