@@ -66,8 +66,9 @@ sanitize: $(SANITIZED)/dev  ## the kernel's and the cache's tests under the addr
 	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels tests/cache $(TEST_ARGS)
 
 # Some machines slow OpenBLAS down through these two variables; the peers shall run as fast as they can.
-bench: $(BENCH)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX: one table, and bench/*.json; takes 7 minutes
+bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, and bench/*.json; takes 15 minutes
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BENCH)/bin/python -m benchmarks
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(MODELS)/bin/python -m benchmarks.interop
 
 wheel: dist/built  ## dist/attnscope-*.whl
 

@@ -120,8 +120,14 @@ def both(left: at.Mask | None, right: at.Mask | None) -> at.Mask | None:
 
 def keys_of(real: Any, asked: Asked) -> NDArray[np.bool_]:
     """Of a mask [batch, tokens], the part of these keys; those behind its end are hidden."""
-    given = array_of(real)[:, asked.key_offset : asked.key_offset + asked.key_len].astype(np.bool_)
-    return np.pad(given, ((0, 0), (0, asked.key_len - given.shape[1])))
+    given = array_of(real)[:, asked.key_offset : asked.key_offset + asked.key_len].astype(
+        np.bool_, copy=False
+    )
+    if given.shape[1] == asked.key_len:
+        return given
+    keys = np.zeros((len(given), asked.key_len), np.bool_)
+    keys[:, : given.shape[1]] = given
+    return keys
 
 
 def padding(keys: NDArray[np.bool_]) -> at.Mask | None:
