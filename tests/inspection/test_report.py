@@ -74,6 +74,16 @@ def test_it_fits_and_has_no_control_characters(width: int, layers: int, heads: i
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", page)
 
 
+def test_the_grid_can_show_what_the_last_segment_reads_from_another(example: Inspection) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_report(example, console, reads="hopper.txt")
+    assert isinstance(console.file, io.StringIO)
+    page = console.file.getvalue()
+    assert "Heads by what is read from hopper.txt" in page
+    assert "what the tokens of written read from hopper.txt; a mean over tokens" in flat(page)
+    assert re.search(r"^ +1 +\.79 +\.38$", page, re.MULTILINE)
+
+
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda each: each.key)
 def test_every_measure_has_its_grid_with_numbers(measure: object, example: Inspection) -> None:
     chosen = next(each for each in MEASURES if each is measure)

@@ -47,6 +47,12 @@ def test_heads_are_ranked_by_what_they_do(example: Inspection) -> None:
     assert example.ranked("normalized_entropy")[-1].name == "background"
 
 
+def test_heads_are_ranked_by_what_the_last_segment_reads(example: Inspection) -> None:
+    best = example.ranked("reads:hopper.txt")[-1]
+    assert best.name == "induction"
+    assert best.value == share(example, 1, 0, "written", "hopper.txt")
+
+
 def test_what_tokens_receive_is_a_share_of_all_weight(example: Inspection) -> None:
     received = example.received()
     taken = np.concatenate([layer.received for layer in example.layers]).sum(dtype=np.float64)
@@ -129,6 +135,11 @@ def test_progress_is_told_layer_by_layer() -> None:
         ),
         (Request("x", layers="7"), r"layers='7': expected layers from 0 to 1"),
         (Request("x", model=Path("nowhere")), r"model='nowhere': no such folder or file"),
+        (
+            Request("x", reads="a"),
+            r"reads='a': expected a segment. There are none: give --chat, --document or --segments",
+        ),
+        (Request(reads="grace"), r"reads='grace': expected a segment. There are markup, system, user,"),
         (Request(""), r"is empty: there is nothing to read"),
     ],
 )

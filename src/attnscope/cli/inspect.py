@@ -49,8 +49,11 @@ STANDARD_OUTPUT = Path("-")
     "--measure",
     type=click.Choice(MEASURES),
     default=MEASURES[0],
-    show_default=True,
-    help="What the printed grid shows.",
+    metavar="NAME",
+    help=f"What the printed grid shows: {', '.join(MEASURES[:-1])} or {MEASURES[-1]}. [default: {MEASURES[0]}]",
+)
+@click.option(
+    "--reads", metavar="NAME", help="The grid shows what the last segment reads from this one, instead."
 )
 @click.option(
     "--html", type=NEW_FILE, metavar="OUT", help="Write a page to explore: one file that fetches nothing."
@@ -77,6 +80,7 @@ def inspect(text: str | None, html: Path | None, json_out: Path | None, measure:
     Examples:
       attnscope inspect
       attnscope inspect --html inspect.html
+      attnscope inspect --reads hopper.txt
       attnscope inspect "the cat sat. the cat sat. the" --measure induction
       attnscope inspect notes.txt --segments notes:0-400 --rest question
       attnscope inspect "Who wrote Note G?" --document lovelace.txt --document hopper.txt --new-tokens 20
@@ -104,7 +108,7 @@ def inspect(text: str | None, html: Path | None, json_out: Path | None, measure:
         write(json_out, facts + "\n", "json")
     from attnscope.inspection.terminal import print_report
 
-    print_report(found, terminal(), measure)
+    print_report(found, terminal(), measure, request.reads)
     if html is not None:
         click.echo(f"\nwritten: {html}, to be opened in a browser")
 

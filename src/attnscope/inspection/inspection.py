@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.inspection.measures import BY_KEY
+from attnscope.inspection.measures import BY_KEY, READS_FROM
 from attnscope.inspection.seen_layer import Array, SeenLayer
 from attnscope.inspection.subject import Tokens
 
@@ -53,13 +53,21 @@ class Inspection:
         """Of all observed layers together."""
         return sum(layer.heads for layer in self.layers)
 
+    def values(self, measure: str) -> list[Array]:
+        """A measure's values, layer by layer: (heads,). "reads:NAME" is what the last segment reads from another."""
+        if measure in BY_KEY:
+            return [layer.means[measure] for layer in self.layers]
+        assert self.segments is not None
+        assert measure.startswith(READS_FROM)
+        segment = self.segments.names.index(measure.removeprefix(READS_FROM))
+        return [layer.by_segment[:, -1, segment] for layer in self.layers if layer.by_segment is not None]
+
     def ranked(self, measure: str) -> list[HeadValue]:
         """All heads by a measure, the least first."""
-        assert measure in BY_KEY
         found = [
             HeadValue(layer.number, head, layer.head_names[head], float(value))
-            for layer in self.layers
-            for head, value in enumerate(layer.means[measure])
+            for layer, values in zip(self.layers, self.values(measure), strict=True)
+            for head, value in enumerate(values)
         ]
         return sorted(found, key=lambda each: each.value)
 

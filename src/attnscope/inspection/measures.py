@@ -19,6 +19,7 @@ class Measure:
     meaning: str
 
 
+READS_FROM = "reads:"
 MEASURES = (
     Measure("normalized_entropy", "spread", "", "one key", "all alike", "share",
             "entropy over the most it could be, ln of the visible keys"),
@@ -41,6 +42,13 @@ MEASURES = (
     Measure("induction", "induction", "", "none", "all", "share",
             "the weight on what came after earlier tokens that are the same"),
 )  # fmt: skip
+
+
+def reads_from(segment: str, reader: str) -> Measure:
+    """What the tokens of one segment read from another, as a measure: Inspection.values() finds it by its key."""
+    meaning = f"what the tokens of {reader} read from {segment}"
+    return Measure(READS_FROM + segment, f"what is read from {segment}", "", "none", "all", "share", meaning)
+
 
 KINDS = ("previous_token", "first_token", "duplicate_token", "induction")
 BY_KEY = {measure.key: measure for measure in MEASURES}

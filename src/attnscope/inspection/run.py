@@ -43,6 +43,7 @@ class Request:
     rest          the name of tokens that `segments` leave out
     layers        such as "0-3,7"; None: all
     new_tokens    how many the model writes on, before all is inspected
+    reads         a segment that is going to be asked for, refused early where there is none of that name
     """
 
     text: str | None = None
@@ -53,6 +54,7 @@ class Request:
     rest: str | None = None
     layers: str | None = None
     new_tokens: int = 0
+    reads: str | None = None
 
 
 def inspect(request: Request, progress: Progress = lambda _share, _next: None) -> Inspection:
@@ -76,6 +78,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
         progress(0.0, "writing on")
         tokens = subject.write_on(tokens, request.new_tokens)
     segments = segments_of(request, marked, tokens, subject)
+    check_reads(request.reads, segments)
     progress(0.0, f"layer {layers[0]}")
     many = len(tokens.ids)
     asked = {
@@ -178,6 +181,18 @@ def segments_of(request: Request, marked: MarkedText, tokens: Tokens, subject: S
         labels, names = np.concatenate([labels, np.full(new, len(names))]), (*names, WRITTEN)
     check_count(names)
     return Segments(labels, names)
+
+
+def check_reads(reads: str | None, segments: Segments | None) -> None:
+    """Whether there is a segment of that name.
+
+    Errors
+        InspectionError.
+    """
+    names = () if segments is None else segments.names
+    if reads is not None and reads not in names:
+        known = ", ".join(names) or "none: give --chat, --document or --segments"
+        raise InspectionError(f"reads={reads!r}: expected a segment. There are {known}.")
 
 
 def check_places(tokens: Tokens, subject: Subject) -> None:

@@ -21,13 +21,12 @@ def head_grid(found: Inspection, measure: Measure, width: int) -> list[Text]:
     """A line of head numbers, and one a layer."""
     columns = max(layer.heads for layer in found.layers)
     cell = next((each for each in (WIDE, NARROW) if LABEL + columns * each <= width), 1)
-    share = share_of_scale(
-        measure, [float(value) for layer in found.layers for value in layer.means[measure.key]]
-    )
+    values = found.values(measure.key)
+    share = share_of_scale(measure, [float(value) for of_layer in values for value in of_layer])
     lines = [heading(columns, cell)]
-    for layer in found.layers:
+    for layer, of_layer in zip(found.layers, values, strict=True):
         line = Text(f"{layer.number:>{LABEL - 1}} ", style="dim")
-        for value in layer.means[measure.key]:
+        for value in of_layer:
             place = share(float(value))
             line.append(number_in(float(value), place, measure, cell), Style.parse(style_of(place)))
         lines.append(line)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from attnscope.inspection.inspection import HeadValue, Inspection
 from attnscope.inspection.marking import MARKUP
-from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measure
+from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measure, reads_from
 from attnscope.inspection.seen_layer import Array
 from attnscope.inspection.shown import shown_name, shown_piece
 from attnscope.inspection.terminal.head_grid import print_grid, short
@@ -27,12 +27,19 @@ BAR = 10  # columns
 MOST_COLUMNS = 6  # segments side by side
 
 
-def print_report(found: Inspection, console: Console, measure: str = "normalized_entropy") -> None:
-    """Print what was found, as wide as the terminal and at most 100 columns."""
+def print_report(
+    found: Inspection, console: Console, measure: str = "normalized_entropy", reads: str | None = None
+) -> None:
+    """Print what was found, as wide as the terminal and at most 100 columns.
+
+    The grid shows a measure, or what the last segment reads from the one that `reads` names.
+    """
     chosen = BY_KEY[measure]
+    if reads is not None and found.segments is not None:
+        chosen = reads_from(reads, found.segments.names[-1])
     print_opening(found, console)
     sections: list[tuple[str, Callable[[], None]]] = [
-        (f"Heads by {chosen.label}", lambda: print_heads(found, chosen, console)),
+        (f"Heads by {shown_name(chosen.label)}", lambda: print_heads(found, chosen, console)),
         ("Sharp and diffuse", lambda: print_ends(found, console)),
         ("Kinds of heads", lambda: print_kinds(found, console)),
         ("What draws the weight", lambda: print_sinks(found, console)),
@@ -63,7 +70,7 @@ def print_opening(found: Inspection, console: Console) -> None:
 
 
 def print_heads(found: Inspection, measure: Measure, console: Console) -> None:
-    say(console, f"{measure.meaning}; a mean over tokens. Rows are layers, columns heads.")
+    say(console, f"{shown_name(measure.meaning)}; a mean over tokens. Rows are layers, columns heads.")
     print_grid(found, measure, console, width_of(console))
     values = [each.value for each in found.ranked(measure.key)]
     least, most = (0.0, 1.0) if measure.scale == "share" else (values[0], values[-1])
