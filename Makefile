@@ -29,7 +29,7 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models lesson learn test-lesson lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models lesson learn test-browser lint format types sanitize bench wheel clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 # A warning is a link that leads nowhere, or a formula that nobody will see.
@@ -56,8 +57,9 @@ learn: lesson  ## the same, served: make learn, or make learn PORT=8080
 	@echo "http://localhost:$(PORT), until Ctrl-C"
 	@$(LESSON)/bin/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
-test-lesson: lesson  ## the website in a real browser (Chromium), and the theory notebook, timed
-	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site $(TEST_ARGS)
+# Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
+test-browser: lesson  ## the lesson's website and the viewer of attnscope inspect in a real browser; the theory notebook, timed
+	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site tests/inspection/browser $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check

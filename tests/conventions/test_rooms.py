@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "machine": {INDEX},
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
+    "inspection": {INDEX, "interop", "models"},
     "lesson": {INDEX},
-    "cli": {INDEX, "audit", "bench", "lesson", "machine", "problem", "sizing", "tour"},
+    "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -33,6 +34,7 @@ OF_ANOTHER_TOOL = {
     "audit/torch_function.py": {"torch"},
     "audit/models/torch_module.py": {"torch"},
     "audit/models/transformers_model.py": {"transformers"},
+    "inspection/transformers_model.py": {"transformers"},
     "interop/jax.py": {"jax"},
     "interop/observing.py": {"torch", "transformers"},
     "interop/symbolic_mask.py": {"torch"},
@@ -72,7 +74,7 @@ def test_what_every_room_may_use_imports_no_room(file: str) -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_uses_no_package_but_numpy_and_the_terminals(room: str) -> None:
     allowed = PACKAGES | sys.stdlib_module_names
-    if room in ("bench", "cli", "tour"):
+    if room in ("bench", "cli", "inspection", "tour"):
         allowed |= OF_THE_TERMINAL
     for path in rooms()[room]:
         tools = OF_ANOTHER_TOOL.get(path.relative_to(PACKAGE).as_posix(), set())

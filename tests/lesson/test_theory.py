@@ -1,4 +1,4 @@
-"""The theory notebook as it is stored; `make test-lesson` runs it."""
+"""The theory notebook as it is stored; `make test-browser` runs it."""
 
 import ast
 import json

@@ -10,6 +10,7 @@ import click
 from attnscope.cli.audit import audit
 from attnscope.cli.bench import bench
 from attnscope.cli.check import check
+from attnscope.cli.inspect import inspect
 from attnscope.cli.learn import learn
 from attnscope.cli.refusals import explained
 from attnscope.cli.size import size
@@ -44,6 +45,7 @@ def main() -> None:
     Examples:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
+      attnscope inspect              where the heads of a model look
       attnscope bench --causal       how fast it runs here
       attnscope bench --decode       how fast the cache decodes
       attnscope audit m.py:attend    what is wrong with a function of yours
@@ -56,5 +58,5 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
 
 
-for verb in (tour, audit, bench, size, learn, check):
+for verb in (tour, inspect, audit, bench, size, learn, check):
     main.add_command(verb)

@@ -58,8 +58,12 @@ class Layer:
 
     def attend(self, query: Floats, key: Floats, value: Floats, mask: at.Mask) -> Floats:
         """Each head's mix of the values that its queries see."""
-        scoring: dict[str, Any] = {"scale": 1.0, "slopes": self.slopes, "sinks": self.sinks}
-        return at.attention(query, key, value, mask=mask, **scoring)
+        return at.attention(query, key, value, mask=mask, **self.scoring)
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """How scores are made of queries and keys, as arguments of attention()."""
+        return {"scale": 1.0, "slopes": self.slopes, "sinks": self.sinks}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,7 @@ class Reading:
     """A text, read: the logits, and the arrays of each layer behind them.
 
     Shapes
+        mask      which bytes each byte was shown
         logits    (tokens, 256)
         query     a layer: (heads, tokens, key_dim)
         key       a layer: (heads, tokens, key_dim)
@@ -92,10 +97,24 @@ class Reading:
     """
 
     model: Transformer
+    mask: at.Mask
     logits: Floats
     query: tuple[Floats, ...]
     key: tuple[Floats, ...]
     value: tuple[Floats, ...]
+
+    def observe(self, layer: int, **asked: Any) -> at.Observation:
+        """Where the heads of one layer looked: at.observe() of the very arrays that were read, with what it is asked.
+
+        >>> from attnscope.models import copying_transformer
+        >>> seen = copying_transformer().read(b"a cat, a c").observe(0)
+        >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, faintly
+        [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+        """
+        scoring = self.model.layers[layer].scoring
+        return at.observe(
+            self.query[layer], self.key[layer], self.value[layer], mask=self.mask, **scoring, **asked
+        )
 
     def head(self, layer: int, head: int) -> HeadReading:
         """One head's part of it."""
@@ -138,8 +157,9 @@ class Transformer:
         text = as_bytes(tokens)
         self._check_heads(ablate)
         memory = self._memory(len(text))
-        logits, query = self._forward(text, 0, memory, at.Causal() if mask is None else mask, ablate)
-        return Reading(self, logits, query, *zip(*memory, strict=True))
+        mask = at.Causal() if mask is None else mask
+        logits, query = self._forward(text, 0, memory, mask, ablate)
+        return Reading(self, mask, logits, query, *zip(*memory, strict=True))
 
     def generate(self, tokens: Tokens, new_tokens: int, *, ablate: Collection[Head] = ()) -> bytes:
         """Continue a text by the likeliest byte, new_tokens times, each time reading only what is new.

@@ -1,4 +1,4 @@
-"""The built site, served, and a browser to look at it with. `make test-lesson` builds the site and runs these tests."""
+"""The built site, served, and a browser to look at it with. `make test-browser` builds the site and runs these tests."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-lesson installs a browser's driver")
+playwright = pytest.importorskip("playwright.sync_api", reason="make test-browser installs a browser's driver")
 
 SITE = Path(__file__).parents[3] / "build" / "lesson" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -37,7 +37,7 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    assert (SITE / "index.html").exists(), "the site is not built: run make test-lesson"
+    assert (SITE / "index.html").exists(), "the site is not built: run make test-browser"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -1,0 +1,59 @@
+// What the tokens of one segment read from each segment, in the chosen head and in all.
+
+function bySegment(data, head, reader, segment) {
+  const segments = data.segments.names.length;
+  return data.bySegmentShares[(head * segments + reader) * segments + segment];
+}
+
+function showSegments(data, state) {
+  if (!data.segments) {
+    document.getElementById("segments-card").hidden = true;
+    document.getElementById("page").classList.add("unsegmented");
+    return;
+  }
+  const select = document.getElementById("reader");
+  data.segments.names.forEach((name, segment) => select.append(element("option", { value: segment, textContent: name })));
+  select.value = state.reader;
+  select.addEventListener("change", () => state.set({ reader: Number(select.value) }));
+  state.listen((changed) => (changed.has("reader") || changed.has("head")) && fillSegments(data, state));
+}
+
+function fillSegments(data, state) {
+  const { names, sizes } = data.segments;
+  const mean = (segment) => data.heads.reduce((sum, _head, head) => sum + bySegment(data, head, state.reader, segment), 0) / data.heads.length;
+  document.getElementById("segments-meaning").textContent =
+    `What ${many(sizes[state.reader], "token")} of ${names[state.reader]} read, on average.` +
+    (data.evenlyShares ? " The mark: if all visible keys weighed alike." : "");
+  const head = element("tr", {}, ...["", "this head", "", "all heads"].map((title, column) => {
+    return element("th", { textContent: title, scope: "col", className: column === 3 ? "number" : "" });
+  }));
+  head.children[1].colSpan = 2;
+  head.children[2].remove();
+  const body = names.map((name, segment) => {
+    const share = bySegment(data, state.head, state.reader, segment);
+    const bar = element("div", { className: "bar" }, element("i"));
+    bar.firstChild.style.width = percentWidth(share);
+    const even = evenShare(data, state, segment);
+    if (even !== null) {
+      const mark = element("b", { title: `evenly: ${percent(even)}` });
+      mark.style.left = percentWidth(even);
+      bar.append(mark);
+    }
+    return element("tr", {},
+      element("th", { scope: "row", textContent: name }),
+      element("td", {}, bar),
+      element("td", { className: "number", textContent: percent(share) }),
+      element("td", { className: "number even", textContent: percent(mean(segment)) }));
+  });
+  document.getElementById("segments").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+function percentWidth(share) {
+  return `${100 * Math.min(share, 1)}%`;
+}
+
+function evenShare(data, state, segment) {
+  if (!data.evenlyShares) return null;
+  const segments = data.segments.names.length;
+  return data.evenlyShares[(data.heads[state.head].row * segments + state.reader) * segments + segment];
+}

@@ -1,0 +1,71 @@
+"""A real browser, where there is one: Debian's Chromium, or what ATTNSCOPE_CHROMIUM names."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attnscope.inspection import Inspection
+from attnscope.inspection.viewer import page
+
+NO_SANDBOX = "--no-sandbox"  # which Chromium refuses to run with as root
+
+
+@dataclass
+class Opened:
+    """A page in the browser, and what it said and asked for meanwhile."""
+
+    tab: Any
+    said: list[str] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Nothing was said on the console, and nothing but the file was asked for."""
+        assert self.said == []
+        assert [url for url in self.asked_for if not url.startswith(("file:", "data:"))] == []
+        assert len([url for url in self.asked_for if url.startswith("file:")]) == 1
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
+    program = (
+        os.environ.get("ATTNSCOPE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+    if program is None:
+        pytest.skip("needs a browser: apt-get install chromium, or ATTNSCOPE_CHROMIUM=path")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=program, args=[NO_SANDBOX])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open an inspection's page: open_page(found, theme="dark", width=390)."""
+    contexts = []
+
+    def open_(
+        found: Inspection | str, *, theme: str = "light", width: int = 1440, height: int = 900
+    ) -> Opened:
+        path = tmp_path / "inspect.html"
+        path.write_text(found if isinstance(found, str) else page(found), encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        contexts.append(context)
+        opened = Opened(context.new_page())
+        opened.tab.on("console", lambda message: opened.said.append(message.text))
+        opened.tab.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.tab.on("request", lambda request: opened.asked_for.append(request.url))
+        opened.tab.goto(path.as_uri())
+        return opened
+
+    yield open_
+    for context in contexts:
+        context.close()

