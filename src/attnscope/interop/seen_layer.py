@@ -1,0 +1,126 @@
+"""One layer's observations: what is asked of its keys, told of the text's tokens, and several calls as one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import attnscope as at
+
+Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int | None]]
+
+
+@dataclass(frozen=True)
+class AskedOfText:
+    """What is asked of every layer, about a text's tokens."""
+
+    segments: Segments | None
+    first_keys: int
+    top_keys: int
+    received: bool
+    map_size: int | None
+
+    def of_keys(self, key_offset: int, key_len: int) -> dict[str, Any]:
+        """The same as arguments of observe(), about keys that begin at `key_offset`.
+
+        Errors
+            AttentionError for labels that end before the keys do.
+        """
+        return {
+            "segments": self._segments_of_keys(key_offset, key_len),
+            "first_keys": max(0, self.first_keys - key_offset),
+            "top_keys": min(self.top_keys, key_len),
+            "received": self.received,
+            "map_size": self.map_size,
+        }
+
+    def _segments_of_keys(self, key_offset: int, key_len: int) -> Any:
+        if self.segments is None:
+            return None
+        end_of_text = key_offset + key_len
+        if isinstance(self.segments, Mapping):
+            ends = {
+                name: (start, end_of_text if end is None else end)
+                for name, (start, end) in self.segments.items()
+            }
+            return {
+                name: tuple(min(max(key - key_offset, 0), key_len) for key in ends_of)
+                for name, ends_of in ends.items()
+            }
+        labels = np.asarray(self.segments)
+        if labels.ndim not in (1, 2) or labels.shape[-1] < end_of_text:
+            raise at.AttentionError(
+                f"segments has shape {list(labels.shape)}, and the text has {end_of_text} tokens by now: expected a label "
+                "for each, the generated ones included. {name: (start, None)} reaches to the end, however long."
+            )
+        return labels[..., key_offset:end_of_text]
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """Of the whole text, whichever of them a layer's keys are in."""
+        if isinstance(self.segments, Mapping):
+            return tuple(map(str, self.segments))
+        labels = np.asarray(self.segments)
+        return tuple(map(str, range(int(labels.max(initial=0)) + 1)))
+
+
+def of_text(observation: at.Observation, asked: AskedOfText, key_offset: int) -> at.Observation:
+    """The same observation, its keys counted from the start of the text, and without the output.
+
+    A model hands its outputs on: to keep those of all layers would take more memory than all else that is seen.
+    """
+    changed: dict[str, Any] = {
+        "output": np.empty((*observation.output.shape[:-1], 0), observation.output.dtype),
+        "first_keys": asked.first_keys,
+        "key_len": observation.key_len + key_offset,
+        "max_key": moved(observation.max_key, key_offset),
+    }
+    if observation.segment_mass is not None:
+        names = asked.segment_names
+        changed["segment_names"] = names
+        changed["segment_mass"] = widened(observation.segment_mass, len(names))
+    if observation.top_keys is not None:
+        keys = moved(observation.top_keys, key_offset)
+        changed["top_keys"] = widened(keys, asked.top_keys, filled_with=-1)
+        changed["top_weights"] = widened(observation.top_weights, asked.top_keys)
+    if observation.received is not None:
+        dropped = np.zeros((*observation.received.shape[:-1], key_offset), observation.received.dtype)
+        changed["received"] = np.concatenate([dropped, observation.received], axis=-1)
+    return replace(observation, **changed)
+
+
+def moved(keys: NDArray[Any], key_offset: int) -> NDArray[Any]:
+    """Keys counted from elsewhere; -1 is none."""
+    return np.where(keys < 0, keys, keys + key_offset).astype(keys.dtype)
+
+
+def widened(array: Any, columns: int, filled_with: int = 0) -> NDArray[Any]:
+    """The last axis filled up to so many columns."""
+    more = columns - array.shape[-1]
+    widths = [(0, 0)] * (array.ndim - 1) + [(0, max(0, more))]
+    return array if more <= 0 else np.pad(array, widths, constant_values=filled_with)
+
+
+def joined(calls: Sequence[at.Observation]) -> at.Observation:
+    """Observations of chunks of one text, first to last, as one of all its queries.
+
+    What a key received adds up; there is no map of several calls.
+
+    Errors
+        AttentionError for calls that do not continue one text.
+    """
+    if len(calls) == 1:
+        return calls[0]
+    for before, after in pairwise(calls):
+        grown = after.key_len - before.key_len
+        if after.output.shape[:2] != before.output.shape[:2] or grown != after.query_len:
+            raise at.AttentionError(
+                f"a call of {after.query_len} queries on {after.key_len} keys, batch {after.output.shape[0]}, does not "
+                f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are no chunks of one text. "
+                "Take them one by one: calls(layer)."
+            )
+    whole: at.Observation = at.observe.join(*(replace(each, map=None) for each in calls))
+    return whole

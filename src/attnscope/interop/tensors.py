@@ -1,0 +1,47 @@
+"""torch's tensors as NumPy arrays on the same memory, and back."""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import attnscope as at
+
+BITS = {torch.bfloat16: (torch.int16, np.dtype(ml_dtypes.bfloat16))}  # NumPy itself has no bfloat16
+
+
+def array_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """The tensor's numbers, not copied, whatever its strides.
+
+    Errors
+        AttentionFormatError for a tensor whose numbers a CPU cannot read where they lie.
+    """
+    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        raise at.AttentionFormatError(
+            f"a tensor is on {tensor.device}, {str(tensor.layout).removeprefix('torch.')}, expected a plain one on the "
+            "CPU: attnscope computes there. Move the model with model.to('cpu'), or choose another attention."
+        )
+    tensor = tensor.detach()
+    if tensor.dtype in BITS:
+        bits, dtype = BITS[tensor.dtype]
+        viewed: NDArray[Any] = tensor.view(bits).numpy().view(dtype)
+        return viewed
+    array: NDArray[Any] = tensor.numpy()
+    return array
+
+
+def vectors_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """The same, with a contiguous last axis: copied where it has none."""
+    return array_of(tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous())
+
+
+def learns(*tensors: torch.Tensor) -> bool:
+    """Whether gradients would have to flow back through one of them."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def threads() -> int:
+    """As many as torch uses: attention takes turns with torch's own operations."""
+    return int(torch.get_num_threads())

@@ -1,0 +1,199 @@
+"""Transformers' mask functions, read as statements, show exactly what Transformers itself makes of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnscope as at
+
+torch = pytest.importorskip("torch", reason="needs torch: make test-models")
+pytest.importorskip("transformers", reason="needs transformers: make test-models")
+
+from transformers import masking_utils as made  # noqa: E402
+
+from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
+from attnscope.interop.transformers_masks import mask_of_transformers  # noqa: E402
+from attnscope.interop.transformers_meaning import check_what_masks_mean  # noqa: E402
+
+BATCH, TOKENS = 2, 40
+IDS = torch.tensor([[0] * 7 + [1] * 20 + [2] * 13, [0] * 30 + [3] * 10])
+POSITIONS = torch.cat([torch.arange(n) for n in (7, 20, 13, 30, 10)]).reshape(2, TOKENS)
+IMAGES = torch.full((BATCH, TOKENS), -1)
+IMAGES[0, 5:12], IMAGES[1, 20:26], IMAGES[1, 30:33] = 0, 0, 1
+# sizes: query_len, key_len, where the first query stands, where the first key stands
+SIZES = {
+    "a whole text": (40, 40, 0, 0),
+    "a chunk beside a cache": (9, 25, 16, 0),
+    "one token": (1, 33, 32, 0),
+    "a cache with a window": (3, 12, 30, 21),
+    "a static cache": (5, 40, 10, 0),
+    "the first of a static cache": (6, 40, 0, 0),
+}
+CHUNKS = made.chunked_causal_mask_function(6, torch.tensor([0, 3]))
+FUNCTIONS: dict[str, Any] = {
+    "causal": made.causal_mask_function,
+    "bidirectional": made.bidirectional_mask_function,
+    "window": made.sliding_window_causal_mask_function(5),
+    "window of one": made.sliding_window_causal_mask_function(1),
+    "window of all": made.sliding_window_causal_mask_function(400),
+    "window on both sides": made.sliding_window_bidirectional_mask_function(5),
+    "chunks": CHUNKS,
+    "images": made.or_masks(made.causal_mask_function, made.blockwise_overlay(IMAGES)),
+    "images in a window": made.or_masks(
+        made.sliding_window_causal_mask_function(5), made.blockwise_overlay(IMAGES)
+    ),
+    "a padding of its own": made.and_masks(made.causal_mask_function, made.padding_mask_function(IDS != 1)),
+    "of a stranger": lambda batch, head, query, key: (query * 7 + key * 3 + batch) % 5 < 3,
+    "of a stranger, a prefix": made.or_masks(
+        made.causal_mask_function, lambda batch, head, query, key: key < 4 + query * 0
+    ),
+}
+PADDINGS = {
+    "none": None,
+    "left": np.s_[:4],
+    "right": np.s_[-6:],
+    "all": np.s_[:],
+    "holes": np.s_[3:38:4],
+}  # fmt: skip
+
+
+def padded(name: str, tokens: int) -> Any:
+    if PADDINGS[name] is None:
+        return None
+    real = torch.ones((BATCH, tokens), dtype=torch.bool)
+    real[1, PADDINGS[name]] = False
+    return real
+
+
+def assert_read(
+    function: Any, real: Any, sizes: tuple[int, int, int, int], use_vmap: bool = False
+) -> SymbolicMask:
+    query_len, key_len, query_offset, key_offset = sizes
+    asked = {
+        "q_length": query_len, "kv_length": key_len, "q_offset": query_offset, "kv_offset": key_offset,
+        "mask_function": function, "attention_mask": real, "use_vmap": use_vmap,
+    }  # fmt: skip
+    mask = mask_of_transformers(BATCH, **asked)
+    never = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    truth = np.broadcast_to(made.sdpa_mask(BATCH, **asked, **never), (BATCH, 1, query_len, key_len))
+    assert mask.shape == truth.shape
+    assert mask.key_offset == key_offset
+    assert not truth[..., mask.keys_read :].any()
+    shown = (
+        np.ones(1, bool)
+        if mask.mask is None
+        else mask.mask.visible(query_len, mask.keys_read, batch=BATCH, heads=1)
+    )
+    np.testing.assert_array_equal(
+        np.broadcast_to(shown, truth[..., : mask.keys_read].shape), truth[..., : mask.keys_read]
+    )
+    return mask
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_entry_is_what_transformers_makes_of_it(name: str, sizes: str, padding: str) -> None:
+    _, key_len, _, key_offset = SIZES[sizes]
+    assert_read(FUNCTIONS[name], padded(padding, key_offset + key_len), SIZES[sizes])
+
+
+@pytest.mark.parametrize("within", ["causal", "window", "window on both sides", "chunks", "of a stranger"])
+def test_packed_texts(within: str) -> None:
+    function = made.packed_sequence_compatibility_function(FUNCTIONS[within], POSITIONS, IDS)
+    mask = assert_read(function, None, SIZES["a whole text"])
+    assert ("Documents" in str(mask.mask)) == (within != "of a stranger")
+
+
+def test_packed_texts_whose_positions_jump_are_asked_for_every_entry() -> None:
+    jumping = POSITIONS * 2
+    function = made.packed_sequence_compatibility_function(FUNCTIONS["window"], jumping, IDS)
+    assert str(assert_read(function, None, SIZES["a whole text"]).mask) == "Dense([2, 1, 40, 40])"
+
+
+def test_functions_that_only_vmap_can_ask() -> None:
+    table = torch.rand((TOKENS, TOKENS), generator=torch.Generator().manual_seed(0)) < 0.5
+
+    def stranger(batch: Any, head: Any, query: Any, key: Any) -> Any:
+        return table[query, key]
+
+    function = made.or_masks(made.causal_mask_function, stranger)
+    assert_read(function, None, SIZES["a whole text"], use_vmap=True)
+
+
+def test_long_functions_of_strangers_are_asked_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers_masks, "ENTRIES_AT_ONCE", 7 * BATCH * TOKENS)
+    asked: list[int] = []
+    ours = made.sdpa_mask
+
+    def noted(batch: int, query_len: int, *sizes: int, **options: Any) -> Any:
+        asked.append(query_len)
+        return ours(batch, query_len, *sizes, **options)
+
+    monkeypatch.setattr(made, "sdpa_mask", noted)
+    mask_of_transformers(BATCH, TOKENS, TOKENS, mask_function=FUNCTIONS["of a stranger"])
+    assert asked == [7, 7, 7, 7, 7, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "padding", "written"),
+    [
+        ("causal", "a whole text", "none", "Causal()"),
+        ("causal", "a chunk beside a cache", "none", "Causal()"),
+        ("causal", "a static cache", "none", "Causal()"),
+        ("causal", "one token", "none", "None"),
+        ("causal", "a whole text", "left", "Causal() & KeyRanges(first=[0, 4], end=[40, 40])"),
+        ("causal", "a whole text", "right", "Causal() & KeyLengths([40, 34])"),
+        ("window", "a whole text", "none", "Window(left=4, right=None) & Causal()"),
+        ("window of all", "a whole text", "none", "Causal()"),
+        ("bidirectional", "a whole text", "right", "KeyLengths([40, 34])"),
+        ("bidirectional", "a whole text", "none", "None"),
+        ("of a stranger, a prefix", "a whole text", "none", "Dense([2, 1, 40, 40])"),
+    ],
+)
+def test_a_mask_is_the_least_that_says_it(name: str, sizes: str, padding: str, written: str) -> None:
+    _, key_len, _, key_offset = SIZES[sizes]
+    mask = assert_read(FUNCTIONS[name], padded(padding, key_offset + key_len), SIZES[sizes])
+    assert str(mask.mask) == written
+
+
+def test_keys_that_a_static_cache_has_not_yet_written_are_not_read() -> None:
+    assert assert_read(FUNCTIONS["causal"], None, SIZES["a static cache"]).keys_read == 15
+    assert assert_read(FUNCTIONS["bidirectional"], None, SIZES["a static cache"]).keys_read == 40
+
+
+def test_a_long_text_takes_memory_of_its_rows() -> None:
+    tokens = 200_000
+    real = torch.ones((1, tokens), dtype=torch.bool)
+    real[0, :1000] = False
+    mask = mask_of_transformers(1, tokens, tokens, mask_function=FUNCTIONS["window"], attention_mask=real)
+    assert mask.shape == (1, 1, tokens, tokens)
+    assert mask.mask is not None
+    assert mask.mask.held_bytes == 0
+
+
+def test_a_mask_that_a_model_computes_with_says_what_to_do() -> None:
+    mask = mask_of_transformers(1, 4, 4)
+    assert mask.dtype == torch.bool
+    assert mask[:, :, :, :4].mask is mask.detach().mask is mask.mask
+    assert repr(mask) == "SymbolicMask(Causal(), [1, 1, 4, 4])"
+    for compute in (lambda: mask + 1, lambda: mask[:, :, :, :3], lambda: mask.float()):
+        with pytest.raises(at.UnsupportedProblemError, match=r"computes with its attention mask.*'eager'"):
+            compute()
+
+
+def test_a_transformers_that_means_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_what_masks_mean.__wrapped__()
+    readers = transformers_masks.READERS
+    code = made.sliding_window_overlay(1).__code__
+
+    def one_more(closed: dict[str, Any], asked: Any) -> at.Mask | None:
+        return transformers_masks.window_behind({"sliding_window": closed["sliding_window"] + 1}, asked)
+
+    monkeypatch.setitem(readers, code, one_more)
+    with pytest.raises(at.UnsupportedProblemError, match="sliding_window_overlay of Transformers"):
+        check_what_masks_mean.__wrapped__()
+    with pytest.raises(AssertionError):
+        assert_read(FUNCTIONS["window"], None, SIZES["a whole text"])

@@ -1,0 +1,98 @@
+"""What "attnscope" cannot honour in a Transformers model raises, and says what to do."""
+
+from typing import Any
+
+import pytest
+
+import attnscope as at
+from tests.audit.models.tiny import build
+
+torch = pytest.importorskip("torch", reason="needs torch: make test-models")
+transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
+
+from attnscope.interop.transformers import observing, register  # noqa: E402
+from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
+
+
+class Module(torch.nn.Module):  # type: ignore[misc,name-defined]
+    is_causal = True
+
+
+def call(query_len: int = 4, key_len: int = 4, mask: Any = None, **options: Any) -> Any:
+    query, key = torch.ones((1, 2, query_len, 8)), torch.ones((1, 1, key_len, 8))
+    tensors = {"query": query, "key": key, "value": key} | {
+        name: options.pop(name) for name in ("query", "key", "value") if name in options
+    }
+    return attention_of_transformers(Module(), *tensors.values(), mask, **options)[0]
+
+
+def test_gradients() -> None:
+    with pytest.raises(
+        at.UnsupportedProblemError, match=r"a gradient is asked for.*torch\.inference_mode\(\)"
+    ):
+        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
+    with pytest.raises(at.UnsupportedProblemError, match="a gradient is asked for"):
+        call(s_aux=torch.zeros(2, requires_grad=True))
+    with torch.no_grad():
+        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
+    register()
+    model = build("LlamaForCausalLM")
+    model.set_attn_implementation("attnscope")
+    with pytest.raises(at.UnsupportedProblemError, match="a gradient is asked for"):
+        model(input_ids=torch.ones((1, 3), dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dropout": 0.1}, r"dropout=0\.1.*model\.eval\(\)"),
+        ({"output_attentions": True}, r"the matrix of weights.*observing\(model\).*'eager'"),
+        ({"cache": object()}, r"cache is a object.*'eager'"),
+        ({"head_mask": object()}, r"head_mask is a object"),
+        ({"block_indices": object()}, r"block_indices is a object"),
+        ({"query": torch.ones((1, 2, 4, 8), device="meta")}, r"the model is on meta.*model\.to\('cpu'\)"),
+        ({"query_len": 3}, "3 queries to 4 keys, is_causal=True.*without a mask"),
+        ({"is_causal": False, "sliding_window": 2}, "sliding_window=2, without a mask"),
+        ({"mask": torch.ones((1, 4))}, r"shape \[1, 4\], expected \[batch, heads or 1, query_len=4, key_len=4\]"),
+        ({"mask": torch.ones((1, 1, 4, 5))}, r"shape \[1, 1, 4, 5\], expected"),
+        ({"mask": torch.ones((1, 1, 4, 4), dtype=torch.long)}, r"torch\.int64, expected bools, True = visible"),
+        ({"key": torch.ones((1, 1, 4, 8), dtype=torch.float16)}, "key is float16"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(at.AttentionError, match=says):
+        call(**options)
+
+
+def test_a_module_without_a_mask_is_causal_where_it_says_so() -> None:
+    torch.manual_seed(0)
+    value = torch.randn((1, 1, 4, 8))
+    assert torch.allclose(call(value=value)[0, 0, 0], value[0, 0, 0])
+    mean = value[0, 0].mean(0)
+    assert torch.allclose(call(value=value, is_causal=False)[0, 0, 0], mean, atol=1e-6)
+    assert torch.allclose(call(query_len=1, value=value)[0, 0, 0], mean, atol=1e-6)
+    assert torch.allclose(call(value=value, sliding_window=1)[0, 2, 0], value[0, 0, 2])
+
+
+def test_a_last_axis_that_is_not_contiguous_is_copied() -> None:
+    query = torch.randn((1, 2, 8, 4)).mT
+    assert torch.equal(call(query=query), call(query=query.contiguous()))
+
+
+@pytest.mark.parametrize("name", ["BloomForCausalLM", "MptForCausalLM", "GPTJForCausalLM"])
+def test_a_model_without_an_attention_interface(name: str) -> None:
+    model = build(name)
+    before = model.config._attn_implementation
+    with (
+        pytest.raises(at.UnsupportedProblemError, match=f"{name} computes its attention by itself"),
+        observing(model),
+    ):
+        pass
+    assert model.config._attn_implementation == before
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(
+        at.UnsupportedProblemError, match="model is a Linear, expected a model of Transformers"
+    ):
+        observing(torch.nn.Linear(2, 2)).__enter__()
