@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-browser installs a browser's driver")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="make test-browser installs a browser's driver"
+)
 
 SITE = Path(__file__).parents[3] / "build" / "lesson" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
