@@ -6,6 +6,9 @@ VENV := .venv
 SANITIZED := .venv-sanitize
 BENCH := .venv-bench
 MODELS := .venv-models
+LESSON := .venv-lesson
+SITE := build/lesson/html
+PORT ?= 8000
 TEST_ARGS ?=
 
 ifneq ($(filter default undefined,$(origin CXX)),)
@@ -26,7 +29,7 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models lesson learn test-lesson lint format types sanitize bench wheel clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +45,27 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
+# A warning is a link that leads nowhere, or a formula that nobody will see.
+lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
+	$(LESSON)/bin/python docs/site/stage.py build/lesson/source
+	$(LESSON)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site \
+	  --doctree-dir build/lesson/doctrees build/lesson/source $(SITE)
+	@echo "The lesson: $(SITE)/index.html"
+
+learn: lesson  ## the same, served: make learn, or make learn PORT=8080
+	@echo "http://localhost:$(PORT), until Ctrl-C"
+	@$(LESSON)/bin/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+
+test-lesson: lesson  ## the website in a real browser (Chromium), and the theory notebook, timed
+	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site $(TEST_ARGS)
+
 lint: $(VENV)/dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check --quiet
 
-format: $(VENV)/dev  ## let ruff write the format
+format: $(VENV)/dev  ## let ruff write the format, and the lesson's links their line numbers
 	$(VENV)/bin/ruff format
+	$(VENV)/bin/python -m tests.lesson.links
 
 types: $(VENV)/dev  ## mypy, strict
 	$(VENV)/bin/mypy
@@ -67,7 +85,7 @@ bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, Op
 wheel: dist/built  ## dist/attnscope-*.whl
 
 clean:  ## remove everything that these targets made
-	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) $(LESSON) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 check:
@@ -132,6 +150,16 @@ $(MODELS)/pip: pyproject.toml
 $(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
 	$(MODELS)/bin/python $(INSTALL) 'attnscope[models]' --requirement tests/audit/peers.txt
+	@touch $@
+
+$(LESSON)/pip: pyproject.toml
+	$(PYTHON) -m venv $(LESSON)
+	$(LESSON)/bin/python $(INSTALL) --upgrade pip
+	@touch $@
+
+$(LESSON)/installed: dist/built | $(LESSON)/pip
+	$(LESSON)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
+	$(LESSON)/bin/python $(INSTALL) 'attnscope[site]'
 	@touch $@
 
 .SECONDARY:

@@ -3,6 +3,7 @@
 from attnscope import audit as audit
 from attnscope import cache as cache
 from attnscope import kernels as kernels
+from attnscope import lesson as lesson
 from attnscope import models as models
 from attnscope import reference as reference
 from attnscope.attention import attention as attention

@@ -13,7 +13,14 @@ import attnscope
 from tests.conventions.source_tree import PACKAGE
 
 PINNED = (Path(__file__).parent / "public_names.txt").read_text(encoding="utf-8").split()
-PUBLIC_ROOMS = ("audit", "cache", "kernels", "models", "reference")  # at.cache.attend(), at.kernels.level()
+PUBLIC_ROOMS = (
+    "audit",
+    "cache",
+    "kernels",
+    "lesson",
+    "models",
+    "reference",
+)  # at.cache.attend(), at.kernels.level()
 INDEXES = sorted(PACKAGE.rglob("__init__.py"))
 
 

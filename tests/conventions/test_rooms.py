@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "machine": {INDEX},
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
-    "cli": {INDEX, "audit", "bench", "machine", "problem", "sizing", "tour"},
+    "lesson": {INDEX},
+    "cli": {INDEX, "audit", "bench", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it

@@ -9,6 +9,8 @@ import click
 
 from attnscope.cli.audit import audit
 from attnscope.cli.bench import bench
+from attnscope.cli.check import check
+from attnscope.cli.learn import learn
 from attnscope.cli.refusals import explained
 from attnscope.cli.size import size
 from attnscope.cli.tour import tour
@@ -46,11 +48,13 @@ def main() -> None:
       attnscope bench --decode       how fast the cache decodes
       attnscope audit m.py:attend    what is wrong with a function of yours
       attnscope size config.json     what a model's cache takes
+      attnscope learn                the lesson, in JupyterLab
+      attnscope check lesson.ipynb   which exercises are right
     """  # noqa: D301 - click reads \b as: keep these lines
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
 
 
-for verb in (tour, audit, bench, size):
+for verb in (tour, audit, bench, size, learn, check):
     main.add_command(verb)

@@ -1,0 +1,78 @@
+"""How Sphinx builds the lesson's site: `make lesson`. Its sources are laid out by stage.py."""
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "attnscope"
+author = "The attnscope developers"
+release = metadata.version("attnscope")
+html_title = "Attention: a lesson"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "docstrings",
+    "source_pages",
+]
+
+# A page that does not build, or a cell that fails, fails the site.
+nitpicky = False
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{path}}.html#{{fragment}}"}
+nb_execution_mode = "force"
+nb_execution_excludepatterns = ["exercises.ipynb"]  # they wait for the learner's answers
+nb_execution_raise_on_error = True
+nb_execution_timeout = 180
+nb_merge_streams = True
+
+# Kernels start as on a machine that is new: no profile of whoever builds, and no word about the transport.
+_profile = Path(__file__).parents[2] / "build" / "lesson" / "ipython" / "profile_default"
+_profile.mkdir(parents=True, exist_ok=True)
+(_profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+os.environ["IPYTHONDIR"] = str(_profile.parent)
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+add_module_names = False
+
+# MathJax as one file that draws glyphs itself: neither fonts nor anything else is fetched.
+mathjax_path = "tex-svg-full.js"
+mathjax3_config = {
+    "options": {"enableMenu": False},
+    "svg": {"fontCache": "local"},
+    "tex": {"packages": {"[+]": ["textmacros"]}},  # an underscore within a name, as Jupyter draws it
+}
+(_mathjax,) = [
+    file.locate() for file in metadata.files("sphinx-mathjax-offline") or [] if file.name == "tex-svg-full.js"
+]
+
+html_theme = "sphinx_book_theme"
+html_static_path = [str(Path(__file__).parent / "_static"), str(_mathjax)]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "home_page_in_toc": True,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_context = {"default_mode": "auto"}
+html_show_sourcelink = False
+html_copy_source = False
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True

@@ -1,0 +1,231 @@
+"""Exercise 8: decode with a cache; a step's output is the row that a prefill would have there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import attnscope as at
+from attnscope.lesson.asking import token_by_token, within_a_window
+from attnscope.lesson.attending import Array, attend, softmax, softmax_of_one_shift
+from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.rounding import attended, given
+
+Step = Callable[..., tuple[Any, Any]]
+
+
+def texts(rng: np.random.Generator, size: Any, dtype: type = np.float64) -> Arguments:
+    leading = (size.sequences, size.heads, size.tokens)
+    shapes = {"query": size.key_dim, "key": size.key_dim, "value": size.value_dim}
+    return {name: rng.standard_normal((*leading, dim)).astype(dtype) for name, dim in shapes.items()}
+
+
+def in_float32(rng: np.random.Generator, size: Any) -> Arguments:
+    return texts(rng, size, np.float32)
+
+
+def loud(rng: np.random.Generator, size: Any) -> Arguments:
+    made = texts(rng, size)
+    made["query"] *= 60
+    made["key"] *= 60
+    return made
+
+
+def right_rows(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
+    """A causal prefill of the reference."""
+    tokens = query.shape[2]
+    bound = attended(given(query), given(key), given(value), np.tri(tokens, dtype=bool)).output
+    return (Expected(at.reference.attention(query, key, value, mask=at.Causal()), bound),)
+
+
+def stepping(make: Callable[[], Step]) -> Callable[..., Any]:
+    """A wrong step, gone through as the learner's is."""
+    return lambda query, key, value: token_by_token(make(), {"query": query, "key": key, "value": value})
+
+
+def step_with(
+    kept: Callable[[Any, Any], Any] = lambda old, new: np.concatenate([old, new], axis=1),
+    *,
+    kept_values: Callable[[Any, Any], Any] | None = None,
+    attend_to: Callable[..., Any] = lambda query, keys, values: attend(query, keys, values)[0],
+    cached: Callable[[Any, Any, Any], tuple[Any, Any]] = lambda query, key, value: (key, value),
+) -> Callable[[], Step]:
+    """A step whose way of keeping, caching or attending is another."""
+
+    def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
+        key, value = cached(query, key, value)
+        if cache is not None:
+            key, value = kept(cache[0], key), (kept_values or kept)(cache[1], value)
+        return attend_to(query, key, value), (key, value)
+
+    return lambda: step
+
+
+def before_it_is_kept() -> Step:
+    def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
+        if cache is None:
+            return value, (key, value)
+        output = attend(query, *cache)[0]
+        return output, tuple(
+            np.concatenate([old, new], axis=1) for old, new in zip(cache, (key, value), strict=True)
+        )
+
+    return step
+
+
+def never_updated() -> Step:
+    def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
+        if cache is None:
+            return attend(query, key, value)[0], (key, value)
+        keys, values = (
+            np.concatenate([old, new], axis=1) for old, new in zip(cache, (key, value), strict=True)
+        )
+        return attend(query, keys, values)[0], cache
+
+    return step
+
+
+def scaled_each_time() -> Step:
+    def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
+        keys = key if cache is None else np.concatenate([cache[0], key], axis=1)
+        values = value if cache is None else np.concatenate([cache[1], value], axis=1)
+        keys = keys / np.sqrt(key.shape[-1])
+        return attend(query, keys, values, scale=1.0)[0], (keys, values)
+
+    return step
+
+
+def shared_among_sequences() -> Step:
+    held: list[Any] = [None]
+
+    def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
+        output, held[0] = step_with()()(None if cache is None else held[0], query, key, value)
+        return output, "kept elsewhere"
+
+    return step
+
+
+def scaled(by: Callable[[int, int, int], float]) -> Callable[[], Step]:
+    return step_with(attend_to=lambda q, k, v: attend(q, k, v, scale=by(q.shape[-1], k.shape[1], len(q)))[0])
+
+
+def last_two(old: Array, new: Array) -> Array:
+    return np.concatenate([old[:, -1:], new], axis=1)
+
+
+def twice(old: Array, new: Array) -> Array:
+    return np.concatenate([old, new, new], axis=1)
+
+
+def of_head_0(query: Array, keys: Array, values: Array) -> Array:
+    return attend(query, np.broadcast_to(keys[:1], keys.shape), np.broadcast_to(values[:1], values.shape))[0]
+
+
+def all_heads_together(query: Array, keys: Array, values: Array) -> Array:
+    heads, tokens, _ = keys.shape
+    flat = attend(query, keys.reshape(1, heads * tokens, -1), values.reshape(1, heads * tokens, -1))
+    return flat[0]
+
+
+DECODE = Task(
+    name="decode_step",
+    takes=("query", "key", "value"),
+    gives=("output",),
+    writes="decode_step(cache, query, key, value), token by token",
+    ask=token_by_token,
+    draws=(
+        Draw("one token", texts, {"sequences": 1, "heads": 2, "tokens": 1, "key_dim": 2, "value_dim": 3}),
+        Draw("several tokens", texts, {"sequences": 1, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
+             {"tokens": 2}, seeds=2),
+        Draw("two sequences in turn", texts, {"sequences": 2, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
+             {"tokens": 2}),
+        Draw("as many heads as tokens", texts, {"sequences": 1, "heads": 3, "tokens": 3, "key_dim": 3, "value_dim": 3},
+             {"tokens": 2}),
+        Draw("large scores", loud, {"sequences": 1, "heads": 3, "tokens": 5, "key_dim": 4, "value_dim": 2}, {"tokens": 2}),
+        Draw("float32, a longer text", in_float32,
+             {"sequences": 2, "heads": 2, "tokens": 12, "key_dim": 4, "value_dim": 4}, {"tokens": 2}),
+    ),
+    expected=right_rows,
+    mistakes=(
+        Mistake("each step sees its own token alone: what was cached is not attended to, or the newest replaced it.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k[:, -1:], v[:, -1:])[0]))),
+        Mistake("the new token is not attended to: its own key and value join the cache before it asks.",
+                stepping(before_it_is_kept)),
+        Mistake("the cache that is returned is the old one: the new key and value get lost, and the next step does not "
+                "see them.", stepping(never_updated)),
+        Mistake("the cached keys are scaled anew at each step: scale the scores, and keep the keys as they came.",
+                stepping(scaled_each_time)),
+        Mistake("two sequences share a cache: it is kept outside, in a global or a default argument. All that a step "
+                "knows of the past is the cache that it is given.", stepping(shared_among_sequences)),
+        Mistake("the scores are not scaled by the square root of key_dim.", stepping(scaled(lambda d, n, h: 1.0))),
+        Mistake("the scores are divided by key_dim and not by its square root.", stepping(scaled(lambda d, n, h: 1 / d))),
+        Mistake("the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
+                stepping(scaled(lambda d, n, h: n**-0.5))),
+        Mistake("only the last two tokens are kept.", stepping(step_with(last_two))),
+        Mistake("a new token joins the cache twice, and gets twice its weight.", stepping(step_with(twice))),
+        Mistake("the values are cached in another order than the keys: a key mixes the value of another token.",
+                stepping(step_with(kept_values=lambda old, new: np.concatenate([new, old], axis=1)))),
+        Mistake("the query is cached in the place of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))),
+        Mistake("all heads read the cache of head 0.", stepping(step_with(attend_to=of_head_0))),
+        Mistake("all heads read the keys of all heads; each has its own.", stepping(step_with(attend_to=all_heads_together))),
+        Mistake("the softmax runs over the heads; each head has its own, over the keys.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: softmax(s, 0))[0]))),
+        Mistake("the softmax is missing: the scores themselves mix the values.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: s)[0]))),
+        Mistake("the largest score of all heads is subtracted: where a head lies far below it, its exponentials all vanish. "
+                "Each head has its own largest.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=softmax_of_one_shift)[0]))),
+        Mistake("the exponentials overflow where scores are large: subtract the largest score of each row first.",
+                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=unshifted)[0]))),
+    ),
+)  # fmt: skip
+
+
+def unshifted(scores: Array) -> Array:
+    parts = np.exp(scores)
+    return np.asarray(parts / parts.sum(-1, keepdims=True))
+
+
+def long_text(rng: np.random.Generator, size: Any) -> Arguments:
+    made = texts(rng, size)
+    return {**{name: array[0] for name, array in made.items()}, "window": size.window}
+
+
+def judged_window(arguments: Arguments, came: Arrays) -> str | None:
+    """The rows of a windowed prefill, and a cache that stops growing."""
+    output, cache_bytes = came
+    query, key, value, window = arguments.values()
+    tokens = query.shape[1]
+    mask = at.Window(left=window - 1, right=0)
+    visible = mask.visible(tokens, tokens)
+    right = at.reference.attention(query, key, value, mask=mask)
+    bound = attended(given(query), given(key), given(value), visible).output
+    wrong = ~(np.abs(output - right) <= bound)
+    if wrong.any():
+        token = int(np.argwhere(wrong.any(axis=(0, 2)))[0, 0])
+        full = at.reference.attention(query, key, value, mask=at.Causal())
+        before = "none before it" if window == 1 else f"the {window - 1} before it"
+        why = " All earlier tokens are attended to." if np.allclose(output, full) else ""
+        return f"token {token} is wrong, with a window of {window}: it sees itself and {before}.{why}"
+    if cache_bytes[-1] > 1.25 * cache_bytes[2 * window]:
+        return (
+            f"the cache goes on growing: {cache_bytes[2 * window]:.0f} bytes after {2 * window + 1} tokens, "
+            f"{cache_bytes[-1]:.0f} after {tokens}. What no later token sees can go."
+        )
+    return None
+
+
+WINDOWED = Task(
+    name="decode_in_window",
+    takes=("query", "key", "value", "window"),
+    gives=("output", "cache_bytes"),
+    writes="decode_in_window(cache, query, key, value, window), token by token",
+    ask=within_a_window,
+    draws=(
+        Draw("a window of 1", long_text, {"sequences": 1, "heads": 2, "tokens": 12, "key_dim": 2, "value_dim": 2, "window": 1}),
+        Draw("a window of 4", long_text, {"sequences": 1, "heads": 2, "tokens": 60, "key_dim": 4, "value_dim": 3, "window": 4}),
+    ),
+    judged=judged_window,
+)  # fmt: skip
+
+EXERCISE = Exercise(8, "decode with a cache", (DECODE,), (WINDOWED,))

@@ -1,0 +1,123 @@
+"""Finding a leak: which later tokens move which outputs of a function that claims to be causal."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from attnscope.lesson.attending import Array
+from attnscope.lesson.question import Arguments, Draw, Expected, Mistake, Symptom, Task
+from attnscope.lesson.suspects import Suspect, suspects
+
+
+def suspected(name: str) -> Callable[[np.random.Generator, Any], Arguments]:
+    return lambda rng, size: {"attention_fn": Suspect(suspects(size.tokens)[name]), "tokens": size.tokens}
+
+
+def planted(attention_fn: Any, tokens: int) -> Array:
+    """What a suspect's plan says."""
+    table = np.zeros((tokens, tokens), dtype=bool)
+    for pair in suspects(tokens)[repr(attention_fn)[1:-1]].leaks:
+        table[pair] = True
+    return table
+
+
+def moved(
+    attention_fn: Any,
+    tokens: int,
+    *,
+    key: bool = True,
+    value: bool = True,
+    several: bool = False,
+    by: float = 1.0,
+    least: float = 1e-9,
+    query_spread: float = 1.0,
+) -> Array:
+    """Which output moves with which token: [query, key]."""
+    rng = np.random.default_rng(5)
+    query = query_spread * rng.standard_normal((tokens, 4))
+    arrays = [query, rng.standard_normal((tokens, 4)), rng.standard_normal((tokens, 4))]
+    before = attention_fn(*arrays)
+    table = np.zeros((tokens, tokens), dtype=bool)
+    for j in range(tokens):
+        changed = [array.copy() for array in arrays]
+        where = slice(j, None) if several else slice(j, j + 1)
+        if key:
+            changed[1][where] += by * rng.standard_normal(changed[1][where].shape)
+        if value:
+            changed[2][where] += by * rng.standard_normal(changed[2][where].shape)
+        table[:, j] = np.abs(attention_fn(*changed) - before).max(axis=1) > least
+    return table
+
+
+def future(table: Array) -> Array:
+    return np.triu(table, 1)
+
+
+def only(where: Callable[[Array, Array], Any], **options: Any) -> Callable[..., Array]:
+    """Leaks that were looked for at some places alone."""
+
+    def reading(attention_fn: Any, tokens: int) -> Array:
+        i, j = np.indices((tokens, tokens))
+        return np.asarray(moved(attention_fn, tokens, **options) & where(i, j))
+
+    return reading
+
+
+def exact(attention_fn: Any, tokens: int) -> Array:
+    """Every last bit counts as a move."""
+    return future(moved(attention_fn, tokens, least=0.0)) | future(noise(attention_fn, tokens))
+
+
+def noise(attention_fn: Any, tokens: int) -> Array:
+    return np.zeros((tokens, tokens), dtype=bool)
+
+
+ALL = ("causal attention", "attention that sees the next key", "attention whose softmax counts the next key",
+       "attention that mixes in the next value", "attention that sees everything",
+       "attention whose first query sees the last key", "attention in which the query before the last sees the last key",
+       "attention in blocks of two", "attention that sees the key after the next",
+       "causal attention whose last bits vary")  # fmt: skip
+LEAKS = Task(
+    name="leaks",
+    takes=("attention_fn", "tokens"),
+    gives=("leaks",),
+    kind="pairs",
+    draws=(
+        *(Draw(name, suspected(name), {"tokens": 5}, {"tokens": 3}) for name in ALL[:3]),
+        *(Draw(name, suspected(name), {"tokens": 6}, {"tokens": 3}) for name in ALL[3:]),
+        Draw("one token", suspected("causal attention"), {"tokens": 1}),
+    ),
+    expected=lambda attention_fn, tokens: (Expected(planted(attention_fn, tokens)),),
+    mistakes=(
+        Mistake("leaks through the key alone are missed: change the key of a token, too, and not its value alone. (Queries of 0, "
+                "or values that are all the same, hide such a leak as well.)",
+                lambda fn, n: future(moved(fn, n, key=False))),
+        Mistake("leaks through the value alone are missed: change the value of a token, too, and not its key alone.",
+                lambda fn, n: future(moved(fn, n, value=False))),
+        Mistake("what a query may see is told as a leak: a leak is a key after the query.", lambda fn, n: moved(fn, n)),
+        Mistake("a token's own key is told as a leak: it is no key after the query.", only(lambda i, j: j >= i)),
+        Mistake("keys before the query are told as leaks: those it may see; a leak is a key after the query.",
+                lambda fn, n: np.tril(moved(fn, n), -1)),
+        Mistake("the pairs are turned around: expected (query, key).", lambda fn, n: future(moved(fn, n)).T),
+        Mistake("only the key right after each query is looked at: a leak may come from any later key.",
+                only(lambda i, j: j == i + 1)),
+        Mistake("only the last key is looked at: a leak may come from any later key.",
+                only(lambda i, j: (j > i) & (j == j.max()))),
+        Mistake("only the first query is looked at.", only(lambda i, j: (j > i) & (i == 0))),
+        Mistake("the last key is not looked at.", only(lambda i, j: (j > i) & (j < j.max()))),
+        Mistake("the first query is not looked at.", only(lambda i, j: (j > i) & (i > 0))),
+        Mistake("several keys are changed at once, so that all of them are blamed: change one at a time.",
+                lambda fn, n: future(moved(fn, n, several=True))),
+        Mistake("no leak is ever found.", noise),
+        Mistake("every key after the query is told as a leak, whether it moves the output or not.",
+                lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1)),
+    ),
+    symptoms=(
+        Symptom("a change of the last bits is told as a leak: that is rounding, and a leak moves the output by more.", lambda arguments, came, right: "last bits" in repr(arguments["attention_fn"])),
+        Symptom("leaks are missed: change one key or value at a time, by much, and look at all earlier outputs.",
+                lambda arguments, came, right: bool((right[0] & ~came[0]).any() and not (came[0] & ~right[0]).any())),
+        Symptom("what is no leak is told as one.",
+                lambda arguments, came, right: bool((came[0] & ~right[0]).any() and not (right[0] & ~came[0]).any())),
+    ),
+)  # fmt: skip

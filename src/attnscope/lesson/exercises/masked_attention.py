@@ -1,0 +1,313 @@
+"""Exercise 3: masked attention. Hidden before the softmax; a row that sees nothing is 0."""
+
+from typing import Any
+
+import numpy as np
+
+import attnscope as at
+from attnscope.lesson.attending import (
+    Array,
+    attend,
+    bare_softmax,
+    causal,
+    scored,
+    softmax,
+    softmax_of_one_shift,
+    unshifted_softmax,
+)
+from attnscope.lesson.question import (
+    Arguments,
+    Arrays,
+    Draw,
+    Exercise,
+    Expected,
+    Mistake,
+    Reading,
+    Symptom,
+    Task,
+)
+from attnscope.lesson.rounding import attended, given
+
+FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
+
+
+def operands(
+    rng: np.random.Generator, size: Any, leading: tuple[int, ...], dtype: type = np.float64
+) -> Arguments:
+    """Random arrays with these leading axes."""
+    shapes = {"query": (size.query_len, size.key_dim), "key": (size.key_len, size.key_dim)}
+    shapes["value"] = (size.key_len, size.value_dim)
+    return {name: rng.standard_normal((*leading, *shape)).astype(dtype) for name, shape in shapes.items()}
+
+
+def random_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Every row sees some key, and one row not all."""
+    visible = rng.random(shape) < 0.6
+    visible[..., 0] |= ~visible.any(axis=-1)
+    if shape[-1] > 1:
+        visible[..., -1, -1] = False
+        visible[..., -1, 0] = True
+    return visible
+
+
+def two_axes(rng: np.random.Generator, size: Any) -> Arguments:
+    made = operands(rng, size, ())
+    return {**made, "visible": random_mask(rng, (size.query_len, size.key_len))}
+
+
+def in_float32(rng: np.random.Generator, size: Any) -> Arguments:
+    made = operands(rng, size, (), np.float32)
+    return {**made, "visible": random_mask(rng, (size.query_len, size.key_len))}
+
+
+def three_axes(rng: np.random.Generator, size: Any) -> Arguments:
+    made = operands(rng, size, (size.heads,))
+    return {**made, "visible": random_mask(rng, (size.heads, size.query_len, size.key_len))}
+
+
+def four_axes(rng: np.random.Generator, size: Any) -> Arguments:
+    leading = (size.batch, size.heads)
+    return {
+        **operands(rng, size, leading),
+        "visible": random_mask(rng, (*leading, size.query_len, size.key_len)),
+    }
+
+
+def everything_seen(rng: np.random.Generator, size: Any) -> Arguments:
+    made = operands(rng, size, ())
+    return {**made, "visible": np.ones((size.query_len, size.key_len), dtype=bool)}
+
+
+def causal_square(rng: np.random.Generator, size: Any) -> Arguments:
+    size.query_len = size.key_len = size.tokens
+    return {
+        **operands(rng, size, (size.heads,)),
+        "visible": np.tile(causal(size.tokens, size.tokens), (size.heads, 1, 1)),
+    }
+
+
+def with_an_empty_row(rng: np.random.Generator, size: Any) -> Arguments:
+    made = two_axes(rng, size)
+    made["visible"][-1] = False
+    return made
+
+
+def with_a_loud_hidden_key(rng: np.random.Generator, size: Any) -> Arguments:
+    """The last key is hidden from all, and its scores are far above all others."""
+    made = operands(rng, size, ())
+    made["query"][:, 0] = 3.0
+    made["key"][-1] = 0.0
+    made["key"][-1, 0] = FAR * size.key_dim**0.5 / 3.0
+    made["visible"] = np.ones((size.query_len, size.key_len), dtype=bool)
+    made["visible"][:, -1] = False
+    return made
+
+
+def with_low_scores(rng: np.random.Generator, size: Any) -> Arguments:
+    """All visible scores lie far below 0, some keys are hidden."""
+    made = two_axes(rng, size)
+    made["query"][:, 0] = 3.0
+    made["key"][:, 0] = -12_000 * size.key_dim**0.5 / 3.0
+    return made
+
+
+def far_apart(rng: np.random.Generator, size: Any) -> Arguments:
+    """Each query's scores lie far below those of the one before it."""
+    made = two_axes(rng, size)
+    made["query"][:, 0] = np.arange(size.query_len)
+    made["key"][:, 0] = -FAR * size.key_dim**0.5
+    return made
+
+
+def right_output(query: Array, key: Array, value: Array, visible: Array) -> tuple[Expected, ...]:
+    """The reference, one leading entry after the other."""
+    shape = query.shape[:-1] + value.shape[-1:]
+    flat = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value, visible)]
+    output = np.stack([
+        at.reference.attention(q, k, v, mask=shown) for q, k, v, shown in zip(*flat, strict=True)
+    ])
+    bound = attended(given(query), given(key), given(value), visible).output
+    return (Expected(output.reshape(shape), bound),)
+
+
+def after_the_softmax(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    return np.asarray(np.where(visible, softmax(scored(query, key)), 0) @ value)
+
+
+def renormalized(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    weights = np.where(visible, softmax(scored(query, key)), 0)
+    total = weights.sum(-1, keepdims=True)
+    return np.asarray(weights / np.where(total == 0, 1, total) @ value)
+
+
+def renormalized_bare(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    weights = np.where(visible, softmax(scored(query, key)), 0)
+    return np.asarray(weights / weights.sum(-1, keepdims=True) @ value)
+
+
+def filled(fill: float, **options: Any) -> Any:
+    return lambda query, key, value, visible: attend(query, key, value, visible, fill=fill, **options)[0]
+
+
+def zero_scores(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    return np.asarray(softmax(scored(query, key) * visible) @ value)
+
+
+def added(amount: float) -> Any:
+    """The mask added as a finite number."""
+    return lambda q, k, v, visible: softmax(scored(q, k) + np.where(visible, 0.0, amount)) @ v
+
+
+def hidden_values(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    shown = np.asarray(visible.any(axis=-2))[..., None]
+    return attend(query, key, np.where(shown, value, 0))[0]
+
+
+def masked_with(normalize: Any = softmax, scale: Any = None) -> Any:
+    def reading(query: Array, key: Array, value: Array, visible: Array) -> Array:
+        by = None if scale is None else scale(query.shape[-1], value.shape[-1], key.shape[-2])
+        return attend(query, key, value, visible, scale=by, normalize=normalize)[0]
+
+    return reading
+
+
+def transposed(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    return attend(query, key, value, visible.swapaxes(-1, -2))[0]
+
+
+def averaged_when_empty(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    shown = visible | ~visible.any(axis=-1, keepdims=True)
+    uniform = np.broadcast_to(value.mean(axis=-2, keepdims=True), (*query.shape[:-1], value.shape[-1]))
+    return np.where(visible.any(axis=-1, keepdims=True), attend(query, key, value, shown)[0], uniform)
+
+
+def first_mask_for_all(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    return attend(query, key, value, visible.reshape(-1, *visible.shape[-2:])[0])[0]
+
+
+CONTRACT = at.audit.Contract(mask=True, hidden_nan=False, same_bits=False)
+AUDIT_SECONDS = 10.0
+
+
+def audited(answer: Reading) -> at.audit.Report:
+    """Some hundred calls of other sizes, up to long rows, whose hidden slots are moved to see what follows them."""
+
+    def attend_as_asked(query: Array, key: Array, value: Array, *, mask: Any = True) -> Any:
+        shape = (*query.shape[:-1], key.shape[-2])
+        return answer(query, key, value, np.broadcast_to(mask, shape).copy())
+
+    return at.audit.attention(attend_as_asked, CONTRACT, seconds=AUDIT_SECONDS)
+
+
+NO_ROW = "A row that sees nothing must be 0"
+MASKED = Task(
+    name="masked_attention",
+    takes=("query", "key", "value", "visible"),
+    gives=("output",),
+    draws=(
+        Draw("two axes", two_axes, {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 3}, {"key_len": 2}, seeds=2),
+        Draw("float32", in_float32, {"query_len": 3, "key_len": 5, "key_dim": 4, "value_dim": 2}, {"key_len": 2}),
+        Draw("everything visible", everything_seen, {"query_len": 2, "key_len": 4, "key_dim": 3, "value_dim": 2}),
+        Draw("causal, with heads", causal_square, {"heads": 2, "tokens": 4, "key_dim": 4, "value_dim": 3}, {"tokens": 2}),
+        Draw("three axes", three_axes, {"heads": 3, "query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 3},
+             {"key_len": 2}),
+        Draw("four axes", four_axes, {"batch": 2, "heads": 3, "query_len": 4, "key_len": 5, "key_dim": 3, "value_dim": 2},
+             {"key_len": 2}),
+        Draw("a row that sees nothing", with_an_empty_row, {"query_len": 3, "key_len": 3, "key_dim": 2, "value_dim": 2}),
+        Draw("a hidden key whose score is far above all others", with_a_loud_hidden_key,
+             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
+        Draw("scores far below 0", with_low_scores,
+             {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
+        Draw("rows whose scores lie far apart", far_apart,
+             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"query_len": 2, "key_len": 2}, round=False),
+    ),
+    expected=right_output,
+    audited=audited,
+    mistakes=(
+        Mistake("the hidden keys are seen: visible makes no difference.",
+                lambda query, key, value, visible: attend(query, key, value)[0]),
+        Mistake("the mask is turned around: the hidden keys are seen, and the visible ones are not.",
+                lambda query, key, value, visible: attend(query, key, value, ~visible)[0]),
+        Mistake("the weights sum to 1 over the hidden keys too: the mask came after the softmax, so what is left sums to "
+                "less.", after_the_softmax),
+        Mistake("the mask came after the softmax: divided by their sum once more, the weights are right as long as a "
+                "hidden score is not far above the visible ones; then the visible weights all vanish. Hide first. (To subtract "
+                "a hidden score as the largest of its row does the same.)",
+                renormalized),
+        Mistake("the mask came after the softmax, or the largest score that was subtracted is a hidden one: where that is "
+                "far above the visible ones, they all vanish, and 0 / 0 is left, as in a row that sees nothing. Hide first.", renormalized_bare),
+        Mistake("the hidden scores are 0 and not -inf: e^0 = 1, so hidden keys still get weight.", zero_scores),
+        Mistake("a row that sees nothing is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
+                masked_with(bare_softmax)),
+        Mistake("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
+                "like -1e9 in the place of -inf. " + NO_ROW + ".", averaged_when_empty),
+        Mistake("a finite number like -1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
+                "seen. " + NO_ROW + ".", added(-1e9)),
+        Mistake("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
+                "keys are seen, and a row that sees nothing mixes hidden values. Only -inf is below every score.",
+                filled(-1e4)),
+        Mistake("the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)),
+        Mistake("the scores are divided by key_dim and not by its square root.",
+                masked_with(scale=lambda d, v, n: 1 / d)),
+        Mistake("the scores are scaled by the length of a value; it should be key_dim, the length of a query.",
+                masked_with(scale=lambda d, v, n: v**-0.5)),
+        Mistake("the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
+                masked_with(scale=lambda d, v, n: n**-0.5)),
+        Mistake("values are made 0 where a key is hidden from all, but their weights stay: hide the scores.", hidden_values),
+        Mistake("the softmax runs over the queries instead of the keys.",
+                masked_with(lambda scores: softmax(scores, axis=-2))),
+        Mistake("the first mask is used for all heads and sequences.", first_mask_for_all),
+        Mistake("the largest score of all rows is subtracted: where a row lies far below it, its exponentials all vanish. "
+                "Each row has its own largest.", masked_with(softmax_of_one_shift)),
+        Mistake("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
+                masked_with(unshifted_softmax)),
+    ),
+    symptoms=(
+        Symptom("a row that sees nothing should be 0.", lambda arguments, came, right: empty_rows_only(arguments, came, right)),
+    ),
+)  # fmt: skip
+
+
+def empty_rows_only(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
+    """Whether only rows that see nothing are wrong."""
+    sees = arguments["visible"].any(-1)
+    return bool(not sees.all() and np.allclose(came[0][sees], right[0][sees], rtol=2.0**-12))
+
+
+def poisoned(bad: float) -> Any:
+    def make(rng: np.random.Generator, size: Any) -> Arguments:
+        made = two_axes(rng, size)
+        made["visible"][:, -1] = False
+        made["visible"][:, 0] = True
+        made["value"][-1] = bad
+        if np.isnan(bad):
+            made["key"][-1] = bad
+        return made
+
+    return make
+
+
+def right_clean(query: Array, key: Array, value: Array, visible: Array) -> tuple[Expected, ...]:
+    clean = [np.nan_to_num(each, nan=0.0, posinf=0.0) for each in (query, key, value)]
+    return right_output(clean[0], clean[1], clean[2], visible)
+
+
+CLEAN = Task(
+    name="clean_attention",
+    takes=("query", "key", "value", "visible"),
+    gives=("output",),
+    draws=(
+        *MASKED.draws[:2],
+        Draw("NaN in a hidden key and value", poisoned(np.nan),
+             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}),
+        Draw("inf in a hidden value", poisoned(np.inf),
+             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}),
+    ),
+    expected=right_clean,
+    mistakes=(
+        Mistake("a hidden NaN or inf reaches the output: its weight is 0, but 0 times NaN is NaN.", masked_with()),
+        *MASKED.mistakes[:3],
+    ),
+)  # fmt: skip
+
+EXERCISE = Exercise(3, "masked attention", (MASKED,), (CLEAN,))

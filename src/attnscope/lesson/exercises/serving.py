@@ -1,0 +1,237 @@
+"""Exercise 9: serving numbers. Bytes of a cache, sequences in a memory, seconds of a step."""
+
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.rounding import UNIT
+
+Config = dict[str, int]
+FIELDS = ("layers", "kv_heads", "key_dim", "value_dim", "bytes_per_element", "weight_bytes")
+SMALL = {
+    "layers": 3,
+    "kv_heads": 2,
+    "key_dim": 4,
+    "value_dim": 6,
+    "bytes_per_element": 2,
+    "weight_bytes": 5000,
+}
+EQUAL = {**SMALL, "value_dim": 4, "kv_heads": 5, "bytes_per_element": 4}
+LLAMA_8B = {
+    "layers": 32, "kv_heads": 8, "key_dim": 128, "value_dim": 128, "bytes_per_element": 2,
+    "weight_bytes": 16_060_522_496,
+}  # fmt: skip
+
+
+def asked(*more: str) -> Callable[[np.random.Generator, Any], Arguments]:
+    """A config and further numbers, all of them sizes."""
+
+    def make(rng: np.random.Generator, size: Any) -> Arguments:
+        given = vars(size)
+        return {"config": {name: given[name] for name in FIELDS}, **{name: given[name] for name in more}}
+
+    return make
+
+
+def token_bytes(config: Config) -> int:
+    """One row of keys and one of values, in each layer and head."""
+    rows = config["key_dim"] + config["value_dim"]
+    return config["layers"] * config["kv_heads"] * rows * config["bytes_per_element"]
+
+
+def whole(number: int) -> tuple[Expected, ...]:
+    return (Expected(np.asarray(number, dtype=object)),)
+
+
+def right_bytes(config: Config, tokens: int, batch: int) -> tuple[Expected, ...]:
+    return whole(token_bytes(config) * tokens * batch)
+
+
+def right_sequences(config: Config, context: int, memory_bytes: int) -> tuple[Expected, ...]:
+    return whole(max(0, (memory_bytes - config["weight_bytes"]) // (token_bytes(config) * context)))
+
+
+def right_seconds(config: Config, context: int, batch: int, bandwidth: float) -> tuple[Expected, ...]:
+    seconds = np.asarray((config["weight_bytes"] + token_bytes(config) * context * batch) / bandwidth)
+    return (Expected(seconds, 16 * UNIT * seconds),)
+
+
+def per_token(**instead: Any) -> Callable[[Config], float]:
+    """The bytes of a token with some fields read as others."""
+
+    def wrong(config: Config) -> float:
+        return token_bytes({**config, **{name: read(config) for name, read in instead.items()}})
+
+    return wrong
+
+
+KEY_TWICE = per_token(value_dim=lambda c: c["key_dim"])
+VALUE_TWICE = per_token(key_dim=lambda c: c["value_dim"])
+KEYS_ALONE = per_token(value_dim=lambda c: 0)
+VALUES_ALONE = per_token(key_dim=lambda c: 0)
+ONE_LAYER = per_token(layers=lambda c: 1)
+ONE_HEAD = per_token(kv_heads=lambda c: 1)
+ELEMENTS = per_token(bytes_per_element=lambda c: 1)
+BITS = per_token(bytes_per_element=lambda c: 8 * c["bytes_per_element"])
+PRODUCT: Callable[[Config], float] = lambda c: token_bytes(c) * c["key_dim"] * c["value_dim"] / (  # noqa: E731
+    c["key_dim"] + c["value_dim"])  # fmt: skip
+READINGS = (
+    (KEY_TWICE, "2 * key_dim is counted: a value has value_dim numbers, which may be another number."),
+    (VALUE_TWICE, "2 * value_dim is counted: a key has key_dim numbers, which may be another number."),
+    (KEYS_ALONE, "the values are missing: a token leaves a key and a value."),
+    (VALUES_ALONE, "the keys are missing: a token leaves a key and a value."),
+    (ONE_LAYER, "the layers are missing: each layer has a cache of its own."),
+    (ONE_HEAD, "the heads are missing: each of the kv_heads has keys and values of its own."),
+    (ELEMENTS, "the numbers are counted, not their bytes."),
+    (BITS, "these are bits, not bytes."),
+    (PRODUCT, "key_dim is multiplied by value_dim; a token leaves key_dim + value_dim numbers."),
+)
+
+
+def readings(say: Callable[[Callable[[Config], float]], Callable[..., Any]]) -> tuple[Mistake, ...]:
+    """The wrong bytes of a token, in a formula that uses them."""
+    return tuple(Mistake(says, say(reading)) for reading, says in READINGS)
+
+
+BYTES = Task(
+    name="cache_bytes",
+    takes=("config", "tokens", "batch"),
+    gives=("cache_bytes",),
+    kind="whole numbers",
+    draws=(
+        Draw("a small model", asked("tokens", "batch"), {**SMALL, "tokens": 10, "batch": 3}),
+        Draw("keys as long as values", asked("tokens", "batch"), {**EQUAL, "tokens": 7, "batch": 2}),
+        Draw("one sequence", asked("tokens", "batch"), {**SMALL, "tokens": 5, "batch": 1}),
+        Draw("a model of 8 billion parameters", asked("tokens", "batch"), {**LLAMA_8B, "tokens": 131072, "batch": 16}),
+        Draw("no token yet", asked("tokens", "batch"), {**SMALL, "tokens": 0, "batch": 3}),
+    ),
+    expected=right_bytes,
+    mistakes=(
+        *readings(lambda per: lambda config, tokens, batch: per(config) * tokens * batch),
+        Mistake("the batch is missing: each sequence has a cache of its own.", lambda c, tokens, batch: token_bytes(c) * tokens),
+        Mistake("the tokens are missing.", lambda c, tokens, batch: token_bytes(c) * batch),
+        Mistake("every token is counted with every other: a cache grows with the tokens, not with their square.",
+                lambda c, tokens, batch: token_bytes(c) * tokens * tokens * batch),
+        Mistake("the weights are counted; they are no part of the cache.",
+                lambda c, tokens, batch: token_bytes(c) * tokens * batch + c["weight_bytes"]),
+    ),
+)  # fmt: skip
+
+
+def fitting(
+    per: Callable[[Config], float] = token_bytes,
+    free: Callable[[Config, int], float] = lambda c, memory: memory - c["weight_bytes"],
+    rounded: Callable[[float], int] = lambda count: max(0, int(count // 1)),
+) -> Callable[..., Any]:
+    return lambda config, context, memory: rounded(free(config, memory) / (per(config) * context))
+
+
+SEQUENCES = Task(
+    name="max_sequences",
+    takes=("config", "context", "memory_bytes"),
+    gives=("sequences",),
+    kind="whole numbers",
+    draws=(
+        Draw("a small model", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 9400}),
+        Draw("keys as long as values", asked("context", "memory_bytes"), {**EQUAL, "context": 7, "memory_bytes": 61_234}),
+        Draw("many short sequences", asked("context", "memory_bytes"), {**SMALL, "context": 1, "memory_bytes": 5000 + 120 * 57}),
+        Draw("just enough", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 5000 + 1200 * 3}),
+        Draw("a byte too little", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 4999 + 1200 * 3}),
+        Draw("a model of 8 billion parameters", asked("context", "memory_bytes"),
+             {**LLAMA_8B, "context": 8192, "memory_bytes": 80 * 2**30}),
+        Draw("weights that do not fit", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 1300}),
+    ),
+    expected=right_sequences,
+    mistakes=(
+        Mistake("the weights are forgotten: they lie in the same memory.", fitting(free=lambda c, memory: memory)),
+        Mistake("the number is negative where the weights do not fit: then it is 0.",
+                fitting(rounded=lambda count: int(count // 1))),
+        Mistake("the number is negative where the weights do not fit: then it is 0.", fitting(rounded=int)),
+        Mistake("it is rounded up: a sequence that fits in part does not fit.",
+                fitting(rounded=lambda count: max(0, ceil(count)))),
+        Mistake("it is rounded to the nearest: a sequence that fits in part does not fit.",
+                fitting(rounded=lambda count: max(0, round(count)))),
+        Mistake("one too few: memory that is just enough is enough.",
+                fitting(rounded=lambda count: max(0, ceil(count) - 1))),
+        Mistake("these are tokens, not sequences of so many tokens.",
+                lambda c, context, memory: max(0, (memory - c["weight_bytes"]) // token_bytes(c))),
+        Mistake("the weights are counted for each sequence; all sequences share them.",
+                lambda c, context, memory: memory // (token_bytes(c) * context + c["weight_bytes"])),
+        Mistake("the weights are added to the memory; they are taken from it.",
+                fitting(free=lambda c, memory: memory + c["weight_bytes"])),
+        *readings(lambda per: fitting(per)),
+    ),
+)  # fmt: skip
+SECONDS = Task(
+    name="decode_seconds",
+    takes=("config", "context", "batch", "bandwidth"),
+    gives=("seconds",),
+    draws=(
+        Draw("a small model", asked("context", "batch", "bandwidth"), {**SMALL, "context": 10, "batch": 3, "bandwidth": 1000}),
+        Draw("keys as long as values", asked("context", "batch", "bandwidth"),
+             {**EQUAL, "context": 70, "batch": 2, "bandwidth": 5000}),
+        Draw("one sequence", asked("context", "batch", "bandwidth"), {**SMALL, "context": 100, "batch": 1, "bandwidth": 777}),
+        Draw("a model of 8 billion parameters", asked("context", "batch", "bandwidth"),
+             {**LLAMA_8B, "context": 8192, "batch": 32, "bandwidth": 3_350_000_000_000}),
+    ),
+    expected=right_seconds,
+    mistakes=(
+        Mistake("the weights are forgotten: each step reads them all.",
+                lambda c, context, batch, rate: token_bytes(c) * context * batch / rate),
+        Mistake("the cache is forgotten: each step reads the keys and values of all earlier tokens.",
+                lambda c, context, batch, rate: c["weight_bytes"] / rate),
+        Mistake("the weights are read for each sequence; a step reads them once for the whole batch.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) * batch / rate),
+        Mistake("the cache of one sequence is read; each sequence of the batch has its own.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) / rate),
+        Mistake("this is the time for each sequence of the batch; expected the time of a step.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / rate / batch),
+        Mistake("the bytes are multiplied by the bandwidth; bytes divided by bytes a second are seconds.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) * rate),
+        Mistake("these are steps a second; expected seconds a step.",
+                lambda c, context, batch, rate: rate / (c["weight_bytes"] + token_bytes(c) * context * batch)),
+        Mistake("these are milliseconds; expected seconds.",
+                lambda c, context, batch, rate: 1e3 * (c["weight_bytes"] + token_bytes(c) * context * batch) / rate),
+        Mistake("the bandwidth is taken for gigabytes a second; it is in bytes a second.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / (rate * 1e9)),
+        Mistake("one token of the cache is read; a step reads those of the whole context.",
+                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * batch) / rate),
+        *readings(lambda per: lambda c, context, batch, rate: (c["weight_bytes"] + per(c) * context * batch) / rate),
+    ),
+)  # fmt: skip
+
+
+def layered(rng: np.random.Generator, size: Any) -> Arguments:
+    config: dict[str, Any] = {name: vars(size)[name] for name in FIELDS}
+    config["windows"] = [None if layer % 3 == 2 else size.window for layer in range(size.layers)]
+    return {"config": config, "tokens": size.tokens, "batch": size.batch}
+
+
+def windowed(config: dict[str, Any], tokens: int, batch: int, kept: Any = min) -> int:
+    of_layer = token_bytes({**config, "layers": 1})
+    return batch * sum(of_layer * (tokens if w is None else kept(tokens, w)) for w in config["windows"])
+
+
+WINDOWED = Task(
+    name="windowed_cache_bytes",
+    takes=("config", "tokens", "batch"),
+    gives=("cache_bytes",),
+    kind="whole numbers",
+    draws=(
+        Draw("more tokens than the window", layered, {**SMALL, "layers": 6, "window": 4, "tokens": 10, "batch": 2}),
+        Draw("fewer tokens than the window", layered, {**SMALL, "layers": 6, "window": 16, "tokens": 9, "batch": 3}),
+    ),
+    expected=lambda config, tokens, batch: whole(windowed(config, tokens, batch)),
+    mistakes=(
+        Mistake("the windows make no difference.", lambda c, tokens, batch: token_bytes(c) * tokens * batch),
+        Mistake("a window is counted whole before it is full.",
+                lambda c, tokens, batch: windowed(c, tokens, batch, kept=lambda tokens, w: w)),
+        Mistake("a layer without a window keeps nothing; it should keep all.",
+                lambda c, tokens, batch: batch * sum(token_bytes({**c, "layers": 1}) * min(tokens, w or 0) for w in c["windows"])),
+    ),
+)  # fmt: skip
+
+EXERCISE = Exercise(9, "serving numbers", (BYTES, SEQUENCES, SECONDS), (WINDOWED,))

@@ -1,0 +1,123 @@
+"""What an answer returned, read as arrays: whatever can be read as what was asked for is accepted."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.lesson.question import Arguments, Arrays, Kind, Task
+
+
+class FormError(Exception):
+    """What came back cannot be read as what was asked for; says why."""
+
+
+class Unwritten(Exception):
+    """Nothing came back: the function is not written yet."""
+
+
+def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
+    """The results of a call, one array for each name that the task gives.
+
+    Errors
+        Unwritten for None and `...`, FormError for what is no such array.
+    """
+    if raw is None or raw is ...:
+        raise Unwritten
+    parts = parted(raw, task)
+    if any(part is None or part is ... for part in parts):
+        raise Unwritten
+    readers: dict[Kind, Any] = {
+        "numbers": numbers,
+        "booleans": booleans,
+        "whole numbers": whole_numbers,
+        "pairs": lambda part, name: pairs(part, name, int(arguments["tokens"])),
+    }
+    return tuple(readers[task.kind](part, name) for part, name in zip(parts, task.gives, strict=True))
+
+
+def parted(raw: Any, task: Task) -> list[Any]:
+    """As many results as were asked for."""
+    wanted = len(task.gives)
+    if wanted == 1:
+        if isinstance(raw, tuple) and any(isinstance(part, np.ndarray) for part in raw):
+            raise FormError(f"returns {len(raw)} things, expected one: {task.gives[0]}")
+        return [raw]
+    if not isinstance(raw, tuple | list) or len(raw) != wanted:
+        several = isinstance(raw, tuple | list)
+        what = f"{len(raw)} things" if several else f"one thing, {described(raw)}"
+        raise FormError(f"returns {what}; expected {wanted}: ({', '.join(task.gives)})")
+    return list(raw)
+
+
+def described(raw: Any) -> str:
+    """What something is, in two or three words."""
+    if isinstance(raw, np.ndarray):
+        return f"an array of shape {raw.shape}"
+    name = type(raw).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def as_array(part: Any, name: str) -> NDArray[Any]:
+    """Anything that NumPy reads as an array of numbers."""
+    try:
+        array = np.asarray(part)
+    except Exception as error:
+        raise FormError(f"returns {described(part)} for {name}, which is no array: {error}") from error
+    if array.dtype.kind == "c":
+        raise FormError(f"returns complex numbers for {name}, expected real ones")
+    if array.dtype.kind not in "biuf":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise FormError(f"returns {described(part)} for {name}, which holds no numbers") from error
+    return array
+
+
+def numbers(part: Any, name: str) -> NDArray[Any]:
+    """Floats, whatever they are kept in."""
+    return as_array(part, name).astype(np.float64)
+
+
+def booleans(part: Any, name: str) -> NDArray[Any]:
+    """True and False, and no numbers that stand for them: those are read in two ways."""
+    array = as_array(part, name)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind == "f" and np.isneginf(array).any():
+        raise FormError(
+            f"returns an additive mask, 0 and -inf, for {name}; expected booleans, True where a query sees a key"
+        )
+    raise FormError(
+        f"returns {array.dtype} numbers for {name}, and 1 is read as visible by some and as hidden by others; "
+        "expected booleans, True where a query sees a key"
+    )
+
+
+def whole_numbers(part: Any, name: str) -> NDArray[Any]:
+    """Numbers without a fraction; kept as Python's, which do not overflow."""
+    array = np.asarray(part, dtype=object)
+    if array.ndim:
+        raise FormError(f"returns an array of shape {array.shape} for {name}, expected one number")
+    number: Any = array[()]
+    if not isinstance(number, int | float | np.integer | np.floating):
+        raise FormError(f"returns {described(number)} for {name}, expected a number")
+    if not np.isfinite(float(number)) or float(number) != int(number):
+        raise FormError(f"returns {float(number):.6g} for {name}, expected a whole number")
+    return np.asarray(int(number), dtype=object)
+
+
+def pairs(part: Any, name: str, tokens: int) -> NDArray[Any]:
+    """A set of (query, key) as a table, [tokens, tokens]."""
+    table = np.zeros((tokens, tokens), dtype=bool)
+    try:
+        entries = [tuple(int(index) for index in pair) for pair in part]
+    except (TypeError, ValueError) as error:
+        raise FormError(f"returns {described(part)} for {name}, expected a set of (query, key)") from error
+    for pair in entries:
+        if len(pair) != 2 or not all(0 <= index < tokens for index in pair):
+            raise FormError(
+                f"names the leak {pair}, expected (query, key) with both from 0 to {tokens - 1}, the last token"
+            )
+        table[pair] = True
+    return table

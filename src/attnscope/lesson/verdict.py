@@ -1,0 +1,102 @@
+"""What a check says: passed or not, why, and the smallest call that shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attnscope.errors import AttentionError
+
+MOST_PRINTED = 36  # entries of an array: more are told by their shape
+
+
+class LessonError(AttentionError):
+    """A check that cannot be made: no such exercise, or not its number of answers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counterexample:
+    """The smallest call that was found to go wrong. Prints as its arguments, what came, and what was expected.
+
+    call         as one would write it: "softmax(scores)"
+    arguments    what went in
+    came         what the answer made of it, by name; empty where it made nothing
+    expected     what is right, by name; empty where no single result is
+    """
+
+    call: str
+    arguments: Mapping[str, Any]
+    came: Mapping[str, Any] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{name} = {written(value, len(name) + 3)}" for name, value in self.arguments.items()]
+        lines.append(f"{self.call}")
+        for verb, results in (("gives", self.came), ("expected", self.expected)):
+            for name, value in results.items():
+                start = f"  {verb} {name} = "
+                lines.append(start + written(value, len(start)))
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What a check found. True in a condition where it passed; prints as its message and its counterexample.
+
+    passed            whether every question was answered rightly
+    message           what is wrong, in a sentence or two; never how it is done
+    counterexample    the smallest call that shows it, or None where no call is needed to see it
+
+    >>> print(Verdict(False, "softmax: the rows do not sum to 1."))
+    not yet: softmax: the rows do not sum to 1.
+    """
+
+    passed: bool
+    message: str
+    counterexample: Counterexample | None = None
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        said = f"{'passed' if self.passed else 'not yet'}: {self.message}"
+        if self.counterexample is None:
+            return said
+        example = "\n".join(f"    {line}" for line in str(self.counterexample).splitlines())
+        return f"{said}\n\n{example}"
+
+    __repr__ = __str__  # a notebook shows the last expression of a cell by it
+
+
+def written(value: Any, indent: int = 0) -> str:
+    """An array as one would type it, or its shape where it is long.
+
+    >>> written(np.array([[1.0, -np.inf]]))
+    '[[1, -inf]]'
+    """
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.size > MOST_PRINTED:
+        return f"<{value.dtype} array of shape {value.shape}>"
+    if value.ndim == 0:
+        return spelled(value[()])
+    rows = np.array2string(
+        value, separator=", ", prefix=" " * indent, formatter={"all": spelled}, max_line_width=100
+    )
+    return str(rows)
+
+
+def spelled(entry: Any) -> str:
+    """A number in as many digits as a reader compares.
+
+    >>> spelled(0.1 + 0.2), spelled(np.True_), spelled(12345678)
+    ('0.3', 'True', '12345678')
+    """
+    if isinstance(entry, bool | np.bool_):
+        return str(bool(entry))
+    if isinstance(entry, int | np.integer):
+        return str(int(entry))
+    return f"{float(entry) + 0.0:.6g}"  # -0 becomes 0

@@ -1,0 +1,175 @@
+"""`attnscope learn` and `attnscope check`: what is copied, what is told, and how they end."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from attnscope.cli import main
+from attnscope.lesson.copying import lesson_files
+from tests.lesson.notebooks import all_solutions, made_of, saved, shipped
+
+
+@pytest.fixture(autouse=True)
+def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for each notebook, which test_correct.py and test_planted.py spend."""
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def test_learn_copies_the_lesson(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "where"
+    done = run("learn", folder, "--no-open")
+    assert done.exit_code == 0, done.output
+    assert f"copied          {folder / 'exercises.ipynb'}\n" in done.output
+    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in lesson_files()]
+    assert json.loads((folder / "exercises.ipynb").read_text()) == shipped()
+
+
+def test_learn_never_writes_over_a_learner_s_work(tmp_path: Path) -> None:
+    mine = saved(made_of("x = 1"), tmp_path / "exercises.ipynb")
+    before = mine.read_bytes()
+    done = run("learn", tmp_path, "--no-open")
+    assert done.exit_code == 0
+    assert f"kept as it is   {mine}\n" in done.output
+    assert mine.read_bytes() == before
+
+
+def test_learn_may_be_called_again(tmp_path: Path) -> None:
+    run("learn", tmp_path, "--no-open")
+    done = run("learn", tmp_path, "--no-open")
+    assert {line[:15] for line in done.output.splitlines()} == {"there already  "}
+
+
+def test_learn_leaves_a_folder_or_a_dangling_link_in_the_place_of_a_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "exercises.ipynb").symlink_to(tmp_path / "elsewhere.ipynb")
+    done = run("learn", tmp_path, "--no-open")
+    assert done.exit_code == 0
+    assert "kept as it is" in done.output
+    assert not (tmp_path / "elsewhere.ipynb").exists()
+
+
+def test_learn_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("learn", tmp_path / "file", "--no-open")
+    assert done.exit_code == 2
+    assert "cannot hold the lesson" in done.output
+    assert "Name another folder." in done.output
+
+
+def test_learn_opens_jupyterlab_where_the_lesson_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], Path]] = []
+
+    def started(command: list[str], *, cwd: Path, env: dict[str, str], check: bool) -> Any:
+        calls.append((command, cwd))
+        settings = (
+            Path(env["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])
+            / "labconfig"
+            / "default_setting_overrides.json"
+        )
+        viewers = json.loads(settings.read_text())["@jupyterlab/docmanager-extension:plugin"][
+            "defaultViewers"
+        ]
+        assert viewers == {"markdown": "Markdown Preview"}
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("attnscope.cli.learn.find_spec", lambda name: object())
+    monkeypatch.setattr("attnscope.cli.learn.subprocess.run", started)
+    assert run("learn", tmp_path, "--", "--no-browser").exit_code == 0
+    [(command, folder)] = calls
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[3].startswith("--LabApp.default_url=/lab/tree/")
+    assert command[4:] == ["--no-browser"]
+    assert folder == tmp_path
+
+
+@pytest.mark.skipif(find_spec("jupyterlab") is not None, reason="JupyterLab is here, and would open")
+def test_learn_tells_how_to_get_jupyterlab(tmp_path: Path) -> None:
+    done = run("learn", tmp_path)
+    assert done.exit_code == 2
+    assert "pip install 'attnscope[lesson]'" in done.output
+    assert (tmp_path / "exercises.ipynb").exists()
+
+
+def test_check_prints_ten_lines_and_a_total(tmp_path: Path) -> None:
+    done = run("check", saved(shipped(), tmp_path / "mine.ipynb"))
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    assert [line.split()[0] for line in lines[:10]] == [str(number) for number in range(1, 11)]
+    assert lines[0].rstrip() == "1   not yet  softmax is not written yet: it returns nothing."
+    assert lines[10:] == ["0 of 10 exercises passed"]
+
+
+def test_check_ends_with_0_where_all_passed(tmp_path: Path) -> None:
+    done = run("check", saved(made_of(*all_solutions(), "1 / 0"), tmp_path / "mine.ipynb"))
+    assert done.exit_code == 0, done.output
+    assert "3   passed  masked attention" in done.output
+    assert "cell 17: ZeroDivisionError" in done.output
+    assert done.output.endswith("10 of 10 exercises passed\n")
+
+
+def test_check_tells_all_as_json(tmp_path: Path) -> None:
+    wrong = "def entropy(weights):\n    return (weights * np.log(weights)).sum(-1)"
+    done = run("check", saved(made_of(*all_solutions(), wrong), tmp_path / "mine.ipynb"), "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.output)
+    assert (told["passed"], told["complete"], len(told["grades"])) == (9, False, 10)
+    grade = told["grades"][4]
+    assert (grade["number"], grade["title"], grade["passed"]) == (5, "entropy", False)
+    assert grade["message"].startswith("entropy: ")
+    assert grade["example"].startswith("weights = [")
+
+
+def test_check_of_a_folder_prints_a_table_for_a_class(tmp_path: Path) -> None:
+    saved(made_of(*all_solutions()), tmp_path / "ada.ipynb")
+    saved(shipped(), tmp_path / "bob.ipynb")
+    (tmp_path / "eve.ipynb").write_text("{")
+    done = run("check", tmp_path, "--jobs", 2)
+    assert done.exit_code == 1
+    rows = [line.split() for line in done.output.splitlines()]
+    assert rows[1] == ["ada.ipynb", *["+"] * 10, "10"]
+    assert rows[2] == ["bob.ipynb", *["-"] * 10, "0"]
+    assert rows[3] == ["eve.ipynb", "no", "notebook"]
+    assert rows[-1] == ["3", "notebooks", *["1"] * 10, "10"]
+
+
+def test_check_of_a_folder_tells_all_as_json(tmp_path: Path) -> None:
+    saved(made_of(*all_solutions()), tmp_path / "ada.ipynb")
+    done = run("check", tmp_path, "--json")
+    assert done.exit_code == 0
+    [told] = json.loads(done.output)
+    assert told["complete"]
+
+
+def test_check_ends_with_2_where_there_is_no_notebook(tmp_path: Path) -> None:
+    (tmp_path / "broken.ipynb").write_text("no notebook")
+    (tmp_path / "empty").mkdir()
+    for path, says in (
+        (tmp_path / "broken.ipynb", "it holds no JSON"),
+        (tmp_path / "empty", "holds no notebook"),
+        (tmp_path / "missing.ipynb", "does not exist"),
+    ):
+        done = run("check", path)
+        assert done.exit_code == 2
+        assert says in done.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("--memory", "much", "memory"), ("--seconds", "0", "seconds"), ("--jobs", "0", "jobs")],
+)
+def test_check_explains_a_wrong_option(tmp_path: Path, option: str, value: str, says: str) -> None:
+    done = run("check", saved(shipped(), tmp_path / "mine.ipynb"), option, value)
+    assert done.exit_code == 2
+    assert says in done.output

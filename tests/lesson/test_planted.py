@@ -1,0 +1,38 @@
+"""Plausible wrong answers: each is refused, with the diagnosis that fits it."""
+
+from collections import Counter
+from importlib import import_module
+
+import pytest
+
+import attnscope as at
+from attnscope.lesson.check import EXERCISES
+from tests.lesson.planted.registry import PLANTED, Planted
+from tests.lesson.solutions import SOLUTIONS, STRETCH
+
+for name in EXERCISES.values():
+    import_module(f"tests.lesson.planted.{name}")
+
+
+def verdict_on(planted: Planted) -> at.lesson.Verdict:
+    """The planted function among an instructor's."""
+    functions = {
+        each.__name__: each for each in (STRETCH if planted.stretch else SOLUTIONS)[planted.exercise]
+    }
+    assert planted.function in functions
+    functions[planted.function] = planted.answer
+    return at.lesson.check(planted.exercise, functions, stretch=planted.stretch)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.id)
+def test_a_wrong_answer_gets_its_diagnosis(planted: Planted) -> None:
+    verdict = verdict_on(planted)
+    assert not verdict.passed
+    assert verdict.message.startswith(planted.function)
+    assert planted.says in verdict.message, verdict
+
+
+def test_each_exercise_has_at_least_eight_wrong_answers() -> None:
+    counts = Counter(planted.exercise for planted in PLANTED if not planted.stretch)
+    assert set(counts) == set(EXERCISES)
+    assert min(counts.values()) >= 8

@@ -1,0 +1,102 @@
+"""The theory notebook as it is stored; `make test-lesson` runs it."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lesson.page import LESSON, pages
+
+NOTEBOOK = json.loads((LESSON / "theory.ipynb").read_text(encoding="utf-8"))
+CELLS: list[dict[str, Any]] = NOTEBOOK["cells"]
+CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
+TEXT = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "markdown"]
+# What the notebook is for; each stands in one of its cells
+TOPICS = {
+    "softmax stability": r"np\.exp\(large\)",
+    "the variance of dot products": r"dots\.var\(\)",
+    "saturation": r"steepest",
+    "masks drawn": r"mask\.visible\(12, 12\)",
+    "entropy": r"def entropy",
+    "head shapes": r"layer\.trace",
+    "grouped heads": r"key\.repeat",
+    "cache growth": r"contexts",
+    "this machine's roofline": r"at\.Hardware\.measure\(\)",
+    "prefill beside decode, measured": r"at\.cache\.simulate",
+    "a model's roofline": r"at\.roofline",
+    "ALiBi": r"at\.alibi_slopes",
+    "rotary positions": r"at\.rotate",
+    "the online softmax, step by step": r"shrink \* z",
+    "memory measured": r"tracemalloc\.start",
+    "sinks observed": r"first_mass\[",
+    "segments observed": r"segment_mass\[",
+    "the induction head": r"copying_transformer",
+    "ablation": r"ablate=",
+    "a leak planted and found": r"at\.audit\.attention\(attend",
+}
+
+
+def ends(source: str) -> ast.stmt:
+    """The last statement, within the loop or block that is last."""
+    last = ast.parse(source).body[-1]
+    while isinstance(last, ast.For | ast.With):
+        last = last.body[-1]
+    return last
+
+
+def test_there_are_at_least_60_code_cells() -> None:
+    assert len(CODE) >= 60
+
+
+@pytest.mark.parametrize("number", range(len(CODE)))
+def test_a_cell_ends_in_an_assertion_or_a_picture(number: int) -> None:
+    last = ends(CODE[number])
+    assert isinstance(last, ast.Assert) or ast.unparse(last) == "plt.show()", CODE[number]
+
+
+@pytest.mark.parametrize("number", range(len(CODE)))
+def test_a_cell_uses_numpy_matplotlib_and_the_library_alone(number: int) -> None:
+    for node in ast.walk(ast.parse(CODE[number])):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+            assert {str(name).split(".")[0] for name in names} <= {
+                "attnscope", "itertools", "matplotlib", "numpy", "time", "tracemalloc",
+            }  # fmt: skip
+
+
+def test_an_assertion_is_about_something_that_was_computed() -> None:
+    for source in CODE:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Assert):
+                assert any(isinstance(each, ast.Name) for each in ast.walk(node.test)), ast.unparse(node)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_topics_are_there(topic: str) -> None:
+    assert re.search(TOPICS[topic], "\n".join(CODE))
+
+
+def test_each_page_has_its_section() -> None:
+    headings = [heading for text in TEXT for heading in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)]
+    assert headings == [str(number) for number in range(1, 11)]
+    for number, path in enumerate(pages()[1:], start=1):
+        assert f"[Section {number} of the theory notebook](theory.ipynb)" in path.read_text(encoding="utf-8")
+    linked = {link for text in TEXT for link in re.findall(r"\]\(([^)]*\.md)\)", text)}
+    assert linked == {path.name for path in pages()}
+
+
+@pytest.mark.parametrize("path", sorted(LESSON.glob("*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_is_stored_without_outputs_and_ready_to_run(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", each) for each in ids)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
