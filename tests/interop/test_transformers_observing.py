@@ -1,5 +1,6 @@
 """observing(): each layer's observation is what the weights of eager attention say, whole or beside a cache."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -182,3 +183,47 @@ def test_padding_receives_nothing() -> None:
         assert layer.received is not None
         assert not layer.received[1, :, -6:].any()
         assert (layer.visible_keys[1] == TOKENS - 6).all()
+
+
+@pytest.mark.parametrize("layers", [None, [0]])
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "GptOssForCausalLM"])
+def test_an_ablated_head_is_one_whose_values_go_nowhere(name: str, layers: Any) -> None:
+    """The same model with the head's columns of the output projection at 0."""
+    model = build(name)
+    without = copy.deepcopy(model)
+    width = without.config.head_dim
+    with torch.no_grad():
+        without.model.layers[1].self_attn.o_proj.weight[:, 2 * width : 3 * width] = 0
+    with observing(model, ablate=[(1, 2)], layers=layers) as seen:
+        ablated = run(model, input_ids=tokens()).logits
+    expected = logits(without, "attnscope", input_ids=tokens())
+    assert np.abs(ablated.double().numpy() - expected).max() <= 50 * UNIT * np.abs(expected).max()
+    whole = logits(model, "attnscope", input_ids=tokens())
+    assert np.abs(whole - expected).max() > 1e-3
+    assert seen[0].entropy.shape == (2, 4, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ((1, 4), r"ablate names heads \[4\] of layer 1, which has heads 0 to 3"),
+        ((2, 0), "ablate names layer 2"),
+    ],
+)
+def test_a_head_that_is_not_there_is_refused(head: tuple[int, int], message: str) -> None:
+    model = build("LlamaForCausalLM")
+    with pytest.raises(at.AttentionError, match=message), observing(model, ablate=[head]):
+        run(model, input_ids=tokens())
+    assert model.config._attn_implementation != "attnscope"
+
+
+def test_kept_arguments_are_those_of_attention_and_make_a_rollout() -> None:
+    model = build("Gemma2ForCausalLM")
+    with observing(model, keep_arguments=True) as seen:
+        run(model, input_ids=tokens())
+    weights = [w[..., :TOKENS].mean(axis=1) for w in weights_of(model, input_ids=tokens())]
+    product = np.eye(TOKENS)
+    for w in weights:
+        product = (0.5 * np.eye(TOKENS) + 0.5 * w) @ product
+    assert seen.arguments is not None
+    np.testing.assert_allclose(at.observe.rollout(seen.arguments), product[:, -1], rtol=1e-3, atol=1e-6)

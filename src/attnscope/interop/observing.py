@@ -30,7 +30,9 @@ class Seen(Observer):
 
     asked: AskedOfText
     layers: Collection[int] | None
+    ablate: frozenset[tuple[int, int]]
     modules: dict[torch.nn.Module, str]
+    arguments: list[dict[str, Any]] | None  # of attention(), by layer, where they are kept
     numbers: dict[torch.nn.Module, int] = field(default_factory=dict)
     collected: dict[int, list[at.Observation]] = field(default_factory=dict)
 
@@ -63,19 +65,50 @@ class Seen(Observer):
     def attend(self, module: torch.nn.Module, call: Call) -> NDArray[Any] | None:
         """Observe a call of one of the model's modules."""
         layer = self.numbers.setdefault(module, len(self.numbers))
+        if self.arguments is not None:
+            self.arguments += [{} for _ in range(layer + 1 - len(self.arguments))]
+            self.arguments[layer] = {
+                "query": call.query,
+                "key": call.key,
+                "value": call.value,
+                **call.options,
+            }
+        ablated = self._ablated(layer, call.query.shape[1])
         if self.layers is not None and layer not in self.layers:
-            return None
+            if not ablated:
+                return None
+            rows = at.attention(call.query, call.key, call.value, **call.options)
+            rows[:, ablated] = 0
+            return rows
         observation = at.observe(
             call.query, call.key, call.value,
             **call.options, **self.asked.of_keys(call.key_offset, call.key.shape[2]),
         )  # fmt: skip
         output: NDArray[Any] = observation.output
         self.collected.setdefault(layer, []).append(of_text(observation, self.asked, call.key_offset))
+        output[:, ablated] = 0
         return output
+
+    def _ablated(self, layer: int, heads: int) -> list[int]:
+        """The heads of a layer that add nothing to the model."""
+        named = sorted(head for of_layer, head in self.ablate if of_layer == layer)
+        if named and not 0 <= named[0] <= named[-1] < heads:
+            raise at.AttentionError(
+                f"ablate names heads {named} of layer {layer}, which has heads 0 to {heads - 1}."
+            )
+        return named
+
+    def check_ablated(self) -> None:
+        """Refuse to have ablated a head of a layer that the model does not have."""
+        unknown = sorted(layer for layer, _ in self.ablate if not 0 <= layer < len(self.numbers))
+        if unknown and self.numbers:
+            raise at.AttentionError(
+                f"ablate names layer {unknown[0]}, and the model called layers 0 to {len(self.numbers) - 1}."
+            )
 
 
 @contextmanager
-def observing(
+def observing(  # noqa: PLR0913  # what is asked, each by its name
     model: Any,
     *,
     segments: Segments | None = None,
@@ -84,16 +117,22 @@ def observing(
     received: bool = False,
     map_size: int | None = None,
     layers: Collection[int] | None = None,
+    ablate: Collection[tuple[int, int]] = (),
+    keep_arguments: bool = False,
 ) -> Iterator[Seen]:
     """Collect an Observation of every layer, whatever calls the model within the block; then put the model back.
 
     The model's attention is attnscope's for the time of the block: its outputs are those of the implementation
-    "attnscope", bit for bit, and register() need not have been called.
+    "attnscope", bit for bit, and register() need not have been called. An observation says where heads looked and not
+    what they did: ablate one, and compare the model's answers.
 
     Arguments
         segments      of the text's tokens, as in observe(); {name: (start, None)} reaches to the end, however long
         first_keys, top_keys, received, map_size    as in observe(); a map is of one call, and none of several
         layers        numbers of those to observe; the others only run. All unless given
+        ablate        heads, as (layer, head), whose output is 0: what the model answers without them is its own answer
+        keep_arguments    whether seen.arguments keeps every layer's arguments of attention(), for observe.rollout(); of
+                      its last call, in the memory of the model's queries, keys and values
     Errors
         UnsupportedProblemError for a model whose attention does not go through Transformers' AttentionInterface, and
         what register() names; AttentionError for one that is being observed already.
@@ -107,7 +146,9 @@ def observing(
         raise at.AttentionError(
             "this model is being observed already: leave the other `with observing(...)` first."
         )
-    seen = Seen(AskedOfText(segments, first_keys, top_keys, received, map_size), layers, modules)
+    asked = AskedOfText(segments, first_keys, top_keys, received, map_size)
+    heads = frozenset((int(layer), int(head)) for layer, head in ablate)
+    seen = Seen(asked, layers, heads, modules, [] if keep_arguments else None)
     with attending_by_attnscope(model):
         observers.update(dict.fromkeys(modules, seen))
         try:
@@ -115,6 +156,7 @@ def observing(
         finally:
             for module in modules:
                 observers.pop(module, None)
+    seen.check_ablated()
 
 
 def modules_of(model: Any) -> dict[str, torch.nn.Module]:
