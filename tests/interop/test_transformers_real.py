@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import attnscope as at
 from tests.interop.judging import assert_as_exact_as_eager, exact, in_float64, logits, plainly
 from tests.interop.texts import logits_beside_a_cache
 
@@ -109,3 +110,27 @@ def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, t
         np.testing.assert_allclose(layer.segment_mass.sum(-1), 1, atol=2.0**-20)
     of_full_layers = [seen[layer].first_mass[:, :, 1:].mean() for layer in (5, 11, 17)]
     assert max(of_full_layers) > 0.3
+
+
+def test_a_repeated_random_text_shows_gemma_s_induction_heads_and_ablating_them_costs_the_copy(
+    gemma: Any,
+) -> None:
+    """Random tokens can only be told from what came before: who reads what followed last time, copies it."""
+    half = draw(1, 100, 200_000)
+    tokens = torch.cat([torch.tensor([[gemma.config.bos_token_id]]), half, half], dim=1)
+
+    def loss_of_the_repetition(**asked: Any) -> tuple[float, Any]:
+        with torch.inference_mode(), observing(gemma, **asked) as seen:
+            answered = gemma(input_ids=tokens, use_cache=False).logits[0, 101:-1]
+            return torch.nn.functional.cross_entropy(answered, tokens[0, 102:]).item(), seen
+
+    whole, seen = loss_of_the_repetition(top_keys=8)
+    induction = np.array([at.observe.head_scores(layer, tokens.numpy()).induction[0] for layer in seen])
+    heads = [(int(layer), int(head)) for layer, head in np.argwhere(induction > 0.5)]
+    assert 1 <= len(heads) <= 8
+    others = [(int(layer), int(head)) for layer, head in np.argwhere(induction < 0.1)][-len(heads) :]
+    without, _ = loss_of_the_repetition(ablate=heads, layers=[])
+    without_others, _ = loss_of_the_repetition(ablate=others, layers=[])
+    assert whole < 1.5
+    assert without > whole + 4  # nats a token
+    assert without_others < whole + 2
