@@ -40,6 +40,11 @@ def test_without_sizes_the_matrix_is_square_and_as_large_as_the_mask_implies(dat
     assert said.startswith("visible: " if sees(mask, matrix(of), (batch, 0, query, key)) else "hidden: ")
 
 
+def test_a_part_that_names_only_the_queries_makes_the_matrix_square() -> None:
+    mask = at.Causal() | at.Dense(np.zeros((1, 1, 2, 1), bool))
+    assert mask.explain(query=0, key=0).startswith("visible: Causal")
+
+
 SENTENCES: list[tuple[at.Mask, dict[str, int], str]] = [
     (at.Causal(), {"query": 3, "key": 7}, "hidden: Causal, key 7 comes after query 3"),
     (at.Causal(), {"query": 3, "key": 1}, "visible: Causal, key 1 comes before query 3"),
