@@ -107,7 +107,9 @@ class Mask:
         if query_len is not None:
             query_len = whole_number(query_len, "query_len", minimum=0)
         if key_len is None:
-            square = max(implied.query_len or 0, slot.key + 1, slot.query + 1) if query_len is None else query_len
+            square = (
+                max(implied.query_len or 0, slot.key + 1, slot.query + 1) if query_len is None else query_len
+            )
             key_len = max(implied.key_len, square)
         key_len = whole_number(key_len, "key_len", minimum=0)
         if query_len is None:

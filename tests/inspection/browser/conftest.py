@@ -1,7 +1,5 @@
-"""A real browser, where there is one: Debian's Chromium, or what ATTNSCOPE_CHROMIUM names."""
+"""An inspection's page, opened in a real browser."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +9,6 @@ import pytest
 
 from attnscope.inspection import Inspection
 from attnscope.inspection.viewer import page
-
-NO_SANDBOX = "--no-sandbox"  # which Chromium refuses to run with as root
 
 
 @dataclass
@@ -31,20 +27,6 @@ class Opened:
 
 
 Open = Callable[..., Opened]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
-    program = (
-        os.environ.get("ATTNSCOPE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    if program is None:
-        pytest.skip("needs a browser: apt-get install chromium, or ATTNSCOPE_CHROMIUM=path")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=program, args=[NO_SANDBOX])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

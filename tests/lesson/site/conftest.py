@@ -1,6 +1,5 @@
 """The built site, served, and a browser to look at it with. `make test-browser` builds the site and runs these tests."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,12 +10,9 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="make test-browser installs a browser's driver"
-)
+pytest.importorskip("playwright", reason="needs playwright: make test-browser")
 
 SITE = Path(__file__).parents[3] / "build" / "lesson" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -45,16 +41,6 @@ def address() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    assert found, "no browser: apt-get install chromium"
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
