@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attnscope.cli import main
-from attnscope.lesson.copying import lesson_files
+from attnscope.lesson.copying import copy_lesson, lesson_files
 from tests.lesson.notebooks import all_solutions, made_of, saved, shipped
 
 
@@ -33,6 +34,20 @@ def test_learn_copies_the_lesson(tmp_path: Path) -> None:
     assert f"copied          {folder / 'exercises.ipynb'}\n" in done.output
     assert sorted(path.name for path in folder.iterdir()) == [path.name for path in lesson_files()]
     assert json.loads((folder / "exercises.ipynb").read_text()) == shipped()
+
+
+def test_a_copied_page_links_to_nothing_that_is_not_there(tmp_path: Path) -> None:
+    """In the repository its links lead to lines of code; a learner's folder has none."""
+    for done in copy_lesson(tmp_path):
+        assert done.done == "copied"
+    pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")}
+    targets = [link for text in pages.values() for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)]
+    assert len(targets) > 20
+    assert [link for link in targets if not (tmp_path / link).exists()] == []
+    assert (
+        "`softmax` (attnscope/reference/definition.py, lines 157 to 174)" in pages["02-scaled-dot-product.md"]
+    )
+    assert "`exponential.inl.hpp` (csrc/kernels/exponential.inl.hpp, lines 1 to 75)" in pages["04-weights.md"]
 
 
 def test_learn_never_writes_over_a_learner_s_work(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """The lesson's pages and notebooks, copied to where a learner works; never over what a learner wrote."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Literal
 
 from attnscope.lesson.verdict import LessonError
 
 HERE = Path(__file__).parent
 JUPYTERLAB_SETTINGS = HERE / "jupyterlab"  # a folder as JUPYTER_CONFIG_PATH names them
+LINK_TO_CODE = re.compile(r"\[(`[^`]+`)\]\(((?:\.\./)+[\w/.]+)#L(\d+)-L(\d+)\)")
 Done = Literal["copied", "there already", "kept as it is"]
 
 
@@ -43,7 +46,7 @@ def copy_lesson(folder: Path) -> Iterator[Copy]:
 
 def copied(source: Path, target: Path) -> Done:
     """Copy one file, unless something is there."""
-    content = source.read_bytes()
+    content = for_a_learner(source.read_text(encoding="utf-8")).encode()
     try:
         with target.open("xb") as file:
             file.write(content)
@@ -51,3 +54,14 @@ def copied(source: Path, target: Path) -> Done:
         same = target.is_file() and target.read_bytes() == content
         return "there already" if same else "kept as it is"
     return "copied"
+
+
+def for_a_learner(page: str) -> str:
+    """The page, naming the lines of code that it links to: the library does not lie beside a learner's folder."""
+
+    def named(link: re.Match[str]) -> str:
+        symbol, path, first, last = link.groups()
+        file = normpath(f"src/attnscope/lesson/{path}").removeprefix("src/")
+        return f"{symbol} ({file}, lines {first} to {last})"
+
+    return LINK_TO_CODE.sub(named, page)
