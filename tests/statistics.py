@@ -16,7 +16,7 @@ from attnscope.reference.inputs import read
 from attnscope.reference.statistics import pooled, segment_mass
 from attnscope.result import Statistics
 from tests.problems import Case
-from tests.tolerance import assert_within, error_bound, unit
+from tests.tolerance import assert_within, error_bound, of_a_sum, unit
 
 Floats = NDArray[np.float64]
 U = unit(np.float32)
@@ -37,7 +37,7 @@ def assert_rows(
     seen: Statistics, expected: Statistics, case: Case, weights: Floats, wrong_by: Floats, asked: Questions
 ) -> None:
     inputs = read(*case.arrays, **case.options)[2]
-    sums = U * (3 * weights.shape[-1] + 40)
+    sums = of_a_sum(weights.shape[-1])
     np.testing.assert_array_equal(seen.visible_keys, expected.visible_keys)
 
     def close(name: str, by: Floats, size: Any) -> None:
@@ -110,7 +110,7 @@ def assert_strongest(seen: Statistics, expected: Statistics, weights: Floats, wr
 def assert_surveyed(
     seen: Statistics, expected: Statistics, weights: Floats, wrong_by: Floats, asked: Questions
 ) -> None:
-    rounding = U * (3 * sum(weights.shape[-2:]) + 40)
+    rounding = of_a_sum(sum(weights.shape[-2:]))
     if asked.received:
         counted = (
             np.ones(()) if asked.counted is None else np.abs(asked.counted[..., None]).astype(np.float64)

@@ -66,6 +66,11 @@ def unit(dtype: Any) -> float:
     return float(finfo(dtype).eps) / 2
 
 
+def of_a_sum(terms: int, dtype: Any = np.float32) -> float:
+    """What a sum of so many terms, none negative, may be wrong by, relative to it, with what made the terms."""
+    return (3 * terms + 40) * unit(dtype)
+
+
 def least(dtype: Any, what: str) -> float:
     """The "smallest_normal" or the "smallest_subnormal" number of a format."""
     return float(getattr(finfo(dtype), what))

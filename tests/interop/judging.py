@@ -11,6 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNITS = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+UNIT = UNITS["float32"]
+
+
+def assert_near(ours: Any, truth: Any, largest: float) -> None:
+    """Two models' worth of float32: their own layers before this one rounded differently, too."""
+    assert np.abs(ours - truth).max() <= 200 * UNIT * max(1.0, largest)
 
 
 def logits(model: Any, implementation: str, **inputs: Any) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import attnscope as at
+from tests.tolerance import of_a_sum
 
 pytest.importorskip("matplotlib", reason="not installed here: it comes with attnscope[plot]")
 
@@ -37,7 +38,7 @@ def test_entropy_over_position(head: int | None) -> None:
 def test_many_heads_become_their_median_and_range() -> None:
     many = at.observe(*(np.repeat(x, 4, axis=1) for x in (QUERY, KEY, VALUE)))
     line = axes_of(many.plot("entropy")).get_lines()[1]
-    np.testing.assert_allclose(line.get_ydata(), np.median(many.entropy[0], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(line.get_ydata(), np.median(many.entropy[0], axis=0), rtol=of_a_sum(0))
 
 
 def test_a_map_is_the_head_s_own_or_the_mean() -> None:
@@ -54,7 +55,8 @@ def test_segments_are_bars_that_fill_the_width() -> None:
     assert len(bars) == 2 * 4
     heads = SEEN.per_head().segment_mass
     assert heads is not None
-    np.testing.assert_allclose([bar.get_width() for bar in bars], heads[0].T.ravel(), rtol=1e-6)
+    of_doubles = of_a_sum(0, np.float64)  # a bar's width is the difference of its ends
+    np.testing.assert_allclose([bar.get_width() for bar in bars], heads[0].T.ravel(), rtol=of_doubles)
 
 
 def test_received_is_drawn_over_the_keys() -> None:

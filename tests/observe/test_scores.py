@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import attnscope as at
+from tests.tolerance import of_a_sum
 
 TOKENS = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])
 N = len(TOKENS)
@@ -39,8 +40,8 @@ AFTER_SAME[:, 0] = False
 )
 def test_a_head_made_for_it_scores_one(kind: str, target: np.ndarray) -> None:
     scores = at.observe.head_scores(head_that_reads(target), TOKENS)
-    assert getattr(scores, kind)[0, 0] == pytest.approx(1.0, abs=1e-6)
-    assert scores.unseen[0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert getattr(scores, kind)[0, 0] == pytest.approx(1.0, abs=of_a_sum(N))
+    assert scores.unseen[0, 0] == pytest.approx(0.0, abs=of_a_sum(N))
 
 
 def test_what_was_not_seen_is_told() -> None:
@@ -49,10 +50,10 @@ def test_what_was_not_seen_is_told() -> None:
     )  # row i gives 1 / (i + 1) to each, and three are kept
     scores = at.observe.head_scores(flat, TOKENS)
     missed = np.mean([max(0.0, 1 - 3 / (i + 1)) for i in range(N)])
-    assert scores.unseen[0, 0] == pytest.approx(missed, abs=1e-6)
+    assert scores.unseen[0, 0] == pytest.approx(missed, abs=of_a_sum(N))
     exact = np.mean([1 / (i + 1) for i in range(1, N)])
-    assert scores.previous_token[0, 0] <= exact + 1e-6
-    assert scores.first_token[0, 0] == pytest.approx(exact, abs=1e-6)  # of equals the first are kept
+    assert scores.previous_token[0, 0] <= exact + of_a_sum(N)
+    assert scores.first_token[0, 0] == pytest.approx(exact, abs=of_a_sum(N))  # of equals the first are kept
     assert "previous_token" in repr(scores)
 
 
@@ -61,7 +62,7 @@ def test_a_chunk_beside_a_cache_knows_where_it_stands() -> None:
     bias = np.zeros((4, N), np.float32)
     bias[np.arange(4), np.arange(N - 5, N - 1)] = 60.0
     seen = at.observe(np.zeros_like(keys[:4]), keys, keys, mask=at.Causal(), bias=bias, top_keys=1)
-    assert at.observe.head_scores(seen, TOKENS).previous_token[0, 0] == pytest.approx(1.0, abs=1e-6)
+    assert at.observe.head_scores(seen, TOKENS).previous_token[0, 0] == pytest.approx(1.0, abs=of_a_sum(N))
 
 
 @pytest.mark.parametrize(
