@@ -4,6 +4,21 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
+// Rows that are needed soon: they are fetched into the second cache in address order, a line between a few multiply-adds.
+// In a burst, or only when they are needed, they would keep the multiply-adds waiting.
+struct Ahead {
+    const char *line, *row_end;
+    std::int64_t row_bytes, gap;  // between two rows
+
+    ATTNSCOPE_MEMBER void step() {
+        prefetch_l2(line);
+        line += 64;
+        if (line < row_end) return;
+        line = row_end + gap;
+        row_end = line + row_bytes;
+    }
+};
+
 // Where the keys or the values of a tile lie
 struct Stored {
     const AttentionCall& call;
@@ -29,11 +44,10 @@ struct Stored {
                 return false;
         return true;
     }
-    // Tiles read the same keys and values one after another: what stays in a cache needs no fetching ahead, which would
-    // cost a twentieth of the time there
-    bool beyond_caches() const {
-        const std::int64_t bytes = (call.key_dim + call.value_dim) * item_bytes(call.key_value_format);
-        return call.keys_of(batch) * bytes > (24 << 20);
+    // The rows from this token on. Those past the last do no harm.
+    Ahead ahead(std::int64_t token) const {
+        const char* first = row(token);
+        return {first, first + row_bytes(), row_bytes(), array.token_stride - row_bytes()};
     }
     std::int64_t row_bytes() const { return dim * item_bytes(call.key_value_format); }
 
@@ -48,6 +62,10 @@ private:
         }
         return data.data + outer * data.batch_stride + kv_head * data.head_stride + token * data.token_stride;
     }
+};
+
+struct KeysAndValues {
+    Stored keys, values;
 };
 
 // The addresses of a block's rows, and of their scales, where they lie wherever their pages do
@@ -122,7 +140,7 @@ private:
 
 // The keys first ... first + key_count - 1, and which of them each row sees
 struct Block {
-    std::int64_t keys;  // of the whole row
+    std::int64_t keys;  // up to the last that any row of the tile reaches
     std::int64_t first, key_count;
     bool all_see_all;
     std::uint64_t seen[tile_rows];  // bit k: key first + k; not set where all see all

@@ -55,12 +55,12 @@ struct DimsInLanes {
         for (std::int64_t at = 0; at < (4 + call.value_dim) * most_rows; ++at) sum(state)[at] = 0.0f;
     }
 
-    static void score(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* packed,
-                      const Matrix& keys, float* scores, Soon&) {
+    static void score(const AttentionCall& call, const TileRows& rows, const Block&, const float* packed,
+                      const Matrix& keys, const KeysAndValues& stored, float* scores, float*, Soon&) {
         const int all = groups(rows);
         constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
         const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;
-        Prefetcher ahead(stored, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
+        Prefetcher ahead(stored.keys, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
         with_format(keys.format, [&]<Format F>() {
             int g = 0;
             for (; g + 2 <= all; g += 2)
@@ -97,7 +97,8 @@ struct DimsInLanes {
         });
     }
 
-    static void soften(const TileRows& rows, const Block& block, float* scores, float* weights, float* state, float* shrink) {
+    static void soften(const TileRows& rows, const Block& block, const float*, float* scores, float* weights, float* state,
+                       float* shrink) {
         hide(rows, block, scores);
         const std::int64_t quads = (block.key_count + 3) / 4;
         for (int g = 0; g < groups(rows); ++g) {
@@ -123,14 +124,14 @@ struct DimsInLanes {
         }
     }
 
-    static void mix(const AttentionCall& call, const TileRows& rows, const Stored& stored, const float* weights,
-                    const Matrix& values, const float* shrink, float* state) {
+    static void mix(const AttentionCall& call, const TileRows& rows, const Block&, const float* weights,
+                    const Matrix& values, const KeysAndValues& stored, const float* shrink, float* state) {
         // rows taken together, and vectors of the values: as many sums as there are registers for
         const int together = rows.count > 4 && lanes == 16 ? 8 : 4;
         const std::int64_t passes = (rows.count + together - 1) / together;
         const std::int64_t vectors = rows.count == 1 ? 8 : rows.count == 2 ? 4 : together == 8 || lanes == 8 ? 2 : 4;
         const std::int64_t columns = (call.value_dim + vectors * lanes - 1) / (vectors * lanes);
-        Prefetcher ahead(stored, values, passes * values.rows * columns);
+        Prefetcher ahead(stored.values, values, passes * values.rows * columns);
         for (int row = 0; row < rows.count; row += together) {
             const std::int64_t left = rows.count - row;
             const float* row_weights = weights + row / group_rows * group_stride + row % group_rows * 4;

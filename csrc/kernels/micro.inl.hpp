@@ -12,40 +12,69 @@ constexpr int residues = 4;
 // How many d < dim leave this residue modulo 4
 ATTNSCOPE_INLINE std::int64_t residue_count(std::int64_t dim, int residue) { return (dim + 3 - residue) / residues; }
 
-// computes   scores[n][rows] = sum over d of packed[d][rows] * keys[n][d]      for N keys
+// Takes the step `count` times and fetches a line after every other: as many lines as the sums themselves read
+template <typename Step>
+ATTNSCOPE_INLINE void fetching_ahead(Ahead& ahead, std::int64_t count, const Step& step) {
+    std::int64_t i = 0;
+    for (; i + 2 <= count; i += 2) {
+        ahead.step();
+        step(), step();
+    }
+    for (; i < count; ++i) step();
+}
+
+// computes   scores[n][rows] = sum over d of packed[d][rows] * keys[n][d]      for N keys;
+//            top[rows] = max(top[rows], scores of the N keys); a NaN is passed over
 // layout     packed: residue 0's d in rising order, then residue 1's, ...; V vectors of rows each
 // P          residues at once, 1 or 2: with two, half as many sums go through memory
 template <int V, int N, int P>
-static inline void score_keys(const float* packed, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
-                              float* scores) {
+ATTNSCOPE_ALONE void score_keys(const float* packed, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
+                                float* scores, float* top, Ahead& rows_ahead) {
     constexpr int rows = V * lanes;
+    Ahead ahead = rows_ahead;
     for (int residue = 0; residue < residues; residue += P) {
         Vector sum[P][N][V];
+        ATTNSCOPE_UNROLL
         for (int p = 0; p < P; ++p)
+            ATTNSCOPE_UNROLL
             for (int n = 0; n < N; ++n)
+                ATTNSCOPE_UNROLL
                 for (int v = 0; v < V; ++v) sum[p][n][v] = zero();
         const std::int64_t most = residue_count(key_dim, residue), least = residue_count(key_dim, residue + P - 1);
         const float* key = keys + residue;
         const auto step = [&](int p, const float* query_rows) ATTNSCOPE_LAMBDA {
             Vector query[V];
+            ATTNSCOPE_UNROLL
             for (int v = 0; v < V; ++v) query[v] = load(query_rows + v * lanes);
+            ATTNSCOPE_UNROLL
             for (int n = 0; n < N; ++n) {
                 const Vector element = broadcast(key[n * key_stride + p]);
+                ATTNSCOPE_UNROLL
                 for (int v = 0; v < V; ++v) sum[p][n][v] = fma(query[v], element, sum[p][n][v]);
             }
         };
-        for (std::int64_t i = 0; i < least; ++i, packed += rows, key += residues)
+        fetching_ahead(ahead, least, [&]() ATTNSCOPE_LAMBDA {
+            ATTNSCOPE_UNROLL
             for (int p = 0; p < P; ++p) step(p, packed + p * most * rows);
+            packed += rows, key += residues;
+        });
         if (P == 2 && least < most) step(0, packed), packed += rows;
         packed += (P - 1) * least * rows;
-        for (int n = 0; n < N; ++n)
-            for (int v = 0; v < V; ++v) {
+        ATTNSCOPE_UNROLL
+        for (int v = 0; v < V; ++v) {
+            Vector largest = load(top + v * lanes);
+            ATTNSCOPE_UNROLL
+            for (int n = 0; n < N; ++n) {
                 float* score = scores + n * rows + v * lanes;
                 Vector total = residue == 0 ? sum[0][n][v] : add(load(score), sum[0][n][v]);
                 if (P == 2) total = add(total, sum[P - 1][n][v]);
                 store(score, total);
+                largest = max(total, largest);
             }
+            if (residue + P == residues) store(top + v * lanes, largest);
+        }
     }
+    rows_ahead = ahead;
 }
 
 // A block's sum begins at 0 and is then added to those before it, so that the error grows with the number of blocks
@@ -53,25 +82,35 @@ static inline void score_keys(const float* packed, const float* keys, std::int64
 //
 // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
 template <int V, int N>
-static inline void mix_columns(const float* weights, const float* values, std::int64_t value_stride,
-                               std::int64_t key_count, const Vector* shrink, float* output) {
+ATTNSCOPE_ALONE void mix_columns(const float* weights, const float* values, std::int64_t value_stride,
+                                 std::int64_t key_count, const float* shrink, float* output, Ahead& rows_ahead) {
     constexpr int rows = V * lanes;
+    Ahead ahead = rows_ahead;
     Vector sum[N][V];
+    ATTNSCOPE_UNROLL
     for (int n = 0; n < N; ++n)
+        ATTNSCOPE_UNROLL
         for (int v = 0; v < V; ++v) sum[n][v] = zero();
-    for (std::int64_t k = 0; k < key_count; ++k, weights += rows, values += value_stride) {
+    fetching_ahead(ahead, key_count, [&]() ATTNSCOPE_LAMBDA {
         Vector weight[V];
+        ATTNSCOPE_UNROLL
         for (int v = 0; v < V; ++v) weight[v] = load(weights + v * lanes);
+        ATTNSCOPE_UNROLL
         for (int n = 0; n < N; ++n) {
             const Vector element = broadcast(values[n]);
+            ATTNSCOPE_UNROLL
             for (int v = 0; v < V; ++v) sum[n][v] = fma(weight[v], element, sum[n][v]);
         }
-    }
+        weights += rows, values += value_stride;
+    });
+    ATTNSCOPE_UNROLL
     for (int n = 0; n < N; ++n)
+        ATTNSCOPE_UNROLL
         for (int v = 0; v < V; ++v) {
             float* cell = output + n * rows + v * lanes;
-            store(cell, fma(load(cell), shrink[v], sum[n][v]));
+            store(cell, fma(load(cell), load(shrink + v * lanes), sum[n][v]));
         }
+    rows_ahead = ahead;
 }
 
 }  // namespace

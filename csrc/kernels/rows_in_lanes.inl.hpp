@@ -66,14 +66,17 @@ struct RowsInLanes {
         for (std::int64_t at = 0; at < (1 + call.value_dim) * stride; at += lanes) store(sum(state) + at, zero());
     }
 
-    static void score(const AttentionCall& call, const TileRows&, const Stored& stored, const float* packed,
-                      const Matrix& keys, float* scores, Soon& soon) {
+    // top[rows]: the largest of the scores, before anything is added or hidden. Meanwhile the values are fetched.
+    static void score(const AttentionCall& call, const TileRows&, const Block& block, const float* packed,
+                      const Matrix& keys, const KeysAndValues& stored, float* scores, float* top, Soon& soon) {
         constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
-        Prefetcher ahead(stored, keys, stored.beyond_caches() ? keys.rows / together + 1 : 0);
+        for (int v = 0; v < V; ++v) store(top + v * lanes, broadcast(-infinity));
         std::int64_t n = 0;
-        for (; n + together <= keys.rows; n += together, soon.step(), ahead.step())
-            score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
-        for (; n < keys.rows; ++n) score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride);
+        Ahead ahead = stored.values.ahead(block.first);
+        for (; n + together <= keys.rows; n += together, soon.step())
+            score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride, top, ahead);
+        for (; n < keys.rows; ++n)
+            score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride, top, ahead);
     }
 
     static void cap(const AttentionCall& call, const TileRows&, const Block& block, float* scores) {
@@ -109,31 +112,36 @@ struct RowsInLanes {
             }
     }
 
-    // The weights may take the scores' place; where they do not, hidden scores are -inf afterwards
-    static void soften(const TileRows&, const Block& block, float* scores, float* weights, float* state, float* shrink) {
-        if (block.all_see_all)
-            soften_masked<false>(block, nullptr, scores, weights, state, shrink);
-        else {
+    // The weights may take the scores' place; where they do not, hidden scores are -inf afterwards.
+    // top: each row's largest score, where all see all and it is known; or null
+    static void soften(const TileRows&, const Block& block, const float* top, float* scores, float* weights,
+                       float* state, float* shrink) {
+        float found[stride];
+        if (!block.all_see_all) {
             std::uint32_t visible[2][stride];
             spread_bits(block, visible);
-            soften_masked<true>(block, visible, scores, weights, state, shrink);
+            hide(block, visible, scores);
+            top = nullptr;
         }
+        if (top == nullptr) top = find_top(block, scores, found);
+        weigh(block, top, scores, weights, state, shrink);
     }
 
     // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
-    static void mix(const AttentionCall& call, const TileRows&, const Stored& stored, const float* weights,
-                    const Matrix& values, const float* shrink, float* state) {
-        Vector factor[V];
-        for (int v = 0; v < V; ++v) factor[v] = load(shrink + v * lanes);
+    // Meanwhile the next block's keys are fetched.
+    static void mix(const AttentionCall& call, const TileRows&, const Block& block, const float* weights,
+                    const Matrix& values, const KeysAndValues& stored, const float* shrink, float* state) {
         float* output = mixed(state);
         const float* first = values.floats(0);
         const std::int64_t value_stride = values.float_stride();
-        Prefetcher ahead(stored, values, stored.beyond_caches() ? call.value_dim / columns + 1 : 0);
+        Ahead ahead = stored.keys.ahead(values.next < values.next_end ? values.next : block.first);
         std::int64_t d = 0;
-        for (; d + columns <= call.value_dim; d += columns, ahead.step())
-            mix_columns<V, columns>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
-        for (; d < call.value_dim; ++d)
-            mix_columns<V, 1>(weights, first + d, value_stride, values.rows, factor, output + d * stride);
+        const auto mix_next = [&]<int N>() ATTNSCOPE_LAMBDA {
+            mix_columns<V, N>(weights, first + d, value_stride, values.rows, shrink, output + d * stride, ahead);
+            d += N;
+        };
+        while (d + columns <= call.value_dim) mix_next.template operator()<columns>();
+        while (d < call.value_dim) mix_next.template operator()<1>();
     }
 
     // The same sums where a hidden slot holds a NaN or an infinity: 0 * NaN is NaN, so hidden terms are left out
@@ -223,37 +231,43 @@ struct RowsInLanes {
     }
 
 private:
-    template <bool Masked>
-    static inline void soften_masked(const Block& block, const std::uint32_t (*visible)[stride], float* scores,
-                                     float* weights, float* state, float* shrink) {
-        for (int v = 0; v < V; ++v) {
-            float* column = scores + v * lanes;
-            const Vector before = load(largest(state) + v * lanes);
-            // 1. the largest visible score; a NaN is passed over here and meets the row in its weight
-            Vector top[2] = {before, before};
-            for (std::int64_t k = 0; k < block.key_count; ++k) {
-                Vector score = load(column + k * stride);
-                if constexpr (Masked) {
-                    score = select(sees(visible, k, v), score, broadcast(-infinity));
-                    store(column + k * stride, score);
-                }
-                top[k % 2] = max(score, top[k % 2]);
+    static void hide(const Block& block, const std::uint32_t (*visible)[stride], float* scores) {
+        for (std::int64_t k = 0; k < block.key_count; ++k)
+            for (int v = 0; v < V; ++v) {
+                float* cell = scores + k * stride + v * lanes;
+                store(cell, select(sees(visible, k, v), load(cell), broadcast(-infinity)));
             }
-            const Vector now = max(top[0], top[1]);
-            // 2. a new maximum shrinks what was accumulated
+    }
+
+    // The largest score of each row; a NaN is passed over here and meets the row in its weight
+    static const float* find_top(const Block& block, const float* scores, float* found) {
+        Vector top[V];
+        for (int v = 0; v < V; ++v) top[v] = broadcast(-infinity);
+        for (std::int64_t k = 0; k < block.key_count; ++k)
+            for (int v = 0; v < V; ++v) top[v] = max(load(scores + k * stride + v * lanes), top[v]);
+        for (int v = 0; v < V; ++v) store(found + v * lanes, top[v]);
+        return found;
+    }
+
+    static void weigh(const Block& block, const float* top, const float* scores, float* weights, float* state, float* shrink) {
+        for (int v = 0; v < V; ++v) {
+            // 1. a new maximum shrinks what was accumulated
+            const Vector before = load(largest(state) + v * lanes);
+            const Vector now = max(load(top + v * lanes), before);
             const Vector anchor = anchor_of(now);
             const Vector factor = exp2_not_positive(sub(before, anchor));
-            // 3. weights, and their sum as four partial sums over k mod 4, added left to right
+            // 2. weights, and their sum as four partial sums over k mod 4, added left to right
             Vector partial[4] = {zero(), zero(), zero(), zero()};
-            const auto weigh = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
-                const Vector weight = exp2_not_positive(sub(load(column + k * stride), anchor));
-                store(weights + k * stride + v * lanes, weight);
+            const auto weigh_key = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
+                const std::int64_t at = k * stride + v * lanes;
+                const Vector weight = exp2_not_positive(sub(load(scores + at), anchor));
+                store(weights + at, weight);
                 into = add(into, weight);
             };
             std::int64_t k = 0;
             for (; k + 4 <= block.key_count; k += 4)
-                for (int i = 0; i < 4; ++i) weigh(k + i, partial[i]);
-            for (int i = 0; k + i < block.key_count; ++i) weigh(k + i, partial[i]);
+                for (int i = 0; i < 4; ++i) weigh_key(k + i, partial[i]);
+            for (int i = 0; k + i < block.key_count; ++i) weigh_key(k + i, partial[i]);
             const Vector block_sum = add(add(add(partial[0], partial[1]), partial[2]), partial[3]);
             store(sum(state) + v * lanes, fma(load(sum(state) + v * lanes), factor, block_sum));
             store(largest(state) + v * lanes, now);

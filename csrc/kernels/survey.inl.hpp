@@ -104,12 +104,14 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
     for (std::int64_t at = 0; at < (keys.column_end - keys.column) * tile_rows; ++at) work.row_parts[at] = 0.0f;
     const double factor = one.has_softcap ? one.scale / one.softcap : one.scale * (1.0 / ln_2);
     Layout::pack_queries(one, rows, factor, work.packed);
-    const Stored stored = {one, one.key, one.key_scales, 0, 0, one.key_dim};
+    const Stored key_rows = {one, one.key, one.key_scales, 0, 0, one.key_dim};
+    const KeysAndValues stored = {key_rows, key_rows};  // no values are needed
     RowPrefetcher nothing;
     Scattered scattered;
     Block block = {};
     block.keys = one.keys_of(0);
     std::uint32_t visible[2][stride];
+    float top[stride];
     std::int64_t column = keys.column;
     for (std::int64_t start = keys.first, next = 0; start < keys.end; start = next) {
         next = smaller(keys.end, (start / block_keys + 1) * block_keys);
@@ -120,7 +122,8 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
         block.key_count = end - block.first;
         find_visible_keys(rows, block.first, block.seen);
         // 1. scores, as in the first pass
-        Layout::score(one, rows, stored, work.packed, block_rows<Layout>(stored, block, work.wide_keys, scattered), work.scores, nothing);
+        const Matrix scored = block_rows<Layout>(stored.keys, block, work.wide_keys, scattered);
+        Layout::score(one, rows, block, work.packed, scored, stored, work.scores, top, nothing);
         if (one.has_softcap) Layout::cap(one, rows, block, work.scores);
         if (one.bias.data != nullptr) Layout::add_bias(one, rows, block, work.scores);
         if (one.slopes != nullptr) Layout::add_distance(one, rows, block, work.scores);

@@ -105,31 +105,34 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
     const bool observed = call.statistics.wanted();
     Observer<Layout> observer(call, rows);
     if (observed) observer.clear(state);
-    const Stored keys = {call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim};
-    const Stored values = {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim};
+    const KeysAndValues stored = {{call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim},
+                                  {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim}};
     Block block = {};
     Scattered scattered;
-    block.keys = call.keys_of(rows.batch);
+    block.keys = larger(rows.range_end[0], rows.range_end[1]);
     const std::int64_t end = (part + 1) * part_keys < block.keys ? (part + 1) * part_keys : block.keys;
     for (std::int64_t start = part * part_keys; start < end; start += block_keys) {
         // 1. who sees what
         if (!find_block(call, rows, start, block)) continue;
         // 2. scores
-        Layout::score(call, rows, keys, work.packed, block_rows<Layout>(keys, block, work.wide_keys, scattered), work.scores, soon);
+        float top[Layout::shrink_floats];
+        const Matrix scored = block_rows<Layout>(stored.keys, block, work.wide_keys, scattered);
+        Layout::score(call, rows, block, work.packed, scored, stored, work.scores, top, soon);
         if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
         if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
         if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
         // 3. weights; a new maximum shrinks what was accumulated
         float shrink[Layout::shrink_floats];
         if (observed) observer.keep(state);
-        Layout::soften(rows, block, work.scores, work.weights, state, shrink);
+        const bool plain = !call.has_softcap && call.slopes == nullptr;  // all see all only where there is no bias
+        Layout::soften(rows, block, plain ? top : nullptr, work.scores, work.weights, state, shrink);
         if (observed) observer.count(block, work.scores, work.weights, shrink, state);
         // 4. weights mix the values
-        const Matrix mixed = block_rows<Layout>(values, block, work.wide_values, scattered);
+        const Matrix mixed = block_rows<Layout>(stored.values, block, work.wide_values, scattered);
         if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
             Layout::mix_carefully(call, rows, block, work.weights, mixed, shrink, state);
         else
-            Layout::mix(call, rows, values, work.weights, mixed, shrink, state);
+            Layout::mix(call, rows, block, work.weights, mixed, stored, shrink, state);
     }
 }
 

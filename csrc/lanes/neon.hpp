@@ -6,6 +6,9 @@
 #include <cstdint>
 
 #define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
+// A micro-kernel of its own: the compiler gives it all registers
+#define ATTNSCOPE_ALONE [[gnu::noinline]] static
+#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
 #define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
 #define ATTNSCOPE_LAMBDA __attribute__((always_inline))
 
@@ -108,6 +111,8 @@ ATTNSCOPE_INLINE double fma_scalar(double a, double b, double c) {
     return vget_lane_f64(vfma_f64(vdup_n_f64(c), vdup_n_f64(a), vdup_n_f64(b)), 0);
 }
 ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+// Into the second cache only
+ATTNSCOPE_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace
 }  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

@@ -6,6 +6,9 @@
 #include <cstdint>
 
 #define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
+// A micro-kernel of its own: the compiler gives it all registers
+#define ATTNSCOPE_ALONE [[gnu::noinline]] static
+#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
 #define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
 #define ATTNSCOPE_LAMBDA __attribute__((always_inline))
 
