@@ -54,7 +54,7 @@ void look_out_for(const Condition& met) {
 }
 
 struct Job {
-    std::int64_t tasks;
+    std::int64_t tasks, threads;
     std::int64_t workspace_bytes;
     const std::function<void(std::int64_t, void*)>& body;
     std::atomic<std::int64_t> next = 0;
@@ -63,8 +63,15 @@ struct Job {
     std::int64_t openings = 0;
     std::condition_variable finished = {};
 
+    // Takes some neighbouring tasks at a time, as each fetches what the next will read: fewer the fewer are left, at last
+    // one by one, so that threads end together
     void work(void* workspace) {
-        for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(task, workspace);
+        for (std::int64_t task = next.load(std::memory_order_relaxed); task < tasks;) {
+            const std::int64_t end = task + std::max<std::int64_t>(1, (tasks - task) / (4 * threads));
+            if (!next.compare_exchange_weak(task, end, std::memory_order_relaxed)) continue;
+            while (task < end) body(task++, workspace);
+            task = next.load(std::memory_order_relaxed);
+        }
     }
 };
 
@@ -152,9 +159,9 @@ void parallel_for(std::int64_t tasks, std::int64_t threads, std::int64_t workspa
     if (tasks <= 0) return;
     void* workspace = thread_workspace.of(std::max<std::int64_t>(workspace_bytes, 64));
     if (workspace == nullptr) throw std::bad_alloc();
-    Job job{tasks, std::max<std::int64_t>(workspace_bytes, 64), body};
-    const std::int64_t helpers = std::min(threads, tasks) - 1;
-    if (helpers <= 0)
+    const std::int64_t helpers = std::max<std::int64_t>(std::min(threads, tasks), 1) - 1;
+    Job job{tasks, helpers + 1, std::max<std::int64_t>(workspace_bytes, 64), body};
+    if (helpers == 0)
         job.work(workspace);
     else
         pool().run(job, helpers, workspace);

@@ -142,6 +142,7 @@ private:
 struct Block {
     std::int64_t keys;  // up to the last that any row of the tile reaches
     std::int64_t first, key_count;
+    std::int64_t soon;  // the key that is read after these: the next block's first, or, most likely, the next tile's
     bool all_see_all;
     std::uint64_t seen[tile_rows];  // bit k: key first + k; not set where all see all
 
@@ -212,19 +213,28 @@ ATTNSCOPE_INLINE void write_four(char* row, std::int64_t at, std::int64_t count,
     for (std::int64_t i = 0; i < count; ++i) write_float(row + (at + i) * item_bytes(format), elements[i], format);
 }
 
-// Multiplies by 0 and adds: NaN exactly where something is not finite
-static bool all_finite(const Matrix& values, std::int64_t dim) {
-    Vector sum = zero();
+// Whether these rows are finite, bit i: row i. Multiplied by 0 and added up, they give NaN exactly where something is not;
+// in several sums, as each add waits for the one before.
+static bool all_finite(const Matrix& values, std::int64_t dim, std::uint64_t which) {
+    constexpr int together = 4;
+    Vector sum[together];
+    for (Vector& part : sum) part = zero();
     float tail = 0.0f;
-    for (std::int64_t row = 0; row < values.rows; ++row) {
-        std::int64_t d = 0;
-        with_format(values.format, [&]<Format F>() {
+    with_format(values.format, [&]<Format F>() {
+        constexpr std::int64_t bytes = item_bytes(F);
+        for (; which != 0; which &= which - 1) {
+            const int row = __builtin_ctzll(which);
+            const char* at = values.row(row);
             const Vector scale = broadcast(values.scale(row));
-            for (; d + lanes <= dim; d += lanes) sum = fma(widen<F>(values.row(row) + d * item_bytes(F), scale), zero(), sum);
-        });
-        for (; d < dim; ++d) tail += values.element(row, d) * 0.0f;
-    }
-    return !any(is_nan(sum)) && tail == 0.0f;
+            std::int64_t d = 0;
+            for (; d + together * lanes <= dim; d += together * lanes)
+                for (int i = 0; i < together; ++i)
+                    sum[i] = fma(widen<F>(at + (d + i * lanes) * bytes, scale), zero(), sum[i]);
+            for (; d + lanes <= dim; d += lanes) sum[0] = fma(widen<F>(at + d * bytes, scale), zero(), sum[0]);
+            for (; d < dim; ++d) tail += values.element(row, d) * 0.0f;
+        }
+    });
+    return !any(is_nan(add(add(sum[0], sum[1]), add(sum[2], sum[3])))) && tail == 0.0f;
 }
 
 }  // namespace

@@ -8,38 +8,50 @@ namespace {
 // q      minimax for the relative error of 1 + f * q(f): 2.0e-9 before rounding (fitted by reweighted least squares)
 // error  at most 1 ulp for -126 <= x <= 0; below about -126.5 the result is 0; exp2(0) = 1 exactly
 // NaN    survives: it passes the clamp (max gives its second argument) and the final product
+template <int N>
 struct Exp2Parts {
-    Vector power;     // 2^n
-    Vector fraction;  // f
-    Vector q;         // (2^f - 1) / f
+    Vector power[N];     // 2^n
+    Vector fraction[N];  // f
+    Vector q[N];         // (2^f - 1) / f
 };
 
-ATTNSCOPE_INLINE Exp2Parts exp2_parts(Vector x) {
+// Of N vectors, step by step: each step of one waits for the step before, and meanwhile the others go on
+template <int N>
+ATTNSCOPE_INLINE Exp2Parts<N> exp2_parts(const Vector (&x)[N]) {
+    constexpr float coefficients[] = {0x1.41fbbap-13f, 0x1.5f3e54p-10f, 0x1.3b2d4cp-7f, 0x1.c6aee8p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f};
     // 1.5 * 2^23 + 127: adding it leaves round(x) + 127, a float's exponent field, in the low bits
     const Vector rounder = broadcast(12583039.0f);
-    const Vector clamped = max(broadcast(-127.0f), x);
-    const Vector shifted = add(clamped, rounder);
-    const Vector f = sub(clamped, sub(shifted, rounder));
-    Vector q = broadcast(0x1.41fbbap-13f);
-    q = fma(q, f, broadcast(0x1.5f3e54p-10f));
-    q = fma(q, f, broadcast(0x1.3b2d4cp-7f));
-    q = fma(q, f, broadcast(0x1.c6aee8p-5f));
-    q = fma(q, f, broadcast(0x1.ebfbdcp-3f));
-    q = fma(q, f, broadcast(0x1.62e430p-1f));
-    return {shift_bits_left_23(shifted), f, q};
+    Exp2Parts<N> parts;
+    for (int i = 0; i < N; ++i) parts.fraction[i] = max(broadcast(-127.0f), x[i]);
+    for (int i = 0; i < N; ++i) parts.power[i] = add(parts.fraction[i], rounder);
+    for (int i = 0; i < N; ++i) parts.fraction[i] = sub(parts.fraction[i], sub(parts.power[i], rounder));
+    for (int i = 0; i < N; ++i) parts.power[i] = shift_bits_left_23(parts.power[i]);
+    for (int i = 0; i < N; ++i) parts.q[i] = broadcast(coefficients[0]);
+    for (int c = 1; c < 6; ++c)
+        for (int i = 0; i < N; ++i) parts.q[i] = fma(parts.q[i], parts.fraction[i], broadcast(coefficients[c]));
+    return parts;
+}
+
+template <int N>
+ATTNSCOPE_INLINE void exp2_not_positive(Vector (&x)[N]) {
+    const Exp2Parts<N> parts = exp2_parts(x);
+    for (int i = 0; i < N; ++i) x[i] = fma(parts.q[i], parts.fraction[i], broadcast(1.0f));
+    for (int i = 0; i < N; ++i) x[i] = mul(x[i], parts.power[i]);
 }
 
 ATTNSCOPE_INLINE Vector exp2_not_positive(Vector x) {
-    const Exp2Parts parts = exp2_parts(x);
-    return mul(fma(parts.q, parts.fraction, broadcast(1.0f)), parts.power);
+    Vector one[1] = {x};
+    exp2_not_positive(one);
+    return one[0];
 }
 
 // tanh(y) = -t / (2 + t) with t = e^(-2|y|) - 1, which keeps its relative accuracy near 0; the sign is y's
 ATTNSCOPE_INLINE Vector tanh(Vector y) {
     const Vector sign_bit = broadcast(-0.0f);
     const Vector positive = max(y, sub(sign_bit, y));  // |y|; a NaN stays one
-    const Exp2Parts parts = exp2_parts(mul(positive, broadcast(-2.88539008f)));  // -2 log2(e)
-    const Vector t = fma(parts.power, mul(parts.q, parts.fraction), sub(parts.power, broadcast(1.0f)));
+    const Vector exponent[1] = {mul(positive, broadcast(-2.88539008f))};  // -2 log2(e)
+    const Exp2Parts<1> parts = exp2_parts(exponent);
+    const Vector t = fma(parts.power[0], mul(parts.q[0], parts.fraction[0]), sub(parts.power[0], broadcast(1.0f)));
     const Vector result = div(t, add(broadcast(2.0f), t));  // -tanh(|y|)
     return select(equal(positive, y), sub(sign_bit, result), result);
 }

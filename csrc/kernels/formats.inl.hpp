@@ -4,7 +4,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-ATTNSCOPE_INLINE std::int64_t item_bytes(Format format) {
+ATTNSCOPE_INLINE constexpr std::int64_t item_bytes(Format format) {
     return format == Format::float32 ? 4 : format == Format::int8 ? 1 : 2;
 }
 

@@ -12,25 +12,44 @@ constexpr int residues = 4;
 // How many d < dim leave this residue modulo 4
 ATTNSCOPE_INLINE std::int64_t residue_count(std::int64_t dim, int residue) { return (dim + 3 - residue) / residues; }
 
-// Takes the step `count` times and fetches a line after every other: as many lines as the sums themselves read
+// Takes the step `count` times and fetches a line now and then: as many lines as the sums themselves read
 template <typename Step>
 ATTNSCOPE_INLINE void fetching_ahead(Ahead& ahead, std::int64_t count, const Step& step) {
     std::int64_t i = 0;
-    for (; i + 2 <= count; i += 2) {
+    for (; i + steps_a_line <= count; i += steps_a_line) {
         ahead.step();
-        step(), step();
+        ATTNSCOPE_UNROLL
+        for (int s = 0; s < steps_a_line; ++s) step();
     }
     for (; i < count; ++i) step();
 }
 
+// Keys of a block, from first to before end, that only the vectors of rows from low to before high see
+struct Segment {
+    std::int64_t first, end;
+    int low, high;
+};
+
+// Calls body<low, high>, with 0 <= low < high <= V
+template <int V, typename Body>
+ATTNSCOPE_INLINE void with_vectors(int low, int high, const Body& body) {
+    if (low == 0 && high == V) return body.template operator()<0, V>();
+    if constexpr (V == 2) return low == 0 ? body.template operator()<0, 1>() : body.template operator()<1, 2>();
+    if constexpr (V == 3) {
+        if (low == 0) return high == 1 ? body.template operator()<0, 1>() : body.template operator()<0, 2>();
+        if (low == 2) return body.template operator()<2, 3>();
+        return high == 2 ? body.template operator()<1, 2>() : body.template operator()<1, 3>();
+    }
+}
+
 // computes   scores[n][rows] = sum over d of packed[d][rows] * keys[n][d]      for N keys;
 //            top[rows] = max(top[rows], scores of the N keys); a NaN is passed over
-// layout     packed: residue 0's d in rising order, then residue 1's, ...; V vectors of rows each
+// layout     packed: residue 0's d in rising order, then residue 1's, ...; V of the tile's vectors of rows, whose d and
+//            keys are `rows` floats apart
 // P          residues at once, 1 or 2: with two, half as many sums go through memory
 template <int V, int N, int P>
-ATTNSCOPE_ALONE void score_keys(const float* packed, const float* keys, std::int64_t key_stride, std::int64_t key_dim,
-                                float* scores, float* top, Ahead& rows_ahead) {
-    constexpr int rows = V * lanes;
+ATTNSCOPE_ALONE void score_keys(const float* packed, std::int64_t rows, const float* keys, std::int64_t key_stride,
+                                std::int64_t key_dim, float* scores, float* top, Ahead& rows_ahead) {
     Ahead ahead = rows_ahead;
     for (int residue = 0; residue < residues; residue += P) {
         Vector sum[P][N][V];
@@ -77,39 +96,76 @@ ATTNSCOPE_ALONE void score_keys(const float* packed, const float* keys, std::int
     rows_ahead = ahead;
 }
 
-// A block's sum begins at 0 and is then added to those before it, so that the error grows with the number of blocks
-// and not with the number of keys.
-//
-// computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
+// Sums over a block's keys for N columns d of the values, while they are in registers
 template <int V, int N>
-ATTNSCOPE_ALONE void mix_columns(const float* weights, const float* values, std::int64_t value_stride,
-                                 std::int64_t key_count, const float* shrink, float* output, Ahead& rows_ahead) {
-    constexpr int rows = V * lanes;
-    Ahead ahead = rows_ahead;
+struct ColumnSums {
+    static constexpr int rows = V * lanes;
     Vector sum[N][V];
-    ATTNSCOPE_UNROLL
-    for (int n = 0; n < N; ++n)
+
+    ATTNSCOPE_MEMBER void clear() {
         ATTNSCOPE_UNROLL
-        for (int v = 0; v < V; ++v) sum[n][v] = zero();
-    fetching_ahead(ahead, key_count, [&]() ATTNSCOPE_LAMBDA {
-        Vector weight[V];
-        ATTNSCOPE_UNROLL
-        for (int v = 0; v < V; ++v) weight[v] = load(weights + v * lanes);
-        ATTNSCOPE_UNROLL
-        for (int n = 0; n < N; ++n) {
-            const Vector element = broadcast(values[n]);
+        for (int n = 0; n < N; ++n)
             ATTNSCOPE_UNROLL
-            for (int v = 0; v < V; ++v) sum[n][v] = fma(weight[v], element, sum[n][v]);
-        }
-        weights += rows, values += value_stride;
-    });
-    ATTNSCOPE_UNROLL
-    for (int n = 0; n < N; ++n)
+            for (int v = 0; v < V; ++v) sum[n][v] = zero();
+    }
+
+    // sum[d][rows] += sum over keys of weights[key][rows] * values[key][d], for the vectors of rows from Low to before High
+    template <int Low, int High>
+    ATTNSCOPE_MEMBER void add_keys(const float* weights, const float* values, std::int64_t value_stride, std::int64_t key_count,
+                                   Ahead& ahead) {
+        fetching_ahead(ahead, key_count, [&]() ATTNSCOPE_LAMBDA {
+            Vector weight[V];
+            ATTNSCOPE_UNROLL
+            for (int v = Low; v < High; ++v) weight[v] = load(weights + v * lanes);
+            ATTNSCOPE_UNROLL
+            for (int n = 0; n < N; ++n) {
+                const Vector element = broadcast(values[n]);
+                ATTNSCOPE_UNROLL
+                for (int v = Low; v < High; ++v) sum[n][v] = fma(weight[v], element, sum[n][v]);
+            }
+            weights += rows, values += value_stride;
+        });
+    }
+
+    // A block's sum begins at 0 and is then added to those before it, so that the error grows with the number of blocks
+    // and not with the number of keys: output[d][rows] = shrink[rows] * output[d][rows] + sum[d][rows]
+    ATTNSCOPE_MEMBER void add_to(float* output, const float* shrink) const {
         ATTNSCOPE_UNROLL
-        for (int v = 0; v < V; ++v) {
-            float* cell = output + n * rows + v * lanes;
-            store(cell, fma(load(cell), load(shrink + v * lanes), sum[n][v]));
-        }
+        for (int n = 0; n < N; ++n)
+            ATTNSCOPE_UNROLL
+            for (int v = 0; v < V; ++v) {
+                float* cell = output + n * rows + v * lanes;
+                store(cell, fma(load(cell), load(shrink + v * lanes), sum[n][v]));
+            }
+    }
+};
+
+// computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
+//            for N columns d, where all rows see all of a block's keys
+template <int V, int N>
+ATTNSCOPE_ALONE void mix_columns(const float* weights, const float* values, std::int64_t value_stride, std::int64_t key_count,
+                                 const float* shrink, float* output, Ahead& rows_ahead) {
+    Ahead ahead = rows_ahead;
+    ColumnSums<V, N> sums;
+    sums.clear();
+    sums.template add_keys<0, V>(weights, values, value_stride, key_count, ahead);
+    sums.add_to(output, shrink);
+    rows_ahead = ahead;
+}
+
+// The same for the keys of some segments
+template <int V, int N>
+ATTNSCOPE_ALONE void mix_segments(const float* weights, const float* values, std::int64_t value_stride, const Segment* segment,
+                                  const Segment* segments_end, const float* shrink, float* output, Ahead& rows_ahead) {
+    Ahead ahead = rows_ahead;
+    ColumnSums<V, N> sums;
+    sums.clear();
+    for (; segment < segments_end; ++segment)
+        with_vectors<V>(segment->low, segment->high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
+            sums.template add_keys<Low, High>(weights + segment->first * sums.rows, values + segment->first * value_stride,
+                                              value_stride, segment->end - segment->first, ahead);
+        });
+    sums.add_to(output, shrink);
     rows_ahead = ahead;
 }
 

@@ -121,13 +121,14 @@ ATTNSCOPE_INLINE std::uint64_t bits_below(std::int64_t end) {
 
 // Bit k of seen[r]: row r sees key first + k
 static void find_visible_keys(const TileRows& rows, std::int64_t first, std::uint64_t* seen) {
+    const int spans = rows.range_end[1] > first ? 2 : 1;
     for (std::int64_t r = 0; r < rows.count; ++r) {
         if (rows.words[r] != nullptr) {
             seen[r] = rows.words[r][first / block_keys] >> (first % block_keys);
             continue;
         }
         seen[r] = 0;
-        for (int s = 0; s < 2; ++s)
+        for (int s = 0; s < spans; ++s)
             seen[r] |= bits_below(rows.end_key[s][r] - first) & ~bits_below(rows.first_key[s][r] - first);
     }
 }

@@ -66,17 +66,25 @@ struct RowsInLanes {
         for (std::int64_t at = 0; at < (1 + call.value_dim) * stride; at += lanes) store(sum(state) + at, zero());
     }
 
-    // top[rows]: the largest of the scores, before anything is added or hidden. Meanwhile the values are fetched.
+    // top[rows]: the largest of the scores, before anything is added or hidden. What a whole vector of rows does not see
+    // is left as it was. Meanwhile the values are fetched.
     static void score(const AttentionCall& call, const TileRows&, const Block& block, const float* packed,
                       const Matrix& keys, const KeysAndValues& stored, float* scores, float* top, Soon& soon) {
-        constexpr int together = score_keys_at_once(V), pair = score_residues_at_once(V);
         for (int v = 0; v < V; ++v) store(top + v * lanes, broadcast(-infinity));
-        std::int64_t n = 0;
         Ahead ahead = stored.values.ahead(block.first);
-        for (; n + together <= keys.rows; n += together, soon.step())
-            score_keys<V, together, pair>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride, top, ahead);
-        for (; n < keys.rows; ++n)
-            score_keys<V, 1, 1>(packed, keys.floats(n), keys.float_stride(), call.key_dim, scores + n * stride, top, ahead);
+        for (const Segment& segment : Segments(block))
+            with_vectors<V>(segment.low, segment.high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
+                constexpr int width = High - Low, together = score_keys_at_once(width);
+                std::int64_t n = segment.first;
+                const auto take = [&]<int N, int P>() ATTNSCOPE_LAMBDA {
+                    for (; n + N <= segment.end; n += N, soon.step())
+                        score_keys<width, N, P>(packed + Low * lanes, stride, keys.floats(n), keys.float_stride(), call.key_dim,
+                                                scores + n * stride + Low * lanes, top + Low * lanes, ahead);
+                };
+                take.template operator()<together, score_residues_at_once(width)>();
+                if constexpr (together > 4) take.template operator()<4, 2>();
+                take.template operator()<1, 1>();
+            });
     }
 
     static void cap(const AttentionCall& call, const TileRows&, const Block& block, float* scores) {
@@ -127,21 +135,24 @@ struct RowsInLanes {
         weigh(block, top, scores, weights, state, shrink);
     }
 
-    // computes   output[d][rows] = shrink[rows] * output[d][rows] + sum over keys of weights[key][rows] * values[key][d]
-    // Meanwhile the next block's keys are fetched.
+    // Meanwhile the keys that come next are fetched.
     static void mix(const AttentionCall& call, const TileRows&, const Block& block, const float* weights,
                     const Matrix& values, const KeysAndValues& stored, const float* shrink, float* state) {
-        float* output = mixed(state);
-        const float* first = values.floats(0);
-        const std::int64_t value_stride = values.float_stride();
-        Ahead ahead = stored.keys.ahead(values.next < values.next_end ? values.next : block.first);
+        const Segments segments(block);
+        Ahead ahead = stored.keys.ahead(block.soon);
         std::int64_t d = 0;
-        const auto mix_next = [&]<int N>() ATTNSCOPE_LAMBDA {
-            mix_columns<V, N>(weights, first + d, value_stride, values.rows, shrink, output + d * stride, ahead);
-            d += N;
+        const auto take = [&]<int N>() ATTNSCOPE_LAMBDA {
+            for (; d + N <= call.value_dim; d += N) {
+                float* output = mixed(state) + d * stride;
+                const float* column = values.floats(0) + d;
+                if (block.all_see_all)
+                    mix_columns<V, N>(weights, column, values.float_stride(), values.rows, shrink, output, ahead);
+                else
+                    mix_segments<V, N>(weights, column, values.float_stride(), segments.begin(), segments.end(), shrink, output, ahead);
+            }
         };
-        while (d + columns <= call.value_dim) mix_next.template operator()<columns>();
-        while (d < call.value_dim) mix_next.template operator()<1>();
+        take.template operator()<columns>();
+        take.template operator()<1>();
     }
 
     // The same sums where a hidden slot holds a NaN or an infinity: 0 * NaN is NaN, so hidden terms are left out
@@ -231,6 +242,44 @@ struct RowsInLanes {
     }
 
 private:
+    // A block's keys by the vectors of rows that see any of them, in rising order, rounded outwards to four keys. At the
+    // edge of a causal mask or a window, a third of the work is spared.
+    class Segments {
+    public:
+        explicit Segments(const Block& block) {
+            if (block.all_see_all) {
+                segments_[count_++] = {0, block.key_count, 0, V};
+                return;
+            }
+            std::int64_t first[V], end[V];
+            for (int v = 0; v < V; ++v) {
+                std::uint64_t anyone = 0;
+                for (int lane = 0; lane < lanes; ++lane) anyone |= block.seen[v * lanes + lane];
+                first[v] = anyone == 0 ? 0 : __builtin_ctzll(anyone) / 4 * 4;
+                end[v] = anyone == 0 ? 0 : smaller(block.key_count, (67 - __builtin_clzll(anyone)) / 4 * 4);
+            }
+            for (std::int64_t key = 0, next; key < block.key_count; key = next) {
+                int low = V, high = 0;
+                next = block.key_count;
+                for (int v = 0; v < V; ++v) {
+                    if (key < first[v]) next = smaller(next, first[v]);
+                    if (key >= first[v] && key < end[v]) {
+                        next = smaller(next, end[v]);
+                        low = v < low ? v : low;
+                        high = v + 1;
+                    }
+                }
+                if (low < high) segments_[count_++] = {key, next, low, high};
+            }
+        }
+        const Segment* begin() const { return segments_; }
+        const Segment* end() const { return segments_ + count_; }
+
+    private:
+        Segment segments_[2 * V];  // where one begins or ends
+        int count_ = 0;
+    };
+
     static void hide(const Block& block, const std::uint32_t (*visible)[stride], float* scores) {
         for (std::int64_t k = 0; k < block.key_count; ++k)
             for (int v = 0; v < V; ++v) {
@@ -258,16 +307,20 @@ private:
             const Vector factor = exp2_not_positive(sub(before, anchor));
             // 2. weights, and their sum as four partial sums over k mod 4, added left to right
             Vector partial[4] = {zero(), zero(), zero(), zero()};
-            const auto weigh_key = [&](std::int64_t k, Vector& into) ATTNSCOPE_LAMBDA {
-                const std::int64_t at = k * stride + v * lanes;
-                const Vector weight = exp2_not_positive(sub(load(scores + at), anchor));
-                store(weights + at, weight);
-                into = add(into, weight);
-            };
             std::int64_t k = 0;
-            for (; k + 4 <= block.key_count; k += 4)
-                for (int i = 0; i < 4; ++i) weigh_key(k + i, partial[i]);
-            for (int i = 0; k + i < block.key_count; ++i) weigh_key(k + i, partial[i]);
+            const auto weigh_keys = [&]<int N>(int into) ATTNSCOPE_LAMBDA {
+                const std::int64_t at = k * stride + v * lanes;
+                Vector weight[N];
+                for (int i = 0; i < N; ++i) weight[i] = sub(load(scores + at + i * stride), anchor);
+                exp2_not_positive(weight);
+                for (int i = 0; i < N; ++i) {
+                    store(weights + at + i * stride, weight[i]);
+                    partial[into + i] = add(partial[into + i], weight[i]);
+                }
+                k += N;
+            };
+            while (k + 4 <= block.key_count) weigh_keys.template operator()<4>(0);
+            for (int i = 0; k < block.key_count; ++i) weigh_keys.template operator()<1>(i);
             const Vector block_sum = add(add(add(partial[0], partial[1]), partial[2]), partial[3]);
             store(sum(state) + v * lanes, fma(load(sum(state) + v * lanes), factor, block_sum));
             store(largest(state) + v * lanes, now);

@@ -81,6 +81,7 @@ static bool find_block(const AttentionCall& call, const TileRows& rows, std::int
     narrow_to_spans(rows, start, end);
     block.first = start;
     block.key_count = end - start;
+    block.soon = end < block.keys ? end : smaller(rows.range_first[0], rows.range_first[1]);
     block.all_see_all = call.bias.data == nullptr && start >= rows.all_first && end <= rows.all_end;
     if (block.all_see_all) return true;
     find_visible_keys(rows, start, block.seen);
@@ -89,11 +90,12 @@ static bool find_block(const AttentionCall& call, const TileRows& rows, std::int
     return anyone != 0;
 }
 
-ATTNSCOPE_INLINE bool some_hidden(const TileRows& rows, const Block& block) {
-    if (block.all_see_all) return false;
-    for (std::int64_t r = 0; r < rows.count; ++r)
-        if ((~block.seen[r] & bits_below(block.key_count)) != 0) return true;
-    return false;
+// Bit k: key k of the block is hidden from some row
+ATTNSCOPE_INLINE std::uint64_t hidden_keys(const TileRows& rows, const Block& block) {
+    if (block.all_see_all) return 0;
+    std::uint64_t everyone = ~std::uint64_t{0};
+    for (std::int64_t r = 0; r < rows.count; ++r) everyone &= block.seen[r];
+    return bits_below(block.key_count) & ~everyone;
 }
 
 // The keys of one part, from a cleared state
@@ -128,11 +130,11 @@ static void attend_part(const AttentionCall& call, const TileRows& rows, std::in
         Layout::soften(rows, block, plain ? top : nullptr, work.scores, work.weights, state, shrink);
         if (observed) observer.count(block, work.scores, work.weights, shrink, state);
         // 4. weights mix the values
-        const Matrix mixed = block_rows<Layout>(stored.values, block, work.wide_values, scattered);
-        if (some_hidden(rows, block) && !all_finite(mixed, call.value_dim))
-            Layout::mix_carefully(call, rows, block, work.weights, mixed, shrink, state);
+        const Matrix values = block_rows<Layout>(stored.values, block, work.wide_values, scattered);
+        if (!all_finite(values, call.value_dim, hidden_keys(rows, block)))
+            Layout::mix_carefully(call, rows, block, work.weights, values, shrink, state);
         else
-            Layout::mix(call, rows, block, work.weights, mixed, stored, shrink, state);
+            Layout::mix(call, rows, block, work.weights, values, stored, shrink, state);
     }
 }
 

@@ -7,7 +7,7 @@
 
 #define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
 // A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline]] static
+#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
 #define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
 #define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
 #define ATTNSCOPE_LAMBDA __attribute__((always_inline))
@@ -20,6 +20,8 @@ constexpr int lanes = 4;
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
+// Steps of a micro-kernel for each line that it fetches; they are unrolled
+constexpr int steps_a_line = 2;
 constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
 
 using Vector = float32x4_t;
