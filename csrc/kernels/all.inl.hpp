@@ -9,6 +9,7 @@
 #include "formats.inl.hpp"
 #include "rows.inl.hpp"
 #include "blocks.inl.hpp"
+#include "stretches.inl.hpp"
 #include "micro.inl.hpp"
 #include "rows_in_lanes.inl.hpp"
 #include "dims_in_lanes.inl.hpp"

@@ -18,7 +18,8 @@ struct Exp2Parts {
 // Of N vectors, step by step: each step of one waits for the step before, and meanwhile the others go on
 template <int N>
 ATTNSCOPE_INLINE Exp2Parts<N> exp2_parts(const Vector (&x)[N]) {
-    constexpr float coefficients[] = {0x1.41fbbap-13f, 0x1.5f3e54p-10f, 0x1.3b2d4cp-7f, 0x1.c6aee8p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f};
+    constexpr float coefficients[] = {0x1.41fbbap-13f, 0x1.5f3e54p-10f, 0x1.3b2d4cp-7f,
+                                      0x1.c6aee8p-5f,  0x1.ebfbdcp-3f,  0x1.62e430p-1f};
     // 1.5 * 2^23 + 127: adding it leaves round(x) + 127, a float's exponent field, in the low bits
     const Vector rounder = broadcast(12583039.0f);
     Exp2Parts<N> parts;

@@ -24,24 +24,6 @@ ATTNSCOPE_INLINE void fetching_ahead(Ahead& ahead, std::int64_t count, const Ste
     for (; i < count; ++i) step();
 }
 
-// Keys of a block, from first to before end, that only the vectors of rows from low to before high see
-struct Segment {
-    std::int64_t first, end;
-    int low, high;
-};
-
-// Calls body<low, high>, with 0 <= low < high <= V
-template <int V, typename Body>
-ATTNSCOPE_INLINE void with_vectors(int low, int high, const Body& body) {
-    if (low == 0 && high == V) return body.template operator()<0, V>();
-    if constexpr (V == 2) return low == 0 ? body.template operator()<0, 1>() : body.template operator()<1, 2>();
-    if constexpr (V == 3) {
-        if (low == 0) return high == 1 ? body.template operator()<0, 1>() : body.template operator()<0, 2>();
-        if (low == 2) return body.template operator()<2, 3>();
-        return high == 2 ? body.template operator()<1, 2>() : body.template operator()<1, 3>();
-    }
-}
-
 // computes   scores[n][rows] = sum over d of packed[d][rows] * keys[n][d]      for N keys;
 //            top[rows] = max(top[rows], scores of the N keys); a NaN is passed over
 // layout     packed: residue 0's d in rising order, then residue 1's, ...; V of the tile's vectors of rows, whose d and
@@ -153,17 +135,17 @@ ATTNSCOPE_ALONE void mix_columns(const float* weights, const float* values, std:
     rows_ahead = ahead;
 }
 
-// The same for the keys of some segments
+// The same for the keys of some stretches
 template <int V, int N>
-ATTNSCOPE_ALONE void mix_segments(const float* weights, const float* values, std::int64_t value_stride, const Segment* segment,
-                                  const Segment* segments_end, const float* shrink, float* output, Ahead& rows_ahead) {
+ATTNSCOPE_ALONE void mix_stretches(const float* weights, const float* values, std::int64_t value_stride, const Stretch* stretch,
+                                  const Stretch* stretches_end, const float* shrink, float* output, Ahead& rows_ahead) {
     Ahead ahead = rows_ahead;
     ColumnSums<V, N> sums;
     sums.clear();
-    for (; segment < segments_end; ++segment)
-        with_vectors<V>(segment->low, segment->high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
-            sums.template add_keys<Low, High>(weights + segment->first * sums.rows, values + segment->first * value_stride,
-                                              value_stride, segment->end - segment->first, ahead);
+    for (; stretch < stretches_end; ++stretch)
+        with_vectors<V>(stretch->low, stretch->high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
+            sums.template add_keys<Low, High>(weights + stretch->first * sums.rows, values + stretch->first * value_stride,
+                                              value_stride, stretch->end - stretch->first, ahead);
         });
     sums.add_to(output, shrink);
     rows_ahead = ahead;

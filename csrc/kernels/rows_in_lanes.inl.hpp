@@ -72,12 +72,12 @@ struct RowsInLanes {
                       const Matrix& keys, const KeysAndValues& stored, float* scores, float* top, Soon& soon) {
         for (int v = 0; v < V; ++v) store(top + v * lanes, broadcast(-infinity));
         Ahead ahead = stored.values.ahead(block.first);
-        for (const Segment& segment : Segments(block))
-            with_vectors<V>(segment.low, segment.high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
+        for (const Stretch& stretch : Stretches<V>(block))
+            with_vectors<V>(stretch.low, stretch.high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
                 constexpr int width = High - Low, together = score_keys_at_once(width);
-                std::int64_t n = segment.first;
+                std::int64_t n = stretch.first;
                 const auto take = [&]<int N, int P>() ATTNSCOPE_LAMBDA {
-                    for (; n + N <= segment.end; n += N, soon.step())
+                    for (; n + N <= stretch.end; n += N, soon.step())
                         score_keys<width, N, P>(packed + Low * lanes, stride, keys.floats(n), keys.float_stride(), call.key_dim,
                                                 scores + n * stride + Low * lanes, top + Low * lanes, ahead);
                 };
@@ -138,7 +138,7 @@ struct RowsInLanes {
     // Meanwhile the keys that come next are fetched.
     static void mix(const AttentionCall& call, const TileRows&, const Block& block, const float* weights,
                     const Matrix& values, const KeysAndValues& stored, const float* shrink, float* state) {
-        const Segments segments(block);
+        const Stretches<V> stretches(block);
         Ahead ahead = stored.keys.ahead(block.soon);
         std::int64_t d = 0;
         const auto take = [&]<int N>() ATTNSCOPE_LAMBDA {
@@ -148,7 +148,8 @@ struct RowsInLanes {
                 if (block.all_see_all)
                     mix_columns<V, N>(weights, column, values.float_stride(), values.rows, shrink, output, ahead);
                 else
-                    mix_segments<V, N>(weights, column, values.float_stride(), segments.begin(), segments.end(), shrink, output, ahead);
+                    mix_stretches<V, N>(weights, column, values.float_stride(), stretches.begin(), stretches.end(), shrink, output,
+                                        ahead);
             }
         };
         take.template operator()<columns>();
@@ -242,44 +243,6 @@ struct RowsInLanes {
     }
 
 private:
-    // A block's keys by the vectors of rows that see any of them, in rising order, rounded outwards to four keys. At the
-    // edge of a causal mask or a window, a third of the work is spared.
-    class Segments {
-    public:
-        explicit Segments(const Block& block) {
-            if (block.all_see_all) {
-                segments_[count_++] = {0, block.key_count, 0, V};
-                return;
-            }
-            std::int64_t first[V], end[V];
-            for (int v = 0; v < V; ++v) {
-                std::uint64_t anyone = 0;
-                for (int lane = 0; lane < lanes; ++lane) anyone |= block.seen[v * lanes + lane];
-                first[v] = anyone == 0 ? 0 : __builtin_ctzll(anyone) / 4 * 4;
-                end[v] = anyone == 0 ? 0 : smaller(block.key_count, (67 - __builtin_clzll(anyone)) / 4 * 4);
-            }
-            for (std::int64_t key = 0, next; key < block.key_count; key = next) {
-                int low = V, high = 0;
-                next = block.key_count;
-                for (int v = 0; v < V; ++v) {
-                    if (key < first[v]) next = smaller(next, first[v]);
-                    if (key >= first[v] && key < end[v]) {
-                        next = smaller(next, end[v]);
-                        low = v < low ? v : low;
-                        high = v + 1;
-                    }
-                }
-                if (low < high) segments_[count_++] = {key, next, low, high};
-            }
-        }
-        const Segment* begin() const { return segments_; }
-        const Segment* end() const { return segments_ + count_; }
-
-    private:
-        Segment segments_[2 * V];  // where one begins or ends
-        int count_ = 0;
-    };
-
     static void hide(const Block& block, const std::uint32_t (*visible)[stride], float* scores) {
         for (std::int64_t k = 0; k < block.key_count; ++k)
             for (int v = 0; v < V; ++v) {
