@@ -102,7 +102,7 @@ struct KernelTable {
     std::int64_t (*workspace_bytes)(const AttentionCall& call);
     std::int64_t (*state_floats)(const AttentionCall& call);
     // The workspace is 64-byte aligned and belongs to one thread
-    void (*run_tile)(const AttentionCall& call, std::int64_t tile, void* workspace);
+    void (*run_tiles)(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace);
     // The same in two steps, so that threads can share a long row: each part into a state of its own, then all of a
     // tile's states, one after another in memory, into its rows
     void (*run_part)(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace);

@@ -56,21 +56,19 @@ void look_out_for(const Condition& met) {
 struct Job {
     std::int64_t tasks, threads;
     std::int64_t workspace_bytes;
-    const std::function<void(std::int64_t, void*)>& body;
+    const std::function<void(std::int64_t, std::int64_t, void*)>& body;
     std::atomic<std::int64_t> next = 0;
     std::atomic<std::int64_t> active = 0;  // changed under the pool's mutex
     // guarded by the pool's mutex
     std::int64_t openings = 0;
     std::condition_variable finished = {};
 
-    // Takes some neighbouring tasks at a time, as each fetches what the next will read: fewer the fewer are left, at last
-    // one by one, so that threads end together
     void work(void* workspace) {
-        for (std::int64_t task = next.load(std::memory_order_relaxed); task < tasks;) {
-            const std::int64_t end = task + std::max<std::int64_t>(1, (tasks - task) / (4 * threads));
-            if (!next.compare_exchange_weak(task, end, std::memory_order_relaxed)) continue;
-            while (task < end) body(task++, workspace);
-            task = next.load(std::memory_order_relaxed);
+        for (std::int64_t first = next.load(std::memory_order_relaxed); first < tasks;) {
+            const std::int64_t end = first + std::max<std::int64_t>(1, (tasks - first) / (4 * threads));
+            if (!next.compare_exchange_weak(first, end, std::memory_order_relaxed)) continue;
+            body(first, end, workspace);
+            first = next.load(std::memory_order_relaxed);
         }
     }
 };
@@ -154,8 +152,8 @@ Pool& pool() {
 
 }  // namespace
 
-void parallel_for(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
-                  const std::function<void(std::int64_t, void*)>& body) {
+void parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
+                     const std::function<void(std::int64_t, std::int64_t, void*)>& body) {
     if (tasks <= 0) return;
     void* workspace = thread_workspace.of(std::max<std::int64_t>(workspace_bytes, 64));
     if (workspace == nullptr) throw std::bad_alloc();

@@ -40,7 +40,8 @@ void survey(const KernelTable& table, const AttentionCall& call, std::int64_t th
 void run_call(const KernelTable& table, const AttentionCall& call, std::int64_t threads) {
     const std::int64_t tiles = table.tiles(call), parts = call.parts(), workspace = table.workspace_bytes(call);
     if (threads == 1 || parts == 1 || tiles % threads == 0 || tiles >= 8 * threads) {
-        parallel_for(tiles, threads, workspace, [&](std::int64_t tile, void* work) { table.run_tile(call, tile, work); });
+        parallel_ranges(tiles, threads, workspace,
+                        [&](std::int64_t first, std::int64_t end, void* work) { table.run_tiles(call, first, end, work); });
         return;
     }
     const std::int64_t state = table.state_floats(call);

@@ -149,16 +149,16 @@ struct Block {
     bool shows(std::int64_t row, std::int64_t k) const { return (seen[row] >> k & 1) != 0; }
 };
 
-// Fetches, a row between a few keys, what is needed when a tile is done: the rows it writes to, and the queries of the
-// next. Asked for only then, memory would keep the tile waiting.
+// Fetches, a row between a few keys, what is needed when a tile is done: the rows it writes to, and the queries of one
+// that comes next. Asked for only then, memory would keep the tile waiting.
 class RowPrefetcher {
 public:
     RowPrefetcher() = default;  // fetches nothing
-    RowPrefetcher(const AttentionCall& call, const TileRows& rows) {
+    RowPrefetcher(const AttentionCall& call, const TileRows& rows, std::int64_t next_tile) {
         bytes_ = larger(call.key_dim * item_bytes(call.format), call.value_dim * item_bytes(call.output_format));
         for (std::int64_t r = 0; r < rows.count; ++r) rows_[left_++] = rows.output_row[r];
-        if (rows.tile + 1 == count_tiles(call)) return;
-        for_each_row(call, rows.tile + 1, [&](std::int64_t batch, std::int64_t, std::int64_t, std::int64_t head,
+        if (next_tile >= count_tiles(call)) return;
+        for_each_row(call, next_tile, [&](std::int64_t batch, std::int64_t, std::int64_t, std::int64_t head,
                                               std::int64_t query) ATTNSCOPE_LAMBDA {
             rows_[left_++] = row_of(call.query, batch, head, query);
         });
@@ -204,13 +204,15 @@ ATTNSCOPE_INLINE float query_position(const AttentionCall& call, const TileRows&
 
 // The first `count` of four elements, from `at` on
 ATTNSCOPE_INLINE void write_four(char* row, std::int64_t at, std::int64_t count, Four four, Format format) {
-    if (format == Format::float32 && count == 4) {
-        store_four(reinterpret_cast<float*>(row) + at, four);
-        return;
+    const std::int64_t bytes = item_bytes(format);
+    if (count == 4) {
+        if (format == Format::float32) return store_four(reinterpret_cast<float*>(row + at * bytes), four);
+        if (format == Format::bfloat16) return narrow_four_bfloat16(row + at * bytes, four);
+        return narrow_four_float16(row + at * bytes, four);
     }
     float elements[4];
     store_four(elements, four);
-    for (std::int64_t i = 0; i < count; ++i) write_float(row + (at + i) * item_bytes(format), elements[i], format);
+    for (std::int64_t i = 0; i < count; ++i) write_float(row + (at + i) * bytes, elements[i], format);
 }
 
 // Whether these rows are finite, bit i: row i. Multiplied by 0 and added up, they give NaN exactly where something is not;

@@ -17,7 +17,8 @@ struct DimsInLanes {
     static constexpr int group_rows = lanes / 4;
     static constexpr bool reads_in_place = true;
     struct Soon {  // a few rows are not worth fetching ahead
-        Soon(const AttentionCall&, const TileRows&) {}
+        Soon() = default;
+        Soon(const AttentionCall&, const TileRows&, std::int64_t) {}
     };
     static constexpr int most_rows = lanes == 4 ? 4 : 8;  // more, and rows in lanes wastes fewer lanes
     static constexpr int most_groups = most_rows / group_rows;

@@ -43,9 +43,13 @@ ATTNSCOPE_INLINE void write_float(char* p, float a, Format format) {
 
 // Four neighbours of a row from `at` on; what lies past `count` is 0 and is not read.
 ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t count, Format format) {
-    if (format == Format::float32 && at + 4 <= count) return load_four(reinterpret_cast<const float*>(row) + at);
-    float four[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     const std::int64_t bytes = item_bytes(format);
+    if (at + 4 <= count) {
+        if (format == Format::float32) return load_four(reinterpret_cast<const float*>(row + at * bytes));
+        if (format == Format::bfloat16) return widen_four_bfloat16(row + at * bytes);
+        if (format == Format::float16) return widen_four_float16(row + at * bytes);
+    }
+    float four[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     for (std::int64_t i = 0; i < 4 && at + i < count; ++i) four[i] = read_float(row + (at + i) * bytes, format);
     return load_four(four);
 }

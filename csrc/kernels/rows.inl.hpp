@@ -12,7 +12,7 @@ ATTNSCOPE_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a
 // The rows that share a kv head's keys, in the order query by query, then head by head within the group:
 // neighbours see nearly the same keys, and one reading of the keys serves all heads of the group.
 struct TileRows {
-    std::int64_t tile, batch, kv_head, count;
+    std::int64_t batch, kv_head, count;
     std::int64_t query[tile_rows], head[tile_rows];
     const char* query_row[tile_rows];
     char* output_row[tile_rows];
@@ -20,6 +20,8 @@ struct TileRows {
     const std::uint64_t* words[tile_rows];                         // the bitmap's rows, or null
     std::int64_t range_first[2], range_end[2];                     // keys that any row's span holds
     std::int64_t all_first, all_end;                               // keys that every row's first span holds
+
+    std::int64_t reach() const { return range_end[0] > range_end[1] ? range_end[0] : range_end[1]; }
 };
 
 ATTNSCOPE_INLINE std::int64_t tiles_per_kv_head(const AttentionCall& call) {
@@ -70,14 +72,22 @@ ATTNSCOPE_INLINE const char* row_of(const Array4& array, std::int64_t batch, std
     return array.data + batch * array.batch_stride + head * array.head_stride + query * array.token_stride;
 }
 
+// The first row of a tile, among those of its kv head. The last tile comes first: under a causal mask it is the longest, and
+// threads end together.
+ATTNSCOPE_INLINE std::int64_t first_row(const AttentionCall& call, std::int64_t tile) {
+    const std::int64_t per_head = tiles_per_kv_head(call);
+    return (per_head - 1 - tile % per_head) * tile_rows;
+}
+
+ATTNSCOPE_INLINE std::int64_t count_rows(const AttentionCall& call, std::int64_t tile) {
+    return smaller(call.query_len * call.group() - first_row(call, tile), tile_rows);
+}
+
 // Calls body(batch, kv_head, r, head, query) for each row r of a tile, and returns how many there are
 template <typename Body>
 ATTNSCOPE_INLINE std::int64_t for_each_row(const AttentionCall& call, std::int64_t tile, const Body& body) {
-    const std::int64_t per_head = tiles_per_kv_head(call), group = call.group();
-    const std::int64_t pair = tile / per_head, batch = pair / call.kv_heads, kv_head = pair % call.kv_heads;
-    // The last tile first: under a causal mask it is the longest, and threads end together
-    const std::int64_t first = (per_head - 1 - tile % per_head) * tile_rows;
-    const std::int64_t left = call.query_len * group - first, count = left < tile_rows ? left : tile_rows;
+    const std::int64_t group = call.group(), first = first_row(call, tile), count = count_rows(call, tile);
+    const std::int64_t pair = tile / tiles_per_kv_head(call), batch = pair / call.kv_heads, kv_head = pair % call.kv_heads;
     std::int64_t query = first / group, of_group = first % group;
     for (std::int64_t r = 0; r < count; ++r) {
         body(batch, kv_head, r, kv_head * group + of_group, query);
@@ -87,7 +97,6 @@ ATTNSCOPE_INLINE std::int64_t for_each_row(const AttentionCall& call, std::int64
 }
 
 static void find_rows(const AttentionCall& call, std::int64_t tile, TileRows& rows) {
-    rows.tile = tile;
     rows.count = for_each_row(call, tile, [&](std::int64_t batch, std::int64_t kv_head, std::int64_t r, std::int64_t head,
                                               std::int64_t query) ATTNSCOPE_LAMBDA {
         rows.batch = batch;
@@ -108,7 +117,7 @@ ATTNSCOPE_INLINE bool any_row_reaches(const TileRows& rows, std::int64_t first, 
 
 // Cuts keys off a block's ends that no row sees
 ATTNSCOPE_INLINE void narrow_to_spans(const TileRows& rows, std::int64_t& first, std::int64_t& end) {
-    const std::int64_t last = rows.range_end[0] > rows.range_end[1] ? rows.range_end[0] : rows.range_end[1];
+    const std::int64_t last = rows.reach();
     const std::int64_t start =
         (rows.range_first[0] < rows.range_first[1] ? rows.range_first[0] : rows.range_first[1]) / 4 * 4;
     if (end > last) end = last;

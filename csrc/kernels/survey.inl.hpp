@@ -122,7 +122,8 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
         block.key_count = end - block.first;
         find_visible_keys(rows, block.first, block.seen);
         // 1. scores, as in the first pass
-        const Matrix scored = block_rows<Layout>(stored.keys, block, work.wide_keys, scattered);
+        Widened wide = {work.wide_keys, 0, 0};
+        const Matrix scored = block_rows<Layout>(stored.keys, block, wide, scattered);
         Layout::score(one, rows, block, work.packed, scored, stored, work.scores, top, nothing);
         if (one.has_softcap) Layout::cap(one, rows, block, work.scores);
         if (one.bias.data != nullptr) Layout::add_bias(one, rows, block, work.scores);

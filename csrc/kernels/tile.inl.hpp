@@ -1,4 +1,4 @@
-// Attention for the rows of one tile, part by part, block by block.
+// Attention for the rows of a few tiles, part by part, block by block.
 //
 // computes   output = sum_j softmax_j(score_j) v_j,   score_j = cap(scale * q.k_j) + bias_j - slope |p - j|
 // invariant  largest is the largest score seen, or -inf before the first visible key;
@@ -14,39 +14,74 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// A thread's scratch memory
-struct Workspace {
-    float *packed, *scores, *weights, *part, *total, *wide_keys, *wide_values;
+// As many tiles of one kv head take each block of keys in turn: it is fetched, and widened, once for all of them
+constexpr int tiles_together = 4;
+
+// A block's keys or values as float32 side by side, where they are not so in memory; kept for the tiles that come next
+struct Widened {
+    float* floats;
+    std::int64_t first, count;
 };
 
-// What is held of a tile's rows: the softmax's sums, then what observe() asks for. Layout: RowsInLanes or DimsInLanes.
+// A thread's scratch memory, shared by its tiles
+struct Workspace {
+    float *scores, *weights;
+    Widened keys, values;
+};
+
+// What a tile has to itself. The softmax's sums and what observe() asks for are a state: of the part at hand, and of all parts.
+template <class Layout>
+struct Tile {
+    TileRows rows;
+    float *packed, *part, *total;
+    float* state;  // the one at work
+    float* whole;  // of the parts so far, or null
+    typename Layout::Soon soon;
+};
+
 template <class Layout>
 static std::int64_t state_floats_of(const AttentionCall& call) {
     return Layout::state_floats(call) + Observer<Layout>::state_floats(call);
 }
 
 template <class Layout>
-static std::int64_t divide_workspace(const AttentionCall& call, float* base, Workspace& work) {
+static std::int64_t divide_workspace(const AttentionCall& call, float* base, Workspace& work, Tile<Layout>* tiles, int count) {
     std::int64_t used = 0;
     const auto take = [&](float*& piece, std::int64_t floats) {
         piece = base == nullptr ? nullptr : base + used;
         used += (floats + 15) / 16 * 16;  // whole cache lines
     };
     const bool wide = !Layout::reads_in_place && (call.key_value_format != Format::float32 || !call.whole_blocks());
-    take(work.packed, Layout::packed_floats(call));
+    work = {};
     take(work.scores, Layout::score_floats());
     work.weights = work.scores;  // in place, unless statistics need both
     if (call.statistics.wanted()) take(work.weights, Layout::score_floats());
-    take(work.part, state_floats_of<Layout>(call));
-    take(work.total, call.key_len > part_keys ? state_floats_of<Layout>(call) : 0);
-    take(work.wide_keys, wide ? block_keys * call.key_dim : 0);
-    take(work.wide_values, wide ? block_keys * call.value_dim : 0);
+    take(work.keys.floats, wide ? block_keys * call.key_dim : 0);
+    take(work.values.floats, wide ? block_keys * call.value_dim : 0);
+    for (Tile<Layout>* tile = tiles; tile < tiles + count; ++tile) {
+        take(tile->packed, Layout::packed_floats(call));
+        take(tile->part, state_floats_of<Layout>(call));
+        take(tile->total, call.key_len > part_keys ? state_floats_of<Layout>(call) : 0);
+    }
     return used * static_cast<std::int64_t>(sizeof(float));
+}
+
+static void widen_block(const Stored& stored, const Block& block, Widened& wide) {
+    float* to = wide.floats;
+    const std::int64_t end = block.first + block.key_count;
+    for (std::int64_t token = block.first; token < end;) {
+        const char* row = stored.row(token);
+        const std::int64_t run_end = token + stored.run(token) < end ? token + stored.run(token) : end;
+        for (; token < run_end; ++token, row += stored.array.token_stride, to += stored.dim)
+            widen_row(row, stored.dim, stored.call.key_value_format, stored.scale(token), to);
+    }
+    wide.first = block.first;
+    wide.count = block.key_count;
 }
 
 // A block's keys or values: in place or, for a layout that reads no format but float32 side by side, brought together so
 template <class Layout>
-static inline Matrix block_rows(const Stored& stored, const Block& block, float* wide, Scattered& scattered) {
+static inline Matrix block_rows(const Stored& stored, const Block& block, Widened& wide, Scattered& scattered) {
     const std::int64_t end = block.first + block.key_count;
     const std::int64_t next_end = end + block_keys < block.keys ? end + block_keys : block.keys;
     const Format format = stored.call.key_value_format;
@@ -63,15 +98,9 @@ static inline Matrix block_rows(const Stored& stored, const Block& block, float*
         return rows;
     }
     if (side_by_side && format == Format::float32) return rows;
-    float* to = wide;
-    for (std::int64_t token = block.first; token < end;) {
-        const char* row = stored.row(token);
-        const std::int64_t run_end = token + stored.run(token) < end ? token + stored.run(token) : end;
-        for (; token < run_end; ++token, row += stored.array.token_stride, to += stored.dim)
-            widen_row(row, stored.dim, format, stored.scale(token), to);
-    }
     const std::int64_t stride = stored.dim * static_cast<std::int64_t>(sizeof(float));
-    return {reinterpret_cast<const char*>(wide), stride, block.key_count, Format::float32, nullptr, 0, end, next_end, nullptr};
+    if (wide.first != block.first || wide.count < block.key_count) widen_block(stored, block, wide);
+    return {reinterpret_cast<const char*>(wide.floats), stride, block.key_count, Format::float32, nullptr, 0, end, next_end, nullptr};
 }
 
 // Finds a block's visible keys; false where nobody sees any
@@ -98,50 +127,64 @@ ATTNSCOPE_INLINE std::uint64_t hidden_keys(const TileRows& rows, const Block& bl
     return bits_below(block.key_count) & ~everyone;
 }
 
-// The keys of one part, from a cleared state
+// Takes the keys from `start` on, as far as they make a block
 template <class Layout>
-static void attend_part(const AttentionCall& call, const TileRows& rows, std::int64_t part, const Workspace& work,
-                        float* state) {
-    typename Layout::Soon soon(call, rows);
-    Layout::clear(call, state);
+static void take_block(const AttentionCall& call, Tile<Layout>& tile, std::int64_t start, Workspace& work) {
+    const TileRows& rows = tile.rows;
+    float* state = tile.state;
+    // 1. who sees what
+    Block block = {};
+    block.keys = rows.reach();
+    if (start >= block.keys || !find_block(call, rows, start, block)) return;
     const bool observed = call.statistics.wanted();
     Observer<Layout> observer(call, rows);
-    if (observed) observer.clear(state);
     const KeysAndValues stored = {{call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim},
                                   {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim}};
-    Block block = {};
     Scattered scattered;
-    block.keys = larger(rows.range_end[0], rows.range_end[1]);
-    const std::int64_t end = (part + 1) * part_keys < block.keys ? (part + 1) * part_keys : block.keys;
-    for (std::int64_t start = part * part_keys; start < end; start += block_keys) {
-        // 1. who sees what
-        if (!find_block(call, rows, start, block)) continue;
-        // 2. scores
-        float top[Layout::shrink_floats];
-        const Matrix scored = block_rows<Layout>(stored.keys, block, work.wide_keys, scattered);
-        Layout::score(call, rows, block, work.packed, scored, stored, work.scores, top, soon);
-        if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
-        if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
-        if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
-        // 3. weights; a new maximum shrinks what was accumulated
-        float shrink[Layout::shrink_floats];
-        if (observed) observer.keep(state);
-        const bool plain = !call.has_softcap && call.slopes == nullptr;  // all see all only where there is no bias
-        Layout::soften(rows, block, plain ? top : nullptr, work.scores, work.weights, state, shrink);
-        if (observed) observer.count(block, work.scores, work.weights, shrink, state);
-        // 4. weights mix the values
-        const Matrix values = block_rows<Layout>(stored.values, block, work.wide_values, scattered);
-        if (!all_finite(values, call.value_dim, hidden_keys(rows, block)))
-            Layout::mix_carefully(call, rows, block, work.weights, values, shrink, state);
-        else
-            Layout::mix(call, rows, block, work.weights, values, stored, shrink, state);
+    // 2. scores
+    float top[Layout::shrink_floats];
+    const Matrix keys = block_rows<Layout>(stored.keys, block, work.keys, scattered);
+    Layout::score(call, rows, block, tile.packed, keys, stored, work.scores, top, tile.soon);
+    if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
+    if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
+    if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);
+    // 3. weights; a new maximum shrinks what was accumulated
+    float shrink[Layout::shrink_floats];
+    if (observed) observer.keep(state);
+    const bool plain = !call.has_softcap && call.slopes == nullptr;  // all see all only where there is no bias
+    Layout::soften(rows, block, plain ? top : nullptr, work.scores, work.weights, state, shrink);
+    if (observed) observer.count(block, work.scores, work.weights, shrink, state);
+    // 4. weights mix the values
+    const Matrix values = block_rows<Layout>(stored.values, block, work.values, scattered);
+    if (!all_finite(values, call.value_dim, hidden_keys(rows, block)))
+        Layout::mix_carefully(call, rows, block, work.weights, values, shrink, state);
+    else
+        Layout::mix(call, rows, block, work.weights, values, stored, shrink, state);
+}
+
+// The keys of one part, from cleared states
+template <class Layout>
+static void attend_part(const AttentionCall& call, Tile<Layout>* const* tiles, int count, std::int64_t part, Workspace& work) {
+    std::int64_t end = 0;
+    for (int i = 0; i < count; ++i) {
+        Layout::clear(call, tiles[i]->state);
+        if (call.statistics.wanted()) Observer<Layout>(call, tiles[i]->rows).clear(tiles[i]->state);
+        end = larger(end, smaller((part + 1) * part_keys, tiles[i]->rows.reach()));
     }
+    for (std::int64_t start = part * part_keys; start < end; start += block_keys)
+        for (int i = 0; i < count; ++i) take_block(call, *tiles[i], start, work);
 }
 
 template <class Layout>
-static void begin(const AttentionCall& call, const TileRows& rows, const Workspace& work) {
+static void begin(const AttentionCall& call, std::int64_t first, int count, Tile<Layout>* tiles) {
     const double factor = call.has_softcap ? call.scale / call.softcap : call.scale * (1.0 / ln_2);
-    Layout::pack_queries(call, rows, factor, work.packed);
+    for (int i = 0; i < count; ++i) {
+        Tile<Layout>& tile = tiles[i];
+        find_rows(call, first + i, tile.rows);
+        tile.soon = typename Layout::Soon(call, tile.rows, first + i + count);
+        tile.whole = nullptr;
+        Layout::pack_queries(call, tile.rows, factor, tile.packed);
+    }
 }
 
 template <class Layout>
@@ -164,39 +207,52 @@ static void finish(const AttentionCall& call, const TileRows& rows, float* state
             natural_log_normalizer(Layout::largest_of(state, r), Layout::sum_of(state, r));
 }
 
-// The three ways into a tile, for whichever layout its rows call for
-struct RunTile {
+// The three ways into tiles, for whichever layout their rows call for
+struct RunTiles {
     template <class Layout>
-    static void in(const AttentionCall& call, const TileRows& rows, float* scratch) {
+    static void in(const AttentionCall& call, std::int64_t first, int count, float* scratch) {
+        Tile<Layout> tiles[tiles_together];
         Workspace work;
-        divide_workspace<Layout>(call, scratch, work);
-        begin<Layout>(call, rows, work);
-        float* whole = nullptr;
+        divide_workspace(call, scratch, work, tiles, count);
+        begin(call, first, count, tiles);
         for (std::int64_t part = 0; part < call.parts(); ++part) {
-            const std::int64_t end = (part + 1) * part_keys;
-            if (!any_row_reaches(rows, part * part_keys, end) && !(whole == nullptr && part + 1 == call.parts())) continue;
-            float* state = whole == nullptr ? (call.parts() > 1 ? work.total : work.part) : work.part;
-            attend_part<Layout>(call, rows, part, work, state);
-            if (whole != nullptr) merge_states<Layout>(call, rows, whole, state);
-            else whole = state;
+            const bool last = part + 1 == call.parts();
+            Tile<Layout>* reaching[tiles_together];
+            int reached = 0;
+            for (Tile<Layout>* tile = tiles; tile < tiles + count; ++tile) {
+                const bool empty = tile->whole == nullptr && last;  // it saw nothing, and is 0
+                if (!empty && !any_row_reaches(tile->rows, part * part_keys, (part + 1) * part_keys)) continue;
+                tile->state = tile->whole == nullptr && call.parts() > 1 ? tile->total : tile->part;
+                reaching[reached++] = tile;
+            }
+            attend_part(call, reaching, reached, part, work);
+            for (int i = 0; i < reached; ++i) {
+                Tile<Layout>& tile = *reaching[i];
+                if (tile.whole != nullptr) merge_states<Layout>(call, tile.rows, tile.whole, tile.state);
+                else tile.whole = tile.state;
+            }
         }
-        finish<Layout>(call, rows, whole);
+        for (Tile<Layout>* tile = tiles; tile < tiles + count; ++tile) finish<Layout>(call, tile->rows, tile->whole);
     }
 };
 
 struct RunPart {
     template <class Layout>
-    static void in(const AttentionCall& call, const TileRows& rows, float* scratch, std::int64_t part, float* state) {
+    static void in(const AttentionCall& call, std::int64_t first, float* scratch, std::int64_t part, float* state) {
+        Tile<Layout> tile, *only = &tile;
         Workspace work;
-        divide_workspace<Layout>(call, scratch, work);
-        begin<Layout>(call, rows, work);
-        attend_part<Layout>(call, rows, part, work, state);
+        divide_workspace(call, scratch, work, only, 1);
+        begin(call, first, 1, only);
+        tile.state = state;
+        attend_part(call, &only, 1, part, work);
     }
 };
 
 struct FinishTile {
     template <class Layout>
-    static void in(const AttentionCall& call, const TileRows& rows, float* states, std::int64_t state_floats) {
+    static void in(const AttentionCall& call, std::int64_t tile, float* states, std::int64_t state_floats) {
+        TileRows rows;
+        find_rows(call, tile, rows);
         for (std::int64_t part = 1; part < call.parts(); ++part)
             merge_states<Layout>(call, rows, states, states + part * state_floats);
         finish<Layout>(call, rows, states);
@@ -204,43 +260,51 @@ struct FinishTile {
 };
 
 template <class Way, typename... Arguments>
-static void with_layout(const AttentionCall& call, const TileRows& rows, Arguments... arguments) {
-    if (rows.count <= DimsInLanes::most_rows)
-        Way::template in<DimsInLanes>(call, rows, arguments...);
-    else if (rows.count <= lanes)
-        Way::template in<RowsInLanes<1>>(call, rows, arguments...);
-    else if (rows.count <= 2 * lanes)
-        Way::template in<RowsInLanes<2>>(call, rows, arguments...);
+static void with_layout(const AttentionCall& call, std::int64_t tile, Arguments... arguments) {
+    const std::int64_t rows = count_rows(call, tile);
+    if (rows <= DimsInLanes::most_rows)
+        Way::template in<DimsInLanes>(call, tile, arguments...);
+    else if (rows <= lanes)
+        Way::template in<RowsInLanes<1>>(call, tile, arguments...);
+    else if (rows <= 2 * lanes)
+        Way::template in<RowsInLanes<2>>(call, tile, arguments...);
     else
-        Way::template in<RowsInLanes<3>>(call, rows, arguments...);
+        Way::template in<RowsInLanes<3>>(call, tile, arguments...);
 }
 
 static std::int64_t count_workspace_bytes(const AttentionCall& call) {
     Workspace unused;
-    return larger(divide_workspace<RowsInLanes<tile_vectors>>(call, nullptr, unused),
-                  divide_workspace<DimsInLanes>(call, nullptr, unused));
+    Tile<RowsInLanes<tile_vectors>> tiles[tiles_together];
+    Tile<DimsInLanes> tile;
+    return larger(divide_workspace(call, nullptr, unused, tiles, tiles_together), divide_workspace(call, nullptr, unused, &tile, 1));
 }
 
 static std::int64_t count_state_floats(const AttentionCall& call) {
     return larger(state_floats_of<RowsInLanes<tile_vectors>>(call), state_floats_of<DimsInLanes>(call));
 }
 
-static void run_tile(const AttentionCall& call, std::int64_t tile, void* workspace) {
-    TileRows rows;
-    find_rows(call, tile, rows);
-    with_layout<RunTile>(call, rows, static_cast<float*>(workspace));
+// How many tiles from this one on read the same keys, and are whole
+static int count_together(const AttentionCall& call, std::int64_t tile, std::int64_t end) {
+    const std::int64_t per_head = tiles_per_kv_head(call);
+    if (count_rows(call, tile) < tile_rows) return 1;
+    int count = 1;
+    while (count < tiles_together && tile + count < end && (tile + count) % per_head != 0) ++count;
+    return count;
+}
+
+static void run_tiles(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace) {
+    for (int count; first < end; first += count) {
+        count = count_together(call, first, end);
+        with_layout<RunTiles>(call, first, count, static_cast<float*>(workspace));
+    }
 }
 
 static void run_part(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace) {
-    TileRows rows;
-    find_rows(call, tile, rows);
-    with_layout<RunPart>(call, rows, static_cast<float*>(workspace), part, state);
+    with_layout<RunPart>(call, tile, static_cast<float*>(workspace), part, state);
 }
 
 static void finish_tile(const AttentionCall& call, std::int64_t tile, float* states) {
-    TileRows rows;
-    find_rows(call, tile, rows);
-    with_layout<FinishTile>(call, rows, states, count_state_floats(call));
+    with_layout<FinishTile>(call, tile, states, count_state_floats(call));
 }
 
 }  // namespace

@@ -103,6 +103,16 @@ ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return a; }
 template <int I>
 ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return vdupq_laneq_f32(a, I); }
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
+ATTNSCOPE_INLINE Four widen_four_bfloat16(const char* p) { return widen_bfloat16(p); }
+ATTNSCOPE_INLINE Four widen_four_float16(const char* p) { return widen_float16(p); }
+// Rounds to nearest even; a NaN must be the canonical one
+ATTNSCOPE_INLINE void narrow_four_bfloat16(char* p, Four a) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(a), last = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    vst1_u16(reinterpret_cast<std::uint16_t*>(p), vshrn_n_u32(vaddq_u32(bits, vaddq_u32(last, vdupq_n_u32(0x7fff))), 16));
+}
+ATTNSCOPE_INLINE void narrow_four_float16(char* p, Four a) {
+    vst1_u16(reinterpret_cast<std::uint16_t*>(p), vreinterpret_u16_f16(vcvt_f16_f32(a)));
+}
 ATTNSCOPE_INLINE float float16_to_float(std::uint16_t bits) {
     return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);
 }

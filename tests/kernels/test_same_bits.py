@@ -144,6 +144,20 @@ def test_threads_that_share_a_long_row(level: str, query_len: int) -> None:
         assert_same(result, results[0], "threads")
 
 
+@pytest.mark.parametrize("dtype", FORMATS.values(), ids=FORMATS)
+def test_neighbouring_rows_that_reach_different_parts_of_the_keys(level: str, dtype: Any) -> None:
+    """Rows that are taken together see keys before 8,192, keys from there on, and some of both."""
+    tokens, query_len, window = 8192 + 150, 400, at.Window(left=100, right=0)
+    query, key, value = arrays(dtype, tokens=tokens)
+    query = query[:, :, -query_len:]
+    whole = run(query, key, value, mask=window)
+    for row in (0, 95, 249, 250, 251, 300, 349, 350, 399):
+        stop = tokens - query_len + row + 1
+        one = slice(row, row + 1)
+        alone = run(query[:, :, one], key[:, :, :stop], value[:, :, :stop], mask=window)
+        assert_same(alone, rows(whole, one), f"row {row}")
+
+
 def layouts(array: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The same numbers behind other strides; the last axis stays contiguous."""
     batch, heads, tokens, dim = array.shape
