@@ -128,7 +128,7 @@ ATTNSCOPE_INLINE std::uint64_t bits_below(std::int64_t end) {
     return end <= 0 ? 0 : end >= block_keys ? ~std::uint64_t{0} : (std::uint64_t{1} << end) - 1;
 }
 
-// Bit k of seen[r]: row r sees key first + k
+// Bit k of seen[r]: row r sees key first + k; rows past the tile's see nothing
 static void find_visible_keys(const TileRows& rows, std::int64_t first, std::uint64_t* seen) {
     const int spans = rows.range_end[1] > first ? 2 : 1;
     for (std::int64_t r = 0; r < rows.count; ++r) {
@@ -140,6 +140,7 @@ static void find_visible_keys(const TileRows& rows, std::int64_t first, std::uin
         for (int s = 0; s < spans; ++s)
             seen[r] |= bits_below(rows.end_key[s][r] - first) & ~bits_below(rows.first_key[s][r] - first);
     }
+    for (std::int64_t r = rows.count; r < tile_rows; ++r) seen[r] = 0;
 }
 
 }  // namespace

@@ -108,8 +108,9 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
     const KeysAndValues stored = {key_rows, key_rows};  // no values are needed
     RowPrefetcher nothing;
     Scattered scattered;
-    Block block = {};
+    Block block;
     block.keys = one.keys_of(0);
+    block.all_see_all = false;
     std::uint32_t visible[2][stride];
     float top[stride];
     std::int64_t column = keys.column;

@@ -129,17 +129,16 @@ ATTNSCOPE_INLINE std::uint64_t hidden_keys(const TileRows& rows, const Block& bl
 
 // Takes the keys from `start` on, as far as they make a block
 template <class Layout>
-static void take_block(const AttentionCall& call, Tile<Layout>& tile, std::int64_t start, Workspace& work) {
+ATTNSCOPE_INLINE void take_block(const AttentionCall& call, Tile<Layout>& tile, const KeysAndValues& stored, std::int64_t start,
+                                 Workspace& work) {
     const TileRows& rows = tile.rows;
     float* state = tile.state;
     // 1. who sees what
-    Block block = {};
+    Block block;
     block.keys = rows.reach();
     if (start >= block.keys || !find_block(call, rows, start, block)) return;
     const bool observed = call.statistics.wanted();
     Observer<Layout> observer(call, rows);
-    const KeysAndValues stored = {{call, call.key, call.key_scales, rows.batch, rows.kv_head, call.key_dim},
-                                  {call, call.value, call.value_scales, rows.batch, rows.kv_head, call.value_dim}};
     Scattered scattered;
     // 2. scores
     float top[Layout::shrink_floats];
@@ -156,15 +155,20 @@ static void take_block(const AttentionCall& call, Tile<Layout>& tile, std::int64
     if (observed) observer.count(block, work.scores, work.weights, shrink, state);
     // 4. weights mix the values
     const Matrix values = block_rows<Layout>(stored.values, block, work.values, scattered);
-    if (!all_finite(values, call.value_dim, hidden_keys(rows, block)))
+    const std::uint64_t hidden = hidden_keys(rows, block);
+    if (hidden != 0 && !all_finite(values, call.value_dim, hidden))
         Layout::mix_carefully(call, rows, block, work.weights, values, shrink, state);
     else
         Layout::mix(call, rows, block, work.weights, values, stored, shrink, state);
 }
 
-// The keys of one part, from cleared states
+// The keys of one part, from cleared states. The tiles are of one kv head.
 template <class Layout>
 static void attend_part(const AttentionCall& call, Tile<Layout>* const* tiles, int count, std::int64_t part, Workspace& work) {
+    if (count == 0) return;
+    const std::int64_t batch = tiles[0]->rows.batch, kv_head = tiles[0]->rows.kv_head;
+    const KeysAndValues stored = {{call, call.key, call.key_scales, batch, kv_head, call.key_dim},
+                                  {call, call.value, call.value_scales, batch, kv_head, call.value_dim}};
     std::int64_t end = 0;
     for (int i = 0; i < count; ++i) {
         Layout::clear(call, tiles[i]->state);
@@ -172,7 +176,7 @@ static void attend_part(const AttentionCall& call, Tile<Layout>* const* tiles, i
         end = larger(end, smaller((part + 1) * part_keys, tiles[i]->rows.reach()));
     }
     for (std::int64_t start = part * part_keys; start < end; start += block_keys)
-        for (int i = 0; i < count; ++i) take_block(call, *tiles[i], start, work);
+        for (int i = 0; i < count; ++i) take_block(call, *tiles[i], stored, start, work);
 }
 
 template <class Layout>
