@@ -57,11 +57,11 @@ struct DimsInLanes {
     }
 
     static void score(const AttentionCall& call, const TileRows& rows, const Block&, const float* packed,
-                      const Matrix& keys, const KeysAndValues& stored, float* scores, float*, Soon&) {
+                      const Matrix& keys, const Stored& stored, const Ahead&, float* scores, float*, Soon&) {
         const int all = groups(rows);
         constexpr int pair_keys = lanes == 8 ? 4 : 8;  // AVX2 has sixteen registers
         const std::int64_t quads = (call.key_dim + 3) / 4 * keys.rows;
-        Prefetcher ahead(stored.keys, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
+        Prefetcher ahead(stored, keys, all / 2 * quads / pair_keys + all % 2 * quads / 8 + 1);
         with_format(keys.format, [&]<Format F>() {
             int g = 0;
             for (; g + 2 <= all; g += 2)

@@ -12,9 +12,11 @@ constexpr int residues = 4;
 // How many d < dim leave this residue modulo 4
 ATTNSCOPE_INLINE std::int64_t residue_count(std::int64_t dim, int residue) { return (dim + 3 - residue) / residues; }
 
-// Takes the step `count` times and fetches a line now and then: as many lines as the sums themselves read
-template <typename Step>
+// Takes the step `count` times and fetches a line now and then: as many lines as the steps read of `floats` each. What is
+// done between two lines is unrolled.
+template <int floats, typename Step>
 ATTNSCOPE_INLINE void fetching_ahead(Ahead& ahead, std::int64_t count, const Step& step) {
+    constexpr int steps_a_line = floats >= 16 ? 1 : floats >= 8 ? 2 : 4;
     std::int64_t i = 0;
     for (; i + steps_a_line <= count; i += steps_a_line) {
         ahead.step();
@@ -54,7 +56,7 @@ ATTNSCOPE_ALONE void score_keys(const float* packed, std::int64_t rows, const fl
                 for (int v = 0; v < V; ++v) sum[p][n][v] = fma(query[v], element, sum[p][n][v]);
             }
         };
-        fetching_ahead(ahead, least, [&]() ATTNSCOPE_LAMBDA {
+        fetching_ahead<N * P>(ahead, least, [&]() ATTNSCOPE_LAMBDA {
             ATTNSCOPE_UNROLL
             for (int p = 0; p < P; ++p) step(p, packed + p * most * rows);
             packed += rows, key += residues;
@@ -95,7 +97,7 @@ struct ColumnSums {
     template <int Low, int High>
     ATTNSCOPE_MEMBER void add_keys(const float* weights, const float* values, std::int64_t value_stride, std::int64_t key_count,
                                    Ahead& ahead) {
-        fetching_ahead(ahead, key_count, [&]() ATTNSCOPE_LAMBDA {
+        fetching_ahead<N>(ahead, key_count, [&]() ATTNSCOPE_LAMBDA {
             Vector weight[V];
             ATTNSCOPE_UNROLL
             for (int v = Low; v < High; ++v) weight[v] = load(weights + v * lanes);

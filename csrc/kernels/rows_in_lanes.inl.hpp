@@ -67,11 +67,10 @@ struct RowsInLanes {
     }
 
     // top[rows]: the largest of the scores, before anything is added or hidden. What a whole vector of rows does not see
-    // is left as it was. Meanwhile the values are fetched.
+    // is left as it was. Meanwhile what lies ahead is fetched.
     static void score(const AttentionCall& call, const TileRows&, const Block& block, const float* packed,
-                      const Matrix& keys, const KeysAndValues& stored, float* scores, float* top, Soon& soon) {
+                      const Matrix& keys, const Stored&, Ahead ahead, float* scores, float* top, Soon& soon) {
         for (int v = 0; v < V; ++v) store(top + v * lanes, broadcast(-infinity));
-        Ahead ahead = stored.values.ahead(block.first);
         for (const Stretch& stretch : Stretches<V>(block))
             with_vectors<V>(stretch.low, stretch.high, [&]<int Low, int High>() ATTNSCOPE_LAMBDA {
                 constexpr int width = High - Low, together = score_keys_at_once(width);

@@ -104,8 +104,7 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
     for (std::int64_t at = 0; at < (keys.column_end - keys.column) * tile_rows; ++at) work.row_parts[at] = 0.0f;
     const double factor = one.has_softcap ? one.scale / one.softcap : one.scale * (1.0 / ln_2);
     Layout::pack_queries(one, rows, factor, work.packed);
-    const Stored key_rows = {one, one.key, one.key_scales, 0, 0, one.key_dim};
-    const KeysAndValues stored = {key_rows, key_rows};  // no values are needed
+    const Stored stored = {one, one.key, one.key_scales, 0, 0, one.key_dim};
     RowPrefetcher nothing;
     Scattered scattered;
     Block block;
@@ -124,8 +123,9 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
         find_visible_keys(rows, block.first, block.seen);
         // 1. scores, as in the first pass
         Widened wide = {work.wide_keys, 0, 0};
-        const Matrix scored = block_rows<Layout>(stored.keys, block, wide, scattered);
-        Layout::score(one, rows, block, work.packed, scored, stored, work.scores, top, nothing);
+        const Matrix scored = block_rows<Layout>(stored, block, wide, scattered);
+        const Ahead ahead = stored.ahead(next < block.keys ? next : block.first);
+        Layout::score(one, rows, block, work.packed, scored, stored, ahead, work.scores, top, nothing);
         if (one.has_softcap) Layout::cap(one, rows, block, work.scores);
         if (one.bias.data != nullptr) Layout::add_bias(one, rows, block, work.scores);
         if (one.slopes != nullptr) Layout::add_distance(one, rows, block, work.scores);

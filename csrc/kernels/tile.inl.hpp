@@ -143,7 +143,7 @@ ATTNSCOPE_INLINE void take_block(const AttentionCall& call, Tile<Layout>& tile, 
     // 2. scores
     float top[Layout::shrink_floats];
     const Matrix keys = block_rows<Layout>(stored.keys, block, work.keys, scattered);
-    Layout::score(call, rows, block, tile.packed, keys, stored, work.scores, top, tile.soon);
+    Layout::score(call, rows, block, tile.packed, keys, stored.keys, stored.values.ahead(block.first), work.scores, top, tile.soon);
     if (call.has_softcap) Layout::cap(call, rows, block, work.scores);
     if (call.bias.data != nullptr) Layout::add_bias(call, rows, block, work.scores);
     if (call.slopes != nullptr) Layout::add_distance(call, rows, block, work.scores);

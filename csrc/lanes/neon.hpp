@@ -20,8 +20,6 @@ constexpr int lanes = 4;
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
-// Steps of a micro-kernel for each line that it fetches; they are unrolled
-constexpr int steps_a_line = 2;
 constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
 
 using Vector = float32x4_t;

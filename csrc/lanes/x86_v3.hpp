@@ -20,8 +20,6 @@ constexpr int lanes = 8;
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 1 ? 8 : 4; }
-// Steps of a micro-kernel for each line that it fetches; they are unrolled
-constexpr int steps_a_line = 4;
 constexpr int score_residues_at_once(int) { return 1; }
 
 using Vector = __m256;
