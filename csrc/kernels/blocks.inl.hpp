@@ -159,7 +159,7 @@ public:
         for (std::int64_t r = 0; r < rows.count; ++r) rows_[left_++] = rows.output_row[r];
         if (next_tile >= count_tiles(call)) return;
         for_each_row(call, next_tile, [&](std::int64_t batch, std::int64_t, std::int64_t, std::int64_t head,
-                                              std::int64_t query) ATTNSCOPE_LAMBDA {
+                                          std::int64_t query) ATTNSCOPE_LAMBDA {
             rows_[left_++] = row_of(call.query, batch, head, query);
         });
     }

@@ -158,6 +158,17 @@ def test_neighbouring_rows_that_reach_different_parts_of_the_keys(level: str, dt
         assert_same(alone, rows(whole, one), f"row {row}")
 
 
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16], ids=["bfloat16", "float16"])
+def test_an_output_of_16_bits_is_the_float32_one_rounded_once(level: str, dtype: Any) -> None:
+    query, key, value = arrays(dtype)
+    for queries in (slice(0, 2), slice(0, TOKENS)):  # few rows, and many
+        few = query[:, :, queries]
+        output = at.attention(few, key, value, mask=at.Causal(), implementation="kernel")
+        assert output.dtype == dtype
+        expected = run(few, key, value, mask=at.Causal()).output.astype(dtype)
+        assert output.tobytes() == expected.tobytes(), queries
+
+
 def layouts(array: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The same numbers behind other strides; the last axis stays contiguous."""
     batch, heads, tokens, dim = array.shape
