@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
     "inspection": {INDEX, "interop", "models"},
-    "lesson": {INDEX},
+    "lesson": {"audit", "positions", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}

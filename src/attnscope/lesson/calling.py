@@ -1,9 +1,8 @@
-"""A learner's function, called: on copies, with a time limit, watched for the library, its memory measured.
+"""Call a learner's function: on copies, with a time limit, watched for calls to the library, its memory measured.
 
-It runs in a thread of its own, which is told to stop when its time is over. An alarm would only ring in the main
-thread, and a notebook's may be any; a forked process would need a function that can be sent there, and a fork of a
-notebook's kernel, whose threads it would break. What cannot be stopped, as one long call inside NumPy, is left behind;
-`attnscope check` runs a notebook in a process, which can always be ended.
+The call runs in a thread of its own, in which an exception is raised when its time is over. An alarm would only work in
+the main thread, and a fork would break the threads of a notebook's kernel. What cannot be stopped, such as one long
+call inside NumPy, is left behind. `attnscope check` runs a notebook in a process, which can always be ended.
 """
 
 import ctypes
@@ -14,9 +13,10 @@ import threading
 import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -24,17 +24,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-import attnscope
-from attnscope.lesson import asking, suspects
-from attnscope.lesson.asking import StepResultError
 from attnscope.lesson.forms import FormError, Unwritten, read
 from attnscope.lesson.question import Arguments, Arrays, Task
+from attnscope.lesson.unwatched import StepResultError, at_once
 
 Trouble = Literal["unwritten", "raised", "time", "library", "wrote", "form", "no function", "ended"]
 
-PATIENCE = 1.0  # seconds to a thread that was told to stop
-LIBRARY = str(Path(attnscope.__file__).parent)
-NOT_THE_LIBRARY = (asking.__file__, suspects.__file__)  # what the checks themselves run
+PATIENCE = 1.0  # seconds in which a thread must react to the exception that stops it
+LIBRARY = str(Path(__file__).parents[1])
+UNWATCHED = at_once.__code__.co_filename
 
 
 class OutOfTimeError(BaseException):
@@ -45,84 +43,93 @@ class LibraryCallError(BaseException):
     """Raised inside an answer that calls the library."""
 
 
+class NoAnswerError(Exception):
+    """A call returned no result; the message is why."""
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one call came to: arrays, or a trouble and the sentence that tells it.
+    """What one call returned: arrays, or a kind of trouble and a message about it.
 
-    peak_bytes    the most memory that was held during the call beyond what was held before, where it was measured
+    `peak_bytes` is the most memory that the call held beyond what was held before, if it was measured.
     """
 
     arrays: Arrays = ()
     trouble: Trouble | None = None
-    says: str = ""
+    message: str = ""
     peak_bytes: int | None = None
 
 
 @dataclass
 class Run:
-    """One run in a thread: what came of it so far."""
+    """One run in a thread, and its result so far."""
 
     result: Any = None
     error: BaseException | None = None
     done: bool = False
-    late: bool = False  # what comes after the time is over counts for nothing
+    late: bool = False  # the time is over: a later result does not count
     library: str | None = None
     peak_bytes: int | None = None
     closing: threading.Lock = field(default_factory=threading.Lock)
-    closed: bool = False  # nothing is raised in the thread any more
+    closed: bool = False  # no exception is raised in the thread any more
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A learner's functions by name, and how they are called."""
+    """A learner's functions by name, called in this process."""
 
     functions: Mapping[str, Any]
     seconds: float
     library_allowed: bool = False
 
-    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
-        """Call the function that a task is about."""
+    def ask(
+        self, task: Task, arguments: Arguments, *, measured: bool = False, quiet: bool = False
+    ) -> Outcome:
+        """Call the task's function. If `quiet`, what it prints is dropped, if no other thread could be affected."""
         answer = self.functions.get(task.name)
         if answer is None or answer is ...:
             return unwritten(task)
         if not callable(answer):
-            says = (
-                f"{task.name} is {type(answer).__name__} and no function: pass {task.name}, not {task.call}."
-            )
-            return Outcome(trouble="no function", says=says)
+            kind = type(answer).__name__
+            message = f"{task.name} is {kind} and no function: pass {task.name}, not {task.call}."
+            return Outcome(trouble="no function", message=message)
         given = {name: copied(value) for name, value in arguments.items()}
-        run = self.run(partial(task.ask, answer, given), measured)  # no lambda: the watch would see it
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        with redirect_stdout(StringIO()) if quiet and in_main_thread else nullcontext():
+            run = self.run(partial(task.ask, answer, given), measured)  # no lambda: the watch would see it
         return self.outcome(run, task, arguments, given)
 
     def outcome(self, run: Run, task: Task, arguments: Arguments, given: Arguments) -> Outcome:
-        """What a run came to."""
+        """The outcome of a run."""
         if run.late or not run.done:
-            says = f"{task.call} gave no answer within {self.seconds:g} s. Is there a loop that does not end?"
-            return Outcome(trouble="time", says=says)
+            message = (
+                f"{task.call} did not return within {self.seconds:g} s. Is there a loop that does not end?"
+            )
+            return Outcome(trouble="time", message=message)
         if run.library is not None:
-            says = (
+            message = (
                 f"{task.name} calls {run.library}. The exercise is to write it yourself; the library's own functions "
                 "are for the stretch parts."
             )
-            return Outcome(trouble="library", says=says)
+            return Outcome(trouble="library", message=message)
         if run.error is not None:
             return raised(run.error, task)
         for name, value in arguments.items():
             if not same(value, given[name]):
-                says = (
-                    f"{task.name} writes into its argument {name}: whoever called it still needs it. "
+                message = (
+                    f"{task.name} writes into its argument {name}, which the caller still needs. "
                     "Work on a copy, or make new arrays."
                 )
-                return Outcome(trouble="wrote", says=says)
+                return Outcome(trouble="wrote", message=message)
         try:
             return Outcome(arrays=read(run.result, task, arguments), peak_bytes=run.peak_bytes)
         except Unwritten:
             return unwritten(task)
         except FormError as error:
-            return Outcome(trouble="form", says=f"{task.call} {error}.")
+            return Outcome(trouble="form", message=f"{task.call} {error}.")
 
     def run(self, work: Callable[[], Any], measured: bool) -> Run:
-        """Run in a thread, and wait for it no longer than it may take."""
+        """Run in a thread, and stop it when its time is over."""
         run = Run()
         thread = threading.Thread(target=in_the_thread, args=(run, work, not self.library_allowed, measured))
         thread.daemon = True
@@ -130,34 +137,34 @@ class Answers:
         try:
             thread.join(self.seconds)
         finally:
-            if thread.is_alive():  # out of time, or the learner interrupts
+            if thread.is_alive():  # out of time, or the learner interrupted
                 run.late = True
                 stop(thread, run)
         return run
 
 
 def in_the_thread(run: Run, work: Callable[[], Any], watched: bool, measured: bool) -> None:
-    """Do the work, and note what happens."""
+    """Do the work, and record what happens."""
     try:
         with np.errstate(all="ignore"), memory_of(run) if measured else nullcontext():
             run.result = observed(run, work) if watched else work()
         run.done = True
     except OutOfTimeError:
         pass
-    except BaseException as error:  # noqa: BLE001  # whatever a learner's code raises is told, and ends nothing
+    except BaseException as error:  # noqa: BLE001  # a learner's code may raise anything, and it is reported
         run.error, run.done = error, True
     finally:
         close(run)
 
 
 def observed(run: Run, work: Callable[[], Any]) -> Any:
-    """Work under the watch, which is expected to be there still when the work is done."""
+    """Do the work under the watch, which must still be there afterwards."""
     watcher = watch(run)
     sys.setprofile(watcher)
     try:
         result = work()
         if run.library is None and sys.getprofile() is not watcher:
-            run.library = "sys.setprofile"  # so that nobody sees what else it calls
+            run.library = "sys.setprofile"  # it removed the watch, so its other calls are unknown
         return result
     finally:
         sys.setprofile(None)
@@ -165,7 +172,7 @@ def observed(run: Run, work: Callable[[], Any]) -> Any:
 
 @contextmanager
 def memory_of(run: Run) -> Iterator[None]:
-    """Note the peak of what is allocated meanwhile, NumPy's arrays among it."""
+    """Record the peak of the memory allocated meanwhile, including NumPy's arrays."""
     gc.collect()
     started = not tracemalloc.is_tracing()
     if started:
@@ -181,13 +188,13 @@ def memory_of(run: Run) -> Iterator[None]:
 
 
 def watch(run: Run) -> Callable[[FrameType, str, Any], None]:
-    """What Python calls before each call in this thread: ends the run where it enters the library."""
+    """A profile function for this thread, which ends the run when it enters the library."""
 
     def enter(frame: FrameType, event: str, _argument: Any) -> None:
         if event != "call":
             return
         file = frame.f_code.co_filename
-        if file.startswith(LIBRARY) and file not in NOT_THE_LIBRARY:
+        if file.startswith(LIBRARY) and file != UNWATCHED:
             run.library = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
             raise LibraryCallError
 
@@ -195,7 +202,7 @@ def watch(run: Run) -> Callable[[FrameType, str, Any], None]:
 
 
 def stop(thread: threading.Thread, run: Run) -> None:
-    """Raise inside a thread until it ends, or patience does."""
+    """Raise OutOfTimeError inside a thread until it ends, for at most PATIENCE seconds."""
     until = monotonic() + PATIENCE
     while thread.is_alive() and monotonic() < until:
         with run.closing:
@@ -207,38 +214,38 @@ def stop(thread: threading.Thread, run: Run) -> None:
 
 
 def close(run: Run) -> None:
-    """Receive here what was raised and has not arrived yet: later, it would end the thread noisily."""
+    """Receive an exception that was raised and has not arrived yet; later, it would be printed as unhandled."""
     while not run.closed:
         try:
             with run.closing:
                 run.closed = True
-            for _ in range(100):  # each turn of a loop looks whether something has arrived
+            for _ in range(100):  # Python delivers such an exception between two turns of a loop
                 pass
         except OutOfTimeError:
             pass
 
 
 def unwritten(task: Task) -> Outcome:
-    """Nothing to judge yet."""
-    return Outcome(trouble="unwritten", says=f"{task.name} is not written yet: it returns nothing.")
+    """The function is not written yet."""
+    return Outcome(trouble="unwritten", message=f"{task.name} is not written yet: it returns nothing.")
 
 
 def raised(error: BaseException, task: Task) -> Outcome:
-    """An error, told short: what, and in which line of the learner's."""
+    """An error as one sentence: its type, its text, and the learner's line."""
     if isinstance(error, NotImplementedError):
         return unwritten(task)
     if isinstance(error, StepResultError):
-        return Outcome(trouble="form", says=f"{task.call}: {error}.")
+        return Outcome(trouble="form", message=f"{task.call}: {error}.")
     if isinstance(error, SystemExit):
-        return Outcome(trouble="raised", says=f"{task.call} ends Python: it calls exit().")
+        return Outcome(trouble="raised", message=f"{task.call} ends Python: it calls exit().")
     text = " ".join(text_of(error).split())
     text = text if len(text) <= 160 else f"{text[:160]}..."
-    says = f"{task.call} raises {type(error).__name__}{f': {text}' if text else ''}{line_of(error)}"
-    return Outcome(trouble="raised", says=f"{says}.")
+    message = f"{task.call} raises {type(error).__name__}{f': {text}' if text else ''}{line_of(error)}."
+    return Outcome(trouble="raised", message=message)
 
 
 def text_of(error: BaseException) -> str:
-    """Its message."""
+    """An error's message."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # a foreign __str__ may raise anything
@@ -246,7 +253,7 @@ def text_of(error: BaseException) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """The learner's last line on the way to an error."""
+    """The last line of the learner's code that an error passed through."""
     foreign = [
         (frame, number)
         for frame, number in traceback.walk_tb(error.__traceback__)
@@ -260,14 +267,14 @@ def line_of(error: BaseException) -> str:
 
 
 def copied(value: Any) -> Any:
-    """Arguments of its own for each call."""
+    """A copy for the call."""
     if isinstance(value, np.ndarray):
         return value.copy()
     return dict(value) if isinstance(value, dict) else value
 
 
 def same(before: Any, after: Any) -> bool:
-    """Whether an argument is what it was."""
+    """Whether an argument is unchanged."""
     if isinstance(before, np.ndarray):
         unchanged = before.shape == after.shape and before.dtype == after.dtype
         return bool(unchanged and before.tobytes() == after.tobytes())
