@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
     "observation": {"attention", "cache", "problem", "kernels", "reference"},
-    "audit": {"problem", "reference"},
+    "probing": set(),
+    "audit": {"probing", "problem", "reference"},
     "interop": {INDEX, "problem"},  # what another framework says of a mask is lowered as our own masks are
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
     "inspection": {INDEX, "interop", "models"},
-    "lesson": {INDEX},
+    "lesson": {INDEX, "probing"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
