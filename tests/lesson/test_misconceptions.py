@@ -25,9 +25,7 @@ class Misled:
     def __init__(self, answer: Callable[..., Any]) -> None:
         self.answer = answer
 
-    def ask(
-        self, task: Task, arguments: Arguments, *, measured: bool = False, quiet: bool = False
-    ) -> Outcome:
+    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         given = (each.copy() if isinstance(each, np.ndarray) else each for each in arguments.values())
         try:
             with np.errstate(all="ignore"):

@@ -1,24 +1,20 @@
 """Call a learner's function: on copies, with a time limit, watched for calls to the library, its memory measured.
 
-The call runs in a thread of its own, in which an exception is raised when its time is over. An alarm would only work in
-the main thread, and a fork would break the threads of a notebook's kernel. What cannot be stopped, such as one long
-call inside NumPy, is left behind. `attnscope check` runs a notebook in a process, which can always be ended.
+The call runs in a thread of its own, in which an exception is raised when its time is over: a notebook's cell may run
+in any thread, and an alarm would only work in the main one. What cannot be stopped, such as one long call inside NumPy,
+is left behind. `attnscope check` runs a notebook in a process, which can always be ended.
 """
 
-import ctypes
 import gc
 import linecache
 import sys
-import threading
 import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from io import StringIO
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 from typing import Any, Literal
 
@@ -27,20 +23,20 @@ import numpy as np
 from attnscope.lesson.forms import FormError, Unwritten, read
 from attnscope.lesson.question import Arguments, Arrays, Task
 from attnscope.lesson.unwatched import StepResultError, at_once
+from attnscope.probing import Run, buffers, message_of, run_in_thread
 
 Trouble = Literal["unwritten", "raised", "time", "library", "wrote", "form", "no function", "ended"]
 
 PATIENCE = 1.0  # seconds in which a thread must react to the exception that stops it
 LIBRARY = str(Path(__file__).parents[1])
-UNWATCHED = at_once.__code__.co_filename
-
-
-class OutOfTimeError(BaseException):
-    """Raised inside an answer, so that its own `except Exception` does not swallow it."""
+UNWATCHED = (
+    at_once.__code__.co_filename,
+    read.__code__.co_filename,
+)  # run inside the call, and call the answer
 
 
 class LibraryCallError(BaseException):
-    """Raised inside an answer that calls the library."""
+    """Raised inside an answer that calls the library. No Exception, so that the answer does not swallow it."""
 
 
 class NoAnswerError(Exception):
@@ -61,17 +57,11 @@ class Outcome:
 
 
 @dataclass
-class Run:
-    """One run in a thread, and its result so far."""
+class Seen:
+    """What was observed during a call: the library function that it called, and its peak memory."""
 
-    result: Any = None
-    error: BaseException | None = None
-    done: bool = False
-    late: bool = False  # the time is over: a later result does not count
     library: str | None = None
     peak_bytes: int | None = None
-    closing: threading.Lock = field(default_factory=threading.Lock)
-    closed: bool = False  # no exception is raised in the thread any more
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +72,8 @@ class Answers:
     seconds: float
     library_allowed: bool = False
 
-    def ask(
-        self, task: Task, arguments: Arguments, *, measured: bool = False, quiet: bool = False
-    ) -> Outcome:
-        """Call the task's function. If `quiet`, what it prints is dropped, if no other thread could be affected."""
+    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
+        """Call the task's function."""
         answer = self.functions.get(task.name)
         if answer is None or answer is ...:
             return unwritten(task)
@@ -94,25 +82,24 @@ class Answers:
             message = f"{task.name} is {kind} and no function: pass {task.name}, not {task.call}."
             return Outcome(trouble="no function", message=message)
         given = {name: copied(value) for name, value in arguments.items()}
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        with redirect_stdout(StringIO()) if quiet and in_main_thread else nullcontext():
-            run = self.run(partial(task.ask, answer, given), measured)  # no lambda: the watch would see it
-        return self.outcome(run, task, arguments, given)
+        seen = Seen()
+        call = partial(read_answer, task, answer, given, arguments)  # no lambda: the watch would see it
+        work = partial(observed, seen, call, watched=not self.library_allowed, measured=measured)
+        run = run_in_thread(work, self.seconds, PATIENCE, buffers()[-1] if buffers() else None)
+        return self.outcome(run, seen, task, arguments, given)
 
-    def outcome(self, run: Run, task: Task, arguments: Arguments, given: Arguments) -> Outcome:
+    def outcome(self, run: Run, seen: Seen, task: Task, arguments: Arguments, given: Arguments) -> Outcome:
         """The outcome of a run."""
         if run.late or not run.done:
+            late = f"{task.call} did not return within {self.seconds:g} s. Is there a loop that does not end?"
+            return Outcome(trouble="time", message=late)
+        if seen.library is not None:
             message = (
-                f"{task.call} did not return within {self.seconds:g} s. Is there a loop that does not end?"
-            )
-            return Outcome(trouble="time", message=message)
-        if run.library is not None:
-            message = (
-                f"{task.name} calls {run.library}. The exercise is to write it yourself; the library's own functions "
+                f"{task.name} calls {seen.library}. The exercise is to write it yourself; the library's own functions "
                 "are for the stretch parts."
             )
             return Outcome(trouble="library", message=message)
-        if run.error is not None:
+        if run.error is not None and not isinstance(run.error, FormError | Unwritten):
             return raised(run.error, task)
         for name, value in arguments.items():
             if not same(value, given[name]):
@@ -121,57 +108,53 @@ class Answers:
                     "Work on a copy, or make new arrays."
                 )
                 return Outcome(trouble="wrote", message=message)
-        try:
-            return Outcome(arrays=read(run.result, task, arguments), peak_bytes=run.peak_bytes)
-        except Unwritten:
+        if isinstance(run.error, FormError):
+            return Outcome(trouble="form", message=f"{task.call} {run.error}.")
+        if run.error is not None:
             return unwritten(task)
-        except FormError as error:
-            return Outcome(trouble="form", message=f"{task.call} {error}.")
-
-    def run(self, work: Callable[[], Any], measured: bool) -> Run:
-        """Run in a thread, and stop it when its time is over."""
-        run = Run()
-        thread = threading.Thread(target=in_the_thread, args=(run, work, not self.library_allowed, measured))
-        thread.daemon = True
-        thread.start()
-        try:
-            thread.join(self.seconds)
-        finally:
-            if thread.is_alive():  # out of time, or the learner interrupted
-                run.late = True
-                stop(thread, run)
-        return run
+        return Outcome(arrays=run.result, peak_bytes=seen.peak_bytes)
 
 
-def in_the_thread(run: Run, work: Callable[[], Any], watched: bool, measured: bool) -> None:
-    """Do the work, and record what happens."""
-    try:
-        with np.errstate(all="ignore"), memory_of(run) if measured else nullcontext():
-            run.result = observed(run, work) if watched else work()
-        run.done = True
-    except OutOfTimeError:
-        pass
-    except BaseException as error:  # noqa: BLE001  # a learner's code may raise anything, and it is reported
-        run.error, run.done = error, True
-    finally:
-        close(run)
+def read_answer(task: Task, answer: Any, given: Arguments, arguments: Arguments) -> Arrays:
+    """Call the answer and read what it returned, which may run its code too."""
+    return read(task.ask(answer, given), task, arguments)
 
 
-def observed(run: Run, work: Callable[[], Any]) -> Any:
-    """Do the work under the watch, which must still be there afterwards."""
-    watcher = watch(run)
+def observed(seen: Seen, work: Callable[[], Any], *, watched: bool, measured: bool) -> Any:
+    """Do the work in this thread, and note what is seen."""
+    with memory_of(seen) if measured else nullcontext():
+        return under_watch(seen, work) if watched else work()
+
+
+def under_watch(seen: Seen, work: Callable[[], Any]) -> Any:
+    """Do the work under a profile function, which must still be there afterwards."""
+    watcher = watch(seen)
     sys.setprofile(watcher)
     try:
         result = work()
-        if run.library is None and sys.getprofile() is not watcher:
-            run.library = "sys.setprofile"  # it removed the watch, so its other calls are unknown
+        if seen.library is None and sys.getprofile() is not watcher:
+            seen.library = "sys.setprofile"  # it removed the watch, so its other calls are unknown
         return result
     finally:
         sys.setprofile(None)
 
 
+def watch(seen: Seen) -> Callable[[FrameType, str, Any], None]:
+    """A profile function for this thread, which ends the call when it enters the library."""
+
+    def enter(frame: FrameType, event: str, _argument: Any) -> None:
+        if event != "call":
+            return
+        file = frame.f_code.co_filename
+        if file.startswith(LIBRARY) and file not in UNWATCHED and frame.f_code is not read_answer.__code__:
+            seen.library = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
+            raise LibraryCallError
+
+    return enter
+
+
 @contextmanager
-def memory_of(run: Run) -> Iterator[None]:
+def memory_of(seen: Seen) -> Iterator[None]:
     """Record the peak of the memory allocated meanwhile, including NumPy's arrays."""
     gc.collect()
     started = not tracemalloc.is_tracing()
@@ -181,48 +164,10 @@ def memory_of(run: Run) -> Iterator[None]:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         yield
-        run.peak_bytes = tracemalloc.get_traced_memory()[1] - before
+        seen.peak_bytes = tracemalloc.get_traced_memory()[1] - before
     finally:
         if started:
             tracemalloc.stop()
-
-
-def watch(run: Run) -> Callable[[FrameType, str, Any], None]:
-    """A profile function for this thread, which ends the run when it enters the library."""
-
-    def enter(frame: FrameType, event: str, _argument: Any) -> None:
-        if event != "call":
-            return
-        file = frame.f_code.co_filename
-        if file.startswith(LIBRARY) and file != UNWATCHED:
-            run.library = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
-            raise LibraryCallError
-
-    return enter
-
-
-def stop(thread: threading.Thread, run: Run) -> None:
-    """Raise OutOfTimeError inside a thread until it ends, for at most PATIENCE seconds."""
-    until = monotonic() + PATIENCE
-    while thread.is_alive() and monotonic() < until:
-        with run.closing:
-            if not run.closed and thread.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTimeError)
-                )
-        thread.join(0.05)
-
-
-def close(run: Run) -> None:
-    """Receive an exception that was raised and has not arrived yet; later, it would be printed as unhandled."""
-    while not run.closed:
-        try:
-            with run.closing:
-                run.closed = True
-            for _ in range(100):  # Python delivers such an exception between two turns of a loop
-                pass
-        except OutOfTimeError:
-            pass
 
 
 def unwritten(task: Task) -> Outcome:
@@ -238,18 +183,10 @@ def raised(error: BaseException, task: Task) -> Outcome:
         return Outcome(trouble="form", message=f"{task.call}: {error}.")
     if isinstance(error, SystemExit):
         return Outcome(trouble="raised", message=f"{task.call} ends Python: it calls exit().")
-    text = " ".join(text_of(error).split())
+    text = " ".join(message_of(error).split())
     text = text if len(text) <= 160 else f"{text[:160]}..."
     message = f"{task.call} raises {type(error).__name__}{f': {text}' if text else ''}{line_of(error)}."
     return Outcome(trouble="raised", message=message)
-
-
-def text_of(error: BaseException) -> str:
-    """An error's message."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001  # a foreign __str__ may raise anything
-        return "an error that cannot be printed"
 
 
 def line_of(error: BaseException) -> str:

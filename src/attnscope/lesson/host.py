@@ -6,19 +6,17 @@ prints, or replaces `check` by, is a verdict. This is no sandbox: a notebook can
 
 import linecache
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any, BinaryIO
 
-from attnscope.lesson.calling import Answers, OutOfTimeError, line_of, text_of
+from attnscope.lesson.calling import Answers, line_of
 from attnscope.lesson.check import EXERCISES, exercise_of
 from attnscope.lesson.notebook import code_cells
 from attnscope.lesson.verdict import Verdict
 from attnscope.lesson.wire import WireError, receive, send, with_suspects
+from attnscope.probing import TimeIsUp, alarm, message_of
 
 OUT_OF_MEMORY = "it needed more memory than it may have"
 
@@ -69,30 +67,15 @@ def run_cell(source: str, name: str, space: dict[str, Any], seconds: float) -> s
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     try:
         code = compile(source, name, "exec")
-        with alarm(seconds):
+        with alarm(seconds, again=0.5):  # repeated, for a cell that catches everything
             exec(code, space)  # running a learner's notebook is the purpose
-    except OutOfTimeError:
+    except TimeIsUp:
         return f"it did not end within {seconds:g} s"
     except MemoryError:
         return OUT_OF_MEMORY
     except BaseException as error:  # noqa: BLE001  # the other cells run, whatever this one raises
-        return f"{type(error).__name__}: {' '.join(text_of(error).split())[:160]}{line_of(error)}"
+        return f"{type(error).__name__}: {' '.join(message_of(error).split())[:160]}{line_of(error)}"
     return ""
-
-
-@contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """Raise OutOfTimeError in a cell that takes longer."""
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise OutOfTimeError
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # repeated, for a cell that catches everything
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: BinaryIO) -> None:

@@ -21,21 +21,19 @@ from attnscope.lesson.comparing import (
 )
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Misconception, Question, Task
 from attnscope.lesson.verdict import Counterexample, Verdict, internal_error
+from attnscope.probing import captured
 
 MOST_TRIES = 150  # simpler questions while an example shrinks
 MOST_SECONDS = 5.0  # for them
-VISIBLE_ERROR = (
-    0.1  # of the largest number: an example keeps an error that one can see, if the first failure had one
-)
+# An example keeps an error that one can see, relative to the largest number, if the first failure had one
+VISIBLE_ERROR = 0.1
 SHOWN_BY_A_CALL = ("raised", "wrote", "form")
 
 
 class Asked(Protocol):
     """Something that can call a learner's functions: in this process, or in another one."""
 
-    def ask(
-        self, task: Task, arguments: Arguments, *, measured: bool = False, quiet: bool = False
-    ) -> Outcome:
+    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         """Call the task's function."""
 
 
@@ -115,10 +113,10 @@ class TaskJudge:
         assert self.task.expected is not None, "a task has expected results or a judgement of its own"
         return self.task.expected(*arguments.values())
 
-    def quietly(self, question: Question) -> Reply:
-        """Ask a simpler question; what the answer prints was printed before."""
+    def reply(self, question: Question) -> Reply:
+        """Ask one more question."""
         arguments = question.arguments
-        outcome = self.asked.ask(self.task, arguments, quiet=True)
+        outcome = self.asked.ask(self.task, arguments)
         return Reply(question, arguments, outcome, self.expected(arguments))
 
     def of(self, message: str, arguments: Arguments, outcome: Outcome) -> Verdict:
@@ -152,7 +150,7 @@ class TaskJudge:
 
         def fails_alike(simpler: Question) -> bool:
             nonlocal found
-            tried = self.asked.ask(self.task, simpler.arguments, quiet=True)
+            tried = self.asked.ask(self.task, simpler.arguments)
             alike = same_trouble(tried, outcome)
             found = tried if alike else found
             return alike
@@ -196,7 +194,7 @@ class TaskJudge:
 
         def fails_alike(simpler: Question) -> bool:
             nonlocal found
-            tried = self.quietly(simpler)
+            tried = self.reply(simpler)
             came = tried.outcome.arrays
             alike = tried.outcome.trouble is None and tried.wrong
             alike = alike and relative_error(came, tried.expected) >= visible
@@ -277,16 +275,21 @@ class TaskJudge:
 
 
 def shrunk(question: Question, fails_alike: Callable[[Question], bool]) -> Question:
-    """The simplest question that still fails alike, within a limit of tries and seconds."""
-    tries, simpler, until = 0, True, monotonic() + MOST_SECONDS
-    while simpler:
-        simpler = False
+    """The simplest question that still fails alike, within a limit of tries and seconds.
+
+    What an answer prints was printed for the first question, so it is dropped for the simpler ones.
+    """
+    tries, found, until = 0, True, monotonic() + MOST_SECONDS
+    while found:
+        found = False
         for candidate in question.simpler():
             tries += 1
             if tries > MOST_TRIES or monotonic() > until:
                 return question
-            if fails_alike(candidate):
-                question, simpler = candidate, True
+            with captured():
+                found = fails_alike(candidate)
+            if found:
+                question = candidate
                 break
     return question
 

@@ -145,10 +145,8 @@ class RemoteAnswers:
     host: Host
     exercise: Exercise
 
-    def ask(
-        self, task: Task, arguments: Arguments, *, measured: bool = False, quiet: bool = False
-    ) -> Outcome:
-        """Call the task's function. A call without a reply is an outcome too. The process is always quiet."""
+    def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
+        """Call the task's function. A call without a reply is an outcome too."""
         message = {
             "exercise": self.exercise.number,
             "task": task.name,

@@ -8,7 +8,7 @@ import numpy as np
 from attnscope.lesson.attending import Array
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.rounding import UNIT
-from attnscope.positions import alibi_slopes, rotate
+from attnscope.positions import alibi_slopes, apply_rotary
 
 
 def sizes(rng: np.random.Generator, size: Any) -> Arguments:
@@ -136,11 +136,11 @@ def turned(rng: np.random.Generator, size: Any) -> Arguments:
 def right_rotary(x: Array, positions: Array) -> tuple[Expected, ...]:
     size = np.abs(x[:, : x.shape[1] // 2]) + np.abs(x[:, x.shape[1] // 2 :])
     bound = np.tile(size, (1, 2)) * UNIT * (4 * positions[:, None] + 16)
-    return (Expected(rotate(x, positions), bound),)
+    return (Expected(apply_rotary(x, positions), bound),)
 
 
 def rotary_with(base: float = 10000.0, sign: int = 1, **options: Any) -> Any:
-    return lambda x, positions: rotate(x, sign * positions, base, **options)
+    return lambda x, positions: apply_rotary(x, sign * positions, base, **options)
 
 
 ROTARY = Task(
@@ -157,7 +157,7 @@ ROTARY = Task(
                 rotary_with(style="interleaved")),
         Misconception("the vectors turn the other way round.", rotary_with(sign=-1)),
         Misconception("the positions are counted 0, 1, 2, ... whatever they are.",
-                lambda x, positions: rotate(x, np.arange(len(x)))),
+                lambda x, positions: apply_rotary(x, np.arange(len(x)))),
     ),
 )  # fmt: skip
 
