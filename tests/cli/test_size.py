@@ -68,11 +68,11 @@ def test_with_hardware_it_says_what_binds() -> None:
     asked = (LLAMA, "--hardware", "h100", "--prompt", "7k", "--new-tokens", "1k", "--batch", "4")
     found = facts(*asked)["roofline"]
     expected = at.roofline(LLAMA, prompt=7168, new_tokens=1024, batch=4, hardware="h100")
-    assert found["decode"]["bound"] == "reading"
+    assert found["decode"]["bound"] == "memory"
     assert found["decode"]["flops"] == expected.decode.flops
     assert found["tokens_per_second"] == expected.tokens_per_second
     assert found["hardware"]["source"] == expected.hardware.source
-    assert f"at most {expected.tokens_per_second:,.0f} tokens a second" in run(*asked).output
+    assert f"at most {expected.tokens_per_second:,.0f} tokens/s" in run(*asked).output
 
 
 def test_the_explanation_is_printed_if_asked_for() -> None:

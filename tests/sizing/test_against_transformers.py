@@ -17,7 +17,7 @@ import pytest
 
 import attnscope as at
 from attnscope.sizing import describe_model
-from attnscope.sizing.architectures.read import FAMILIES
+from attnscope.sizing.architectures.known import FAMILIES
 from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))

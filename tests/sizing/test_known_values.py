@@ -44,7 +44,7 @@ def test_states_do_not_grow_and_keep_their_format() -> None:
     assert half.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
     assert whole.cache_bytes == 64 * 5_120 * (4 * 4 + 16 * 4)
     assert half.cache_bytes == at.size(config("mamba-2.8b"), context=10**6).cache_bytes
-    assert "states are kept in bfloat16 and float32, whatever kv_dtype says" in half.notes
+    assert "states are kept in bfloat16 and float32, whatever kv_dtype is" in half.notes
 
 
 def test_int8_leaves_states_as_they_are() -> None:
@@ -68,7 +68,7 @@ def test_an_encoder_s_keys_are_counted_once_more() -> None:
 def test_whisper_s_encoder_is_always_as_long() -> None:
     plan = at.size(config("whisper-large-v3"), context=100)
     assert plan.cache_bytes == 32 * 20 * 128 * 2 * (100 + 1_500)
-    with pytest.raises(at.ConfigError, match=r"encoder_context=7: whisper's encoder always gives 1500"):
+    with pytest.raises(at.ConfigError, match=r"encoder_context=7: whisper's encoder always returns 1500"):
         at.size(config("whisper-large-v3"), context=100, encoder_context=7)
 
 

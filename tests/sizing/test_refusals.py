@@ -133,13 +133,13 @@ def test_layers_that_slide_without_a_window() -> None:
 def test_a_model_that_embeds() -> None:
     refused(
         config("gemma-3-1b", use_bidirectional_attention=True),
-        r"use_bidirectional_attention: such a model embeds",
+        r"use_bidirectional_attention: such a model embeds text",
     )
 
 
 def test_which_layers_slide_must_be_said() -> None:
     refused(
-        config("qwen1.5-moe-a2.7b", use_sliding_window=True), r"use_sliding_window=True and no layer_types"
+        config("qwen1.5-moe-a2.7b", use_sliding_window=True), r"use_sliding_window=True without layer_types"
     )
 
 

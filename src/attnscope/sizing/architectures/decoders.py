@@ -7,8 +7,18 @@ Source
 
 from dataclasses import replace
 
-from attnscope.sizing.architectures.attention import Names
-from attnscope.sizing.architectures.family import Family
+from attnscope.sizing.architectures.attention import Names, indexed, latent
+from attnscope.sizing.architectures.family import (
+    Family,
+    all_of,
+    chunked_where_rotated,
+    every,
+    listed,
+    windowed,
+    windowed_from_max_window_layers,
+    windowed_if_used,
+    windowed_where_asked,
+)
 from attnscope.sizing.architectures.irregular import (
     FALCON_KINDS,
     GEMMA4_KINDS,
@@ -22,18 +32,7 @@ from attnscope.sizing.architectures.irregular import (
     refuse_unused_windows,
     share_last_layers,
 )
-from attnscope.sizing.architectures.latent import indexed, latent
 from attnscope.sizing.architectures.mlp import Mlp
-from attnscope.sizing.architectures.patterns import (
-    all_of,
-    chunked_where_rotated,
-    every,
-    listed,
-    windowed,
-    windowed_from_max_window_layers,
-    windowed_if_used,
-    windowed_where_asked,
-)
 
 PLAIN = Family()
 DERIVED = Names(head_dim=())

@@ -67,14 +67,14 @@ def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDesc
     check_layers(fields, names.layers[0], layers)
     heads = _heads(fields, names)
     own = full(fields, heads)
-    inner = fields.maybe_whole(*names.inner)
+    inner = fields.optional_integer(*names.inner)
     matrices = 3 if _is_gated(fields) else 2
     mlp = matrices * heads.hidden_size * (inner or 0)
     cross = replace(own, kind="cross", of_encoder=True)
     own = replace(own, mlp_weights=mlp, active_mlp_weights=mlp)
-    encoder_tokens = fields.whole(names.encoder_tokens) if names.encoder_tokens else None
+    encoder_tokens = fields.integer(names.encoder_tokens) if names.encoder_tokens else None
     encoder_weights = _encoder_weights(fields, names, own.attention_weights, heads.hidden_size * matrices)
-    vocabulary = fields.maybe_whole("vocab_size", "tgt_vocab_size")
+    vocabulary = fields.optional_integer("vocab_size", "tgt_vocab_size")
     missing = None
     if inner is None or encoder_weights is None or vocabulary is None:
         missing = "sizes of the MLP, the encoder or the vocabulary are missing"
@@ -91,17 +91,17 @@ def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDesc
 
 
 def _layer_count(fields: Fields, names: EncoderDecoder) -> int:
-    number = fields.maybe_whole(*names.layers)
+    number = fields.optional_integer(*names.layers)
     if number is None and names.layers != BART.layers:
-        number = fields.whole(*names.encoder_layers)
+        number = fields.integer(*names.encoder_layers)
         fields.fill(names.layers[0], number, f"as {names.encoder_layers[0]}")
-    return number if number is not None else fields.whole(*names.layers)
+    return number if number is not None else fields.integer(*names.layers)
 
 
 def _heads(fields: Fields, names: EncoderDecoder) -> Heads:
-    hidden = fields.whole(*names.hidden)
-    number = fields.whole(*names.heads)
-    dim = fields.whole(*names.head_dim) if names.head_dim else max(hidden // number, 1)
+    hidden = fields.integer(*names.hidden)
+    number = fields.integer(*names.heads)
+    dim = fields.integer(*names.head_dim) if names.head_dim else max(hidden // number, 1)
     return Heads(hidden, number, number, dim, dim)
 
 
@@ -111,5 +111,8 @@ def _is_gated(fields: Fields) -> bool:
 
 
 def _encoder_weights(fields: Fields, names: EncoderDecoder, attention: int, inner_weights: int) -> int | None:
-    layers, inner = fields.maybe_whole(*names.encoder_layers), fields.maybe_whole(*names.encoder_inner)
+    layers, inner = (
+        fields.optional_integer(*names.encoder_layers),
+        fields.optional_integer(*names.encoder_inner),
+    )
     return None if layers is None or inner is None else layers * (attention + inner_weights * inner)

@@ -5,11 +5,9 @@ Source
 """
 
 from attnscope.errors import ConfigError
-from attnscope.sizing.architectures.attention import KINDS, Names, full, none
-from attnscope.sizing.architectures.family import Family
-from attnscope.sizing.architectures.latent import latent
+from attnscope.sizing.architectures.attention import KINDS, Names, full, latent, none
+from attnscope.sizing.architectures.family import Family, Pattern, all_of, every, listed
 from attnscope.sizing.architectures.mlp import Mlp
-from attnscope.sizing.architectures.patterns import Pattern, all_of, every, listed
 from attnscope.sizing.architectures.recurrent import (
     MAMBA2_NEMOTRON,
     MAMBA2_PLAIN,
@@ -31,26 +29,26 @@ CHUNKS = ("chunk_size", "mamba_chunk_size")  # how prefill is computed, not what
 
 def attention_by_period(fields: Fields, layers: int) -> list[str]:
     """Jamba: attention where layer % attn_layer_period == attn_layer_offset."""
-    period = fields.whole("attn_layer_period")
-    offset = fields.whole("attn_layer_offset", minimum=0)
+    period = fields.integer("attn_layer_period")
+    offset = fields.integer("attn_layer_offset", minimum=0)
     return ["full" if i % period == offset else "linear" for i in range(layers)]
 
 
 def attention_where_listed(fields: Fields, layers: int) -> list[str]:
     """Bamba: attention in the layers of attn_layer_indices."""
-    chosen = set(fields.wholes("attn_layer_indices") or [])
+    chosen = set(fields.integers("attn_layer_indices") or [])
     return ["full" if i in chosen else "linear" for i in range(layers)]
 
 
 def attention_where_indexed(fields: Fields, layers: int) -> list[str]:
     """LFM2: attention in the layers of full_attn_idxs, or everywhere where they are not given."""
-    chosen = fields.wholes("full_attn_idxs")
+    chosen = fields.integers("full_attn_idxs")
     return ["full" if chosen is None or i in chosen else "convolution" for i in range(layers)]
 
 
 def _nemotron_words(fields: Fields) -> list[str]:
     """Nemotron-H: a list, or a letter a layer."""
-    words = fields.words("layer_types", "layers_block_type")
+    words = fields.strings("layer_types", "layers_block_type")
     letters = fields.value("hybrid_override_pattern")
     if words is not None:
         return words
@@ -65,7 +63,7 @@ def _nemotron_words(fields: Fields) -> list[str]:
 def nemotron_layers(fields: Fields) -> int:
     """As many layers as the pattern has; num_hidden_layers is only checked."""
     words = _nemotron_words(fields)
-    told = fields.maybe_whole("num_hidden_layers")
+    told = fields.optional_integer("num_hidden_layers")
     if told is not None and told != len(words):
         raise ConfigError(
             f"{fields.where}num_hidden_layers={told}, and the pattern has {len(words)} layers. Correct the file."

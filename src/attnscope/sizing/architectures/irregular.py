@@ -13,13 +13,13 @@ from attnscope.sizing.model import Layer
 def bigcode_kv_heads(fields: Fields) -> int | None:
     """GPT-BigCode: one key head for all, unless multi_query is off."""
     multi_query = fields.flag("multi_query", otherwise=True)
-    fields.leave("num_key_value_heads")
+    fields.ignore("num_key_value_heads")
     return 1 if multi_query else None
 
 
 def mpt_kv_heads(fields: Fields) -> int | None:
     """MPT: kv_n_heads, within attn_config, where attention is grouped."""
-    attention = fields.inner("attn_config")
+    attention = fields.mapping("attn_config")
     if attention is None:
         return None
     kind = attention.value("attn_type")
@@ -30,29 +30,29 @@ def mpt_kv_heads(fields: Fields) -> int | None:
         )
     if kind == "multiquery_attention":
         return 1
-    heads = attention.maybe_whole("kv_n_heads")
+    heads = attention.optional_integer("kv_n_heads")
     attention.refuse_unread(("attn_.*",))
     return heads
 
 
 def dbrx_kv_heads(fields: Fields) -> int | None:
     """DBRX: kv_n_heads, within attn_config."""
-    attention = fields.inner("attn_config")
-    fields.leave("num_key_value_heads")
+    attention = fields.mapping("attn_config")
+    fields.ignore("num_key_value_heads")
     if attention is None:
         raise ConfigError(f"{fields.where}attn_config is missing: it holds kv_n_heads. Give it: assume=...")
-    return attention.whole("kv_n_heads")
+    return attention.integer("kv_n_heads")
 
 
 def falcon_kv_heads(fields: Fields) -> int | None:
     """Falcon: num_kv_heads in the new decoder architecture, one with multi_query, else as many as query heads."""
     if fields.flag("new_decoder_architecture"):
-        fields.leave("multi_query")
-        return fields.maybe_whole("num_kv_heads") or fields.whole("num_attention_heads")
-    fields.leave("num_kv_heads")
+        fields.ignore("multi_query")
+        return fields.optional_integer("num_kv_heads") or fields.integer("num_attention_heads")
+    fields.ignore("num_kv_heads")
     if fields.flag("multi_query", otherwise="multi_query" not in fields.given):  # null is false
         return 1
-    return fields.whole("num_attention_heads")
+    return fields.integer("num_attention_heads")
 
 
 def _falcon(fields: Fields, heads: Heads) -> Layer:
@@ -81,8 +81,8 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
     """Gemma 4's layers that see all have heads of their own size and, where keys are values, of their own number."""
     overrides = fields.value("per_layer_config")
     equal = fields.flag("attention_k_eq_v")
-    dim = fields.maybe_whole("global_head_dim")
-    number = fields.maybe_whole("num_global_key_value_heads")
+    dim = fields.optional_integer("global_head_dim")
+    number = fields.optional_integer("num_global_key_value_heads")
     if isinstance(overrides, Mapping) and overrides:
         kinds = {repr(sorted(each.items())): each for each in overrides.values() if isinstance(each, Mapping)}
         if len(kinds) != 1:
@@ -96,7 +96,7 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
                 f"{fields.where}per_layer_config.{unknown[0]}: not known to be set layer by layer."
             )
         inner = Fields(each, where=f"{fields.where}per_layer_config.", model_type=fields.model_type)
-        dim, number = inner.maybe_whole("head_dim"), inner.maybe_whole("num_key_value_heads")
+        dim, number = inner.optional_integer("head_dim"), inner.optional_integer("num_key_value_heads")
         equal = True
     if dim is None:
         dim = 512
@@ -110,7 +110,7 @@ GEMMA4_KINDS: Mapping[str, Builder] = {"full": _gemma4_full, "sliding": sliding}
 
 def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     """Gemma 3n and 4: the last num_kv_shared_layers read the keys of an earlier layer of their kind."""
-    shared = fields.maybe_whole("num_kv_shared_layers", minimum=0) or 0
+    shared = fields.optional_integer("num_kv_shared_layers", minimum=0) or 0
     if shared >= len(layers):
         raise ConfigError(
             f"{fields.where}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
@@ -133,7 +133,7 @@ def refuse_unused_windows(fields: Fields, layers: list[Layer]) -> list[Layer]:
 
 def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
-    words = fields.words("indexer_types")
+    words = fields.strings("indexer_types")
     if words is None:
         return layers
     if len(words) != len(layers) or set(words) - {"full", "shared"}:
@@ -156,15 +156,15 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
 def _mimo(kind: str) -> Builder:
     def build(fields: Fields, heads: Heads) -> Layer:
         """MiMo V2: values are smaller than keys, and sliding layers have kv heads of their own."""
-        value_dim = fields.whole("v_head_dim")
+        value_dim = fields.integer("v_head_dim")
         kv_heads = heads.kv_heads
-        own = fields.maybe_whole("swa_num_key_value_heads")
+        own = fields.optional_integer("swa_num_key_value_heads")
         if kind == "sliding":
             if own is None:
                 own = 2 * heads.kv_heads
                 fields.fill("swa_num_key_value_heads", own, "twice num_key_value_heads")
             kv_heads = own
-        fields.leave("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
+        fields.ignore("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
         return PLAIN_KINDS[kind](fields, replace(heads, value_dim=value_dim, kv_heads=kv_heads))
 
     return build

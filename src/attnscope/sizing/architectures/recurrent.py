@@ -12,8 +12,8 @@ FLOAT32 = "float32"  # what Transformers keeps recurrent states in, whatever the
 
 def _inner_size(fields: Fields, hidden: int, given: tuple[str, ...], expand: tuple[str, ...]) -> int:
     """The channels within: given, or so many times the hidden size; a file that says both must say the same."""
-    inner = fields.maybe_whole(*given) if given else None
-    times = fields.maybe_whole(*expand) if inner is not None else fields.whole(*expand)
+    inner = fields.optional_integer(*given) if given else None
+    times = fields.optional_integer(*expand) if inner is not None else fields.integer(*expand)
     expanded = None if times is None else times * hidden
     if inner is not None and expanded is not None:
         _check_same(fields, given[0], inner, f"{expand[0]} * hidden_size", expanded)
@@ -44,11 +44,11 @@ def mamba(
 
     def build(fields: Fields, heads: Heads) -> Layer:
         channels = _inner_size(fields, heads.hidden_size, inner, (expand,))
-        taps, states = fields.whole(kernel), fields.whole(state)
-        groups = fields.whole(head_name) if head_name else 1
-        rank = fields.maybe_whole("time_step_rank", "mamba_dt_rank") if _is_number(fields) else None
+        taps, states = fields.integer(kernel), fields.integer(state)
+        groups = fields.integer(head_name) if head_name else 1
+        rank = fields.optional_integer("time_step_rank", "mamba_dt_rank") if _is_number(fields) else None
         rank = rank or -(-heads.hidden_size // 16)
-        fields.leave("time_step_rank", "mamba_dt_rank")
+        fields.ignore("time_step_rank", "mamba_dt_rank")
         shape = (channels, states) if head_name is None else (groups, channels // groups, states)
         weights = heads.hidden_size * channels * 3 + channels * (rank * 2 + states * 3 + taps)
         return Layer(
@@ -93,15 +93,15 @@ def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
     """
 
     def build(fields: Fields, heads: Heads) -> Layer:
-        number = fields.whole(*names["heads"])
+        number = fields.integer(*names["heads"])
         if any(fields.given.get(name) == "auto" for name in names["head_dim"]):
-            fields.leave(*names["head_dim"])
-            inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
-            head_dim = (inner or fields.whole(*names["expand"]) * heads.hidden_size) // number
+            fields.ignore(*names["head_dim"])
+            inner = fields.optional_integer(*names["inner"]) if names["inner"] else None
+            head_dim = (inner or fields.integer(*names["expand"]) * heads.hidden_size) // number
         else:
-            head_dim = fields.whole(*names["head_dim"])
+            head_dim = fields.integer(*names["head_dim"])
         _check_channels(fields, names, heads.hidden_size, number * head_dim)
-        groups, state, taps = (fields.whole(*names[name]) for name in ("groups", "state", "kernel"))
+        groups, state, taps = (fields.integer(*names[name]) for name in ("groups", "state", "kernel"))
         channels = number * head_dim
         convolved = channels + 2 * groups * state
         weights = heads.hidden_size * (channels + convolved + number) + convolved * taps
@@ -120,8 +120,8 @@ def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
 def _check_channels(fields: Fields, names: Mapping[str, tuple[str, ...]], hidden: int, channels: int) -> None:
     """Heads * head_dim is what the file otherwise says of the channels: d_ssm, or expand * hidden_size."""
     product = f"{names['heads'][0]} * {names['head_dim'][0]}"
-    inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
-    times = fields.maybe_whole(*names["expand"]) if names["expand"] else None
+    inner = fields.optional_integer(*names["inner"]) if names["inner"] else None
+    times = fields.optional_integer(*names["expand"]) if names["expand"] else None
     if inner is not None:
         _check_same(fields, names["inner"][0], inner, product, channels)
     elif times is not None:
@@ -134,9 +134,9 @@ def gated_delta(fields: Fields, heads: Heads) -> Layer:
     Source
         "Gated Delta Networks", arXiv:2412.06464.
     """
-    key_heads, value_heads = fields.whole("linear_num_key_heads"), fields.whole("linear_num_value_heads")
-    key_dim, value_dim = fields.whole("linear_key_head_dim"), fields.whole("linear_value_head_dim")
-    taps = fields.whole("linear_conv_kernel_dim")
+    key_heads, value_heads = fields.integer("linear_num_key_heads"), fields.integer("linear_num_value_heads")
+    key_dim, value_dim = fields.integer("linear_key_head_dim"), fields.integer("linear_value_head_dim")
+    taps = fields.integer("linear_conv_kernel_dim")
     convolved = 2 * key_heads * key_dim + value_heads * value_dim
     weights = (
         heads.hidden_size * (convolved + 2 * value_heads * value_dim + 2 * value_heads) + convolved * taps
@@ -153,8 +153,8 @@ def gated_delta(fields: Fields, heads: Heads) -> Layer:
 
 def delta_of_equal_heads(fields: Fields, heads: Heads) -> Layer:
     """A delta rule whose queries, keys and values have equal heads: Kimi Linear's and Bailing's."""
-    number, dim = fields.whole("linear_num_heads"), fields.whole("linear_head_dim")
-    taps = fields.whole("linear_conv_kernel_dim")
+    number, dim = fields.integer("linear_num_heads"), fields.integer("linear_head_dim")
+    taps = fields.integer("linear_conv_kernel_dim")
     channels = number * dim
     return Layer(
         "linear",
@@ -176,7 +176,7 @@ def lightning(fields: Fields, heads: Heads) -> Layer:
 
 def short_convolution(fields: Fields, heads: Heads) -> Layer:
     """The last conv_L_cache inputs of a gated convolution, and nothing else."""
-    taps = fields.whole("conv_L_cache")
+    taps = fields.integer("conv_L_cache")
     weights = 4 * heads.hidden_size**2 + heads.hidden_size * taps
     return Layer(
         "convolution", states=(State("convolution", (heads.hidden_size, taps)),), attention_weights=weights

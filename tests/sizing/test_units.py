@@ -3,7 +3,7 @@
 import pytest
 
 import attnscope as at
-from attnscope.sizing.quantities import read_bytes, read_tokens
+from attnscope.sizing.units import read_bytes, read_tokens
 
 
 @pytest.mark.parametrize(
