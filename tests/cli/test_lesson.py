@@ -161,8 +161,9 @@ def test_check_of_a_folder_prints_a_table_for_a_class(tmp_path: Path) -> None:
     rows = [line.split() for line in done.output.splitlines()]
     assert rows[1] == ["ada.ipynb", *["+"] * 10, "10"]
     assert rows[2] == ["bob.ipynb", *["-"] * 10, "0"]
-    assert rows[3] == ["eve.ipynb", "no", "notebook"]
-    assert rows[-1] == ["3", "notebooks", *["1"] * 10, "10"]
+    assert rows[3] == ["eve.ipynb", "not", "graded"]
+    assert ["3", "notebooks", *["1"] * 10, "10"] in rows
+    assert "it holds no JSON" in " ".join(done.output.split())
 
 
 def test_check_of_a_folder_tells_all_as_json(tmp_path: Path) -> None:

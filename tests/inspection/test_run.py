@@ -98,6 +98,14 @@ def test_a_chat_of_one_s_own_is_read_with_its_documents(tmp_path: Path) -> None:
     assert found.segments.names == ("markup", "doc.txt", "user")
 
 
+def test_a_chat_that_ends_with_the_user_is_answered_by_the_assistant(tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Cats sleep. Who?"}]', encoding="utf-8")
+    found = inspect(Request(chat=tmp_path / "chat.json", new_tokens=2))
+    assert "".join(found.tokens.pieces[:-2]) == "[user]\nCats sleep. Who?\n\n[assistant]\n"
+    assert found.segments is not None
+    assert found.segments.names == ("markup", "user", "written")
+
+
 def test_only_the_layers_asked_for_are_observed() -> None:
     found = inspect(Request(TEXT, layers="1"))
     assert [layer.number for layer in found.layers] == [1]

@@ -1,5 +1,6 @@
 """Models of Transformers under inspection: tiny ones with tokenizers made here, and MiniLM where it is installed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,26 @@ def test_a_chat_is_read_through_the_model_s_template(save: Save, tmp_path: Path)
     assert found.tokens.ids.tolist().count(1) == 1  # the template's own "<s>", and no second one
 
 
+GENERATION_PROMPT = "{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("last", "new_tokens", "opened"), [("user", 2, True), ("user", 0, False), ("assistant", 2, False)]
+)
+def test_generated_tokens_answer_a_chat_that_ends_with_the_user(
+    last: str, new_tokens: int, opened: bool, save: Save, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.json"
+    chat.write_text(
+        json.dumps([{"role": "system", "content": "be brief"}, {"role": last, "content": "who sat on it ?"}]),
+        encoding="utf-8",
+    )
+    folder = save("LlamaForCausalLM", TEMPLATE + GENERATION_PROMPT)
+    found = inspect(Request(chat=chat, model=folder, new_tokens=new_tokens))
+    read = "".join(found.tokens.pieces[: len(found.tokens.ids) - new_tokens])
+    assert read.endswith("</s>assistant :" if opened else "</s>")
+
+
 def test_a_model_without_a_template_takes_no_chat_but_the_example_s_question(
     save: Save, tmp_path: Path
 ) -> None:
@@ -248,6 +269,40 @@ def test_a_tokenizer_that_does_not_say_where_tokens_stand_still_reads(
         InspectionError, match=r"tokenizer does not say where its tokens stand .*--segments NAME:START-END"
     ):
         inspect(Request(model=folder))
+
+
+CODE_FILES = {
+    "config": ("config.json", {"AutoConfig": "planted.Config", "AutoModelForCausalLM": "planted.Model"}),
+    "tokenizer": ("tokenizer_config.json", {"AutoTokenizer": ["planted.Slow", "planted.Fast"]}),
+}
+
+
+@pytest.mark.parametrize("part", CODE_FILES)
+@pytest.mark.parametrize("known_type", [False, True])
+def test_code_in_a_model_folder_never_runs_and_no_document_can_allow_it(
+    part: str, known_type: bool, save: Save, tmp_path: Path
+) -> None:
+    """Transformers' own class loads a known type; an unknown type is refused. Neither reads standard input."""
+    folder, ran = save("LlamaForCausalLM"), tmp_path / "ran"
+    (folder / "planted.py").write_text(f"open({str(ran)!r}, 'w').close()\n", encoding="utf-8")
+    file, classes = CODE_FILES[part]
+    settings = json.loads((folder / file).read_text(encoding="utf-8")) | {"auto_map": classes}
+    if not known_type:
+        settings |= {"model_type": "planted", "tokenizer_class": "PlantedTokenizer"}
+    (folder / file).write_text(json.dumps(settings), encoding="utf-8")
+    answers = "y\n" * 20
+    done = CliRunner().invoke(main, ["inspect", "-", "--model", str(folder), "--json", "-"], input=answers)
+    assert not ran.exists()
+    said = " ".join(done.output.split())
+    if known_type:
+        assert done.exit_code == 0, said
+        assert len(json.loads(done.stdout)["tokens"]) == 21  # every answer was read as text
+    else:
+        assert done.exit_code == 2
+        assert (
+            "Code from a model folder is never run, and no option changes that. Use a model whose type"
+            in said
+        )
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ class HandWritten:
         self.layers = len(self.model.layers)
         self.facts: Mapping[str, str] = {"model": "at.models.copying_transformer(): a token is a byte"}
 
-    def template(self, messages: Sequence[Message]) -> str:
-        return plain_template(messages)
+    def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:
+        return plain_template(messages, answer_next=answer_next)
 
     def tokenize(self, text: str, *, templated: bool) -> Tokens:
         lengths = np.array([len(character.encode()) for character in text], np.int64)

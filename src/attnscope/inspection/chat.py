@@ -10,6 +10,7 @@ from attnscope.inspection.error import InspectionError
 from attnscope.inspection.marking import Mark, MarkedText
 from attnscope.inspection.text import checked, read_file
 
+ASSISTANT = "assistant"
 SHAPE = '[{"role": "user", "content": "..."}, ...]'
 
 
@@ -28,6 +29,11 @@ class Chat:
 
     name: str
     messages: tuple[Message, ...]
+
+    @property
+    def waits_for_an_answer(self) -> bool:
+        """Whether the last message is not the model's own."""
+        return self.messages[-1].role != ASSISTANT
 
     @property
     def segments(self) -> list[str]:
@@ -131,10 +137,11 @@ def in_order(rendered: str, chat: Chat) -> list[tuple[int, int]]:
     return places
 
 
-def plain_template(messages: Sequence[Message]) -> str:
+def plain_template(messages: Sequence[Message], *, answer_next: bool = False) -> str:
     r"""The role on a line of its own, the words below it: for models that have no template.
 
     >>> plain_template([Message("user", "Who?"), Message("assistant", "Ada")])
     '[user]\nWho?\n\n[assistant]\nAda'
     """
-    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)
+    turns = [*messages, Message(ASSISTANT, "")] if answer_next else messages
+    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in turns)

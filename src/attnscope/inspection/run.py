@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -132,7 +133,9 @@ def marked_text(request: Request, subject: Subject) -> MarkedText:
     documents = tuple(read_file(path) for path in request.documents)
     if request.chat is not None:
         chat = read_chat(request.chat)
-        marked = chat.marked(subject.template).with_documents(documents)
+        answer_next = request.new_tokens > 0 and chat.waits_for_an_answer
+        template = partial(subject.template, answer_next=answer_next)
+        marked = chat.marked(template).with_documents(documents)
     else:
         assert request.text is not None
         text = read_given(request.text)

@@ -65,8 +65,8 @@ class Subject(Protocol):
     context: int | None
     chats: bool
 
-    def template(self, messages: Sequence[Message]) -> str:
-        """A chat as the text that the model reads."""
+    def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:
+        """Return a chat as the text that the model reads; answer_next adds the template's generation prompt."""
 
     def tokenize(self, text: str, *, templated: bool) -> Tokens:
         """The tokens of a text; with those that a tokenizer adds unless a template wrote them."""

@@ -29,7 +29,8 @@ class TransformersModel:
 
     def __init__(self, source: Path) -> None:
         folder, file = (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
-        given: dict[str, Any] = {"local_files_only": True, **file}
+        # Explicit: without it, Transformers asks on standard input whether to run code from the folder.
+        given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, **file}
         try:
             with without_bars():
                 config = transformers.AutoConfig.from_pretrained(folder, **given)
@@ -55,7 +56,7 @@ class TransformersModel:
             "read by": f"Transformers {transformers.__version__}, {type(self.tokenizer).__name__}",
         }
 
-    def template(self, messages: Sequence[Message]) -> str:
+    def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:
         given = [{"role": message.role, "content": message.content} for message in messages]
         if not self.chats:
             raise InspectionError(
@@ -63,9 +64,8 @@ class TransformersModel:
                 "shall read it, and its parts by --segments NAME:START-END."
             )
         try:
-            # a template that always opens the next turn after an answer would add to what was said
             rendered: str = self.tokenizer.apply_chat_template(
-                given, tokenize=False, add_generation_prompt=False
+                given, tokenize=False, add_generation_prompt=answer_next
             )
         except Exception as error:  # templates raise what they like: jinja2's errors
             raise InspectionError(
@@ -193,6 +193,12 @@ def check_kind(source: Path, config: Any) -> None:
 
 
 def not_loaded(source: Path, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"model={str(source)!r} needs Python code that its folder brings along: the model's type is not part of "
+            f"Transformers {transformers.__version__}. Code from a model folder is never run, and no option changes that. "
+            "Use a model whose type is part of Transformers, or install a version of Transformers that includes this type."
+        )
     if isinstance(error, ImportError) or " is required when " in str(
         error
     ):  # of a GGUF file: gguf, accelerate

@@ -1,10 +1,12 @@
 """The judge: puts every question to an answer, and says of the first failure what it is, as small as it can be shown."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
@@ -46,7 +48,25 @@ class Put:
 
 
 def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict:
-    """Go through an exercise's tasks until one fails."""
+    """Judge an exercise's tasks until one fails. An error of the judge is a verdict too: it costs this exercise alone."""
+    try:
+        return first_failure(exercise, asked, stretch)
+    except Exception as error:  # noqa: BLE001  # answers are foreign: no list of what they can cause is complete
+        return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
+
+
+def internal_error(error: Exception) -> str:
+    """Name an error of attnscope itself, and its place, for the report of a class."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:160]
+    return (
+        f"internal error of attnscope, {type(error).__name__}{f': {text}' if text else ''}, in {frame.name} "
+        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not affected."
+    )
+
+
+def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
+    """The verdict on the first task that fails, or that all passed."""
     tasks = exercise.stretch if stretch else exercise.tasks
     for task in tasks:
         verdict = TaskJudge(task, asked).verdict()

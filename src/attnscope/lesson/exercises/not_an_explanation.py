@@ -56,11 +56,19 @@ def shapes(query: Array, key: Array, value: Array) -> str | None:
         return f"value has shape {value.shape}, expected ({len(key)}, value_dim): one for each key."
     if not all(np.isfinite(array).all() for array in (query, key, value)):
         return "expected finite numbers: NaN and inf explain nothing."
+    return too_little(query, key, value)
+
+
+def too_little(query: Array, key: Array, value: Array) -> str | None:
+    """Whether there are too few keys or numbers, or too few different ones."""
     if len(key) < 3:
         return (
             f"{len(key)} key{'s' * (len(key) != 1)} cannot do it: with two, what is left when one goes is the other's value. "
             "Use at least three."
         )
+    for name, array in (("query", query), ("value", value)):
+        if not array.size:
+            return f"{name} has shape {array.shape}: expected at least one number in each row."
     if np.ptp(value, axis=0).max() == 0:
         return "all values are the same, so the output is the same whatever is removed: the lightest key can go too."
     return None
