@@ -177,11 +177,18 @@ def test_a_gguf_of_latent_attention(tmp_path: Path) -> None:
     """DeepSeek V3's own sizes: 61 layers x (512 + 64) x 2 bytes."""
     path = tmp_path / "model.gguf"
     fields = {
-        "block_count": 61, "embedding_length": 7_168, "attention.head_count": 128, "attention.head_count_kv": 1,
-        "attention.key_length": 576, "attention.value_length": 512, "attention.key_length_mla": 192,
-        "attention.value_length_mla": 128, "attention.kv_lora_rank": 512, "attention.q_lora_rank": 1_536,
+        "block_count": 61,
+        "embedding_length": 7_168,
+        "attention.head_count": 128,
+        "attention.head_count_kv": 1,
+        "attention.key_length": 576,
+        "attention.value_length": 512,
+        "attention.key_length_mla": 192,
+        "attention.value_length_mla": 128,
+        "attention.kv_lora_rank": 512,
+        "attention.q_lora_rank": 1_536,
         "rope.dimension_count": 64,
-    }  # fmt: skip
+    }
     path.write_bytes(
         gguf({"general.architecture": "deepseek2"} | {f"deepseek2.{k}": v for k, v in fields.items()})
     )

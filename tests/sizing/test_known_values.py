@@ -110,11 +110,20 @@ def test_the_longest_context_is_the_last_that_fits() -> None:
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
-        ("llama-3-8b", 8.03), ("llama-3-70b", 70.6), ("mixtral-8x7b", 46.7), ("qwen3-0.6b", 0.596),
-        ("qwen3-30b-a3b", 30.5), ("deepseek-v3", 671), ("gpt-oss-20b", 20.9), ("mistral-7b-v0.1", 7.24),
-        ("phi-2", 2.78), ("gpt2", 0.124), ("falcon-7b", 6.92), ("whisper-large-v3", 1.54),
+        ("llama-3-8b", 8.03),
+        ("llama-3-70b", 70.6),
+        ("mixtral-8x7b", 46.7),
+        ("qwen3-0.6b", 0.596),
+        ("qwen3-30b-a3b", 30.5),
+        ("deepseek-v3", 671),
+        ("gpt-oss-20b", 20.9),
+        ("mistral-7b-v0.1", 7.24),
+        ("phi-2", 2.78),
+        ("gpt2", 0.124),
+        ("falcon-7b", 6.92),
+        ("whisper-large-v3", 1.54),
     ],
-)  # fmt: skip
+)
 def test_estimated_weights_are_near_the_published_number(name: str, billions: float) -> None:
     weights = at.size(config(name), context=1).model.weights
     assert weights is not None

@@ -22,7 +22,7 @@ def test_the_batch_at_which_the_limit_changes_by_hand() -> None:
 
 
 def test_the_batch_of_the_weights_alone_by_hand() -> None:
-    """Of a batch b: b * 2816 / 1000 > 2816 / 500 beyond b = 2, where both take as long: a tie is memory-bound."""
+    """Of a batch b: b * 2816 / 1000 > 2816 / 500 beyond b = 2; the tie at b = 2 is memory-bound."""
     found = at.roofline(DENSE, prompt=3000, new_tokens=2, hardware=machine(1000.0, 500.0))
     assert found.weights_ridge_batch == 3
 

@@ -26,7 +26,7 @@ def parts(phase: Phase) -> dict[str, tuple[float, float]]:
 
 
 def test_a_dense_prefill_by_hand() -> None:
-    """2 sequences of 3 tokens: 6 pairs each of 2 * 4 * (2 + 2) operations; rows of (2 * 2 + 2 * 2) * 2 bytes."""
+    """2 sequences of 3 tokens: 6 pairs of 2 * 4 * (2 + 2) operations; rows of (2 * 2 + 2 * 2) * 2 bytes."""
     assert parts(line().prefill) == {
         "attention": (2 * 2 * 6 * 32, 2 * 2 * 3 * 16),
         "projections": (2 * 6 * 2 * 192, 2 * 192 * 2),
@@ -60,7 +60,7 @@ def test_the_seconds_of_a_dense_model_by_hand() -> None:
 
 
 def test_a_batch_reads_the_experts_that_it_activates() -> None:
-    """Of 4 experts 2 tokens activate 4 * (1 - (3/4)^2) = 1.75; each token computes with 1, and all with the router."""
+    """Of 4 experts 2 tokens activate 4 * (1 - (3/4)^2) = 1.75; each token uses 1 of them, and the router."""
     flops, moved = parts(line(EXPERTS).decode)["experts"]
     assert flops == 2 * 2 * 2 * (384 + 32)
     assert moved == 2 * (1.75 * 384 + 32) * 2
@@ -138,12 +138,12 @@ def test_what_does_not_fit_is_reported() -> None:
 def test_the_explanation_has_the_formulas_with_their_numbers() -> None:
     text = line().explain()
     assert (
-        "decode step, MLP: 2 x 2 tokens x 768 parameters = 3,072 FLOP; 768 parameters in bfloat16 = 1,536 bytes"
-        in text
+        "decode step, MLP: 2 x 2 tokens x 768 parameters = 3,072 FLOP; 768 parameters in bfloat16 = 1,536 "
+        "bytes" in text
     )
     assert (
-        "decode step, attention: 2 x 2 full layers x 5 tokens x 32 = 640 FLOP; 2 x 2 full layers x 5 tokens x 16 = 320 bytes"
-        in text
+        "decode step, attention: 2 x 2 full layers x 5 tokens x 32 = 640 FLOP; 2 x 2 full layers x 5 tokens "
+        "x 16 = 320 bytes" in text
     )
     assert (
         "decode step: max(6,272 FLOP / 1,000 FLOP/s, 3,200 bytes / 1,000 bytes/s) = 6.27 s, compute-bound"

@@ -99,8 +99,9 @@ BYTES: Any = {"metavar": "BYTES", "callback": quantity(read_bytes)}
 def size(config: Path, **options: Any) -> None:
     """Size the KV cache of a model: CONFIG is a config.json, the folder that holds it, or a GGUF file.
 
-    Prints the layers by kind, the bytes per token and of the whole cache, the weights, and all engines side by side.
-    With --memory, also how many sequences and which context fit. With --hardware, also what limits prefill and decode.
+    Prints the layers by kind, the bytes per token and of the whole cache, the weights, and all engines side
+    by side. With --memory, also how many sequences and which context fit. With --hardware, also what limits
+    prefill and decode.
 
     \b
     Examples:

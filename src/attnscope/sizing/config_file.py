@@ -31,7 +31,7 @@ class ConfigFile:
 
 
 def read_config(given: Any) -> ConfigFile:
-    """The fields of a mapping, of a Transformers config or of a file; raises ConfigError if there are none."""
+    """The fields of a mapping, a Transformers config or a file; raises ConfigError if there are none."""
     if isinstance(given, Mapping):
         return ConfigFile(given)
     to_dict = getattr(given, "to_dict", None)
@@ -39,7 +39,8 @@ def read_config(given: Any) -> ConfigFile:
         return ConfigFile(fields)
     if not isinstance(given, str | PathLike) or not isinstance(text := os.fspath(given), str):
         raise ConfigError(
-            f"config={told(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF file, "
+            f"config={told(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
+            f"file, "
             f"or an AttentionShape, got {kind_of(given)}."
         )
     try:
@@ -59,7 +60,8 @@ def _read_path(path: Path) -> ConfigFile:
             )
     if not path.exists():
         raise ConfigError(
-            f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF file."
+            f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
+            f"file."
         )
     with regular_file(path) as (file, size):
         if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:
@@ -83,7 +85,7 @@ def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting for it."""
+    """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)

@@ -1,7 +1,7 @@
 """Operations and bytes of a prompt and of a new token, part by part.
 
-A multiply-add is 2 operations. Bytes are the least that must move: weights once per pass for the whole batch, each
-sequence's keys, values and states once. Activations, norms and embedding lookups are left out.
+A multiply-add is 2 operations. Bytes are the least that must move: weights once per pass for the whole batch,
+each sequence's keys, values and states once. Activations, norms and embedding lookups are left out.
 """
 
 from dataclasses import dataclass, field
@@ -133,17 +133,18 @@ class Part:
 class Costs:
     """The costs of a model in given number formats, by part.
 
-    * attention: scores and outputs, 2 * query_heads * (key_dim + value_dim) per visible (query, key) pair. Latent layers
-      decode against the latent itself: 2 * query_heads * (latent + rotary + latent). Reads the visible keys, values
-      and states.
+    * attention: scores and outputs, 2 * query_heads * (key_dim + value_dim) per visible (query, key) pair.
+      Latent layers decode against the latent itself: 2 * query_heads * (latent + rotary + latent). Reads the
+      visible keys, values and states.
     * projections: 2 * parameters per token; reads them once.
-    * MLP: 2 * active parameters per token; reads those that the batch activates. A token activates k of E experts. If
-      each token chooses evenly and independently, b tokens activate E * (1 - (1 - k/E)^b) experts.
+    * MLP: 2 * active parameters per token; reads those that the batch activates. A token activates k of E
+      experts. If each token chooses evenly and independently, b tokens activate E * (1 - (1 - k/E)^b)
+      experts.
     * unembedding: 2 * vocabulary * hidden per sequence, since only a prompt's last token predicts.
     * cache: writes the new rows and the states.
 
-    Absorbed latent attention: "DeepSeek-V2", arXiv:2405.04434, section 2.1.2. 2 * parameters per token: Kaplan et al.
-    2020, arXiv:2001.08361, section 2.1.
+    Absorbed latent attention: "DeepSeek-V2", arXiv:2405.04434, section 2.1.2. 2 * parameters per token:
+    Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
 
     model: ModelDescription
@@ -224,7 +225,8 @@ class Costs:
             name,
             flops,
             moved,
-            f"2 x {tokens:,} tokens x {active:,} parameters = {flops:,.0f} FLOP; {activated:,.0f} parameters in "
+            f"2 x {tokens:,} tokens x {active:,} parameters = {flops:,.0f} FLOP; {activated:,.0f} parameters "
+            f"in "
             f"{self.weight_dtype} = {moved:,.0f} bytes{more}",
         )
 

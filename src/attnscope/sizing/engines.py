@@ -14,27 +14,8 @@ LLAMA_BATCH = 512  # tokens that llama.cpp computes at once, unless -ub is given
 ATTNSCOPE_PAGE = 64
 SCALE_BYTES = 4
 # architectures whose windows llama.cpp reads, and those whose windows it ignores
-LLAMA_WINDOWS = frozenset([
-    "gemma2",
-    "gemma3_text",
-    "gemma3n_text",
-    "gemma4_text",
-    "gpt_oss",
-    "cohere2",
-    "llama4_text",
-    "exaone4",
-    "olmo3",
-])
-LLAMA_NO_WINDOWS = frozenset([
-    "mistral",
-    "mixtral",
-    "ministral3",
-    "starcoder2",
-    "phi3",
-    "phimoe",
-    "qwen2",
-    "qwen3",
-])
+LLAMA_WINDOWS = "gemma2 gemma3_text gemma3n_text gemma4_text gpt_oss cohere2 llama4_text exaone4 olmo3"
+LLAMA_NO_WINDOWS = "mistral mixtral ministral3 starcoder2 phi3 phimoe qwen2 qwen3"
 
 
 def up_to(tokens: int, multiple: int) -> int:
@@ -90,7 +71,8 @@ class Engine:
             return False
         others = ", ".join(repr(name) for name, engine in ENGINES.items() if engine.windows is None)
         raise ConfigError(
-            f"engine={self.name!r}: whether it keeps the tokens behind a window of {model_type} is not known. "
+            f"engine={self.name!r}: whether it keeps the tokens behind a window of {model_type} is not "
+            f"known. "
             f"Use one of {others}."
         )
 
@@ -181,15 +163,18 @@ ENGINES: dict[str, Engine] = {
     for engine in (
         Engine(
             "hf",
-            "Transformers' DynamicCache: all tokens of a full layer, the last window - 1 of a sliding or chunked one",
-            "transformers 5.23, cache_utils.py: DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer",
+            "Transformers' DynamicCache: all tokens of a full layer, the last window - 1 of a sliding or "
+            "chunked one",
+            "transformers 5.23, cache_utils.py: DynamicLayer, DynamicSlidingWindowLayer, "
+            "LinearAttentionLayer",
             _dynamic,
             PLAIN_FORMATS | {"int8": (1, 1), "int4": (2, 1)},
             rows=_in_transformers,
         ),
         Engine(
             "hf-static",
-            "Transformers' StaticCache of `context` tokens: min(window, context) in a sliding or chunked layer",
+            "Transformers' StaticCache of `context` tokens: min(window, context) in a sliding or chunked "
+            "layer",
             "transformers 5.23, cache_utils.py: StaticLayer, StaticSlidingWindowLayer",
             _static,
             PLAIN_FORMATS,
@@ -204,23 +189,26 @@ ENGINES: dict[str, Engine] = {
             PLAIN_FORMATS,
             rows=_in_vllm,
             states=None,
-            no_states="vLLM pads attention blocks and states to one page size that depends on its start options",
+            no_states="vLLM pads blocks and states to one page size that depends on its start options",
         ),
         Engine(
             "llama.cpp",
-            f"cells for the whole context in multiples of {LLAMA_PAD}; for a window that llama.cpp reads, the window "
+            f"cells for the whole context in multiples of {LLAMA_PAD}; for a window that llama.cpp reads, "
+            f"the window "
             f"and a batch of {LLAMA_BATCH}; int8 is q8_0, int4 is q4_0",
-            "llama.cpp, src/llama-kv-cache-iswa.cpp, src/llama-kv-cache.cpp, src/llama-hparams.cpp: n_embd_r, "
+            "llama.cpp, src/llama-kv-cache-iswa.cpp, src/llama-kv-cache.cpp, src/llama-hparams.cpp: "
+            "n_embd_r, "
             "n_embd_s; src/models/*.cpp: swa_type",
             _cells,
             {"float32": (1, 4), "bfloat16": (1, 2), "float16": (1, 2), "int8": (32, 34), "int4": (32, 18)},
             states=_in_llama_cpp,
-            windows=LLAMA_WINDOWS,
-            no_windows=LLAMA_NO_WINDOWS,
+            windows=frozenset(LLAMA_WINDOWS.split()),
+            no_windows=frozenset(LLAMA_NO_WINDOWS.split()),
         ),
         Engine(
             "attnscope",
-            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens per layer; a window frees the pages that the last query does "
+            f"KVCache: pages of {ATTNSCOPE_PAGE} tokens per layer; a window frees the pages that the last "
+            f"query does "
             "not see; int8 has one float32 scale per token and head, for keys and for values",
             "attnscope/cache/layout.py, attnscope/cache/layer.py",
             _pages(ATTNSCOPE_PAGE),

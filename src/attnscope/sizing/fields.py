@@ -12,16 +12,18 @@ MOST_FIELDS = 2**16
 LONGEST_NAME = 200
 # parts of names whose fields could change the cache; attention.* is a field of a GGUF file
 SUSPICIOUS = re.compile(r"window|kv|head|layer|state|lora|index|compress|chunk|attention\.", re.IGNORECASE)
-# names with such parts that do not change it: norms, dropout, training, tokens, outputs, which layers hold which MLP,
-# prediction heads that generate() does not run, and what belongs to pictures or sound
+# names with such parts that do not change it: norms, dropout, training, tokens, outputs, which layers hold
+# which MLP, prediction heads that generate() does not run, and what belongs to pictures or sound
 HARMLESS = re.compile(
     r"""
     .*layer_?norm.*|norm_.*|.*layer_?drop.*|.*_dropout.*|.*layer_?scale.*|chunk_size_feed_forward
     |output_.*|return_.*states?|.*_(token|pad|bos|eos|unk)_(index|id|ids)|(pad|bos|eos|unk|mask)_index
-    |.*lora_(alpha|dropout)|lm_head.*|.*classifier.*|summary_.*|pruned_heads|logits_to_keep|guided_attention_.*
-    |.*head_init.*|init.*|mlp_layer_types|moe_layers?|moe_layer_.*|.*expert.*|interleave_moe_layer_step
-    |mlp_only_layers|.*dense_layers?|first_k_dense.*|num_nextn_predict_layers|mtp_.*|num_mtp_.*|.*_per_layer_input
-    |layer_rope_theta|no_rope_.*|.*rope.*|qkv_bias|use_qkv.*|attention_qkv.*|clip_qkv|qk_layer_?norms?
+    |.*lora_(alpha|dropout)|lm_head.*|.*classifier.*|summary_.*|pruned_heads|logits_to_keep
+    |guided_attention_.*|.*head_init.*|init.*|mlp_layer_types|moe_layers?|moe_layer_.*|.*expert.*
+    |interleave_moe_layer_step
+    |mlp_only_layers|.*dense_layers?|first_k_dense.*|num_nextn_predict_layers|mtp_.*|num_mtp_.*
+    |.*_per_layer_input|layer_rope_theta|no_rope_.*|.*rope.*|qkv_bias|use_qkv.*|attention_qkv.*|clip_qkv
+    |qk_layer_?norms?
     |.*_checkpoint.*|pretraining_tp|transformers_.*
     |(vision|image|audio|video|speech|projector|mm|multimodal|perceiver|resampler|encodec|depth)_.*
     """,
@@ -42,10 +44,11 @@ def printable(text: object) -> str:
 
 
 class Fields:
-    """The fields of one mapping; remembers which were read and which were filled in.
+    """The fields of one mapping; remembers which were read, and notes on those that were filled in.
 
-    `where` is the mapping's place in the file, such as "text_config."; `defaults` are the architecture's documented
-    values of fields that files leave out. Every reader raises ConfigError for a value that is not of its kind.
+    `where` is the mapping's place in the file, such as "text_config."; `defaults` are the architecture's
+    documented values of fields that files leave out. Every reader raises ConfigError for a value that is not
+    of its kind.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Fields:
         self.defaults = defaults or {}
         self.model_type = model_type
         self.used: set[str] = set()
-        self.filled: dict[str, str] = {}
+        self.notes: dict[str, str] = {}  # by the field that they are about
 
     def value(self, *names: str) -> Any:
         """The value under any of these names, or None; the default if none of the names is in the file."""
@@ -74,7 +77,8 @@ class Fields:
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
             both = " and ".join(f"{self.where}{name}={told(value)}" for name, value in found.items())
             raise ConfigError(
-                f"{both} are names of one size and disagree. Correct the file, or assume= one of them and None for "
+                f"{both} are names of one size and disagree. Correct the file, or assume= one of them and "
+                f"None for "
                 "the other."
             )
         if found:
@@ -87,7 +91,12 @@ class Fields:
 
     def fill(self, name: str, value: Any, why: str) -> None:
         """Note that a missing field was given a value."""
-        self.filled[name] = f"{self.where}{name}={told(value)} ({why})"
+        self.notes[name] = f"not in the file: {self.where}{name}={told(value)} ({why})"
+
+    def note_unused(self, name: str, why: str) -> None:
+        """Note that a field of the file has no effect."""
+        self.used.add(name)
+        self.notes[name] = f"not used: {self.where}{name}={told(self.given[name])} ({why})"
 
     def optional_integer(self, *names: str, minimum: int = 1) -> int | None:
         """An integer, or None if the field is missing."""
@@ -101,7 +110,8 @@ class Fields:
             return number
         if otherwise is None:
             raise ConfigError(
-                f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for it. "
+                f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
+                f"it. "
                 f"Give it: assume={{{names[0]!r}: ...}}."
             )
         self.fill(names[0], otherwise, why)
@@ -111,7 +121,8 @@ class Fields:
         """Raise ConfigError if the field is missing."""
         if self.value(name) is None:
             raise ConfigError(
-                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to layer. "
+                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to "
+                f"layer. "
                 f"Give it: assume={{{name!r}: ...}}."
             )
 
@@ -175,7 +186,8 @@ class Fields:
             if any(pattern.fullmatch(start) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.where}{printable(name)}={told(value)}: {self.model_type or 'this model'} is not known to have "
+                f"{self.where}{printable(name)}={told(value)}: {self.model_type or 'this model'} is not "
+                f"known to have "
                 f"this field, and it could change the cache. If it does not: assume={{{told(name)}: None}}."
             )
 

@@ -1,7 +1,7 @@
 """The header of a GGUF file, read with limits and renamed to a config's fields.
 
-The format: github.com/ggml-org/ggml, docs/gguf.md, versions 2 and 3, little-endian. The names of its metadata:
-llama.cpp, gguf-py/gguf/constants.py.
+The format: github.com/ggml-org/ggml, docs/gguf.md, versions 2 and 3, little-endian. The names of its
+metadata: llama.cpp, gguf-py/gguf/constants.py.
 """
 
 import struct
@@ -14,7 +14,7 @@ from attnscope.problem.given import told
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-# Limits: a count in a file is only a claim. A real header has a vocabulary, some hundred thousand strings in 10 MB.
+# Limits, since a count in a file is only a claim; a real header has some hundred thousand strings in 10 MB
 LARGEST_HEADER = 2**26  # bytes
 MOST_FIELDS = 2**16
 MOST_TENSORS = 2**17
@@ -22,50 +22,27 @@ MOST_ELEMENTS = 2**20  # of all lists of strings and lists together
 MOST_KEPT = 4_096  # elements of one list; longer ones are vocabularies
 DEEPEST_LIST = 4
 CHUNK = 2**20  # bytes that are read at once
-NUMBERS = {
-    code: struct.Struct(f"<{letter}")
-    for code, letter in {
-        0: "B",
-        1: "b",
-        2: "H",
-        3: "h",
-        4: "I",
-        5: "i",
-        6: "f",
-        7: "?",
-        10: "Q",
-        11: "q",
-        12: "d",
-    }.items()
-}
+FORMS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+NUMBERS = {code: struct.Struct(f"<{letter}") for code, letter in FORMS.items()}
 STRING, LIST = 8, 9
 UINT32, UINT64 = NUMBERS[4], NUMBERS[10]
 ALIGNMENT = "general.alignment"
 
 ARCHITECTURE = "general.architecture"
-# general.architecture -> model_type, if the names differ
-RENAMED = {
-    "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text", "phi2": "phi", "command-r": "cohere",
-    "gpt-oss": "gpt_oss", "deepseek2": "deepseek_v3", "gptneox": "gpt_neox",
-}  # fmt: skip
-SAME = [
-    "llama",
-    "qwen2",
-    "qwen3",
-    "gemma",
-    "gemma2",
-    "phi3",
-    "starcoder2",
-    "cohere2",
-    "olmo",
-    "olmo2",
-    "gpt2",
-    "bloom",
-    "granite",
-    "stablelm",
-    "glm4",
-]
-MODEL_TYPES = {name: name for name in SAME} | RENAMED
+# general.architecture -> model_type: the same name, or another one
+SAME_NAME = (
+    "llama qwen2 qwen3 gemma gemma2 phi3 starcoder2 cohere2 olmo olmo2 gpt2 bloom granite stablelm glm4"
+)
+MODEL_TYPES = {name: name for name in SAME_NAME.split()} | {
+    "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe",
+    "gemma3": "gemma3_text",
+    "phi2": "phi",
+    "command-r": "cohere",
+    "gpt-oss": "gpt_oss",
+    "deepseek2": "deepseek_v3",
+    "gptneox": "gpt_neox",
+}
 # after the architecture's name -> a config's field
 NAMES = {
     "block_count": "num_hidden_layers",
@@ -87,24 +64,10 @@ NAMES = {
     "attention.q_lora_rank": "q_lora_rank",
 }
 # fields named attention.* that do not change a cache; any other one is handed on, and refused as unread
-HARMLESS = {
-    f"attention.{name}"
-    for name in [
-        "layer_norm_epsilon",
-        "layer_norm_rms_epsilon",
-        "causal",
-        "scale",
-        "value_length",
-        "key_length_mla",
-        "value_length_mla",
-        "group_norm_groups",
-        "group_norm_epsilon",
-        "max_alibi_bias",
-        "clamp_kqv",
-        "output_scale",
-        "temperature_length",
-    ]
-}
+HARMLESS = (
+    "layer_norm_epsilon layer_norm_rms_epsilon causal scale value_length key_length_mla value_length_mla "
+    "group_norm_groups group_norm_epsilon max_alibi_bias clamp_kqv output_scale temperature_length"
+)
 
 
 class FirstElements(NamedTuple):
@@ -123,7 +86,7 @@ class Header:
 
 
 def read_header(file: BinaryIO, size: int, name: str) -> Header:
-    """All key-value pairs; raises ConfigError for a file that is no GGUF, is cut short, or exceeds the limits."""
+    """All key-value pairs; raises ConfigError for a file that is no GGUF, cut short or beyond the limits."""
     file.seek(0)
     reader = _Reader(file, size, name)
     if reader.take(4) != MAGIC:
@@ -169,7 +132,8 @@ class _Reader:
         start = self.position
         if end > self.size:
             raise ConfigError(
-                f"{self.name} ends within its header: {end - start:,} bytes were expected at byte {start:,} of "
+                f"{self.name} ends within its header: {end - start:,} bytes were expected at byte {start:,} "
+                f"of "
                 f"{self.size:,}. Download it again."
             )
         if end > LARGEST_HEADER:
@@ -226,7 +190,7 @@ class _Reader:
 
 
 def config_of_gguf(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The metadata as a config; raises ConfigError for an unknown architecture or sizes that differ by layer."""
+    """The metadata as a config; raises ConfigError for an unknown architecture or unequal layers."""
     architecture = metadata.get(ARCHITECTURE)
     if not isinstance(architecture, str) or architecture not in MODEL_TYPES:
         raise ConfigError(
@@ -239,7 +203,7 @@ def config_of_gguf(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
     for key, value in own.items():
         if key in NAMES:
             config[NAMES[key]] = _same_in_all_layers(prefix + key, value, name)
-        elif key.startswith("attention.") and key not in HARMLESS:
+        elif key.startswith("attention.") and key.removeprefix("attention.") not in HARMLESS.split():
             config[prefix + key] = (
                 value.kept if isinstance(value, FirstElements) else value
             )  # unread, so refused
@@ -292,6 +256,7 @@ def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], where: str)
         )
     if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(
-            f"{where}attention.sliding_window={told(config['sliding_window'])}: the file does not say which layers "
+            f"{where}attention.sliding_window={told(config['sliding_window'])}: the file does not say which "
+            f"layers "
             "slide. Size the model's config.json instead."
         )

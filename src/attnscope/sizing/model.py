@@ -147,10 +147,8 @@ class ModelDescription:
         Parameters of the encoder.
     weights_missing : str or None
         Why not all parameters are counted; None if they are.
-    filled : tuple of str
-        Fields that the config lacks, with the value used and the reason.
-    assumed : tuple of str
-        Fields that the caller gave.
+    notes : tuple of str
+        Fields that were filled in, that have no effect, or that the caller gave.
     """
 
     model_type: str
@@ -164,8 +162,7 @@ class ModelDescription:
     encoder_tokens: int | None = None
     encoder_weights: int = 0
     weights_missing: str | None = None
-    filled: tuple[str, ...] = ()
-    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def kinds(self) -> dict[Layer, int]:

@@ -1,4 +1,4 @@
-"""How fast a model can run at most: the operations and bytes of prefill and decode against the hardware's limits."""
+"""How fast a model can run at most: operations and bytes of prefill and decode, and the hardware's limits."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -12,7 +12,7 @@ from attnscope.sizing.costs import Costs
 from attnscope.sizing.hardware import Hardware, read_hardware
 from attnscope.sizing.model import ModelDescription
 from attnscope.sizing.roofline_result import Phase, Roofline
-from attnscope.sizing.size import describe_model, field_notes, size, state_dtype
+from attnscope.sizing.size import describe_model, size, state_dtype
 from attnscope.sizing.units import BITS, in_units, read_number_format
 
 LARGEST = 2**40  # batch and context up to which a change of the limit is searched
@@ -63,13 +63,14 @@ def roofline(
 
     Notes
     -----
-    A lower bound: activations, norms, kernel launches and networks between devices take additional time, and no
-    machine reaches its data sheet. Arithmetic runs at the 16-bit rate, whatever the formats.
+    A lower bound: activations, norms, kernel launches and networks between devices take additional time, and
+    no machine reaches its data sheet. Arithmetic runs at the 16-bit rate, whatever the formats.
 
     Examples
     --------
-    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
-    ...          "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 14336, "vocab_size": 128256}
+    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "head_dim": 128,
+    ...          "num_attention_heads": 32, "num_key_value_heads": 8,
+    ...          "intermediate_size": 14336, "vocab_size": 128256}
     >>> line = roofline(llama, prompt=8000, new_tokens=192, hardware="h100")
     >>> line.prefill.bound, line.decode.bound
     ('compute', 'memory')
@@ -116,7 +117,8 @@ def _weight_dtype(model: ModelDescription, given: str | None) -> str:
 def _check_weights(model: ModelDescription) -> None:
     if model.has_encoder:
         raise ConfigError(
-            f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its cache."
+            f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its "
+            f"cache."
         )
     if model.weights_missing and model.model_type != "AttentionShape":
         raise ConfigError(
@@ -126,14 +128,15 @@ def _check_weights(model: ModelDescription) -> None:
 
 
 def _notes(model: ModelDescription, hardware: Hardware, costs: Costs, cache_bytes: int) -> tuple[str, ...]:
-    notes = field_notes(model)
+    notes = list(model.notes)
     if model.weights is None:
         notes.append("one attention layer alone: a shape has no projections and no MLP")
     needed = cache_bytes + (model.weights or 0) * BITS[costs.weight_dtype] // 8
     if hardware.memory_bytes is not None and needed > hardware.memory_bytes:
         notes.append(
             f"does not fit: weights and cache take {in_units(needed)}, and {hardware.name} has "
-            f"{in_units(hardware.memory_bytes)}; several devices would divide all times at best by their number"
+            f"{in_units(hardware.memory_bytes)}; several devices would divide all times at best by their "
+            f"number"
         )
     if any(layer.states for layer in model.layers):
         notes.append("operations on recurrent states are estimated: 6 per number and token")
@@ -167,8 +170,8 @@ def weights_ridge_batch(costs: Costs, hardware: Hardware) -> int | None:
 def ridge_context(costs: Costs, hardware: Hardware, batch: int) -> int | None:
     """The smallest context with another limit than a context of 1; None if the limit never changes.
 
-    Between the edges operations and bytes grow linearly, so they cross at most once. Of chunked layers only the first
-    chunk is searched, since later ones repeat it.
+    Between the edges operations and bytes grow linearly, so they cross at most once. Of chunked layers only
+    the first chunk is searched, since later ones repeat it.
     """
 
     def bound(context: int) -> str:
@@ -199,8 +202,8 @@ def _first_change(bound: Callable[[int], str], start: int, end: int) -> int | No
 def steps_seconds(costs: Costs, hardware: Hardware, first: int, last: int, batch: int) -> float:
     """The sum of the seconds of the steps at contexts first to last.
 
-    Between edges the seconds grow linearly while one limit applies: count * (first + last) / 2. More than 4,096 chunks
-    are summed several at a time.
+    Between edges the seconds grow linearly while one limit applies: count * (first + last) / 2. More than
+    4,096 chunks are summed several at a time.
     """
     starts = {edge + 1 for edge in costs.edges() if first <= edge < last}
     for chunk in costs.chunks():

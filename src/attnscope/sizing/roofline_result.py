@@ -91,13 +91,13 @@ class Roofline:
     decode_seconds : float
         All new_tokens steps, each at its own context; one step reads one new token per sequence.
     ridge_batch : int or None
-        The smallest batch whose step, at the last step's context, is compute-bound; None if the batch does not change
-        the limit.
+        The smallest batch whose step, at the last step's context, is compute-bound; None if the batch does
+        not change the limit.
     weights_ridge_batch : int or None
         The same for the weights alone, without attention and cache, at any context.
     ridge_context : int or None
-        The smallest context whose step, at this batch, has another limit than a context of 1; None if the context
-        does not change it.
+        The smallest context whose step, at this batch, has another limit than a context of 1; None if the
+        context does not change it.
     notes : tuple of str
         What the reader must know.
 
@@ -108,8 +108,9 @@ class Roofline:
     Examples
     --------
     >>> import attnscope as at
-    >>> line = at.roofline(at.AttentionShape(1, 32, 8, 1, 100, 128, 128), prompt=99, new_tokens=1, hardware="h100")
-    >>> line.bound, line.decode.moved_bytes  # 101 rows of 8 heads * (128 + 128) numbers * 2 bytes: 100 read, 1 written
+    >>> shape = at.AttentionShape(1, 32, 8, 1, 100, 128, 128)
+    >>> line = at.roofline(shape, prompt=99, new_tokens=1, hardware="h100")
+    >>> line.bound, line.decode.moved_bytes  # 100 rows read and 1 written, of 8 * (128 + 128) * 2 bytes
     ('memory', 413696.0)
     """
 
@@ -217,7 +218,8 @@ def _conclusions(line: Roofline) -> list[str]:
     each = line.tokens_per_second / line.batch
     lines = [
         f"prefill {in_seconds(line.prefill.seconds)}, then {line.new_tokens:,} steps in "
-        f"{in_seconds(line.decode_seconds)}: at most {line.tokens_per_second:,.0f} tokens/s, {each:,.1f} per sequence"
+        f"{in_seconds(line.decode_seconds)}: at most {line.tokens_per_second:,.0f} tokens/s, {each:,.1f} per "
+        f"sequence"
     ]
     if line.ridge_batch is None:
         lines.append(f"batch: at {context:,} tokens a step is {line.bound}-bound at any batch")

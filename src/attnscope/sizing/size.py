@@ -33,7 +33,8 @@ def size(
 ) -> CachePlan:
     """Size the cache of a model, layer by layer, with one engine.
 
-    cache bytes = batch * sum over layers of (tokens held * heads * (key_dim + value_dim) * bytes per number + states)
+    cache bytes = batch * sum over layers of
+        (tokens held * heads * (key_dim + value_dim) * bytes per number + bytes of states)
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def size(
     encoder_context : int or None
         Tokens of the encoder's output, if there is an encoder; `context` unless given.
     assume : mapping or None
-        Fields to use instead of the file's, such as {"sliding_window": 4096}; None for one that does not matter.
+        Fields to use instead of the file's, such as {"sliding_window": 4096}; None for one that does not
+        matter.
 
     Returns
     -------
@@ -62,13 +64,13 @@ def size(
     Raises
     ------
     ConfigError
-        If the architecture is not known, or a field is missing, impossible, or unread although it could change the
-        cache. The message names the field as it stands in the file.
+        If the architecture is not known, or a field is missing, impossible, or unread although it could
+        change the cache. The message names the field as it stands in the file.
 
     Examples
     --------
-    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
-    ...          "num_key_value_heads": 8, "head_dim": 128}
+    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "head_dim": 128,
+    ...          "num_attention_heads": 32, "num_key_value_heads": 8}
     >>> size(llama, context=8192).bytes_per_token  # 32 layers * 8 heads * (128 + 128) numbers * 2 bytes
     131072
     >>> size(llama, context=8192).cache_bytes / 2**30
@@ -192,7 +194,8 @@ def _encoder_tokens(model: ModelDescription, context: int, encoder_context: Any)
             raise ConfigError(f"encoder_context={given}: {model.model_type} has no encoder. Leave it out.")
         if model.encoder_tokens is not None and given != model.encoder_tokens:
             raise ConfigError(
-                f"encoder_context={given}: {model.model_type}'s encoder always returns {model.encoder_tokens} "
+                f"encoder_context={given}: {model.model_type}'s encoder always returns "
+                f"{model.encoder_tokens} "
                 "tokens. Leave it out."
             )
         return given
@@ -208,15 +211,8 @@ def state_dtype(model: ModelDescription, kv_dtype: str) -> str:
     return model.number_format if model.number_format in FLOATS else "bfloat16"
 
 
-def field_notes(model: ModelDescription) -> list[str]:
-    """Which fields were filled in, and which the caller gave."""
-    return [f"not in the file: {text}" for text in model.filled] + [
-        f"assumed: {text}" for text in model.assumed
-    ]
-
-
 def _notes(model: ModelDescription, request: CacheRequest, context: int) -> tuple[str, ...]:
-    notes = field_notes(model)
+    notes = list(model.notes)
     if model.model_type == "AttentionShape":
         notes.append("one layer: a shape does not include the number of layers")
     states = {state.number_format or request.state_dtype for layer in model.layers for state in layer.states}

@@ -85,7 +85,8 @@ def _from_index(path: Path) -> int:
         total = int(total)
     if type(total) is not int or not 0 <= total <= LARGEST_WEIGHTS:
         raise ConfigError(
-            f"{printable(path)}: metadata.total_size={told(total)}: expected a number of bytes, at most 2**60. "
+            f"{printable(path)}: metadata.total_size={told(total)}: expected a number of bytes, at most "
+            f"2**60. "
             "Download the index again, or move it away."
         )
     return total
@@ -100,14 +101,15 @@ def _from_headers(paths: list[Path]) -> int:
 
 
 def _from_header(path: Path, budget: int) -> tuple[int, int]:
-    """Bytes of the tensors and of the header: 8 bytes with its length, the header, the tensors, and no more."""
+    """Bytes of the tensors and of the header; a file is a length of 8 bytes, the header and the tensors."""
     name = printable(path)
     with regular_file(path) as (file, size):
         start = file.read(8)
         length = int.from_bytes(start, "little") if len(start) == 8 else 0
         if not 2 <= length <= size - 8:
             raise ConfigError(
-                f"{name}: its header has {length:,} of the file's {size:,} bytes: expected a safetensors file. "
+                f"{name}: its header has {length:,} of the file's {size:,} bytes: expected a safetensors "
+                f"file. "
                 "Download it again."
             )
         if length > budget:

@@ -1,4 +1,4 @@
-"""Attention layers: keys and values per head (full, sliding, chunked), or one compressed row per token (latent)."""
+"""Attention layers: keys and values per head (full, sliding, chunked), or one row for all heads (latent)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ KV_HEADS = ("num_key_value_heads",)
 class Names:
     """The names of an architecture's sizes; errors use the first name.
 
-    Without a name for kv_heads, every query head has its own. Without a name for head_dim, or if the file has none, it
-    is factor * hidden / query_heads.
+    Without a name for kv_heads, every query head has its own. Without a name for head_dim, or if the file has
+    none, it is factor * hidden / query_heads.
     """
 
     layers: tuple[str, ...] = ("num_hidden_layers",)
@@ -52,7 +52,8 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
         kv_heads = _read_kv_heads(fields, names, query_heads)
     if query_heads % kv_heads:
         raise ConfigError(
-            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share {_first(names.kv_heads, KV_HEADS)}="
+            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share "
+            f"{_first(names.kv_heads, KV_HEADS)}="
             f"{kv_heads}: each kv head must serve the same number of query heads. Correct the file."
         )
     head_dim = _read_head_dim(fields, names, hidden, query_heads)
@@ -92,7 +93,8 @@ def _check_derived(fields: Fields, names: tuple[str, ...], derived: int, why: st
     if given not in (None, derived):
         name = next(name for name in names if fields.given.get(name) is not None)
         raise ConfigError(
-            f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = {derived}. "
+            f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = "
+            f"{derived}. "
             f"If it does not matter: assume={{{name!r}: None}}."
         )
 
@@ -140,7 +142,7 @@ def chunked(fields: Fields, heads: Heads) -> Layer:
     return replace(full(fields, heads), kind="chunked", window=fields.integer("attention_chunk_size"))
 
 
-def latent(fields: Fields, heads: Heads) -> Layer:
+def latent(fields: Fields, heads: Heads, value_dim: int | None = None) -> Layer:
     """Latent attention: kv_lora_rank + qk_rope_head_dim numbers per token, for all heads, keys and values.
 
     "DeepSeek-V2", arXiv:2405.04434, section 2.1; Transformers 5.23, vLLM and llama.cpp cache it so.
@@ -148,7 +150,7 @@ def latent(fields: Fields, heads: Heads) -> Layer:
     rank = fields.integer("kv_lora_rank")
     rotary = fields.integer("qk_rope_head_dim")
     plain = fields.integer("qk_nope_head_dim")
-    value = fields.integer("v_head_dim")
+    value = value_dim or fields.integer("v_head_dim")
     query_rank = fields.optional_integer("q_lora_rank")
     fields.ignore("qk_head_dim", "head_dim", "num_key_value_heads")
     queries = heads.query_heads * (plain + rotary)

@@ -1,7 +1,7 @@
 """Encoder-decoders: the decoder's own keys, and those of the encoder's output, which are written once.
 
-Source
-    Each architecture's configuration and modeling files in Transformers 5.23, and the model cards of published files.
+Sources: each architecture's configuration and modeling files in Transformers 5.23, and the model cards of
+published files.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +13,9 @@ from attnscope.sizing.model import ModelDescription
 
 @dataclass(frozen=True)
 class EncoderDecoder:
-    """What an architecture calls the sizes of its decoder; head_dim is d_model / heads unless it has a name.
+    """The names of an architecture's sizes; head_dim is d_model / heads unless it has a name.
 
-    encoder_tokens     names the field that fixes how long the encoder's output is; None: as long as its input
-    matrices           of an MLP: 3 with a gate, else 2
+    `encoder_tokens` is the field with the length of the encoder's output; None: as long as its input.
     """
 
     hidden: tuple[str, ...] = ("d_model", "hidden_size")
@@ -44,8 +43,19 @@ T5 = EncoderDecoder(
 )
 ENCODER_DECODERS: dict[str, EncoderDecoder] = {
     **dict.fromkeys(
-        ("bart", "blenderbot", "blenderbot-small", "fsmt", "m2m_100", "marian", "mbart", "mvp", "pegasus", "plbart",
-         "nllb-moe"),
+        [
+            "bart",
+            "blenderbot",
+            "blenderbot-small",
+            "fsmt",
+            "m2m_100",
+            "marian",
+            "mbart",
+            "mvp",
+            "pegasus",
+            "plbart",
+            "nllb-moe",
+        ],
         BART,
     ),
     "bigbird_pegasus": replace(BART, harmless=(*BART.harmless, "block_.*")),
@@ -53,16 +63,12 @@ ENCODER_DECODERS: dict[str, EncoderDecoder] = {
     "led": replace(BART, harmless=(*BART.harmless, "attention_window", "max_.*_position_embeddings")),
     "whisper": replace(BART, encoder_tokens="max_source_positions"),
     "speech_to_text": replace(BART, harmless=(*BART.harmless, "num_conv_layers")),
-    **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "pop2piano", "switch_transformers"), T5),
-}  # fmt: skip
+    **dict.fromkeys(["t5", "mt5", "umt5", "longt5", "pop2piano", "switch_transformers"], T5),
+}
 
 
 def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDescription:
-    """Two layers of the table for each of the decoder's: over its own tokens, and over the encoder's.
-
-    Errors
-        ConfigError.
-    """
+    """The model of a config; each decoder layer becomes two: over its own tokens, and over the encoder's."""
     layers = _layer_count(fields, names)
     check_layers(fields, names.layers[0], layers)
     heads = _heads(fields, names)

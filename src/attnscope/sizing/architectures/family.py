@@ -14,10 +14,19 @@ Pattern = Callable[[Fields, int], list[str]]  # the fields and the number of lay
 
 # the words of layer_types in configs, older ones included -> a kind
 LAYER_TYPES = {
-    "full_attention": "full", "attention": "full", "sliding_attention": "sliding", "chunked_attention": "chunked",
-    "indexed_attention": "indexed", "deepseek_sparse_attention": "indexed", "linear_attention": "linear",
-    "mamba": "linear", "conv": "convolution", "hybrid": "hybrid", "moe": "none", "mlp": "none",
-}  # fmt: skip
+    "full_attention": "full",
+    "attention": "full",
+    "sliding_attention": "sliding",
+    "chunked_attention": "chunked",
+    "indexed_attention": "indexed",
+    "deepseek_sparse_attention": "indexed",
+    "linear_attention": "linear",
+    "mamba": "linear",
+    "conv": "convolution",
+    "hybrid": "hybrid",
+    "moe": "none",
+    "mlp": "none",
+}
 
 
 def all_of(kind: str) -> Pattern:
@@ -60,7 +69,7 @@ def windowed_from_max_window_layers(fields: Fields, layers: int) -> list[str]:
     return ["sliding" if i >= first else "full" for i in range(layers)]
 
 
-def windowed_where_asked(fields: Fields, layers: int) -> list[str]:
+def windowed_if_listed(fields: Fields, layers: int) -> list[str]:
     """Only layer_types defines which layers slide; without it use_sliding_window must be off."""
     fields.ignore("max_window_layers")
     if fields.flag("use_sliding_window") and fields.given.get("layer_types") is None:
@@ -72,13 +81,14 @@ def windowed_where_asked(fields: Fields, layers: int) -> list[str]:
     return ["full"] * layers
 
 
-def chunked_where_rotated(fields: Fields, layers: int) -> list[str]:
+def chunked_if_rotated(fields: Fields, layers: int) -> list[str]:
     """Layers with rotary embedding see their chunk only: no_rope_layers is 1 for them, 0 for full layers."""
     rotated = fields.integers("no_rope_layers")
     if rotated:
         if len(rotated) != layers:
             raise ConfigError(
-                f"{fields.where}no_rope_layers has {len(rotated)} entries for {layers} layers. Correct the file."
+                f"{fields.where}no_rope_layers has {len(rotated)} entries for {layers} layers. Correct the "
+                f"file."
             )
         return ["chunked" if each else "full" for each in rotated]
     return every(4, "chunked", "full", "no_rope_layer_interval")(fields, layers)

@@ -12,8 +12,8 @@ from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS
 from attnscope.sizing.architectures.family import Family
 from attnscope.sizing.architectures.hybrids import HYBRIDS
 
-# The kv heads and head sizes of classes that do not derive them. Any other architecture has as many kv heads as query
-# heads, of hidden_size / query heads.
+# The kv heads and head sizes of classes that do not derive them. Any other architecture has as many kv heads
+# as query heads, of hidden_size / query heads.
 KV_HEADS: dict[int, str] = {
     2: "ernie4_5 gemma3n_text glm glm4 internlm3 qwen3_5_moe_text qwen3_next starcoder2",
     4: (
@@ -65,11 +65,12 @@ FAMILIES: dict[str, Family] = {
     for name, family in (DECODERS | HYBRIDS).items()
 }
 
-# Models of pictures and sound around a decoder -> the architecture of their text_config, which may omit it. What
-# surrounds the decoder has no cache.
+# Models of pictures and sound around a decoder -> the architecture of their text_config, which may omit it.
+# What surrounds the decoder has no cache.
 _AROUND = {
     "llama": (
-        "deepseek_vl glmasr idefics3 janus llava llava_next llava_next_video perception_lm smolvlm video_llava "
+        "deepseek_vl glmasr idefics3 janus llava llava_next llava_next_video perception_lm smolvlm "
+        "video_llava "
         "vipllava voxtral"
     ),
     "qwen2": (

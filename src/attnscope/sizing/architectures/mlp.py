@@ -1,4 +1,4 @@
-"""The parameters of each layer's MLP: dense, or experts of which a token meets a few."""
+"""The parameters of each layer's MLP: dense, or experts of which a token activates a few."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,13 +17,13 @@ SHARED_SIZE = (
 
 @dataclass(frozen=True)
 class Mlp:
-    """How an architecture's MLP is made.
+    """How an architecture's MLP is built.
 
     inner       names of the inner size
     matrices    3 with a gate, else 2
-    factor      the inner size where none is given, in hidden sizes; None: it must be there
-    expert      names of an expert's inner size; where none is there, it is the inner size
-    shared_experts     how many experts every token meets, where no field says so
+    factor      the inner size in hidden sizes if the file lacks it; None: the file must have it
+    expert      names of an expert's inner size; if the file has none, it is the inner size
+    shared_experts    experts that every token activates if no field gives their number
     """
 
     inner: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim")
@@ -43,13 +43,9 @@ class MlpWeights(NamedTuple):
 
 
 def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpWeights] | str:
-    """All and active parameters of each layer's MLP, or why they cannot be told.
-
-    Errors
-        ConfigError for sizes that are none.
-    """
+    """All and active parameters of each layer's MLP, or why the config does not determine them."""
     listed = fields.given.get(mlp.inner[0])
-    if isinstance(listed, list | tuple):  # a size each layer
+    if isinstance(listed, list | tuple):  # one size per layer
         sizes = fields.integers(mlp.inner[0], minimum=1) or []
         if len(sizes) != layers:
             return f"{fields.where}{mlp.inner[0]} has {len(sizes)} entries for {layers} layers"
@@ -92,7 +88,7 @@ def _shared_size(fields: Fields, expert_size: int, otherwise: int) -> int:
 
 
 def _routed_layers(fields: Fields, layers: int) -> list[bool]:
-    """Which layers choose experts: listed, or by the first dense ones and a step."""
+    """Which layers have experts: listed, or by the number of first dense ones and a step."""
     types = fields.strings("mlp_layer_types")
     if types is not None and len(types) == layers:
         return [each == "sparse" for each in types]

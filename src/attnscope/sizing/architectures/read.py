@@ -11,7 +11,7 @@ from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, de
 from attnscope.sizing.architectures.family import Family
 from attnscope.sizing.architectures.known import FAMILIES, TEXT_MODELS
 from attnscope.sizing.architectures.mlp import mlp_weights
-from attnscope.sizing.fields import Fields
+from attnscope.sizing.fields import Fields, printable
 from attnscope.sizing.model import Layer, ModelDescription
 from attnscope.sizing.units import known_number_format
 
@@ -40,8 +40,8 @@ OF_OTHER_PARTS = (
 def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = None) -> ModelDescription:
     """The model that a config describes; `assume` replaces fields that the file lacks or has wrong.
 
-    Raises ConfigError for an unknown model_type, a missing or impossible field, and an unread one that could change
-    the cache.
+    Raises ConfigError for an unknown model_type, a missing or impossible field, and an unread one that could
+    change the cache.
     """
     assume = _checked_assumptions(assume)
     _check_names(config, "")
@@ -68,7 +68,8 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
         return {}
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
-            f"assume={told(assume)}: expected a mapping of fields to values, or to None for a field that does not "
+            f"assume={told(assume)}: expected a mapping of fields to values, or to None for a field that "
+            f"does not "
             "matter."
         )
     return dict(assume)
@@ -99,7 +100,8 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
         return None
     if outer_type not in TEXT_MODELS:
         raise ConfigError(
-            f"model_type={told(outer_type)} with a text_config is not known. If its decoder is a known one, size "
+            f"model_type={told(outer_type)} with a text_config is not known. If its decoder is a known one, "
+            f"size "
             "config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
@@ -124,17 +126,17 @@ def _describe(
         harmless = family.harmless
     else:
         raise ConfigError(
-            f"{where}model_type={told(model_type)} is not known, and its cache would be a guess. If it follows a "
-            "known architecture, give that: assume={'model_type': 'llama'}."
+            f"{where}model_type={told(model_type)} is not known, and its cache would be a guess. "
+            "If it follows a known architecture, give that: assume={'model_type': 'llama'}."
         )
     model = replace(
         model, max_positions=fields.optional_integer(*POSITIONS), number_format=_number_format(fields)
     )
     fields.refuse_unread(harmless)
-    assumed = tuple(f"{name}={told(value)}" for name, value in assume.items())
     given_names = {name.removeprefix(where) for name in assume}
-    filled = tuple(text for name, text in fields.filled.items() if name not in given_names)
-    return replace(model, filled=filled, assumed=assumed, quantized=quantized)
+    notes = [text for name, text in fields.notes.items() if name not in given_names]
+    notes += [f"assumed: {printable(name)}={told(value)}" for name, value in assume.items()]
+    return replace(model, notes=tuple(notes), quantized=quantized)
 
 
 def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
