@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from attnscope.arguments import brief
 from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import print_json
 from attnscope.errors import AttentionError, ConfigError
-from attnscope.problem.given import told as brief
 from attnscope.sizing import (
     CachePlan,
     EngineCache,

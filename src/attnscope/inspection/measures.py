@@ -54,5 +54,5 @@ KINDS = ("previous_token", "first_token", "duplicate_token", "induction")
 BY_KEY = {measure.key: measure for measure in MEASURES}
 NOT_AN_INFLUENCE = (
     "A weight says what was read, not what it did: heavy keys whose values change nothing and light ones whose values change "
-    "much both exist. To see an influence, take something away: at.observe.influence(), or ablate a head."
+    "much both exist. To see an influence, take something away: at.observation.influence(), or ablate a head."
 )

@@ -87,7 +87,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
         "first_keys": FIRST_KEYS,
         "top_keys": min(TOP_KEYS, many),
         "received": True,
-        "map_size": min(MAP_SIZE, many),
+        "block_map_size": min(MAP_SIZE, many),
     }
 
     def step(done: int) -> None:

@@ -72,7 +72,7 @@ def summarized(seen: LayerSeen, ids: NDArray[np.int64], labels: NDArray[np.int64
         top_keys=without_batch(of.top_keys, 3),
         top_weights=without_batch(of.top_weights, 3),
         received=without_batch(of.received, 2),
-        map=without_batch(of.map, 3),
+        map=without_batch(of.block_map, 3),
         by_segment=by_segment,
         evenly=evenly,
         means=means_of(of, ids),
@@ -85,7 +85,7 @@ OF_SCORES = ("previous_token", "first_token", "duplicate_token", "induction", "u
 
 
 def means_of(observation: at.Observation, ids: NDArray[np.int64]) -> dict[str, Array]:
-    summary, scores = observation.per_head(), at.observe.head_scores(observation, ids)
+    summary, scores = observation.per_head(), at.observation.head_scores(observation, ids)
     means = {name: getattr(summary, name)[0] for name in OF_SUMMARY}
     return means | {name: getattr(scores, name)[0] for name in OF_SCORES}
 

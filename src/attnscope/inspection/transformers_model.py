@@ -129,17 +129,23 @@ class TransformersModel:
         try:
             with observing(body, layers=layers, **asked) as seen, telling(body, seen, layers, step):
                 body(input_ids=tensor_of(tokens), **given)
+                self._check_layers(layers, len(seen))
+        except InspectionError:
+            raise
         except AttentionError as error:
             raise InspectionError(f"{self.name} cannot be observed: {error}") from error
         for layer in layers:
-            if layer >= len(seen):
-                raise InspectionError(
-                    f"{self.name} has softmax attention {len(seen)} times, and layer {layer} was asked for, counted from 0. "
-                    f"Choose among them: --layers 0-{len(seen) - 1}."
-                )
             observation = seen[layer]
             names = tuple(str(head) for head in range(observation.entropy.shape[-2]))
             yield LayerSeen(layer, seen.names[layer], names, observation)
+
+    def _check_layers(self, layers: Sequence[int], called: int) -> None:
+        for layer in layers:
+            if 0 < called <= layer:
+                raise InspectionError(
+                    f"{self.name} has softmax attention {called} times, and layer {layer} was asked for, "
+                    f"counted from 0. Choose among them: --layers 0-{called - 1}."
+                )
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from attnscope.arguments import brief, kind_of
 from attnscope.errors import ConfigError
-from attnscope.problem.given import kind_of, told
 from attnscope.sizing.fields import printable
 from attnscope.sizing.gguf import MAGIC, config_of_gguf, read_header
 
@@ -39,7 +39,7 @@ def read_config(given: Any) -> ConfigFile:
         return ConfigFile(fields)
     if not isinstance(given, str | PathLike) or not isinstance(text := os.fspath(given), str):
         raise ConfigError(
-            f"config={told(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
+            f"config={brief(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
             f"file, "
             f"or an AttentionShape, got {kind_of(given)}."
         )
@@ -69,7 +69,7 @@ def _read_path(path: Path) -> ConfigFile:
         fields = read_json(file, path, LARGEST_CONFIG)
     if not isinstance(fields, Mapping):
         raise ConfigError(
-            f"{printable(path)} holds {told(fields)}: expected a mapping of fields, got {kind_of(fields)}."
+            f"{printable(path)} holds {brief(fields)}: expected a mapping of fields, got {kind_of(fields)}."
         )
     return ConfigFile(fields, path.parent)
 
@@ -79,7 +79,7 @@ def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
     fields = config_of_gguf(header.metadata, name)
     parts = header.metadata.get("split.count", 1)
     if parts not in (0, 1):  # the other files hold the other tensors, in formats of their own
-        return ConfigFile(fields | {"quantization_config": f"one of {told(parts)} files"})
+        return ConfigFile(fields | {"quantization_config": f"one of {brief(parts)} files"})
     return ConfigFile(fields, None, header.tensor_bytes)
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 LARGEST = 2**31  # no size of a model is as large
 MOST_FIELDS = 2**16
@@ -75,7 +75,7 @@ class Fields:
         self.used.update(names)
         found = {name: self.given[name] for name in names if self.given.get(name) is not None}
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
-            both = " and ".join(f"{self.where}{name}={told(value)}" for name, value in found.items())
+            both = " and ".join(f"{self.where}{name}={brief(value)}" for name, value in found.items())
             raise ConfigError(
                 f"{both} are names of one size and disagree. Correct the file, or assume= one of them and "
                 f"None for "
@@ -91,12 +91,12 @@ class Fields:
 
     def fill(self, name: str, value: Any, why: str) -> None:
         """Note that a missing field was given a value."""
-        self.notes[name] = f"not in the file: {self.where}{name}={told(value)} ({why})"
+        self.notes[name] = f"not in the file: {self.where}{name}={brief(value)} ({why})"
 
     def note_unused(self, name: str, why: str) -> None:
         """Note that a field of the file has no effect."""
         self.used.add(name)
-        self.notes[name] = f"not used: {self.where}{name}={told(self.given[name])} ({why})"
+        self.notes[name] = f"not used: {self.where}{name}={brief(self.given[name])} ({why})"
 
     def optional_integer(self, *names: str, minimum: int = 1) -> int | None:
         """An integer, or None if the field is missing."""
@@ -132,7 +132,7 @@ class Fields:
         if value is None:
             return otherwise
         if type(value) is not bool:
-            raise ConfigError(f"{self.where}{self.present(names)}={told(value)}: expected true or false.")
+            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected true or false.")
         return value
 
     def strings(self, *names: str) -> list[str] | None:
@@ -141,7 +141,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, list | tuple) or not all(type(word) is str for word in value):
-            raise ConfigError(f"{self.where}{self.present(names)}={told(value)}: expected a list of names.")
+            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected a list of names.")
         return list(value)
 
     def integers(self, *names: str, minimum: int = 0) -> list[int] | None:
@@ -151,7 +151,7 @@ class Fields:
             return None
         name = self.present(names)
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a list of integers.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a list of integers.")
         return [self._integer(each, f"{name}[{i}]", minimum) for i, each in enumerate(value)]
 
     def mapping(self, name: str) -> "Fields | None":
@@ -160,7 +160,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a mapping of fields.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a mapping of fields.")
         return Fields(value, where=f"{self.where}{name}.", defaults=self.defaults, model_type=self.model_type)
 
     def ignore(self, *names: str) -> None:
@@ -186,18 +186,18 @@ class Fields:
             if any(pattern.fullmatch(start) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.where}{printable(name)}={told(value)}: {self.model_type or 'this model'} is not "
+                f"{self.where}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
                 f"known to have "
-                f"this field, and it could change the cache. If it does not: assume={{{told(name)}: None}}."
+                f"this field, and it could change the cache. If it does not: assume={{{brief(name)}: None}}."
             )
 
     def _integer(self, value: Any, name: str, minimum: int) -> int:
         if type(value) is float and value.is_integer():
             value = int(value)
         if type(value) is not int:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected an integer.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected an integer.")
         if not minimum <= value < LARGEST:
             raise ConfigError(
-                f"{self.where}{name}={told(value)}: expected {minimum} or more, and less than 2**31."
+                f"{self.where}{name}={brief(value)}: expected {minimum} or more, and less than 2**31."
             )
         return value

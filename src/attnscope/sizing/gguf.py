@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -106,7 +106,7 @@ def read_header(file: BinaryIO, size: int, name: str) -> Header:
         reader.skip(8 * axes + 4 + 8)  # sizes, format, offset
     alignment = metadata.get(ALIGNMENT, 32)
     if type(alignment) is not int or not 0 < alignment <= 2**20:
-        raise ConfigError(f"{name}: {ALIGNMENT}={told(alignment)}: expected 1 to 2**20.")
+        raise ConfigError(f"{name}: {ALIGNMENT}={brief(alignment)}: expected 1 to 2**20.")
     start = -(-reader.position // alignment) * alignment
     return Header(metadata, max(0, size - start))
 
@@ -194,7 +194,7 @@ def config_of_gguf(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
     architecture = metadata.get(ARCHITECTURE)
     if not isinstance(architecture, str) or architecture not in MODEL_TYPES:
         raise ConfigError(
-            f"{name}: {ARCHITECTURE}={told(architecture)} is not known. Known are "
+            f"{name}: {ARCHITECTURE}={brief(architecture)} is not known. Known are "
             f"{', '.join(sorted(MODEL_TYPES))}. Size the model's config.json instead."
         )
     prefix = f"{architecture}."
@@ -225,8 +225,8 @@ def _latent_sizes(own: Mapping[str, Any], where: str) -> dict[str, Any]:
     rotary = own.get("rope.dimension_count")
     if type(key_length) is not int or type(rotary) is not int or key_length <= rotary:
         raise ConfigError(
-            f"{where}attention.key_length_mla={told(key_length)}: expected more than rope.dimension_count="
-            f"{told(rotary)}."
+            f"{where}attention.key_length_mla={brief(key_length)}: expected more than rope.dimension_count="
+            f"{brief(rotary)}."
         )
     return {
         "qk_rope_head_dim": rotary,
@@ -242,7 +242,7 @@ def _same_in_all_layers(key: str, value: Any, name: str) -> Any:
         return value
     if len({repr(each) for each in value.kept}) != 1 or value.length > len(value.kept):
         raise ConfigError(
-            f"{name}: {key}={told(value.kept)} differs from layer to layer. Size the config.json instead."
+            f"{name}: {key}={brief(value.kept)} differs from layer to layer. Size the config.json instead."
         )
     return value.kept[0]
 
@@ -251,12 +251,12 @@ def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], where: str)
     key, value = own.get("attention.key_length"), own.get("attention.value_length")
     if key is not None and value is not None and key != value and config["model_type"] != "deepseek_v3":
         raise ConfigError(
-            f"{where}attention.value_length={told(value)}: expected key_length={told(key)}. "
+            f"{where}attention.value_length={brief(value)}: expected key_length={brief(key)}. "
             "Size the model's config.json instead."
         )
     if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(
-            f"{where}attention.sliding_window={told(config['sliding_window'])}: the file does not say which "
+            f"{where}attention.sliding_window={brief(config['sliding_window'])}: the file does not say which "
             f"layers "
             "slide. Size the model's config.json instead."
         )

@@ -5,9 +5,9 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from attnscope.arguments import brief, kind_of, whole_number
 from attnscope.errors import ConfigError
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import kind_of, told, whole_number
 from attnscope.sizing.architectures import read_model
 from attnscope.sizing.config_file import read_config
 from attnscope.sizing.engines import ENGINES, read_engine
@@ -181,9 +181,9 @@ def _one_layer(shape: AttentionShape) -> ModelDescription:
 def _read_memory(given: Any) -> int:
     """Bytes of memory: more than any array's length, so whole_number() does not apply."""
     if type(given) is not int:
-        raise ConfigError(f"memory={told(given)}: expected an integer, got {kind_of(given)}.")
+        raise ConfigError(f"memory={brief(given)}: expected an integer, got {kind_of(given)}.")
     if not 0 <= given <= LARGEST_MEMORY:
-        raise ConfigError(f"memory={told(given)}: expected 0 or more, and at most 2**60 bytes.")
+        raise ConfigError(f"memory={brief(given)}: expected 0 or more, and at most 2**60 bytes.")
     return given
 
 

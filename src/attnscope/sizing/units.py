@@ -4,8 +4,8 @@ import re
 from fractions import Fraction
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "int8": 8, "fp8": 8, "int4": 4}
 FLOATS = ("float32", "bfloat16", "float16")
@@ -46,7 +46,7 @@ def read_number_format(given: Any, name: str = "kv_dtype") -> str:
     """Return the canonical name of a number format; raise ConfigError if it is not known."""
     known = known_number_format(given)
     if known is None:
-        raise ConfigError(f"{name}={told(given)}: expected one of {', '.join(BITS)}.")
+        raise ConfigError(f"{name}={brief(given)}: expected one of {', '.join(BITS)}.")
     return known
 
 
@@ -87,7 +87,7 @@ def read_tokens(given: str, name: str = "context") -> int:
     return _read(
         given,
         TOKEN_UNITS,
-        f"{name}={told(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).",
+        f"{name}={brief(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).",
     )
 
 
@@ -119,7 +119,7 @@ def read_bytes(given: str, name: str = "memory") -> int:
     return _read(
         given,
         BYTE_UNITS,
-        f"{name}={told(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).",
+        f"{name}={brief(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).",
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.config_file import parse_json, read_json, regular_file
 from attnscope.sizing.fields import printable
 from attnscope.sizing.model import ModelDescription
@@ -85,7 +85,7 @@ def _from_index(path: Path) -> int:
         total = int(total)
     if type(total) is not int or not 0 <= total <= LARGEST_WEIGHTS:
         raise ConfigError(
-            f"{printable(path)}: metadata.total_size={told(total)}: expected a number of bytes, at most "
+            f"{printable(path)}: metadata.total_size={brief(total)}: expected a number of bytes, at most "
             f"2**60. "
             "Download the index again, or move it away."
         )
@@ -118,7 +118,7 @@ def _from_header(path: Path, budget: int) -> tuple[int, int]:
     end = max(_tensor_ends(header, name), default=0)
     if end != size - 8 - length:
         raise ConfigError(
-            f"{name}: its header lists {told(end)} bytes of tensors, and {size - 8 - length:,} follow. "
+            f"{name}: its header lists {brief(end)} bytes of tensors, and {size - 8 - length:,} follow. "
             "Download it again."
         )
     return end, length
@@ -133,6 +133,6 @@ def _tensor_ends(header: Any, name: str) -> list[int]:
             continue
         offsets = tensor.get("data_offsets") if isinstance(tensor, Mapping) else None
         if not isinstance(offsets, list) or [type(end) for end in offsets] != [int, int]:
-            raise ConfigError(f"{name}: {told(tensor_name)} has no data_offsets. Download it again.")
+            raise ConfigError(f"{name}: {brief(tensor_name)} has no data_offsets. Download it again.")
         ends.append(offsets[1])
     return ends

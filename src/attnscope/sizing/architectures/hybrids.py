@@ -6,8 +6,8 @@ published files.
 
 from dataclasses import replace
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.architectures.attention import KINDS, Names, full, latent, none
 from attnscope.sizing.architectures.family import Family, Pattern, all_of, every, listed
 from attnscope.sizing.architectures.mlp import Mlp
@@ -57,7 +57,7 @@ def _nemotron_words(fields: Fields) -> list[str]:
         return words
     if not isinstance(letters, str) or not letters or set(letters) - set(OF_NEMOTRON):
         raise ConfigError(
-            f"{fields.where}hybrid_override_pattern={told(letters)}: expected letters of "
+            f"{fields.where}hybrid_override_pattern={brief(letters)}: expected letters of "
             f"{''.join(OF_NEMOTRON)}, "
             "or layers_block_type, a list."
         )

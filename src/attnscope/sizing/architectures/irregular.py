@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.architectures.attention import Builder, Heads, full, latent, sliding
 from attnscope.sizing.fields import Fields, printable
 from attnscope.sizing.model import Layer
@@ -25,7 +25,7 @@ def mpt_kv_heads(fields: Fields) -> int | None:
     kind = attention.value("attn_type")
     if kind not in (None, "multihead_attention", "multiquery_attention", "grouped_query_attention"):
         raise ConfigError(
-            f"{attention.where}attn_type={told(kind)}: expected multihead_attention, multiquery_attention or "
+            f"{attention.where}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention or "
             "grouped_query_attention."
         )
     if kind == "multiquery_attention":

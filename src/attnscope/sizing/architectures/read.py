@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.architectures.attention import Heads, check_layers, read_heads
 from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
 from attnscope.sizing.architectures.family import Family
@@ -59,7 +59,7 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
     if type(model_type) is not str:
-        raise ConfigError(f"{where}model_type={told(model_type)}: expected the name of an architecture.")
+        raise ConfigError(f"{where}model_type={brief(model_type)}: expected the name of an architecture.")
     return _describe(merged, TEXT_MODELS.get(model_type) or model_type, where, assume)
 
 
@@ -68,7 +68,7 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
         return {}
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
-            f"assume={told(assume)}: expected a mapping of fields to values, or to None for a field that "
+            f"assume={brief(assume)}: expected a mapping of fields to values, or to None for a field that "
             f"does not "
             "matter."
         )
@@ -79,7 +79,7 @@ def _check_names(fields: Mapping[Any, Any], where: str) -> None:
     wrong = [name for name in fields if type(name) is not str]
     if wrong:
         raise ConfigError(
-            f"{where}{told(wrong[0])} is no name of a field. Give a mapping of names to values."
+            f"{where}{brief(wrong[0])} is no name of a field. Give a mapping of names to values."
         )
 
 
@@ -87,7 +87,7 @@ def _model_type(config: Mapping[str, Any], assume: Mapping[str, Any]) -> str:
     model_type = assume.get("model_type", config.get("model_type"))
     if type(model_type) is not str or not model_type:
         raise ConfigError(
-            f"model_type={told(model_type)}: expected the name of an architecture, such as 'llama'. "
+            f"model_type={brief(model_type)}: expected the name of an architecture, such as 'llama'. "
             "If this is a model's config, give the architecture: assume={'model_type': ...}."
         )
     return model_type
@@ -100,12 +100,12 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
         return None
     if outer_type not in TEXT_MODELS:
         raise ConfigError(
-            f"model_type={told(outer_type)} with a text_config is not known. If its decoder is a known one, "
+            f"model_type={brief(outer_type)} with a text_config is not known. If its decoder is a known one, "
             f"size "
             "config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"text_config={told(inner)}: expected a mapping of fields.")
+        raise ConfigError(f"text_config={brief(inner)}: expected a mapping of fields.")
     _check_names(inner, "text_config.")
     return "text_config.", inner
 
@@ -126,7 +126,7 @@ def _describe(
         harmless = family.harmless
     else:
         raise ConfigError(
-            f"{where}model_type={told(model_type)} is not known, and its cache would be a guess. "
+            f"{where}model_type={brief(model_type)} is not known, and its cache would be a guess. "
             "If it follows a known architecture, give that: assume={'model_type': 'llama'}."
         )
     model = replace(
@@ -135,7 +135,7 @@ def _describe(
     fields.refuse_unread(harmless)
     given_names = {name.removeprefix(where) for name in assume}
     notes = [text for name, text in fields.notes.items() if name not in given_names]
-    notes += [f"assumed: {printable(name)}={told(value)}" for name, value in assume.items()]
+    notes += [f"assumed: {printable(name)}={brief(value)}" for name, value in assume.items()]
     return replace(model, notes=tuple(notes), quantized=quantized)
 
 
