@@ -25,8 +25,8 @@ def mpt_kv_heads(fields: Fields) -> int | None:
     kind = attention.value("attn_type")
     if kind not in (None, "multihead_attention", "multiquery_attention", "grouped_query_attention"):
         raise ConfigError(
-            f"{attention.where}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention or "
-            "grouped_query_attention."
+            f"{attention.where}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention "
+            "or grouped_query_attention."
         )
     if kind == "multiquery_attention":
         return 1
