@@ -21,18 +21,18 @@ NOISE = 2.0**-28  # the bounds are differences of float64 numbers near 1, and 8 
 def bound_of_audit(case: Case) -> Bound:
     inputs = read(*case.arrays, **case.options)[2]
     scores = masked_scores(inputs)
-    weights, log_normalizer = softmax(scores, inputs.visible, inputs.sinks)
+    weights, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
     output = mix(weights, inputs.visible, inputs.value)
-    return bound_of(inputs, scores, (weights, output, log_normalizer), Arithmetic("float32"))
+    return bound_of(inputs, scores, (weights, output, logsumexp), Arithmetic("float32"))
 
 
 @given(problems(formats=("float32",)))
 def test_the_audit_allows_for_stored_scores_what_the_tests_do_not_and_nothing_else(case: Case) -> None:
-    products_alone: dict[str, Any] = {"slopes": None, "bias": None, "softcap": None}
+    products_alone: dict[str, Any] = {"alibi_slopes": None, "bias": None, "softcap": None}
     case = case.but(**products_alone)
     of_tests = error_bound(case, arithmetic=np.float32, output=np.float32)
     of_audit = bound_of_audit(case)
-    for name in ("output", "log_normalizer"):
+    for name in ("output", "logsumexp"):
         stricter, wider = getattr(of_tests, name), getattr(of_audit, name)
         seen = np.isfinite(stricter)
         assert np.array_equal(seen, np.isfinite(wider))

@@ -60,11 +60,11 @@ def test_one_that_returns_integers() -> None:
     assert "returns the output as int64, expected floating-point numbers" in finding.sentence
 
 
-def test_one_that_forgets_the_log_normalizer() -> None:
+def test_one_that_forgets_the_logsumexp() -> None:
     report = attention(
-        lambda query, key, value, **options: right(query, key, value), Contract(log_normalizer=True)
+        lambda query, key, value, **options: right(query, key, value), Contract(logsumexp=True)
     )
-    assert "expected (output, log_normalizer)" in report.findings[0].sentence
+    assert "expected (output, logsumexp)" in report.findings[0].sentence
 
 
 def test_one_that_is_no_number_everywhere() -> None:

@@ -28,7 +28,7 @@ def random_inspection(
         query, key, value = 1.7 * rng.standard_normal((3, heads, tokens, 32)).astype(np.float32)
         observation = at.observe(
             query, key, value, mask=at.Causal() if causal else None, segments=labels, top_keys=min(8, tokens),
-            received=True, map_size=min(MAP_SIZE, tokens),
+            received=True, block_map_size=min(MAP_SIZE, tokens),
         )  # fmt: skip
         names = tuple(str(head) for head in range(heads))
         seen.append(

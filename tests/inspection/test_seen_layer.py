@@ -29,7 +29,7 @@ def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[SeenLayer, NDArray[np.
         segments=LABELS,
         top_keys=8,
         received=True,
-        map_size=10,
+        block_map_size=10,
     )
     weights = at.reference.weights(QUERY[None], KEY[None], VALUE[None], mask=mask)[0]
     return summarized(LayerSeen(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
@@ -85,7 +85,7 @@ def test_arrays_have_no_axis_of_the_batch() -> None:
 
 
 def test_without_segments_there_are_no_masses() -> None:
-    seen = at.observe(QUERY, KEY, VALUE, top_keys=4, received=True, map_size=4)
+    seen = at.observe(QUERY, KEY, VALUE, top_keys=4, received=True, block_map_size=4)
     layer = summarized(LayerSeen(0, "", ("0", "1", "2"), seen), IDS, None)
     assert layer.by_segment is None
     assert layer.evenly is None

@@ -98,13 +98,13 @@ def test_a_watch_that_is_taken_off_is_seen() -> None:
 
 
 def test_the_library_itself_is_no_answer() -> None:
-    merge = check(10, {"merge": at.merge}, stretch=True)
+    merge = check(10, {"merge": at.merge_partials}, stretch=True)
     assert "raises AttributeError" in merge.message
     assert "calls attnscope.lesson" in check(1, at.lesson.check, attention).message
 
 
 def test_the_library_may_be_used_in_a_stretch_part() -> None:
-    assert check(7, lambda x, positions: at.rotate(x, positions), stretch=True)
+    assert check(7, lambda x, positions: at.apply_rotary(x, positions), stretch=True)
 
 
 def test_the_watch_ends_with_the_check() -> None:

@@ -78,14 +78,14 @@ class Bound:
     """The largest error that the proof allows, for each entry; `weights` also without the output's rounding."""
 
     output: Floats
-    log_normalizer: Floats
+    logsumexp: Floats
     weights: Floats
 
 
 @quietly
 def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats], u: Arithmetic) -> Bound:
-    """The proof; scores are masked, exact is (weights, output, log normalizer)."""
-    weights, output, log_normalizer = exact
+    """The proof; scores are masked, exact is (weights, output, logsumexp)."""
+    weights, output, logsumexp = exact
     top = scores.max(axis=-1, initial=-np.inf)
     if inputs.sinks is not None:
         top = np.maximum(top, inputs.sinks[:, None])
@@ -95,24 +95,20 @@ def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats
     below = (weights * np.exp(-wrong_by)).sum(axis=-1)
     if inputs.sinks is not None:
         sinks = inputs.sinks[:, None]
-        weight = np.nan_to_num(np.exp(sinks - log_normalizer))
+        weight = np.nan_to_num(np.exp(sinks - logsumexp))
         wrong_sink = u.unit * (4 * np.abs(sinks) + 2 * size_of(top - sinks) + 8)
         above, below = above + weight * np.exp(wrong_sink), below + weight * np.exp(-wrong_sink)
-    empty = np.isneginf(log_normalizer)
+    empty = np.isneginf(logsumexp)
     above, below = np.where(empty, 1.0, above), np.where(empty, 1.0, below)
     sums = 3 * u.of_sum(scores.shape[-1]) + 32 * u.unit
     relative = np.maximum(np.exp(wrong_by) / below[..., None] - 1, 1 - np.exp(-wrong_by) / above[..., None])
     vanishing = u.smallest_normal * inputs.visible  # weights below it may be lost
     wrong_weights = np.minimum(weights * (relative + sums * (1 + relative)), 1 + sums) + vanishing
     outputs = wrong_weights @ size_of(inputs.value)
-    logs = (
-        np.maximum(np.log(above), -np.log(below))
-        + sums
-        + 4 * u.unit * (size_of(log_normalizer) + size_of(top))
-    )
+    logs = np.maximum(np.log(above), -np.log(below)) + sums + 4 * u.unit * (size_of(logsumexp) + size_of(top))
     return Bound(
         output=outputs + u.unit * (np.abs(output) + outputs) + u.smallest_subnormal / 2,
-        log_normalizer=logs,
+        logsumexp=logs,
         weights=wrong_weights,
     )
 

@@ -255,8 +255,8 @@ class Diagnosis:
             return "magnitudes"
         if reach is not None:
             return check_of_reach(shown, row, reach)
-        if shown.deviation.what == "log_normalizer":
-            return "log normalizer"
+        if shown.deviation.what == "logsumexp":
+            return "logsumexp"
         return check_of_options(case)
 
 

@@ -15,7 +15,7 @@ from attnscope.reference.definition import biased, mix, quietly, soft_capped, so
 
 @quietly
 def honest(reading: Reading, number_format: str) -> tuple[Floats, Floats]:
-    """(output, log normalizer) of a call, with each step rounded."""
+    """(output, logsumexp) of a call, with each step rounded."""
     dtype: Any = FORMATS[number_format]
 
     def rounded(array: Any) -> Any:

@@ -49,9 +49,9 @@ class Failure:
 
     def worst_entry(self, row: Row) -> tuple[float, float]:
         """(actual, expected) where the row is furthest off."""
-        if self.deviation.what == "log_normalizer":
-            assert self.answer.log_normalizer is not None
-            return float(self.answer.log_normalizer[row]), float(self.expected.log_normalizer[row])
+        if self.deviation.what == "logsumexp":
+            assert self.answer.logsumexp is not None
+            return float(self.answer.logsumexp[row]), float(self.expected.logsumexp[row])
         actual, expected = self.answer.output[row], self.expected.output[row]
         distance = np.where(np.isfinite(actual), np.abs(np.nan_to_num(actual) - expected), np.inf)
         worst = int(distance.argmax())
@@ -75,11 +75,11 @@ def counterexample(
             arrays[name] = np.asarray(call.options[name])
     if answer is not None:
         arrays["output"] = answer.output
-        if answer.log_normalizer is not None:
-            arrays["log_normalizer"] = answer.log_normalizer
+        if answer.logsumexp is not None:
+            arrays["logsumexp"] = answer.logsumexp
     if expected is not None:
         arrays["expected_output"] = expected.output
-        arrays["expected_log_normalizer"] = expected.log_normalizer
+        arrays["expected_logsumexp"] = expected.logsumexp
     return Counterexample(str(case), case.seed, indices, arrays)
 
 
@@ -110,8 +110,8 @@ def only_rounding(failures: list[Failure]) -> bool:
         seen = ~expected.empty
         output, logs = honest(expected.reading, shorter)
         pairs = [(answer.output, expected.output, output)]
-        if answer.log_normalizer is not None:
-            pairs.append((answer.log_normalizer, expected.log_normalizer, logs))
+        if answer.logsumexp is not None:
+            pairs.append((answer.logsumexp, expected.logsumexp, logs))
         errors += sum(float(((actual - exact)[seen] ** 2).sum()) for actual, exact, _ in pairs)
         peers += sum(float(((peer - exact)[seen] ** 2).sum()) for _, exact, peer in pairs)
     return bool(errors <= 4 * peers)  # of squares

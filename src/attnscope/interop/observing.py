@@ -115,7 +115,7 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool = False,
-    map_size: int | None = None,
+    block_map_size: int | None = None,
     layers: Collection[int] | None = None,
     ablate: Collection[tuple[int, int]] = (),
     keep_arguments: bool = False,
@@ -128,10 +128,10 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
 
     Arguments
         segments      of the text's tokens, as in observe(); {name: (start, None)} reaches to the end, however long
-        first_keys, top_keys, received, map_size    as in observe(); a map is of one call, and none of several
+        first_keys, top_keys, received, block_map_size    as in observe(); a map is of one call, and none of several
         layers        numbers of those to observe; the others only run. All unless given
         ablate        heads, as (layer, head), whose output is 0: what the model answers without them is its own answer
-        keep_arguments    whether seen.arguments keeps every layer's arguments of attention(), for observe.rollout(); of
+        keep_arguments    whether seen.arguments keeps every layer's arguments of attention(), for observation.rollout(); of
                       its last call, in the memory of the model's queries, keys and values
     Errors
         UnsupportedProblemError for a model whose attention does not go through Transformers' AttentionInterface, and
@@ -146,7 +146,7 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
         raise at.AttentionError(
             "this model is being observed already: leave the other `with observing(...)` first."
         )
-    asked = AskedOfText(segments, first_keys, top_keys, received, map_size)
+    asked = AskedOfText(segments, first_keys, top_keys, received, block_map_size)
     heads = frozenset((int(layer), int(head)) for layer, head in ablate)
     seen = Seen(asked, layers, heads, modules, [] if keep_arguments else None)
     with attending_by_attnscope(model):

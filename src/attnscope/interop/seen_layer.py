@@ -21,7 +21,7 @@ class AskedOfText:
     first_keys: int
     top_keys: int
     received: bool
-    map_size: int | None
+    block_map_size: int | None
 
     def of_keys(self, key_offset: int, key_len: int) -> dict[str, Any]:
         """The same as arguments of observe(), about keys that begin at `key_offset`.
@@ -34,7 +34,7 @@ class AskedOfText:
             "first_keys": max(0, self.first_keys - key_offset),
             "top_keys": min(self.top_keys, key_len),
             "received": self.received,
-            "map_size": self.map_size,
+            "block_map_size": self.block_map_size,
         }
 
     def _segments_of_keys(self, key_offset: int, key_len: int) -> Any:
@@ -122,5 +122,5 @@ def joined(calls: Sequence[at.Observation]) -> at.Observation:
                 f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are no chunks of one text. "
                 "Take them one by one: calls(layer)."
             )
-    whole: at.Observation = at.observe.join(*(replace(each, map=None) for each in calls))
+    whole: at.Observation = at.observation.join(*(replace(each, block_map=None) for each in calls))
     return whole

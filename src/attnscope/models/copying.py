@@ -64,11 +64,11 @@ def previous_bytes() -> Layer:
     before the text begins the head reads nothing.
     """
     key = np.ones((1, TURNED_DIM), np.float32)
-    hit, near_miss = (float((key @ at.rotate(key, [turn]).T).item()) for turn in (0, 1))
+    hit, near_miss = (float((key @ at.apply_rotary(key, [turn]).T).item()) for turn in (0, 1))
     w_q, w_k = zeros(REACH, WIDTH, TURNED_DIM), zeros(REACH, WIDTH, TURNED_DIM)
     w_v, w_o = zeros(REACH, WIDTH, 8), zeros(REACH, 8, WIDTH)
     for n in range(REACH):
-        w_q[n, ONE] = SHARPNESS * at.rotate(key, [-(n + 1)])[0]
+        w_q[n, ONE] = SHARPNESS * at.apply_rotary(key, [-(n + 1)])[0]
         w_k[n, ONE] = key[0]
         w_v[n, BYTE] = BITS
         w_o[n, :, PAST[n]] = np.eye(8)
@@ -96,9 +96,9 @@ def induction_and_background() -> Layer:
     w_v[:, BYTE] = np.eye(256)
     w_o[0, :, NEXT] = np.eye(256)
     w_o[1, :, NEXT] = WHISPER * np.eye(256)
-    slopes = np.array([RECENCY, 0], np.float32)
+    alibi_slopes = np.array([RECENCY, 0], np.float32)
     sinks = np.array([8 * worth.sum() / 2, NOTHING], np.float32)
-    return Layer(("induction", "background"), w_q, w_k, w_v, w_o, slopes, sinks, rotary=False)
+    return Layer(("induction", "background"), w_q, w_k, w_v, w_o, alibi_slopes, sinks, rotary=False)
 
 
 def zeros(*shape: int) -> Floats:

@@ -36,7 +36,7 @@ class Layer:
         w_q, w_k         (heads, width, key_dim)
         w_v              (heads, width, value_dim)
         w_o              (heads, value_dim, width)
-        slopes, sinks    (heads,)      what a byte of distance costs; the logit of "read nothing"
+        alibi_slopes, sinks    (heads,)      what a byte of distance costs; the logit of "read nothing"
         rotary           queries and keys are turned by their positions (RoPE)
     """
 
@@ -45,7 +45,7 @@ class Layer:
     w_k: Floats
     w_v: Floats
     w_o: Floats
-    slopes: Floats
+    alibi_slopes: Floats
     sinks: Floats
     rotary: bool
 
@@ -53,7 +53,7 @@ class Layer:
         """What each head asks, offers and carries at these positions."""
         query, key, value = residual @ self.w_q, residual @ self.w_k, residual @ self.w_v
         if self.rotary:
-            query, key = at.rotate(query, positions), at.rotate(key, positions)
+            query, key = at.apply_rotary(query, positions), at.apply_rotary(key, positions)
         return query, key, value
 
     def attend(self, query: Floats, key: Floats, value: Floats, mask: at.Mask) -> Floats:
@@ -63,7 +63,7 @@ class Layer:
     @property
     def scoring(self) -> dict[str, Any]:
         """How scores are made of queries and keys, as arguments of attention()."""
-        return {"scale": 1.0, "slopes": self.slopes, "sinks": self.sinks}
+        return {"scale": 1.0, "alibi_slopes": self.alibi_slopes, "sinks": self.sinks}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class Reading:
     def head(self, layer: int, head: int) -> HeadReading:
         """One head's part of it."""
         weights = self.model.layers[layer]
-        slope, sink = float(weights.slopes[head]), float(weights.sinks[head])
+        slope, sink = float(weights.alibi_slopes[head]), float(weights.sinks[head])
         arrays = (self.query[layer][head], self.key[layer][head], self.value[layer][head])
         return HeadReading(weights.names[head], *arrays, slope, sink)
 

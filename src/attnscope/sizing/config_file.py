@@ -7,8 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import brief, kind_of
 from attnscope.errors import ConfigError
-from attnscope.problem.given import kind_of, told
 from attnscope.sizing.gguf import MAGIC, read_header
 from attnscope.sizing.gguf_fields import config_of_gguf
 
@@ -37,7 +37,7 @@ def read_config(given: Any) -> ConfigFile:
         return ConfigFile(fields)
     if not isinstance(given, str | PathLike) or not isinstance(path_text := str(given), str):
         raise ConfigError(
-            f"config={told(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF file, or an "
+            f"config={brief(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF file, or an "
             f"AttentionShape, got {kind_of(given)}."
         )
     try:
@@ -85,6 +85,6 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         raise ConfigError(f"{path} is no JSON that a config could be: {error}.") from None
     if not isinstance(fields, Mapping):
         raise ConfigError(
-            f"{path} holds {told(fields)}: expected a mapping of fields, got {kind_of(fields)}."
+            f"{path} holds {brief(fields)}: expected a mapping of fields, got {kind_of(fields)}."
         )
     return fields

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.model import Layer, Rows, State
 
 PLAIN_FORMATS = {"float32": (1, 4), "bfloat16": (1, 2), "float16": (1, 2), "fp8": (1, 1)}
@@ -237,4 +237,4 @@ def read_engine(given: object) -> Engine:
     """
     if isinstance(given, str) and given in ENGINES:
         return ENGINES[given]
-    raise ConfigError(f"engine={told(given)}: expected one of {', '.join(ENGINES)}.")
+    raise ConfigError(f"engine={brief(given)}: expected one of {', '.join(ENGINES)}.")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 LARGEST = 2**31  # no size of a model is as large
 # what a field's name says if it could change the cache
@@ -56,7 +56,7 @@ class Fields:
         self.used.update(names)
         found = {name: self.given[name] for name in names if self.given.get(name) is not None}
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
-            said = " and ".join(f"{self.where}{name}={told(value)}" for name, value in found.items())
+            said = " and ".join(f"{self.where}{name}={brief(value)}" for name, value in found.items())
             raise ConfigError(
                 f"{said} are names of one size and disagree. Correct the file, or assume= one and None."
             )
@@ -70,7 +70,7 @@ class Fields:
 
     def fill(self, name: str, value: Any, why: str) -> None:
         """Note that a missing field was given a value."""
-        self.filled[name] = f"{self.where}{name}={told(value)} ({why})"
+        self.filled[name] = f"{self.where}{name}={brief(value)} ({why})"
 
     def maybe_whole(self, *names: str, minimum: int = 1) -> int | None:
         """An integer, or None where there is none."""
@@ -103,7 +103,7 @@ class Fields:
         if value is None:
             return otherwise
         if type(value) is not bool:
-            raise ConfigError(f"{self.where}{self._present(names)}={told(value)}: expected true or false.")
+            raise ConfigError(f"{self.where}{self._present(names)}={brief(value)}: expected true or false.")
         return value
 
     def words(self, *names: str) -> list[str] | None:
@@ -112,7 +112,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, list | tuple) or not all(type(word) is str for word in value):
-            raise ConfigError(f"{self.where}{self._present(names)}={told(value)}: expected a list of names.")
+            raise ConfigError(f"{self.where}{self._present(names)}={brief(value)}: expected a list of names.")
         return list(value)
 
     def wholes(self, *names: str, minimum: int = 0) -> list[int] | None:
@@ -122,7 +122,7 @@ class Fields:
             return None
         name = self._present(names)
         if not isinstance(value, list | tuple) or len(value) > LARGEST:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a list of integers.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a list of integers.")
         return [self._whole(each, f"{name}[{i}]", minimum) for i, each in enumerate(value)]
 
     def inner(self, name: str) -> "Fields | None":
@@ -131,7 +131,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a mapping of fields.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a mapping of fields.")
         return Fields(value, where=f"{self.where}{name}.", defaults=self.defaults, model_type=self.model_type)
 
     def leave(self, *names: str) -> None:
@@ -152,7 +152,7 @@ class Fields:
             if any(pattern.fullmatch(name) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.where}{name}={told(value)}: {self.model_type or 'this model'} is not known to have this field, "
+                f"{self.where}{name}={brief(value)}: {self.model_type or 'this model'} is not known to have this field, "
                 f"and it could change the cache. If it does not: assume={{{name!r}: None}}."
             )
 
@@ -163,9 +163,9 @@ class Fields:
         if type(value) is float and value.is_integer():
             value = int(value)
         if type(value) is not int:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected an integer.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected an integer.")
         if not minimum <= value < LARGEST:
             raise ConfigError(
-                f"{self.where}{name}={told(value)}: expected {minimum} or more, and less than 2**31."
+                f"{self.where}{name}={brief(value)}: expected {minimum} or more, and less than 2**31."
             )
         return value

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 ARCHITECTURE = "general.architecture"
 # general.architecture -> model_type
@@ -63,7 +63,7 @@ def config_of_gguf(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
     name = metadata.get(ARCHITECTURE)
     if not isinstance(name, str) or name not in MODEL_TYPES:
         raise ConfigError(
-            f"{path}: {ARCHITECTURE}={told(name)} is not known. Known are {', '.join(sorted(MODEL_TYPES))}. "
+            f"{path}: {ARCHITECTURE}={brief(name)} is not known. Known are {', '.join(sorted(MODEL_TYPES))}. "
             "Size the model's config.json instead."
         )
     own = {
@@ -94,7 +94,7 @@ def _latent(own: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     rotary = sizes["qk_rope_head_dim"]
     if type(key_length) is not int or type(rotary) is not int or key_length <= rotary:
         raise ConfigError(
-            f"{path}: {name}.attention.key_length_mla={told(key_length)}: expected more than {told(rotary)}."
+            f"{path}: {name}.attention.key_length_mla={brief(key_length)}: expected more than {brief(rotary)}."
         )
     return {**sizes, "qk_nope_head_dim": key_length - rotary, "head_dim": None}
 
@@ -105,7 +105,7 @@ def _one(key: str, value: Any, path: Path) -> Any:
         return value
     if len({repr(each) for each in value}) != 1:
         raise ConfigError(
-            f"{path}: {key}={told(value)} differs from layer to layer. Size the config.json instead."
+            f"{path}: {key}={brief(value)} differs from layer to layer. Size the config.json instead."
         )
     return value[0]
 
@@ -114,6 +114,6 @@ def _check_equal_values(own: Mapping[str, Any], name: str, path: Path) -> None:
     key, value = own.get("attention.key_length"), own.get("attention.value_length")
     if key is not None and value is not None and key != value and name != "deepseek2":
         raise ConfigError(
-            f"{path}: {name}.attention.value_length={told(value)} is unlike key_length={told(key)}. "
+            f"{path}: {name}.attention.value_length={brief(value)} is unlike key_length={brief(key)}. "
             "Size the model's config.json instead."
         )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from attnscope.arguments import brief, kind_of
 from attnscope.errors import ConfigError
-from attnscope.problem.given import kind_of, told
 
 MOST = 1e30  # a second: no machine does as much
 
@@ -38,7 +38,7 @@ class Hardware:
             _check_rate(field, getattr(self, field))
         if self.memory_bytes is not None and (type(self.memory_bytes) is not int or self.memory_bytes < 1):
             raise ConfigError(
-                f"memory_bytes={told(self.memory_bytes)}: expected a number of bytes, 1 or more. "
+                f"memory_bytes={brief(self.memory_bytes)}: expected a number of bytes, 1 or more. "
                 "Use None where it is not known."
             )
 
@@ -83,20 +83,20 @@ def read_hardware(given: Any) -> Hardware:
         return given
     if not isinstance(given, str):
         raise ConfigError(
-            f"hardware={told(given)}: expected a name or a Hardware, got {kind_of(given)}. Names: {', '.join(KNOWN)}."
+            f"hardware={brief(given)}: expected a name or a Hardware, got {kind_of(given)}. Names: {', '.join(KNOWN)}."
         )
     word = "".join(letter for letter in given.lower() if letter.isalnum() or letter == "+")
     if word in KNOWN:
         return KNOWN[word]
     raise ConfigError(
-        f"hardware={told(given)} is not known. Use one of {', '.join(KNOWN)}, Hardware.measure() for this machine, or "
+        f"hardware={brief(given)} is not known. Use one of {', '.join(KNOWN)}, Hardware.measure() for this machine, or "
         "Hardware(name, flops_per_second, bytes_per_second)."
     )
 
 
 def _check_rate(name: str, given: Any) -> None:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < MOST:
-        raise ConfigError(f"{name}={told(given)}: expected a positive number, such as 1e12.")
+        raise ConfigError(f"{name}={brief(given)}: expected a positive number, such as 1e12.")
 
 
 def _physical_memory() -> int | None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "int8": 8, "fp8": 8, "int4": 4}
 SHORT = {
@@ -30,7 +30,7 @@ def read_number_format(given: Any, name: str = "kv_dtype") -> str:
         word = SHORT.get(word, word)
         if word in BITS:
             return word
-    raise ConfigError(f"{name}={told(given)}: expected one of {', '.join(BITS)}.")
+    raise ConfigError(f"{name}={brief(given)}: expected one of {', '.join(BITS)}.")
 
 
 def bytes_of(numbers: int, number_format: str) -> int:

@@ -3,8 +3,8 @@
 import re
 from fractions import Fraction
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 TOKENS = {"": 1, "k": 2**10, "m": 2**20}
 BYTES = {
@@ -30,7 +30,7 @@ def read_tokens(given: str, name: str = "context") -> int:
     return _read(
         given,
         TOKENS,
-        f"{name}={told(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).",
+        f"{name}={brief(given)}: expected tokens, such as 8192, 128k (131,072) or 1m (1,048,576).",
     )
 
 
@@ -46,7 +46,7 @@ def read_bytes(given: str, name: str = "memory") -> int:
     return _read(
         given,
         BYTES,
-        f"{name}={told(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).",
+        f"{name}={brief(given)}: expected bytes, such as 80GiB (2^30 each), 80GB (10^9) or 80g (GiB).",
     )
 
 

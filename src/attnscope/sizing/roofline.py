@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from attnscope.arguments import whole_number
 from attnscope.errors import ConfigError
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import whole_number
 from attnscope.sizing.costs import Costs
 from attnscope.sizing.hardware import Hardware, read_hardware
 from attnscope.sizing.model import ModelDescription

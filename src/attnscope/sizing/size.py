@@ -5,9 +5,9 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from attnscope.arguments import whole_number
 from attnscope.errors import ConfigError
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import whole_number
 from attnscope.sizing.architectures import read_model
 from attnscope.sizing.config_file import read_config
 from attnscope.sizing.engines import read_engine

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.model import ModelDescription
 from attnscope.sizing.number_formats import bytes_of
 
@@ -85,7 +85,7 @@ def _from_index(path: Path) -> int:
         total = int(total)
     if type(total) is not int or total < 0:
         raise ConfigError(
-            f"{path}: metadata.total_size={told(total)}: expected a number of bytes. Download it again, or move it away."
+            f"{path}: metadata.total_size={brief(total)}: expected a number of bytes. Download it again, or move it away."
         )
     return total
 
@@ -111,7 +111,7 @@ def _from_header(path: Path) -> int:
             if not (
                 isinstance(offsets, list) and len(offsets) == 2 and all(type(end) is int for end in offsets)
             ):
-                raise ConfigError(f"{path}: {told(name)} has no data_offsets. Download it again.")
+                raise ConfigError(f"{path}: {brief(name)} has no data_offsets. Download it again.")
             ends.append(offsets[1])
     if max(ends) != size - 8 - length:
         raise ConfigError(

@@ -39,8 +39,8 @@ def scored(score: Callable[[Inputs], Floats]) -> Callable[[Inputs], tuple[Floats
     """Answer from scores of another make, masked as usual."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
-        weights, log_normalizer = softmax(masked(score(inputs), inputs.visible), inputs.visible, inputs.sinks)
-        return mix(weights, inputs.visible, inputs.value), log_normalizer
+        weights, logsumexp = softmax(masked(score(inputs), inputs.visible), inputs.visible, inputs.sinks)
+        return mix(weights, inputs.visible, inputs.value), logsumexp
 
     return answer
 
@@ -73,8 +73,8 @@ def cap_after_mask(reading: Reading) -> Reading | None:
         capped = cap_after_bias(inputs, inputs.softcap or 1.0)
         scores = np.where(inputs.visible, capped, -(inputs.softcap or 1.0))
         everywhere = np.ones_like(inputs.visible)
-        weights, log_normalizer = softmax(scores, everywhere, inputs.sinks)
-        return mix(weights, everywhere, inputs.value), log_normalizer
+        weights, logsumexp = softmax(scores, everywhere, inputs.sinks)
+        return mix(weights, everywhere, inputs.value), logsumexp
 
     return reading.answered(answer)
 
@@ -190,6 +190,6 @@ SCORING = (
     Mistake("the sinks added to the sum as they are, not as e^sink", "sinks", "Add e^sink.", when_sinks(sink_as_a_probability)),
     Mistake("e^sink added to a sum that was shifted by the row's largest score", "sinks",
             "Add e^(sink - largest score).", when_sinks(sink_unshifted)),
-    Mistake("the log normalizer without the sinks", "log normalizer", "The sink is part of the sum.",
+    Mistake("the logsumexp without the sinks", "logsumexp", "The sink is part of the sum.",
             when_sinks(sink_without_output)),
 )  # fmt: skip

@@ -26,7 +26,7 @@ def checks(contract: Contract) -> tuple[str, ...]:
     of_options = [check for name, check in OF_OPTIONS.items() if getattr(contract, name)]
     hiding = ["dependence"] if contract.causal or contract.key_mask or contract.mask else []
     aligned = ["alignment"] if contract.causal or contract.window or contract.documents else []
-    logs = ["log normalizer"] if contract.log_normalizer else []
+    logs = ["logsumexp"] if contract.logsumexp else []
     return ("exactness", *hiding, *aligned, *dict.fromkeys(["scale", *of_options]), *logs,
             "magnitudes", "dtypes", "layouts", "batch invariance")  # fmt: skip
 

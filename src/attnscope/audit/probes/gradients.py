@@ -28,7 +28,7 @@ LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
 
 def cases(setting: Setting) -> list[Case]:
     """Each option alone, beside causal, and all."""
-    return [setting.grid.case(options, lengths).but(log_normalizer=False)
+    return [setting.grid.case(options, lengths).but(logsumexp=False)
             for options in setting.grid.few_options() for lengths in LENGTHS]  # fmt: skip
 
 

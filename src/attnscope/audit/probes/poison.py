@@ -93,9 +93,9 @@ class Poisoning:
 
 
 def finite_rows(answer: Answer) -> np.ndarray:
-    """Rows whose output, and log normalizer, are numbers (-inf is one, for a row that sees nothing)."""
+    """Rows whose output, and logsumexp, are numbers (-inf is one, for a row that sees nothing)."""
     finite: Any = np.isfinite(answer.output).all(axis=-1)
-    logs = answer.log_normalizer
+    logs = answer.logsumexp
     both: np.ndarray = finite if logs is None else finite & ~np.isnan(logs) & ~np.isposinf(logs)
     return both
 

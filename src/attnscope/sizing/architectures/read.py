@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.architectures.attention import Heads, check_layers, read_heads
 from attnscope.sizing.architectures.class_defaults import class_defaults
 from attnscope.sizing.architectures.decoders import DECODERS
@@ -65,7 +65,7 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
     if type(model_type) is not str:
-        raise ConfigError(f"{where}model_type={told(model_type)}: expected the name of an architecture.")
+        raise ConfigError(f"{where}model_type={brief(model_type)}: expected the name of an architecture.")
     return _describe(merged, TEXT_MODELS.get(model_type) or model_type, where, assume)
 
 
@@ -74,7 +74,7 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
         return {}
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
-            f"assume={told(assume)}: expected a mapping of fields to values, and to None for a field that does not matter."
+            f"assume={brief(assume)}: expected a mapping of fields to values, and to None for a field that does not matter."
         )
     return dict(assume)
 
@@ -83,7 +83,7 @@ def _check_names(fields: Mapping[Any, Any], where: str) -> None:
     wrong = [name for name in fields if type(name) is not str]
     if wrong:
         raise ConfigError(
-            f"{where}{told(wrong[0])} is no name of a field. Give a mapping of names to values."
+            f"{where}{brief(wrong[0])} is no name of a field. Give a mapping of names to values."
         )
 
 
@@ -91,7 +91,7 @@ def _model_type(config: Mapping[str, Any], assume: Mapping[str, Any]) -> str:
     model_type = assume.get("model_type", config.get("model_type"))
     if type(model_type) is not str or not model_type:
         raise ConfigError(
-            f"model_type={told(model_type)}: expected the name of an architecture, such as 'llama'. "
+            f"model_type={brief(model_type)}: expected the name of an architecture, such as 'llama'. "
             "If this is a model's config, say which it follows: assume={'model_type': ...}."
         )
     return model_type
@@ -108,7 +108,7 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
             "config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"text_config={told(inner)}: expected a mapping of fields.")
+        raise ConfigError(f"text_config={brief(inner)}: expected a mapping of fields.")
     _check_names(inner, "text_config.")
     return "text_config.", inner
 
@@ -134,7 +134,7 @@ def _describe(
         )
     model = replace(model, max_positions=fields.maybe_whole(*POSITIONS), number_format=_number_format(fields))
     fields.refuse_unread(harmless)
-    assumed = tuple(f"{name}={told(value)}" for name, value in assume.items())
+    assumed = tuple(f"{name}={brief(value)}" for name, value in assume.items())
     given_names = {name.removeprefix(where) for name in assume}
     filled = tuple(text for name, text in fields.filled.items() if name not in given_names)
     return replace(model, filled=filled, assumed=assumed, quantized=quantized)

@@ -19,7 +19,7 @@ SEEN = at.observe(
     mask=at.Causal(),
     segments={"system": (0, 20), "user": (20, 60)},
     received=True,
-    map_size=12,
+    block_map_size=12,
 )
 
 
@@ -42,11 +42,11 @@ def test_many_heads_become_their_median_and_range() -> None:
 
 
 def test_a_map_is_the_head_s_own_or_the_mean() -> None:
-    assert SEEN.map is not None
+    assert SEEN.block_map is not None
     shown = axes_of(SEEN.plot("map", head=1)).get_images()[0].get_array()
-    np.testing.assert_array_equal(shown, SEEN.map[0, 1])
+    np.testing.assert_array_equal(shown, SEEN.block_map[0, 1])
     np.testing.assert_allclose(
-        axes_of(SEEN.plot("map")).get_images()[0].get_array(), SEEN.map[0].mean(axis=0)
+        axes_of(SEEN.plot("map")).get_images()[0].get_array(), SEEN.block_map[0].mean(axis=0)
     )
 
 
@@ -66,7 +66,7 @@ def test_received_is_drawn_over_the_keys() -> None:
 
 
 def test_layers_and_heads_make_a_grid() -> None:
-    grid = axes_of(at.observe.draw_heads([SEEN.per_head()] * 3, "first_mass")).get_images()[0].get_array()
+    grid = axes_of(at.observation.draw_heads([SEEN.per_head()] * 3, "first_mass")).get_images()[0].get_array()
     assert grid.shape == (3, 4)
     np.testing.assert_array_equal(grid[1], SEEN.per_head().first_mass[0])
 
@@ -86,10 +86,10 @@ def test_what_is_not_there_is_refused(kind: Any, where: dict[str, int], message:
 
 def test_what_was_not_asked_for_says_how_to_ask() -> None:
     bare = at.observe(QUERY, KEY, VALUE)
-    for kind, how in (("map", "map_size=64"), ("segments", "segments="), ("received", "received=True")):
+    for kind, how in (("map", "block_map_size=64"), ("segments", "segments="), ("received", "received=True")):
         with pytest.raises(at.AttentionError, match=f"call observe\\(..., {how}"):
             bare.plot(kind)  # type: ignore[arg-type]
     with pytest.raises(at.AttentionError, match="measure='speed': expected one of"):
-        at.observe.draw_heads([bare.per_head()], "speed")
+        at.observation.draw_heads([bare.per_head()], "speed")
     with pytest.raises(at.AttentionError, match="there is no layer to draw"):
-        at.observe.draw_heads([])
+        at.observation.draw_heads([])

@@ -12,7 +12,7 @@ from tests.tolerance import of_a_sum
 RNG = np.random.default_rng(2)
 QUERY, KEY, VALUE = (RNG.standard_normal((2, h, 20, 8)).astype(np.float32) for h in (4, 2, 2))
 ENTROPY = float(np.log(20)) * of_a_sum(20)  # of 20 keys, and so of e^entropy
-ASKED: dict[str, Any] = {"segments": np.arange(20) // 7, "top_keys": 3, "received": True, "map_size": 5}
+ASKED: dict[str, Any] = {"segments": np.arange(20) // 7, "top_keys": 3, "received": True, "block_map_size": 5}
 
 
 @pytest.mark.parametrize("rank", [2, 3, 4])
@@ -24,7 +24,7 @@ def test_axes_that_the_query_lacks_are_lacking_everywhere(rank: int, implementat
     assert seen.output.shape == (*lead, 20, 8)
     for name in (
         "entropy",
-        "log_normalizer",
+        "logsumexp",
         "max_weight",
         "max_key",
         "first_mass",
@@ -32,7 +32,7 @@ def test_axes_that_the_query_lacks_are_lacking_everywhere(rank: int, implementat
         "visible_keys",
     ):
         assert getattr(seen, name).shape == (*lead, 20), name
-    assert [x.shape[len(lead) :] for x in (seen.segment_mass, seen.top_keys, seen.received, seen.map) if x is not None] == [
+    assert [x.shape[len(lead) :] for x in (seen.segment_mass, seen.top_keys, seen.received, seen.block_map) if x is not None] == [
         (20, 3), (20, 3), (20,), (5, 5),
     ]  # fmt: skip
 
@@ -40,7 +40,8 @@ def test_axes_that_the_query_lacks_are_lacking_everywhere(rank: int, implementat
 def test_only_what_was_asked_for_is_there() -> None:
     seen = at.observe(QUERY, KEY, VALUE)
     assert all(
-        each is None for each in (seen.segment_mass, seen.top_keys, seen.top_weights, seen.received, seen.map)
+        each is None
+        for each in (seen.segment_mass, seen.top_keys, seen.top_weights, seen.received, seen.block_map)
     )
 
 
@@ -48,8 +49,8 @@ def test_float64_runs_in_float64() -> None:
     wide = [x.astype(np.float64) for x in (QUERY, KEY, VALUE)]
     seen = at.observe(*wide, **ASKED)
     assert seen.entropy.dtype == np.float64
-    assert seen.map is not None
-    assert seen.map.dtype == np.float64
+    assert seen.block_map is not None
+    assert seen.block_map.dtype == np.float64
     assert seen.output.tobytes() == at.attention(*wide).tobytes()
 
 
@@ -98,8 +99,8 @@ def test_a_batch_row_may_have_segments_of_its_own() -> None:
         ({"segments": np.zeros(20)}, "segments is float64, expected integers from 0 to 63"),
         ({"top_keys": 21}, "top_keys=21: expected at most 20, as there are so many keys"),
         ({"top_keys": -1}, "top_keys=-1: expected 0 or more"),
-        ({"map_size": 21}, "map_size=21: expected at most 20"),
-        ({"map_size": 0}, "map_size=0: expected 1 or more"),
+        ({"block_map_size": 21}, "block_map_size=21: expected at most 20"),
+        ({"block_map_size": 0}, "block_map_size=0: expected 1 or more"),
         ({"first_keys": -1}, "first_keys=-1: expected 0 or more"),
         ({"first_keys": 2.0}, "first_keys=2.0: expected an integer"),
         (

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import kernels
+from attnscope.arguments import brief
 from attnscope.cache import KVCache
 from attnscope.cache.paged import CAUSAL, read_call
 from attnscope.errors import AttentionShapeError
-from attnscope.observe.observation import Observation
+from attnscope.observation.observation import Observation
 from attnscope.problem import Mask, Segments, read_questions
 from attnscope.problem.arrays import check_vectors, plain
-from attnscope.problem.given import told
 
 
 def cached(  # noqa: PLR0913  # as observe(), over a cache
@@ -26,14 +26,14 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     segments: Segments | None = None,
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool | NDArray[Any] = False,
-    map_size: int | None = None,
+    block_map_size: int | None = None,
 ) -> Observation:
     """Observe cache.attend(layer, sequences, query): the same output, bit for bit, and where its rows looked.
 
@@ -57,13 +57,20 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     check_vectors(rows, "query")
     if rows.ndim != (3 if one else 4):
         raise AttentionShapeError(
-            f"query has {rows.ndim} axes for sequences={told(sequences)}, expected [query_heads, query_len, key_dim] for "
+            f"query has {rows.ndim} axes for sequences={brief(sequences)}, expected [query_heads, query_len, key_dim] for "
             "one sequence, or [sequences, query_heads, query_len, key_dim] for a list of them."
         )
     rows = rows[None] if one else rows
     pages, mask = cache.reading(layer, [sequences] if one else sequences, rows.shape[2], mask)  # type: ignore[list-item, arg-type]
     shape, scoring, visible, *added = read_call(
-        rows, pages, mask=mask, scale=scale, softcap=softcap, bias=bias, slopes=slopes, sinks=sinks
+        rows,
+        pages,
+        mask=mask,
+        scale=scale,
+        softcap=softcap,
+        bias=bias,
+        alibi_slopes=alibi_slopes,
+        sinks=sinks,
     )
     asked = read_questions(
         shape,
@@ -71,9 +78,17 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
         first_keys=first_keys,
         top_keys=top_keys,
         received=received,
-        map_size=map_size,
+        block_map_size=block_map_size,
     )
     output, seen = kernels.observe_pages(
-        rows, pages, visible, scoring, asked, bias=added[0], slopes=added[1], sinks=added[2], threads=threads
+        rows,
+        pages,
+        visible,
+        scoring,
+        asked,
+        bias=added[0],
+        alibi_slopes=added[1],
+        sinks=added[2],
+        threads=threads,
     )
     return Observation.of(output, seen, asked, shape.key_len, (0,) if one else ())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from attnscope import kernels, reference
 from attnscope.attention import Implementation, chosen
-from attnscope.observe.observation import Observation
+from attnscope.observation.observation import Observation
 from attnscope.problem import Mask, Segments, describe, read_questions
 
 
@@ -21,7 +21,7 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
@@ -29,7 +29,7 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool | NDArray[Any] = False,
-    map_size: int | None = None,
+    block_map_size: int | None = None,
 ) -> Observation:
     """Compute attention, and where each row looked, in memory that grows with the rows and never with their square.
 
@@ -41,7 +41,7 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
         top_keys      how many of each row's strongest keys are kept
         received      whether to add up what each key is given, a second pass over the scores; or how much each query
                       counts in that, floats [query_len], [batch, query_len] or [batch, query_heads, query_len]
-        map_size      a map of at most so many blocks of queries, and so many of keys: the same second pass
+        block_map_size      a map of at most so many blocks of queries, and so many of keys: the same second pass
     Precision
         The output is attention()'s, bit for bit. Statistics equal those of the whole matrix to float32's rounding,
         and are float32; float64 where the reference runs.
@@ -57,7 +57,7 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     [4.0, 0.25]
     """
     options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "slopes": slopes, "sinks": sinks,
+        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
     }  # fmt: skip
     problem, operands = describe(query, key, value, **options)
     asked = read_questions(
@@ -66,7 +66,7 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
         first_keys=first_keys,
         top_keys=top_keys,
         received=received,
-        map_size=map_size,
+        block_map_size=block_map_size,
     )
     if chosen(implementation, problem) == "kernel":
         output, seen = kernels.observe(problem, operands, asked, threads=threads)

@@ -25,14 +25,14 @@ def test_it_is_the_product_of_the_layers_matrices(row: int, residual: float) -> 
     for layer in LAYERS:
         weights = at.reference.weights(**layer).mean(axis=1)
         product = (residual * np.eye(30) + (1 - residual) * weights) @ product
-    share = at.observe.rollout(LAYERS, row=row, residual=residual)
+    share = at.observation.rollout(LAYERS, row=row, residual=residual)
     np.testing.assert_allclose(share, product[:, row], rtol=WRONG_BY)
     np.testing.assert_allclose(share.sum(axis=-1), 1, rtol=WRONG_BY)
 
 
 def test_two_axes_are_one_head() -> None:
     flat = {name: array[0, 0] for name, array in LAYERS[0].items() if name != "mask"}
-    assert at.observe.rollout([flat]).shape == (1, 30)
+    assert at.observation.rollout([flat]).shape == (1, 30)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_two_axes_are_one_head() -> None:
 )
 def test_bad_input_is_refused(layers: Any, options: Any, message: str) -> None:
     with pytest.raises(at.AttentionError, match=message):
-        at.observe.rollout(layers, **options)
+        at.observation.rollout(layers, **options)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief
 from attnscope.errors import AttentionError
-from attnscope.observe.heads import with_heads
-from attnscope.observe.observation import Observation
-from attnscope.problem.given import told
+from attnscope.observation.heads import with_heads
+from attnscope.observation.observation import Observation
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -106,7 +106,7 @@ def _read_tokens(given: NDArray[Any], batch: int, key_len: int) -> Ints:
         tokens = tokens[None]
     if tokens.shape not in ((1, key_len), (batch, key_len)) or not np.issubdtype(tokens.dtype, np.integer):
         raise AttentionError(
-            f"token_ids is {told(given)}, expected integers, one for each of the {key_len} keys: [{key_len}], or "
+            f"token_ids is {brief(given)}, expected integers, one for each of the {key_len} keys: [{key_len}], or "
             f"[{batch}, {key_len}] with the batch."
         )
     return np.broadcast_to(tokens, (batch, key_len)).astype(np.int64)

@@ -24,7 +24,7 @@ QUERY, KEY, VALUE = (RNG.standard_normal((2, h, n, 6)) for h, n in ((4, 3), (2, 
     ],
 )
 def test_the_change_is_what_hiding_the_key_does(options: dict[str, Any]) -> None:
-    seen = at.observe.influence(QUERY, KEY, VALUE, **options)
+    seen = at.observation.influence(QUERY, KEY, VALUE, **options)
     np.testing.assert_array_equal(seen.weight, at.reference.weights(QUERY, KEY, VALUE, **options))
     output = at.reference.attention(QUERY, KEY, VALUE, **options)
     mask = options.get("mask", at.KeyLengths(9))
@@ -42,21 +42,21 @@ def test_the_change_is_what_hiding_the_key_does(options: dict[str, Any]) -> None
 
 def test_the_heaviest_key_may_change_nothing_and_the_lightest_much() -> None:
     value = np.array([[5.0, 0.0], [5.0, 0.0], [5.0, 900.0]])
-    seen = at.observe.influence(np.array([[1.0]]), np.array([[2.0], [2.0], [-3.0]]), value)
+    seen = at.observation.influence(np.array([[1.0]]), np.array([[2.0], [2.0], [-3.0]]), value)
     assert seen.weight[0].argmin() == 2
     assert seen.change[0].argmax() == 2
-    alike = at.observe.influence(np.array([[1.0]]), np.array([[3.0], [0.0]]), np.array([[7.0], [7.0]]))
+    alike = at.observation.influence(np.array([[1.0]]), np.array([[3.0], [0.0]]), np.array([[7.0], [7.0]]))
     assert alike.weight[0, 0] > 0.9
     assert alike.change.max() < 1e-14
 
 
 def test_the_only_visible_key_leaves_nothing() -> None:
-    seen = at.observe.influence(np.array([[1.0]]), np.array([[1.0]]), np.array([[3.0, 4.0]]))
+    seen = at.observation.influence(np.array([[1.0]]), np.array([[1.0]]), np.array([[3.0, 4.0]]))
     assert seen.change.item() == 5.0
 
 
 def test_hidden_keys_have_no_influence_and_a_table_names_the_heaviest() -> None:
-    seen = at.observe.influence(QUERY[0, 0], KEY[0, 0], VALUE[0, 0], mask=at.KeyLengths(4))
+    seen = at.observation.influence(QUERY[0, 0], KEY[0, 0], VALUE[0, 0], mask=at.KeyLengths(4))
     assert not seen.change[:, 4:].any()
     assert not seen.weight[:, 4:].any()
     assert f"{seen.weight[0].argmax():>5}" in repr(seen).splitlines()[1]

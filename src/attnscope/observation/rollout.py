@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionError
-from attnscope.observe.front import observe
-from attnscope.observe.heads import with_heads
-from attnscope.problem.given import told, whole_number
+from attnscope.observation.front import observe
+from attnscope.observation.heads import with_heads
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
     share = share @ (residual * identity + (1 - residual) * mean of the heads' weights), from the last layer to the first
 
     It is no explanation: what values carry, what MLPs add and what heads cancel plays no part in it, and the residual's
-    share is an assumption. Compare with observe.influence(), or ablate.
+    share is an assumption. Compare with observation.influence(), or ablate.
 
     Arguments
         layers      from first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask": ...},
@@ -44,7 +44,7 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
     if not layers:
         raise AttentionError("layers is empty, expected the arguments of attention() for each layer.")
     if not 0.0 <= residual <= 1.0:
-        raise AttentionError(f"residual={told(residual)}: expected a share from 0 to 1.")
+        raise AttentionError(f"residual={brief(residual)}: expected a share from 0 to 1.")
     query = np.asarray(layers[0]["query"])
     tokens, batch = query.shape[-2], query.shape[0] if query.ndim == 4 else 1
     start = whole_number(row, "row", error=AttentionError)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.observe.heads import HeadSummary, summarize
+from attnscope.observation.heads import HeadSummary, summarize
 from attnscope.problem import Questions
 from attnscope.result import Statistics
 
@@ -18,7 +18,7 @@ class Observation(Statistics):
     """attention()'s output, and statistics of the weights that made it, exact, without their matrix.
 
     A weight says what was read, not what it did: a heavy key whose value changes nothing, or a light one whose value
-    changes much, both exist (Jain & Wallace 2019, arXiv:1902.10186). observe.influence() shows both side by side.
+    changes much, both exist (Jain & Wallace 2019, arXiv:1902.10186). observation.influence() shows both side by side.
 
     Shapes
         output    (batch, query_heads, query_len, value_dim)    bit for bit what attention() returns
@@ -78,7 +78,7 @@ class Observation(Statistics):
         Errors
             AttentionError for an unknown kind, for a head that is not there, and for what was not asked of observe().
         """
-        from attnscope.observe.plot import draw
+        from attnscope.observation.plot import draw
 
         return draw(self, kind, batch=batch, head=head)
 

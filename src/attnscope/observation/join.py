@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionError
-from attnscope.observe.observation import Observation
+from attnscope.observation.observation import Observation
 
 OF_ROWS = (
     "output",
-    "log_normalizer",
+    "logsumexp",
     "entropy",
     "max_weight",
     "max_key",
@@ -37,7 +37,7 @@ def join(*observations: Observation) -> Observation:
     >>> import attnscope as at
     >>> x = np.ones((3, 2), np.float32)
     >>> chunks = [at.observe(x[:2], x[:2], x[:2], mask=at.Causal()), at.observe(x[2:], x, x, mask=at.Causal())]
-    >>> at.observe.join(*chunks).entropy.round(2)  # ln 1, ln 2, ln 3
+    >>> at.observation.join(*chunks).entropy.round(2)  # ln 1, ln 2, ln 3
     array([0.  , 0.69, 1.1 ], dtype=float32)
     """
     if not observations:
@@ -58,7 +58,7 @@ def join(*observations: Observation) -> Observation:
     return Observation(
         **arrays,
         received=received,
-        map=None,
+        block_map=None,
         segment_names=names,
         first_keys=first.first_keys,
         key_len=key_len,
@@ -86,10 +86,10 @@ def _rows(name: str, observations: tuple[Observation, ...], segments: int) -> ND
 
 
 def _check_alike(first: Observation, each: Observation, number: int) -> None:
-    if each.map is not None:
+    if each.block_map is not None:
         raise AttentionError(
             f"observation {number} has a map, expected none: its blocks would mean other queries. "
-            "Ask for map_size over all queries at once, or look at the chunks' maps one by one."
+            "Ask for block_map_size over all queries at once, or look at the chunks' maps one by one."
         )
     if first.output.shape[:-2] != each.output.shape[:-2]:
         raise AttentionError(

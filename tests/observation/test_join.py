@@ -25,7 +25,7 @@ def chunk(first: int, end: int, **asked: Any) -> at.Observation:
 @pytest.mark.parametrize("cuts", [(0, 90), (0, 1, 90), (0, 2, 40, 89, 90)])
 def test_joined_chunks_are_the_whole(cuts: tuple[int, ...]) -> None:
     whole = chunk(0, 90)
-    joined = at.observe.join(*(chunk(first, end) for first, end in pairwise(cuts)))
+    joined = at.observation.join(*(chunk(first, end) for first, end in pairwise(cuts)))
     for name, array in vars(whole).items():
         if isinstance(array, np.ndarray) and name != "received":
             assert getattr(joined, name).tobytes() == array.tobytes(), name
@@ -40,7 +40,7 @@ def test_joined_chunks_are_the_whole(cuts: tuple[int, ...]) -> None:
     ("chunks", "message"),
     [
         ((), "join\\(\\) got no observation"),
-        ((chunk(0, 90, map_size=3),), "observation 0 has a map, expected none"),
+        ((chunk(0, 90, block_map_size=3),), "observation 0 has a map, expected none"),
         ((chunk(0, 50), chunk(50, 90, first_keys=2)), "observation 1 was asked other questions"),
         ((chunk(0, 50), at.observe(QUERY, KEY, VALUE)), "observation 1 was asked other questions"),
         (
@@ -51,4 +51,4 @@ def test_joined_chunks_are_the_whole(cuts: tuple[int, ...]) -> None:
 )
 def test_what_does_not_belong_together_is_refused(chunks: Any, message: str) -> None:
     with pytest.raises(at.AttentionError, match=message):
-        at.observe.join(*chunks)
+        at.observation.join(*chunks)

@@ -9,10 +9,10 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionError
-from attnscope.observe.heads import HeadSummary, with_heads
-from attnscope.observe.observation import Observation
-from attnscope.problem.given import told, whole_number
+from attnscope.observation.heads import HeadSummary, with_heads
+from attnscope.observation.observation import Observation
 
 INK = "#777777"  # on white and on black alike
 COLORS = (
@@ -40,7 +40,7 @@ def draw(seen: Observation, kind: str, *, batch: int = 0, head: int | None = Non
     """One of the pictures of Observation.plot()."""
     kinds = {"entropy": _entropy, "map": _map, "segments": _segments, "received": _received}
     if kind not in kinds:
-        raise AttentionError(f"kind={told(kind)}: expected one of {', '.join(kinds)}.")
+        raise AttentionError(f"kind={brief(kind)}: expected one of {', '.join(kinds)}.")
     batches, heads = with_heads(seen.entropy, 3).shape[:2]
     _there("batch", batch, batches)
     if head is not None:
@@ -61,7 +61,7 @@ def draw_heads(summaries: Sequence[HeadSummary], measure: str = "entropy", *, ba
         AttentionError for an unknown measure, and when there is no layer.
     """
     if measure not in MEASURES:
-        raise AttentionError(f"measure={told(measure)}: expected one of {', '.join(MEASURES)}.")
+        raise AttentionError(f"measure={brief(measure)}: expected one of {', '.join(MEASURES)}.")
     if not summaries:
         raise AttentionError(
             "there is no layer to draw, expected a HeadSummary for each: observation.per_head()."
@@ -101,7 +101,7 @@ def _entropy(axes: Axes, seen: Observation, batch: int, head: int | None) -> Non
 
 
 def _map(axes: Axes, seen: Observation, batch: int, head: int | None) -> None:
-    pooled = _asked(seen.map, "map", "map_size=64", 4)[batch]
+    pooled = _asked(seen.block_map, "map", "block_map_size=64", 4)[batch]
     cells = pooled.mean(axis=0) if head is None else pooled[head]
     first = seen.key_len - seen.query_len
     image = axes.imshow(

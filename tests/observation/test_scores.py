@@ -39,7 +39,7 @@ AFTER_SAME[:, 0] = False
     ],
 )
 def test_a_head_made_for_it_scores_one(kind: str, target: np.ndarray) -> None:
-    scores = at.observe.head_scores(head_that_reads(target), TOKENS)
+    scores = at.observation.head_scores(head_that_reads(target), TOKENS)
     assert getattr(scores, kind)[0, 0] == pytest.approx(1.0, abs=of_a_sum(N))
     assert scores.unseen[0, 0] == pytest.approx(0.0, abs=of_a_sum(N))
 
@@ -48,7 +48,7 @@ def test_what_was_not_seen_is_told() -> None:
     flat = head_that_reads(
         np.zeros(N, int), strength=0.0
     )  # row i gives 1 / (i + 1) to each, and three are kept
-    scores = at.observe.head_scores(flat, TOKENS)
+    scores = at.observation.head_scores(flat, TOKENS)
     missed = np.mean([max(0.0, 1 - 3 / (i + 1)) for i in range(N)])
     assert scores.unseen[0, 0] == pytest.approx(missed, abs=of_a_sum(N))
     exact = np.mean([1 / (i + 1) for i in range(1, N)])
@@ -62,7 +62,9 @@ def test_a_chunk_beside_a_cache_knows_where_it_stands() -> None:
     bias = np.zeros((4, N), np.float32)
     bias[np.arange(4), np.arange(N - 5, N - 1)] = 60.0
     seen = at.observe(np.zeros_like(keys[:4]), keys, keys, mask=at.Causal(), bias=bias, top_keys=1)
-    assert at.observe.head_scores(seen, TOKENS).previous_token[0, 0] == pytest.approx(1.0, abs=of_a_sum(N))
+    assert at.observation.head_scores(seen, TOKENS).previous_token[0, 0] == pytest.approx(
+        1.0, abs=of_a_sum(N)
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,4 +83,4 @@ def test_bad_input_is_refused(top_keys: int, tokens: np.ndarray, message: str) -
     keys = np.eye(N, dtype=np.float32)
     seen = at.observe(keys, keys, keys, top_keys=top_keys)
     with pytest.raises(at.AttentionError, match=message):
-        at.observe.head_scores(seen, tokens)
+        at.observation.head_scores(seen, tokens)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from attnscope.observe.observation import Observation
+    from attnscope.observation.observation import Observation
 
 Floats = NDArray[np.float64]
 
