@@ -68,7 +68,9 @@ def parse_chat(file: NamedText) -> Chat:
     try:
         found = json.loads(file.content)
     except (ValueError, RecursionError) as error:
-        raise InspectionError(f"chat={shown_name(file.name)} is not JSON: {error}. Expected {SHAPE}.") from error
+        raise InspectionError(
+            f"chat={shown_name(file.name)} is not JSON: {error}. Expected {SHAPE}."
+        ) from error
     if isinstance(found, dict):
         found = found.get("messages")
     if not isinstance(found, list) or not found:
@@ -81,7 +83,9 @@ def parse_message(file: str, number: int, given: Any) -> Message:
     name = f"message {number} of {file}"
     role, content = (given.get("role"), given.get("content")) if isinstance(given, dict) else (None, None)
     if isinstance(content, list):
-        parts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        parts = [
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        ]
         content = "".join(parts) if len(parts) == len(content) else None
     if not isinstance(role, str) or not isinstance(content, str):
         raise InspectionError(f"{shown_name(name)} is not a text with a role, expected {SHAPE}.")

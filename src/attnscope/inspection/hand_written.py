@@ -38,7 +38,9 @@ class HandWritten:
         text = generated.decode(errors="replace")  # what it copies may end within a character
         if len(text.encode()) == len(generated):
             return tokens.followed_by(list(generated), self.tokenize(text, templated=True).pieces)
-        return tokens.followed_by(list(generated), [bytes([byte]).decode(errors="replace") for byte in generated])
+        return tokens.followed_by(
+            list(generated), [bytes([byte]).decode(errors="replace") for byte in generated]
+        )
 
     def observe(
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step

@@ -161,7 +161,9 @@ class Inspection:
                 for token_id, piece, share in zip(self.tokens.ids, self.tokens.pieces, shares, strict=True)
             ],
             "segments": segments_as_json(self),
-            "measures": {measure.key: {"unit": measure.unit, "meaning": measure.meaning} for measure in MEASURES},
+            "measures": {
+                measure.key: {"unit": measure.unit, "meaning": measure.meaning} for measure in MEASURES
+            },
             "layers": [layer.as_json() for layer in self.layers],
         }
 

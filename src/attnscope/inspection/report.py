@@ -1,6 +1,6 @@
 """The report on the terminal: one section per question."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +14,9 @@ from attnscope.inspection.layer_summary import Array
 from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measure, reads_from
 from attnscope.inspection.segments import TEMPLATE
 from attnscope.inspection.text import shown_name, shown_piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WIDEST = 100
 RANKED = 3  # heads, or tokens, of a list
@@ -130,7 +133,9 @@ def print_sinks(found: Inspection, console: Console) -> None:
         table.add_row(place, in_context(found, token), f"{share:.1%}", bar(share))
     console.print(table)
     uniform = f"{1 / len(shares):.2%}"
-    say(console, f"Share of the weight of all heads and tokens; the mean is {uniform} per token.", style="dim")
+    say(
+        console, f"Share of the weight of all heads and tokens; the mean is {uniform} per token.", style="dim"
+    )
 
 
 def print_segments(found: Inspection, console: Console) -> None:
@@ -182,7 +187,9 @@ def strongest_reader(found: Inspection, reader: int, segment: int) -> HeadValue:
 
 def in_context(found: Inspection, token: int) -> Text:
     """A token between its neighbours."""
-    pieces = [shown_piece(piece) for piece in found.tokens.pieces[max(token - CONTEXT, 0) : token + 1 + CONTEXT]]
+    pieces = [
+        shown_piece(piece) for piece in found.tokens.pieces[max(token - CONTEXT, 0) : token + 1 + CONTEXT]
+    ]
     place = min(token, CONTEXT)
     before, after = "".join(pieces[:place]), "".join(pieces[place + 1 :])
     return Text.assemble((before, "dim"), (pieces[place], "bold"), (after, "dim"))

@@ -63,7 +63,9 @@ class Request:
         if self.new_tokens < 0:
             raise InspectionError(f"new-tokens={self.new_tokens}, expected 0 or more.")
         if self.documents and self.text is None and self.chat is None:
-            raise InspectionError("--document needs a question. Give it as TEXT, or give the whole chat by --chat FILE.")
+            raise InspectionError(
+                "--document needs a question. Give it as TEXT, or give the whole chat by --chat FILE."
+            )
 
     @property
     def is_example(self) -> bool:
@@ -71,7 +73,7 @@ class Request:
         return self.documents == EXAMPLE_DOCUMENTS
 
     def or_example(self, *, chats: bool) -> "Request":
-        """This request, or the example if it names no text: a chat if the model has a chat template, else a question.
+        """Fall back to the example if there is no text: a chat if the model has a chat template, else a question.
 
         Without an answer of its own, the example asks the hand-written model to generate one.
         """

@@ -51,7 +51,9 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
     request = request.or_example(chats=subject.chats)
     layers = request.chosen_layers(subject.layers)
     text = read(request, subject)
-    tokens = tokenize(subject, text.name, text.content, templated=text.templated, new_tokens=request.new_tokens)
+    tokens = tokenize(
+        subject, text.name, text.content, templated=text.templated, new_tokens=request.new_tokens
+    )
     if request.new_tokens:
         progress(0.0, "generating")
         tokens = subject.generate(tokens, request.new_tokens)
@@ -72,7 +74,9 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
     step(0)
     observed = subject.observe(tokens, layers, statistics, step)
     summaries = tuple(summarize(layer, tokens.ids, labels) for layer in observed)
-    return Inspection(text.name, subject.name, tokens, segments, summaries, provenance(text.name, count, subject))
+    return Inspection(
+        text.name, subject.name, tokens, segments, summaries, provenance(text.name, count, subject)
+    )
 
 
 def load(source: Path | None) -> Subject:
@@ -103,7 +107,9 @@ def check_source(source: Path) -> None:
         if (source / "config.json").is_file():
             return
         files = sorted(path.name for path in source.glob("*.gguf"))
-        remedy = f"Give the file: {source / files[0]}" if files else "Give the folder that save_pretrained() wrote"
+        remedy = (
+            f"Give the file: {source / files[0]}" if files else "Give the folder that save_pretrained() wrote"
+        )
         raise InspectionError(f"model={str(source)!r}: the folder contains no config.json. {remedy}.")
     with source.open("rb") as file:
         magic = file.read(len(GGUF_MAGIC))

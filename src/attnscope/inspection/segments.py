@@ -78,7 +78,9 @@ def label(request: Request, marked: MarkedText, tokens: Tokens) -> Segments | No
     if new == 0:
         return Segments(labels, names)
     if GENERATED in names:
-        raise InspectionError(f"a segment is named {GENERATED!r}, as the generated tokens are. Choose another name.")
+        raise InspectionError(
+            f"a segment is named {GENERATED!r}, as the generated tokens are. Choose another name."
+        )
     return Segments(np.concatenate([labels, np.full(new, len(names))]), (*names, GENERATED))
 
 
@@ -99,7 +101,9 @@ def by_marks(marked: MarkedText, starts: Labels, ends: Labels) -> tuple[Labels, 
         )
     known = [mark.segment for mark in marked.marks]
     if TEMPLATE in known:
-        raise InspectionError(f"a segment is named {TEMPLATE!r}, as the template tokens are. Choose another name.")
+        raise InspectionError(
+            f"a segment is named {TEMPLATE!r}, as the template tokens are. Choose another name."
+        )
     of_characters = np.full(len(marked.content) + 1, len(known))
     for number, mark in enumerate(marked.marks):
         of_characters[mark.start : mark.end] = number

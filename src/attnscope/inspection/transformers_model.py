@@ -192,7 +192,9 @@ def check_kind(source: Path, config: Any) -> None:
 def missing_layer(name: str, layer: int, observed: int) -> str:
     """The error for a layer without softmax attention."""
     if observed == 0:
-        return f"{name} has no layer with softmax attention, so there is nothing to inspect. Use another model."
+        return (
+            f"{name} has no layer with softmax attention, so there is nothing to inspect. Use another model."
+        )
     return (
         f"layer {layer} of {name} was requested, but only {observed} of its layers have softmax attention, counted from 0. "
         f"Choose among them: --layers 0-{observed - 1}."
@@ -208,7 +210,9 @@ def not_loaded(source: Path, error: Exception) -> str:
             "Code from a model folder is never run, and no option changes that. Use a model whose type is part of "
             "Transformers, or install a version of Transformers that includes this type."
         )
-    if isinstance(error, ImportError) or " is required when " in str(error):  # for a GGUF file: gguf, accelerate
+    if isinstance(error, ImportError) or " is required when " in str(
+        error
+    ):  # for a GGUF file: gguf, accelerate
         return (
             f"model={str(source)!r} needs a package that is not installed: {reason(error)} Install all of them: "
             "pip install 'attnscope[transformers]'."

@@ -12,7 +12,9 @@ from attnscope.inspection.viewer.packing import Array, Pack
 
 MOST_TOP_KEYS = 8
 LEAST_TOP_KEYS = 2
-TOP_KEYS_IN_ALL = 600_000  # of all heads and tokens together: a page of 2,000 tokens x 72 heads stays below 3 MB
+TOP_KEYS_IN_ALL = (
+    600_000  # of all heads and tokens together: a page of 2,000 tokens x 72 heads stays below 3 MB
+)
 SMALL = 65536  # tokens whose distances fit into 16 bits
 
 

@@ -10,7 +10,17 @@ from typing import Any
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.viewer.data import viewer_data
 
-PROGRAM = ("data", "colour", "drawing", "heads", "text", "map", "entropy", "segments", "main")  # in this order
+PROGRAM = (
+    "data",
+    "colour",
+    "drawing",
+    "heads",
+    "text",
+    "map",
+    "entropy",
+    "segments",
+    "main",
+)  # in this order
 
 
 def page(found: Inspection) -> str:
