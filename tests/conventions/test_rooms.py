@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
     "observation": {"attention", "cache", "problem", "kernels", "reference"},
-    "audit": {"problem", "reference"},
+    "probing": set(),
+    "audit": {"probing", "problem", "reference"},
     "interop": {INDEX, "problem"},  # what another framework says of a mask is lowered as our own masks are
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
     "inspection": {INDEX, "interop", "models"},
-    "lesson": {INDEX},
+    "lesson": {INDEX, "probing"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
@@ -37,11 +38,12 @@ OF_ANOTHER_TOOL = {
     "inspection/transformers_model.py": {"transformers"},
     "interop/jax.py": {"jax"},
     "interop/observing.py": {"torch", "transformers"},
+    "interop/runs.py": {"torch", "transformers"},
     "interop/symbolic_mask.py": {"torch"},
     "interop/tensors.py": {"torch"},
     "interop/torch.py": {"torch"},
     "interop/transformers.py": {"transformers"},
-    "interop/transformers_attention.py": {"torch"},
+    "interop/transformers_attention.py": {"torch", "transformers"},
     "interop/transformers_masks.py": {"transformers"},
     "interop/transformers_meaning.py": {"torch", "transformers"},
     "observation/plot.py": {"matplotlib"},

@@ -221,3 +221,38 @@ def test_kept_arguments_are_those_of_attention_and_make_a_rollout() -> None:
         product = (0.5 * np.eye(TOKENS) + 0.5 * w) @ product
     assert seen.arguments is not None
     assert_near(at.observation.rollout(seen.arguments), product[:, -1], 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"segments": {"last": (-5, None)}},
+            r"segments\['last'\] is \(-5, None\), expected \(start, end\) with 0 <=",
+        ),
+        ({"segments": {"last": (5, 3)}}, r"segments\['last'\] is \(5, 3\), expected"),
+        ({"segments": {"last": 5}}, r"segments\['last'\] is 5, expected"),
+        ({"segments": {"last": (0.5, 3)}}, r"segments\['last'\] is \(0\.5, 3\), expected"),
+        ({"layers": 5}, "layers is 5, expected numbers of layers, counted from 0"),
+        ({"layers": [-1]}, r"layers is \[-1\], expected numbers"),
+        ({"layers": "ab"}, "layers is 'ab', expected numbers"),
+        ({"layers": [99]}, "layers names layer 99, and the model called layers 0 to 1"),
+        ({"ablate": [0]}, r"ablate is \[0\], expected pairs \(layer, head\)"),
+        ({"ablate": "ab"}, r"ablate is 'ab', expected pairs"),
+        ({"ablate": None}, r"ablate is None, expected pairs"),
+        ({"ablate": [(0, -1)]}, r"ablate is \[\(0, -1\)\], expected pairs"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(asked: dict[str, Any], message: str) -> None:
+    model = build("LlamaForCausalLM")
+    with pytest.raises(at.AttentionError, match=message), observing(model, **asked):
+        run(model, input_ids=tokens())
+    assert model.config._attn_implementation != "attnscope"
+
+
+def test_layers_may_come_as_any_collection_of_numbers() -> None:
+    model = build("LlamaForCausalLM")
+    for layers in (range(1, 2), {1}, np.array([1])):
+        with observing(model, layers=layers) as seen:
+            run(model, input_ids=tokens())
+        assert sorted(seen.collected) == [1]

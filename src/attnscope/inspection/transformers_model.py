@@ -127,11 +127,12 @@ class TransformersModel:
         try:
             with observing(body, layers=layers, **statistics) as seen, reporting(body, seen, layers, step):
                 body(input_ids=tensor_of(tokens), **given)
+                check_layers(self.name, layers, len(seen))
+        except InspectionError:
+            raise
         except AttentionError as error:
             raise InspectionError(f"{self.name} cannot be observed: {error}") from error
         for layer in layers:
-            if layer >= len(seen):
-                raise InspectionError(missing_layer(self.name, layer, len(seen)))
             observation = seen[layer]
             names = tuple(str(head) for head in range(observation.entropy.shape[-2]))
             yield ObservedLayer(layer, seen.names[layer], names, observation)
@@ -189,16 +190,14 @@ def check_kind(source: Path, config: Any) -> None:
         )
 
 
-def missing_layer(name: str, layer: int, observed: int) -> str:
-    """The error for a layer without softmax attention."""
-    if observed == 0:
-        return (
-            f"{name} has no layer with softmax attention, so there is nothing to inspect. Use another model."
-        )
-    return (
-        f"layer {layer} of {name} was requested, but only {observed} of its layers have softmax attention, counted from 0. "
-        f"Choose among them: --layers 0-{observed - 1}."
-    )
+def check_layers(name: str, layers: Sequence[int], attending: int) -> None:
+    """Raise InspectionError for layers without softmax attention; observing() does if no layer has any."""
+    for layer in layers:
+        if 0 < attending <= layer:
+            raise InspectionError(
+                f"layer {layer} of {name} was requested, but only {attending} of its layers have softmax attention, "
+                f"counted from 0. Choose among them: --layers 0-{attending - 1}."
+            )
 
 
 def not_loaded(source: Path, error: Exception) -> str:

@@ -3,9 +3,7 @@
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -18,6 +16,7 @@ from attnscope.lesson.comparing import agree, close, differences, gap, misshapen
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Mistake, Question, Task
 from attnscope.lesson.verdict import Counterexample, Verdict
 from attnscope.lesson.wording import amiss, elsewhere, where
+from attnscope.probing import captured
 
 MOST_TRIES = 150  # smaller questions, while an example shrinks
 MOST_SECONDS = 5.0  # for them
@@ -149,7 +148,7 @@ class TaskJudge:
         if outcome.trouble not in SHOWN_WHERE_IT_HAPPENS or not question.arguments:
             return Verdict(False, outcome.says)
         for smaller in self.shrunk(question):
-            with redirect_stdout(StringIO()):  # what it prints was printed once; not also for each try
+            with captured():  # what it prints was printed once; not also for each try
                 tried = self.asked.ask(self.task, smaller.question.arguments)
             if smaller.keep(alike_in_words(tried, outcome)):
                 outcome, question = tried, smaller.question
@@ -193,7 +192,7 @@ class TaskJudge:
         """Shrink while it stays wrong in the same way, and the eye can see it."""
         found, visible = first, min(PLAIN_TO_SEE, gap(first.outcome.arrays, first.expected))
         for smaller in self.shrunk(first.question):
-            with redirect_stdout(StringIO()):
+            with captured():
                 tried = self.put(smaller.question)
             same = tried.outcome.trouble is None and tried.wrong
             same = same and gap(tried.outcome.arrays, tried.expected) >= visible

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from attnscope import reference
 from attnscope.audit.bound import Arithmetic, size_of
-from attnscope.audit.calling import NoAnswer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.finding import Finding, Severity
@@ -17,6 +16,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_array
 from attnscope.audit.visibility import joined
 from attnscope.audit.words import condition
+from attnscope.probing import NoAnswer
 from attnscope.reference.definition import quietly
 from attnscope.reference.gradients import of_shared_heads
 from attnscope.reference.inputs import Inputs
