@@ -20,11 +20,11 @@ MAY_IMPORT = {
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "reference"},
-    "models": {INDEX},
+    "models": {"attention", "observation", "positions", "problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
-    "inspection": {INDEX, "interop", "models"},
+    "inspection": {"interop", "kernels", "models", "observation"},
     "lesson": {INDEX, "probing"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
