@@ -95,8 +95,8 @@ class Reading:
         >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, with little weight
         [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
         """
-        arrays = (self.query[layer], self.key[layer], self.value[layer])
-        return observe(*arrays, mask=self.mask, **self.model.layers[layer].scoring, **statistics)
+        query, key, value = self.query[layer], self.key[layer], self.value[layer]
+        return observe(query, key, value, mask=self.mask, **self.model.layers[layer].scoring, **statistics)
 
     def head(self, layer: int, head: int) -> HeadReading:
         """Select one head.
