@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
     "observation": {"attention", "cache", "problem", "kernels", "reference"},
-    "probing": set(),
+    "probing": {"problem", "reference"},
     "audit": {"probing", "problem", "reference"},
     "interop": {INDEX, "problem"},  # what another framework says of a mask is lowered as our own masks are
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
