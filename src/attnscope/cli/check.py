@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def memory(_context: click.Context, _option: click.Parameter, given: str) -> int:
     """Bytes, written as for --memory of `attnscope size`."""
     from attnscope.errors import AttentionError
-    from attnscope.sizing.quantities import read_bytes
+    from attnscope.sizing import read_bytes
 
     try:
         return read_bytes(given, "memory")

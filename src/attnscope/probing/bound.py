@@ -1,4 +1,4 @@
-"""How far an honest computation may be from the exact answer: a proof, so that nobody types a tolerance.
+"""How far a careful computation may be from the exact answer: a proof, so that no test types a tolerance.
 
 Let u be the rounding unit of the arithmetic. A score is computed with an error of at most d[j]: each of its
 operations, in whatever order, costs u relative to what it works on.
@@ -11,15 +11,17 @@ operations, in whatever order, costs u relative to what it works on.
            + 8 u                             the exponential itself
 
 where s(n) is what a sum of n terms costs: n u in float32 and float64, whatever its order. In 16-bit formats that
-would allow sums that stop growing, which is a bug and no rounding: there an honest sum is taken in float32, or
+would allow sums that stop growing, which is a bug and no rounding: there a careful sum is taken in float32, or
 in halves of halves, so that s(n) = n 2^-24 + log2(n) u.
 
 So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times itself,
 where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products with the values and
 rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
 
-tests/tolerance.py works the same proof out for attnscope's own code, and shares nothing with this file: it judges the
-reference, too, whose weights are taken here for exact. tests/audit/test_bound.py compares the two.
+`same_precision_baseline` is the second judge: the bound states what is possible, the baseline what is usual.
+
+tests/tolerance.py derives the same bound for attnscope's own code and shares nothing with this file: it also judges the
+reference, whose weights are exact here. tests/probing/test_bound.py compares the two.
 """
 
 from dataclasses import dataclass
@@ -31,8 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.problem import FORMATS
-from attnscope.reference.definition import quietly
-from attnscope.reference.inputs import Inputs
+from attnscope.reference import Inputs, biased, mix, quietly, soft_capped, softmax
 
 Floats = NDArray[np.float64]
 finfo: Any = ml_dtypes.finfo  # untyped
@@ -41,8 +42,15 @@ FLOAT32_UNIT = 2.0**-24
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Numbers of one format, and the sums that an honest programmer takes of them.
+    """Numbers of one format, and the sums that careful code takes of them.
 
+    Parameters
+    ----------
+    number_format : str
+        "float64", "float32", "float16" or "bfloat16".
+
+    Examples
+    --------
     >>> Arithmetic("float32").unit == 2**-24
     True
     """
@@ -75,7 +83,7 @@ class Arithmetic:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The largest error that the proof allows, for each entry; `weights` also without the output's rounding."""
+    """The largest error that the proof allows, per entry; `weights` without the output's rounding."""
 
     output: Floats
     logsumexp: Floats
@@ -116,8 +124,8 @@ def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats
 def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> Floats:
     """d[j] of the proof."""
     mass = inputs.scale * (size_of(inputs.query) @ size_of(inputs.key).swapaxes(-1, -2))
-    spread = 2 * size_of(scores - top[..., None]) + 4 * size_of(scores) + 8
-    errors: Floats = (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass + u.unit * spread
+    widened = 2 * size_of(scores - top[..., None]) + 4 * size_of(scores) + 8
+    errors: Floats = (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass + u.unit * widened
     if inputs.softcap is not None:
         errors = errors + 16 * u.unit * inputs.softcap
     if inputs.bias is not None:
@@ -128,3 +136,17 @@ def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> 
 def size_of(array: Floats) -> Floats:
     """Absolute values, 0 for what is no number."""
     return np.abs(np.where(np.isfinite(array), array, 0.0))
+
+
+@quietly
+def same_precision_baseline(inputs: Inputs, number_format: str) -> tuple[Floats, Floats]:
+    """(output, logsumexp) of careful code in a format: each step is rounded to it, sums are taken in float64."""
+    dtype: Any = FORMATS[number_format]
+
+    def rounded(array: Any) -> Any:
+        return array.astype(dtype).astype(np.float64)
+
+    raw = rounded(inputs.scale * (rounded(inputs.query) @ rounded(inputs.key).swapaxes(-1, -2)))
+    scores = rounded(biased(rounded(soft_capped(raw, inputs.softcap)), inputs))
+    weights, logs = softmax(np.where(inputs.visible, scores, -np.inf), inputs.visible, inputs.sinks)
+    return rounded(mix(rounded(weights), inputs.visible, rounded(inputs.value))), rounded(logs)

@@ -1,4 +1,4 @@
-"""What is kept of a layer, against its whole matrix of weights."""
+"""The summary of a layer, compared with its whole matrix of weights."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.inspection.seen_layer import SeenLayer, mask_in_words, summarized, visible_spans
-from attnscope.inspection.subject import LayerSeen
+from attnscope.inspection import LayerSummary
+from attnscope.inspection.layer_summary import mask_in_words, summarize, visible_spans
+from attnscope.inspection.subject import ObservedLayer
 from tests.problems import Case
 from tests.tolerance import assert_within, error_bound, of_a_sum
 
@@ -20,7 +21,7 @@ QUERY, KEY, VALUE = rng.standard_normal((3, HEADS, TOKENS, 8)).astype(np.float32
 MASKS = {"causal": at.Causal(), "window": at.Causal() & at.Window(left=5), "all": None}
 
 
-def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[SeenLayer, NDArray[np.float64]]:
+def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[LayerSummary, NDArray[np.float64]]:
     seen = at.observe(
         QUERY[None],
         KEY[None],
@@ -32,7 +33,7 @@ def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[SeenLayer, NDArray[np.
         block_map_size=10,
     )
     weights = at.reference.weights(QUERY[None], KEY[None], VALUE[None], mask=mask)[0]
-    return summarized(LayerSeen(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
+    return summarize(ObservedLayer(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
 
 
 def weights_wrong_by(mask: at.Mask | None) -> NDArray[np.float64]:
@@ -43,7 +44,7 @@ def weights_wrong_by(mask: at.Mask | None) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_what_each_segment_reads_from_each_is_the_mean_of_the_weights(mask: at.Mask | None) -> None:
+def test_by_segment_is_the_mean_of_the_weights(mask: at.Mask | None) -> None:
     layer, weights = layer_of(mask)
     wrong_by = weights_wrong_by(mask)
     assert layer.by_segment is not None
@@ -58,26 +59,26 @@ def test_what_each_segment_reads_from_each_is_the_mean_of_the_weights(mask: at.M
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_evenly_is_what_a_head_reads_that_looks_at_all_alike(mask: at.Mask | None) -> None:
+def test_evenly_is_a_head_with_uniform_weights(mask: at.Mask | None) -> None:
     layer, _ = layer_of(mask)
-    alike = at.reference.weights(0 * QUERY[None], KEY[None], VALUE[None], mask=mask)[0, 0]
-    shares = np.stack([alike[:, segment == LABELS].sum(axis=-1) for segment in range(3)], axis=-1)
+    uniform = at.reference.weights(0 * QUERY[None], KEY[None], VALUE[None], mask=mask)[0, 0]
+    shares = np.stack([uniform[:, segment == LABELS].sum(axis=-1) for segment in range(3)], axis=-1)
     expected = np.stack([shares[reader == LABELS].mean(axis=0) for reader in range(3)])
     assert layer.evenly is not None
     np.testing.assert_allclose(layer.evenly, expected, rtol=of_a_sum(TOKENS, np.float64))
 
 
-def test_a_mask_whose_keys_their_number_does_not_tell_has_no_even_shares() -> None:
+def test_a_mask_that_the_number_of_keys_does_not_determine_has_no_even_shares() -> None:
     layer, _ = layer_of(at.Prefix(10) | at.Causal())
     assert layer.evenly is None
-    assert layer.mask == "10 to 40 keys a token"
+    assert layer.mask == "10 to 40 keys per token"
 
 
 def test_arrays_have_no_axis_of_the_batch() -> None:
     layer, weights = layer_of(MASKS["causal"])
     assert (layer.heads, layer.tokens) == (HEADS, TOKENS)
     assert layer.top_keys.shape == (HEADS, TOKENS, 8)
-    assert layer.map.shape == (HEADS, 10, 10)
+    assert layer.block_map.shape == (HEADS, 10, 10)
     received, bound = weights.sum(axis=1), weights_wrong_by(MASKS["causal"]).sum(axis=1)
     assert_within(layer.received, received, bound + of_a_sum(TOKENS) * (received + bound), "received")
     assert set(layer.means) >= {"normalized_entropy", "induction", "unseen"}
@@ -86,7 +87,7 @@ def test_arrays_have_no_axis_of_the_batch() -> None:
 
 def test_without_segments_there_are_no_masses() -> None:
     seen = at.observe(QUERY, KEY, VALUE, top_keys=4, received=True, block_map_size=4)
-    layer = summarized(LayerSeen(0, "", ("0", "1", "2"), seen), IDS, None)
+    layer = summarize(ObservedLayer(0, "", ("0", "1", "2"), seen), IDS, None)
     assert layer.by_segment is None
     assert layer.evenly is None
     assert layer.top_keys.shape == (HEADS, TOKENS, 4)
@@ -96,17 +97,17 @@ def test_without_segments_there_are_no_masses() -> None:
     ("visible", "said"),
     [
         ([[1, 2, 3, 4]] * 2, "causal"),
-        ([[4, 4, 4, 4]], "every token sees all"),
+        ([[4, 4, 4, 4]], "every token sees all tokens"),
         ([[1, 2, 3, 3]], "causal, the last 3 tokens"),
-        ([[2, 2, 3, 4]], "2 to 4 keys a token"),
-        ([[1, 2, 3, 4], [4, 4, 4, 4]], "heads see different keys"),
+        ([[2, 2, 3, 4]], "2 to 4 keys per token"),
+        ([[1, 2, 3, 4], [4, 4, 4, 4]], "differs between heads"),
     ],
 )
-def test_masks_are_told_in_words(visible: list[list[int]], said: str) -> None:
+def test_masks_are_described(visible: list[list[int]], said: str) -> None:
     assert mask_in_words(np.array(visible)) == said
 
 
-def test_spans_are_known_where_the_number_of_keys_tells_them() -> None:
+def test_spans_are_known_if_the_number_of_keys_determines_them() -> None:
     spans = visible_spans(np.array([1, 2, 2]))
     assert spans is not None
     assert [each.tolist() for each in spans] == [[0, 0, 1], [1, 2, 3]]

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 
-from attnscope.audit.bound import Arithmetic, Bound, bound_of
-from attnscope.reference.definition import masked_scores, mix, quietly, softmax
-from attnscope.reference.inputs import read
+from attnscope.probing import Arithmetic, Bound, bound_of
+from attnscope.reference import masked_scores, mix, quietly, read, softmax
 from tests.problems import Case, problems
 from tests.tolerance import error_bound
 

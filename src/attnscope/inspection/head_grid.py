@@ -3,22 +3,31 @@
 import math
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.measures import Measure
 
-RAMP = ((29, 37, 48), (33, 56, 74), (38, 80, 104), (50, 107, 130), (74, 136, 150), (115, 165, 163), (165, 194, 172),
-        (213, 220, 182), (251, 243, 200))  # fmt: skip  # ordered by lightness: it reads the same without hues
+# Ordered by lightness, so that it reads the same in grey.
+RAMP = (
+    (29, 37, 48),
+    (33, 56, 74),
+    (38, 80, 104),
+    (50, 107, 130),
+    (74, 136, 150),
+    (115, 165, 163),
+    (165, 194, 172),
+    (213, 220, 182),
+    (251, 243, 200),
+)
 LABEL = 5  # columns before the first head
-WIDE, NARROW = 4, 2  # columns of a cell that holds a number; that holds a digit
-BRIGHT = 140  # of 255: from there on the ink is dark
+WIDE, NARROW = 4, 2  # columns of a cell with a number; with a digit
+BRIGHT = 140  # of 255: from here on the text is black
 
 
 def head_grid(found: Inspection, measure: Measure, width: int) -> list[Text]:
-    """A line of head numbers, and one a layer."""
+    """A line of head numbers, then one line per layer."""
     columns = max(layer.heads for layer in found.layers)
     cell = next((each for each in (WIDE, NARROW) if LABEL + columns * each <= width), 1)
     values = found.values(measure.key)
@@ -28,27 +37,27 @@ def head_grid(found: Inspection, measure: Measure, width: int) -> list[Text]:
         line = Text(f"{layer.number:>{LABEL - 1}} ", style="dim")
         for value in of_layer:
             place = share(float(value))
-            line.append(number_in(float(value), place, measure, cell), Style.parse(style_of(place)))
+            line.append(cell_text(float(value), place, measure, cell), Style.parse(style_of(place)))
         lines.append(line)
     return lines
 
 
 def heading(columns: int, cell: int) -> Text:
-    every = max(1, math.ceil(3 / cell))  # so that numbers do not touch
-    labels = [f"{column if column % every == 0 else '':>{cell * every if column % every == 0 else 0}}"
-              for column in range(columns)]  # fmt: skip
-    return Text(" " * LABEL + "".join(labels), style="dim")
+    """The head numbers: every one, or as many as fit without touching."""
+    every = max(1, math.ceil(3 / cell))
+    labels = [f"{column:>{cell}}".ljust(cell * every) for column in range(0, columns, every)]
+    return Text(" " * LABEL + "".join(labels).rstrip(), style="dim")
 
 
-def number_in(value: float, place: float, measure: Measure, cell: int) -> str:
-    """The value where there is room, else the tenth of the scale that it is in."""
+def cell_text(value: float, place: float, measure: Measure, cell: int) -> str:
+    """The value if there is room for it, else the tenth of the scale that it is in."""
     if cell == WIDE:
         return f"{short(value, measure):>{WIDE}}"
     return f"{min(9, int(10 * place)):>{cell}}"
 
 
 def short(value: float, measure: Measure) -> str:
-    """At most three characters for a share, and what is needed for the rest.
+    """A share in at most three characters, another value with at most one decimal.
 
     >>> from attnscope.inspection.measures import BY_KEY
     >>> short(0.283, BY_KEY["induction"]), short(0.999, BY_KEY["induction"]), short(12.4, BY_KEY["mean_distance"])
@@ -61,7 +70,7 @@ def short(value: float, measure: Measure) -> str:
 
 
 def share_of_scale(measure: Measure, values: list[float]) -> Callable[[float], float]:
-    """Where a value stands from the low to the high end of a measure's scale, 0 to 1."""
+    """A function from a value to its place on the scale of a measure, 0 to 1."""
     if measure.scale == "share":
         return lambda value: min(max(value, 0.0), 1.0)
 
@@ -73,16 +82,10 @@ def share_of_scale(measure: Measure, values: list[float]) -> Callable[[float], f
 
 
 def style_of(place: float) -> str:
+    """The colours of a place on the scale, as Rich writes them."""
     at = min(max(place, 0.0), 1.0) * (len(RAMP) - 1)
     step = min(int(at), len(RAMP) - 2)
-    mixed = [
-        round(low + (high - low) * (at - step)) for low, high in zip(RAMP[step], RAMP[step + 1], strict=True)
-    ]
-    red, green, blue = mixed
+    pairs = zip(RAMP[step], RAMP[step + 1], strict=True)
+    red, green, blue = (round(low + (high - low) * (at - step)) for low, high in pairs)
     ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > BRIGHT else "bright_white"
     return f"{ink} on #{red:02x}{green:02x}{blue:02x}"
-
-
-def print_grid(found: Inspection, measure: Measure, console: Console, width: int) -> None:
-    for line in head_grid(found, measure, width):
-        console.print(line, no_wrap=True, crop=False, overflow="ignore")
