@@ -25,7 +25,7 @@ difference's: 44 tokens at a slope of 1 are exact in NumPy's base e and ten roun
 Partials of bfloat16 and float16 are left to the proof: NumPy's products of such short numbers are exact in
 float32, those of a query that was scaled first are not, and both are honest.
 
-An audit judges foreign code by the same proof (attnscope/audit/bound.py), and takes the reference's weights for exact. Here
+An audit judges foreign code by the same proof (attnscope/probing/bound.py), and takes the reference's weights for exact. Here
 the reference is a suspect itself, so the proof is worked out once more; tests/audit/test_bound.py compares the two. An
 audit allows for more: scores that were stored before the difference with the largest, and short sums in 16-bit formats.
 """

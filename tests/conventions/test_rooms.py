@@ -14,18 +14,18 @@ MAY_IMPORT = {
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
     "observation": {"attention", "cache", "problem", "kernels", "reference"},
-    "probing": set(),
+    "probing": {"problem", "reference"},
     "audit": {"probing", "problem", "reference"},
     "interop": {INDEX, "problem"},  # what another framework says of a mask is lowered as our own masks are
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "reference"},
-    "models": {INDEX},
+    "models": {"attention", "observation", "positions", "problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine", "problem"},
     "tour": {INDEX, "machine", "models"},
-    "inspection": {INDEX, "interop", "models"},
-    "lesson": {INDEX, "probing"},
+    "inspection": {"interop", "kernels", "models", "observation"},
+    "lesson": {"audit", "positions", "probing", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}

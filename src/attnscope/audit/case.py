@@ -11,6 +11,7 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
 from attnscope.problem import FORMATS, AttentionShape
 
+FORMAT_NAMES = {np.dtype(kind): name for name, kind in FORMATS.items()}
 CACHE_LINE = 64  # bytes
 SPIKES = 13
 LARGE = 10.0  # a sink or a scale: e^score spans more than float16

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.bound import Arithmetic, Bound, bound_of, size_of
-from attnscope.audit.case import Call
+from attnscope.audit.case import FORMAT_NAMES, Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.reading import Floats, Reading
 from attnscope.audit.visibility import Row
-from attnscope.problem.formats import FORMAT_NAMES
-from attnscope.reference.definition import masked_scores, mix, quietly, softmax
+from attnscope.probing import Arithmetic, Bound, bound_of, size_of
+from attnscope.reference import masked_scores, mix, quietly, softmax
 
 WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.bound import Arithmetic
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.finding import Counterexample
-from attnscope.audit.honest import honest
 from attnscope.audit.isolation import Isolation, Reach
 from attnscope.audit.suspect import Suspect
 from attnscope.audit.visibility import Row
+from attnscope.probing import Arithmetic, Counterexample, same_precision_baseline
 
 ROWS_ISOLATED = 4
 SHORTER = {"float64": "float32", "float32": "bfloat16"}
@@ -69,18 +68,18 @@ def counterexample(
     case: Case, call: Call, answer: Answer | None, expected: Expectation | None, indices: dict[str, int]
 ) -> Counterexample:
     """A case with its arrays: what went in, what came out, what is right."""
-    arrays = dict(call.named_arrays)
+    arguments: dict[str, Any] = dict(call.named_arrays)
     for name in ("window", "scale", "softcap", "causal"):
         if name in call.options:
-            arrays[name] = np.asarray(call.options[name])
+            arguments[name] = np.asarray(call.options[name])
+    came, right = {}, {}
     if answer is not None:
-        arrays["output"] = answer.output
+        came["output"] = answer.output
         if answer.logsumexp is not None:
-            arrays["logsumexp"] = answer.logsumexp
+            came["logsumexp"] = answer.logsumexp
     if expected is not None:
-        arrays["expected_output"] = expected.output
-        arrays["expected_logsumexp"] = expected.logsumexp
-    return Counterexample(str(case), case.seed, indices, arrays)
+        right = {"output": expected.output, "logsumexp": expected.logsumexp}
+    return Counterexample(str(case), arguments, came, right, indices, case.seed)
 
 
 def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None:
@@ -108,7 +107,7 @@ def only_rounding(failures: list[Failure]) -> bool:
         if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
             return False
         seen = ~expected.empty
-        output, logs = honest(expected.reading, shorter)
+        output, logs = same_precision_baseline(expected.reading.inputs, shorter)
         pairs = [(answer.output, expected.output, output)]
         if answer.logsumexp is not None:
             pairs.append((answer.logsumexp, expected.logsumexp, logs))

@@ -11,8 +11,7 @@ from attnscope.audit.case import Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.visibility import joined, masks_of
 from attnscope.problem import Mask
-from attnscope.reference.definition import masked_scores, mix, quietly, softmax
-from attnscope.reference.inputs import Inputs, read
+from attnscope.reference import Inputs, masked_scores, mix, quietly, read, softmax
 
 Floats = NDArray[np.float64]
 Answering = Callable[[Inputs], tuple[Floats, Floats]]

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.layouts import LAYOUTS
 from attnscope.probing import NoAnswer, Printed, guarded
-from attnscope.problem.formats import FORMAT_NAMES
 
 MOST_HANGS = 4  # then nothing more is asked
 

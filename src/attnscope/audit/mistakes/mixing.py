@@ -6,8 +6,7 @@ import numpy as np
 
 from attnscope.audit.mistakes.mistake import Mistake
 from attnscope.audit.reading import Answering, Floats, Reading, by_definition
-from attnscope.reference.definition import biased, capped_scores, masked_scores, mix, softmax
-from attnscope.reference.inputs import Inputs
+from attnscope.reference import Inputs, biased, capped_scores, masked_scores, mix, softmax
 
 HEADS = "Query head h reads kv head h // (query_heads // kv_heads)."
 MASK = "Set hidden scores to -inf before the softmax."

@@ -8,8 +8,7 @@ import numpy as np
 
 from attnscope.audit.mistakes.mistake import Mistake
 from attnscope.audit.reading import Floats, Reading, by_definition
-from attnscope.reference.definition import biased, dot_products, masked, mix, soft_capped, softmax
-from attnscope.reference.inputs import Inputs
+from attnscope.reference import Inputs, biased, dot_products, masked, mix, soft_capped, softmax
 
 ORDER = "The order is scale, soft-cap, bias, mask; sinks are neither scaled nor capped."
 DEFAULT = "Multiply the dot products by the scale, 1/sqrt(key_dim) unless given, once."

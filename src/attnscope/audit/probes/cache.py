@@ -13,11 +13,10 @@ from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import read_array
-from attnscope.probing import NoAnswer
+from attnscope.probing import Finding, NoAnswer, Severity
 from attnscope.problem import AttentionShape
 
 FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."

@@ -10,7 +10,6 @@ from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import Failure, counterexample
 from attnscope.audit.mistakes import explains_empty_rows
 from attnscope.audit.probes.hiding_cases import hides
@@ -18,6 +17,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row
 from attnscope.audit.words import condition, place
+from attnscope.probing import Finding, Severity
 
 FIX = "Where a row sees no key, return 0, and -inf (with sinks: the sink) as its logsumexp."
 

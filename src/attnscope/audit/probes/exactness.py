@@ -6,12 +6,12 @@ import numpy as np
 
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
-from attnscope.audit.finding import Finding
 from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import Failure, judge
 from attnscope.audit.probes.poison import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.reference.definition import biased, capped_scores
+from attnscope.probing import Finding
+from attnscope.reference import biased, capped_scores
 
 SECONDS_OF_DIAGNOSIS = 6.0
 SHARE_OF_TIME = 0.6  # for the grid; the rest is for the other probes

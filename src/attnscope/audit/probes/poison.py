@@ -10,7 +10,6 @@ import numpy as np
 from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.hiding_cases import hidden_keys, hides, hiding_cases
@@ -18,6 +17,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row, why_hidden
 from attnscope.audit.words import condition, listed, place
+from attnscope.probing import Finding, Severity
 
 Part = Literal["value", "key"]
 PARTS: tuple[Part, ...] = ("value", "key")

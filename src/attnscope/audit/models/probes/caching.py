@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import cached, given
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.probing import Finding, Severity
 
 CHECK = "cache"
 SHORT = 9  # a cache that is wrong with so few tokens is wrong from the first cached step on
