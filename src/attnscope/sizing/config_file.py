@@ -40,8 +40,7 @@ def read_config(given: Any) -> ConfigFile:
     if not isinstance(given, str | PathLike) or not isinstance(text := os.fspath(given), str):
         raise ConfigError(
             f"config={brief(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
-            f"file, "
-            f"or an AttentionShape, got {kind_of(given)}."
+            f"file, or an AttentionShape, got {kind_of(given)}."
         )
     try:
         return _read_path(Path(text))
@@ -61,7 +60,7 @@ def _read_path(path: Path) -> ConfigFile:
     if not path.exists():
         raise ConfigError(
             f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
-            f"file."
+            "file."
         )
     with regular_file(path) as (file, size):
         if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:

@@ -78,8 +78,7 @@ class Fields:
             both = " and ".join(f"{self.where}{name}={brief(value)}" for name, value in found.items())
             raise ConfigError(
                 f"{both} are names of one size and disagree. Correct the file, or assume= one of them and "
-                f"None for "
-                "the other."
+                "None for the other."
             )
         if found:
             return next(iter(found.values()))
@@ -111,8 +110,7 @@ class Fields:
         if otherwise is None:
             raise ConfigError(
                 f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
-                f"it. "
-                f"Give it: assume={{{names[0]!r}: ...}}."
+                f"it. Give it: assume={{{names[0]!r}: ...}}."
             )
         self.fill(names[0], otherwise, why)
         return otherwise
@@ -122,8 +120,7 @@ class Fields:
         if self.value(name) is None:
             raise ConfigError(
                 f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to "
-                f"layer. "
-                f"Give it: assume={{{name!r}: ...}}."
+                f"layer. Give it: assume={{{name!r}: ...}}."
             )
 
     def flag(self, *names: str, otherwise: bool = False) -> bool:
@@ -187,8 +184,8 @@ class Fields:
                 continue
             raise ConfigError(
                 f"{self.where}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
-                f"known to have "
-                f"this field, and it could change the cache. If it does not: assume={{{brief(name)}: None}}."
+                "known to have this field, and it could change the cache. If it does not: "
+                f"assume={{{brief(name)}: None}}."
             )
 
     def _integer(self, value: Any, name: str, minimum: int) -> int:

@@ -133,8 +133,7 @@ class _Reader:
         if end > self.size:
             raise ConfigError(
                 f"{self.name} ends within its header: {end - start:,} bytes were expected at byte {start:,} "
-                f"of "
-                f"{self.size:,}. Download it again."
+                f"of {self.size:,}. Download it again."
             )
         if end > LARGEST_HEADER:
             raise ConfigError(f"{self.name}: its header is longer than {LARGEST_HEADER:,} bytes.")
@@ -257,6 +256,5 @@ def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], where: str)
     if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(
             f"{where}attention.sliding_window={brief(config['sliding_window'])}: the file does not say which "
-            f"layers "
-            "slide. Size the model's config.json instead."
+            "layers slide. Size the model's config.json instead."
         )

@@ -118,7 +118,7 @@ def _check_weights(model: ModelDescription) -> None:
     if model.has_encoder:
         raise ConfigError(
             f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its "
-            f"cache."
+            "cache."
         )
     if model.weights_missing and model.model_type != "AttentionShape":
         raise ConfigError(
@@ -136,7 +136,7 @@ def _notes(model: ModelDescription, hardware: Hardware, costs: Costs, cache_byte
         notes.append(
             f"does not fit: weights and cache take {in_units(needed)}, and {hardware.name} has "
             f"{in_units(hardware.memory_bytes)}; several devices would divide all times at best by their "
-            f"number"
+            "number"
         )
     if any(layer.states for layer in model.layers):
         notes.append("operations on recurrent states are estimated: 6 per number and token")

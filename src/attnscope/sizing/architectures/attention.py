@@ -53,8 +53,8 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
     if query_heads % kv_heads:
         raise ConfigError(
             f"{fields.where}{names.query_heads[0]}={query_heads} cannot share "
-            f"{_first(names.kv_heads, KV_HEADS)}="
-            f"{kv_heads}: each kv head must serve the same number of query heads. Correct the file."
+            f"{_first(names.kv_heads, KV_HEADS)}={kv_heads}: each kv head must serve the same number of "
+            "query heads. Correct the file."
         )
     head_dim = _read_head_dim(fields, names, hidden, query_heads)
     return Heads(hidden, query_heads, kv_heads, head_dim, head_dim)
@@ -94,8 +94,7 @@ def _check_derived(fields: Fields, names: tuple[str, ...], derived: int, why: st
         name = next(name for name in names if fields.given.get(name) is not None)
         raise ConfigError(
             f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = "
-            f"{derived}. "
-            f"If it does not matter: assume={{{name!r}: None}}."
+            f"{derived}. If it does not matter: assume={{{name!r}: None}}."
         )
 
 

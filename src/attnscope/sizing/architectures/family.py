@@ -88,7 +88,7 @@ def chunked_if_rotated(fields: Fields, layers: int) -> list[str]:
         if len(rotated) != layers:
             raise ConfigError(
                 f"{fields.where}no_rope_layers has {len(rotated)} entries for {layers} layers. Correct the "
-                f"file."
+                "file."
             )
         return ["chunked" if each else "full" for each in rotated]
     return every(4, "chunked", "full", "no_rope_layer_interval")(fields, layers)

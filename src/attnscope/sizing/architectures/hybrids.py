@@ -58,8 +58,7 @@ def _nemotron_words(fields: Fields) -> list[str]:
     if not isinstance(letters, str) or not letters or set(letters) - set(OF_NEMOTRON):
         raise ConfigError(
             f"{fields.where}hybrid_override_pattern={brief(letters)}: expected letters of "
-            f"{''.join(OF_NEMOTRON)}, "
-            "or layers_block_type, a list."
+            f"{''.join(OF_NEMOTRON)}, or layers_block_type, a list."
         )
     return [OF_NEMOTRON[letter] for letter in letters]
 
@@ -71,7 +70,7 @@ def nemotron_layers(fields: Fields) -> int:
     if number is not None and number != len(words):
         raise ConfigError(
             f"{fields.where}num_hidden_layers={number}, and the pattern has {len(words)} layers. Correct the "
-            f"file."
+            "file."
         )
     return len(words)
 

@@ -69,8 +69,7 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
             f"assume={brief(assume)}: expected a mapping of fields to values, or to None for a field that "
-            f"does not "
-            "matter."
+            "does not matter."
         )
     return dict(assume)
 
@@ -101,8 +100,7 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
     if outer_type not in TEXT_MODELS:
         raise ConfigError(
             f"model_type={brief(outer_type)} with a text_config is not known. If its decoder is a known one, "
-            f"size "
-            "config['text_config'] by itself."
+            "size config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
         raise ConfigError(f"text_config={brief(inner)}: expected a mapping of fields.")
