@@ -47,7 +47,7 @@ def read_config(given: Any) -> ConfigFile:
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{printable(text)} cannot be read: {printable(str(error))}.") from None
+        raise ConfigError(f"{printable(text)} cannot be read: {printable(error)}.") from None
 
 
 def _read_path(path: Path) -> ConfigFile:
@@ -85,11 +85,16 @@ def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
 @contextmanager
 def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{printable(path)} cannot be read: {printable(error)}.") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
         yield file, status.st_size
 
 
