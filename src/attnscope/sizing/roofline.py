@@ -36,7 +36,7 @@ def roofline(
 
     Parameters
     ----------
-    config, assume
+    config : mapping, path or AttentionShape
         As in `size`.
     prompt : int
         Tokens that each sequence starts with.
@@ -50,6 +50,8 @@ def roofline(
         Number format of the cache.
     weight_dtype : str or None
         Number format of all weights; None: the config's, or bfloat16.
+    assume : mapping or None
+        As in `size`.
 
     Returns
     -------
