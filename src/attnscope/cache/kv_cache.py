@@ -1,13 +1,15 @@
 """The KV cache: sequences that grow, share what they have in common, and are attended to."""
 
+import os
 from collections.abc import Sequence
 from threading import RLock
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.cache.layer import Held, Layer
+from attnscope.cache.layer import EMPTY, Layer, PageTable
 from attnscope.cache.layout import Layout
 from attnscope.cache.mixed import check_shared, group_by_query_len
 from attnscope.cache.new_tokens import read_new_tokens
@@ -21,6 +23,7 @@ from attnscope.problem.given import told, whole_number
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
+Tables = tuple[PageTable, ...]  # of one sequence, one per layer
 
 
 class KVCache:
@@ -79,15 +82,19 @@ class KVCache:
             most_pages = self._layout.blocks_of(capacity_tokens)
         self._windows = read_windows(window, layers)
         self._layers = [Layer(self._layout, most_pages, window) for window in self._windows]
+        # The page tables are the truth, and immutable: one assignment moves a sequence from one state to the next, in
+        # all its layers. Reference counts follow from them; an interrupted change leaves them uncounted, for _settle().
+        self._tables: dict[int, Tables] = {}
+        self._counted = True
         self._sequences = 0  # ever made: a number is not given twice
         self._lock = RLock()
+        _caches.add(self)
 
     def new_sequence(self) -> int:
         """An empty sequence, by the number it is known by until it is released."""
         with self._lock:
             number = self._new_number()
-            for layer in self._layers:
-                layer.held[number] = Held()
+            self._tables[number] = (EMPTY,) * len(self._layers)
             return number
 
     def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
@@ -101,19 +108,18 @@ class KVCache:
             CacheError, CacheFullError, AttentionShapeError, AttentionFormatError.
         """
         with self._lock:
-            sequences, one_layer = (
-                self._known([sequence] if _is_one(sequence) else sequence),
-                self._layer(layer),
-            )
+            known = self._known([sequence] if _is_one(sequence) else sequence)
+            number = self._layer_number(layer)
             layout = self._layout
             new = read_new_tokens(
                 key,
                 value,
-                (len(sequences), layout.kv_heads),
+                (len(known), layout.kv_heads),
                 (layout.key_dim, layout.value_dim),
                 layout.dtype,
             )
-            one_layer.append(sequences, new)
+            if known and new[0].shape[2]:
+                self._append(known, number, new)
 
     def attend(  # noqa: PLR0913  # as attention()
         self,
@@ -169,9 +175,13 @@ class KVCache:
         """A new sequence with the same tokens. Pages are shared, and copied when one side writes to them."""
         with self._lock:
             (old,) = self._known([sequence])
-            new = self._new_number()
-            for layer in self._layers:
-                layer.fork(old, new)
+            self._settle()
+            new, tables = self._new_number(), self._tables[old]
+            self._counted = False
+            self._tables[new] = tables
+            for layer, table in zip(self._layers, tables, strict=True):
+                layer.arena.add_references(table.kept)
+            self._counted = True
             return new
 
     def truncate(self, sequence: int, tokens: int) -> None:
@@ -183,24 +193,47 @@ class KVCache:
         with self._lock:
             (known,) = self._known([sequence])
             tokens = whole_number(tokens, "tokens", minimum=0, error=CacheError)
-            for number, layer in enumerate(self._layers):
-                self._check_truncation(number, layer, known, tokens)
-            for layer in self._layers:
-                layer.truncate(known, tokens)
+            self._settle()
+            old = self._tables[known]
+            for number, (layer, table) in enumerate(zip(self._layers, old, strict=True)):
+                _check_truncation(number, layer, table, known, tokens)
+            new = tuple(
+                layer.truncated(table, tokens) for layer, table in zip(self._layers, old, strict=True)
+            )
+            self._counted = False
+            self._tables[known] = new
+            for layer, before, after in zip(self._layers, old, new, strict=True):
+                layer.arena.remove_references(before.pages[max(len(after.pages), before.dropped) :])
+            self._counted = True
 
     def release(self, sequence: int) -> None:
         """Give back what a sequence holds; its number means nothing from now on."""
         with self._lock:
             (known,) = self._known([sequence])
-            for layer in self._layers:
-                layer.release(known)
+            self._settle()
+            tables = self._tables[known]
+            self._counted = False
+            del self._tables[known]
+            for layer, table in zip(self._layers, tables, strict=True):
+                layer.arena.remove_references(table.kept)
+            self._counted = True
+
+    @property
+    def sequences(self) -> tuple[int, ...]:
+        """The numbers of all sequences that are not released, in the order in which they were made.
+
+        After an exception that interrupted new_sequence() or fork(), a number may be here that the caller never got.
+        """
+        with self._lock:
+            return tuple(self._tables)
 
     def tokens(self, sequence: int, layer: int | None = None) -> int:
         """How many tokens a layer has of a sequence, those dropped from a window included; None: the fewest of all."""
         with self._lock:
             (known,) = self._known([sequence])
-            layers = self._layers if layer is None else [self._layer(layer)]
-            return min(each.held[known].tokens for each in layers)
+            if layer is not None:
+                return self._tables[known][self._layer_number(layer)].tokens
+            return min(table.tokens for table in self._tables[known])
 
     def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
         """Copies of a sequence's keys and values as they are read: what attend() works on, for attention() or the eye.
@@ -211,12 +244,15 @@ class KVCache:
         """
         with self._lock:
             (known,) = self._known([sequence])
-            return self._layer(layer).stored(known)
+            number = self._layer_number(layer)
+            return self._layers[number].stored(self._tables[known][number])
 
     @property
     def bytes_used(self) -> int:
         """Of the pages that sequences hold, over all layers; a shared page counts once."""
-        return sum(layer.arena.bytes_used for layer in self._layers)
+        with self._lock:
+            self._settle()
+            return sum(layer.arena.bytes_used for layer in self._layers)
 
     @property
     def bytes_reserved(self) -> int:
@@ -224,7 +260,7 @@ class KVCache:
         return sum(layer.arena.bytes_reserved for layer in self._layers)
 
     def __repr__(self) -> str:
-        layout, layers, sequences = self._layout, len(self._layers), len(self._layers[0].held)
+        layout, layers, sequences = self._layout, len(self._layers), len(self._tables)
         return (
             f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + {layout.value_dim}) "
             f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} sequence{'s' * (sequences != 1)}: "
@@ -246,10 +282,13 @@ class KVCache:
             As in attend().
         """
         with self._lock:
-            known, one_layer = self._known(sequences), self._layer(layer)
-            one_layer.check_in_sight(known, query_len, layer)
-            pages = one_layer.pages_of(known)
-        window = self._windows[layer]
+            known, number = self._known(sequences), self._layer_number(layer)
+            one_layer, window = self._layers[number], self._windows[number]
+            tables = [self._tables[each][number] for each in known]
+            if window is not None:
+                for each, table in zip(known, tables, strict=True):
+                    one_layer.check_in_sight(table, query_len, each, number)
+            pages = one_layer.pages_of(tables)
         return pages, mask if window is None else joined(mask, window)
 
     def _attend(
@@ -285,24 +324,78 @@ class KVCache:
             output.update(zip(members, found, strict=True))
         return [output[i] for i in range(len(known))]
 
+    def _append(self, known: Sequence[int], number: int, new: Sequence[Vectors]) -> None:
+        """Add new tokens to one layer, in one step.
+
+        If the free pages do not suffice, a step before gives back the pages that the window has left behind.
+        """
+        self._settle()
+        layer, tokens = self._layers[number], new[0].shape[2]
+        tables, given_back = [self._tables[sequence][number] for sequence in known], []
+        if layer.left is not None:
+            old, tables = tables, [layer.in_sight(table) for table in tables]
+            given_back = _pages_between(old, tables)
+        growth = layer.plan(tables, tokens)
+        if growth.fresh > layer.arena.free_pages:
+            growth = layer.plan(tables, tokens, given_back)
+            freed = layer.freed_by(given_back)
+            layer.check_room(growth, freed, tokens)
+            self._counted = False
+            layer.arena.reserve(growth.fresh - freed)
+            if given_back:
+                self._put(known, number, tables)
+                layer.arena.remove_references(given_back)
+            self._counted = True
+            given_back = []
+        grown = layer.grown(tables, growth, new)
+        if not growth.fresh and not given_back:
+            self._put(known, number, grown)
+            return
+        self._counted = False
+        self._put(known, number, grown)
+        layer.arena.take(growth.fresh)
+        layer.arena.remove_references([*given_back, *growth.copied])
+        self._counted = True
+
+    def _put(self, known: Sequence[int], number: int, tables: Sequence[PageTable]) -> None:
+        """Replace the tables of some sequences in one layer, all of them in one step."""
+        self._tables.update({
+            sequence: (*self._tables[sequence][:number], table, *self._tables[sequence][number + 1 :])
+            for sequence, table in zip(known, tables, strict=True)
+        })
+
+    def _settle(self) -> None:
+        """Count references anew if a change was interrupted."""
+        if not self._counted:
+            for number, layer in enumerate(self._layers):
+                layer.arena.recount(tables[number].kept for tables in self._tables.values())
+            self._counted = True
+
+    def _start_again_after_fork(self) -> None:
+        """In a child process: the thread that held the lock is not there, and its change is interrupted."""
+        self._lock = RLock()
+        self._counted = False
+
     def _new_number(self) -> int:
         self._sequences += 1
         return self._sequences - 1
 
-    def _layer(self, layer: Any) -> Layer:
+    def _layer_number(self, layer: Any) -> int:
         number = whole_number(layer, "layer", error=CacheError)
         if not 0 <= number < len(self._layers):
             raise CacheError(f"layer={number}: expected 0 to {len(self._layers) - 1}.")
-        return self._layers[number]
+        return number
 
     def _known(self, sequences: Any) -> list[int]:
         """The sequences' numbers, each of which is there, and once."""
         if not isinstance(sequences, list | tuple | range | np.ndarray):
             raise CacheError(f"sequences={told(sequences)}: expected a sequence's number, or a list of them.")
-        known = [whole_number(each, "sequence", error=CacheError) for each in sequences]
-        held = self._layers[0].held
+        known = [
+            each if type(each) is int else whole_number(each, "sequence", error=CacheError)
+            for each in sequences
+        ]
         for number in known:
-            if number not in held:
+            if number not in self._tables:
                 was = "has been released" if 0 <= number < self._sequences else "was never made"
                 raise CacheError(f"sequence {number} {was}: expected a number from new_sequence() or fork().")
         if len(set(known)) < len(known):
@@ -310,18 +403,40 @@ class KVCache:
             raise CacheError(f"sequence {twice} is named twice in one call. fork() makes a second one of it.")
         return known
 
-    def _check_truncation(self, number: int, layer: Layer, sequence: int, tokens: int) -> None:
-        held = layer.held[sequence].tokens
-        if tokens > held:
-            raise CacheError(
-                f"sequence {sequence} has {held} tokens in layer {number}, expected at least the {tokens} to keep."
-            )
-        least = layer.least_truncation(sequence)
-        if 0 < tokens < min(least, held):
-            raise CacheError(
-                f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
-                f"what the next query would see. Keep {min(least, held)} or more, or none; or fork() before going on."
-            )
+
+_caches: WeakSet[KVCache] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for cache in _caches:
+        cache._start_again_after_fork()  # noqa: SLF001  # KVCache itself, but for all caches at once
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _pages_between(old: Sequence[PageTable], new: Sequence[PageTable]) -> list[int]:
+    """The pages that the old tables refer to and the new ones have dropped."""
+    return [
+        page
+        for before, after in zip(old, new, strict=True)
+        if after is not before
+        for page in before.pages[before.dropped : after.dropped]
+    ]
+
+
+def _check_truncation(number: int, layer: Layer, table: PageTable, sequence: int, tokens: int) -> None:
+    if tokens > table.tokens:
+        raise CacheError(
+            f"sequence {sequence} has {table.tokens} tokens in layer {number}, expected at least the {tokens} to keep."
+        )
+    least = min(layer.least_truncation(table), table.tokens)
+    if 0 < tokens < least:
+        raise CacheError(
+            f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
+            f"what the next query would see. Keep {least} or more, or none; or fork() before going on."
+        )
 
 
 def joined(mask: Mask | NDArray[np.bool_] | None, window: Window) -> Mask:
