@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from attnscope import kernels, reference
 from attnscope.errors import AttentionError
 from attnscope.problem import AttentionProblem, Mask, check_out, describe
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 
 Implementation = Literal["auto", "kernel", "reference"]
 
@@ -23,7 +23,7 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
@@ -39,7 +39,7 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
         key       (batch, kv_heads, key_len, key_dim)          query head h reads kv head h // (query_heads // kv_heads)
         value     (batch, kv_heads, key_len, value_dim)
         bias      broadcasts to (batch, query_heads, query_len, key_len); -inf hides a key
-        slopes    (query_heads,)                               ALiBi: what a token of distance costs
+        alibi_slopes    (query_heads,)                               ALiBi: what a token of distance costs
         sinks     (query_heads,)                               a logit that joins the normalizer, without a value
         output    (batch, query_heads, query_len, value_dim)   of the query's rank and format
         Any strides, the last axis contiguous: a [batch, tokens, heads, dim] user passes x.swapaxes(1, 2).
@@ -66,7 +66,7 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
     array([[15.]], dtype=float32)
     """
     options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "slopes": slopes, "sinks": sinks,
+        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
     }  # fmt: skip
     problem, operands = describe(query, key, value, **options)
     if out is not None:
@@ -83,7 +83,7 @@ def attention(  # noqa: PLR0913  # what a score is made of, each by its name
     return out
 
 
-def partial(  # noqa: PLR0913  # as attention()
+def partial_attention(  # noqa: PLR0913  # as attention()
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
@@ -92,49 +92,49 @@ def partial(  # noqa: PLR0913  # as attention()
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
-) -> Partial:
-    """Attention over some of the keys, with the log normalizer that merge() needs to join it to the rest.
+) -> PartialAttention:
+    """Attention over some of the keys, with the logsumexp that merge_partials() needs to join it to the rest.
 
-    log_normalizer[i] = log(sum_j e^score[i, j] + e^sink)      natural log; -inf: no key seen
+    logsumexp[i] = log(sum_j e^score[i, j] + e^sink)      natural log; -inf: no key seen
 
     Shapes, arguments, errors
         As in attention(). Give the sinks to one of the parts only.
     Precision
-        Output and log normalizer are float32, also for bfloat16 and float16, so that merging rounds once;
+        Output and logsumexp are float32, also for bfloat16 and float16, so that merging rounds once;
         float64 for float64.
 
     >>> import numpy as np
-    >>> part = partial(np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
-    >>> float(np.exp(part.log_normalizer[0]))  # four keys that score 0: the sum of four times e^0
+    >>> part = partial_attention(np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
+    >>> float(np.exp(part.logsumexp[0]))  # four keys that score 0: the sum of four times e^0
     4.0
     """
     options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "slopes": slopes, "sinks": sinks,
+        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
     }  # fmt: skip
     problem, operands = describe(query, key, value, **options)
     if chosen(implementation, problem) == "kernel":
-        output, log_normalizer = kernels.run(
-            problem, operands, log_normalizer=True, output_format="float32", threads=threads
+        output, logsumexp = kernels.run(
+            problem, operands, logsumexp=True, output_format="float32", threads=threads
         )
-        assert log_normalizer is not None
+        assert logsumexp is not None
         drop = (0,) * (4 - operands.rank)
-        return Partial(output[drop], log_normalizer[drop])
-    computed = reference.partial(query, key, value, **options)
+        return PartialAttention(output[drop], logsumexp[drop])
+    computed = reference.partial_attention(query, key, value, **options)
     accumulated = np.float64 if problem.number_format == "float64" else np.float32
-    return Partial(computed.output.astype(accumulated), computed.log_normalizer.astype(accumulated))
+    return PartialAttention(computed.output.astype(accumulated), computed.logsumexp.astype(accumulated))
 
 
-def merge(*partials: Partial) -> Partial:
+def merge_partials(*partials: PartialAttention) -> PartialAttention:
     """Combine attention over disjoint sets of keys; merging all parts is the whole.
 
-    output = sum_p e^(log_normalizer_p) output_p / sum_p e^(log_normalizer_p)
+    output = sum_p e^(logsumexp_p) output_p / sum_p e^(logsumexp_p)
 
     Shapes
-        As in Partial; all parts alike.
+        As in PartialAttention; all parts alike.
     Precision
         Computed in float64, rounded once to the parts' own format.
     Errors
@@ -145,12 +145,12 @@ def merge(*partials: Partial) -> Partial:
     >>> import numpy as np
     >>> query, key = np.zeros((1, 1), np.float32), np.zeros((3, 1), np.float32)
     >>> value = np.array([[1.0], [2.0], [6.0]], np.float32)
-    >>> merge(partial(query, key[:2], value[:2]), partial(query, key[2:], value[2:])).output
+    >>> merge_partials(partial_attention(query, key[:2], value[:2]), partial_attention(query, key[2:], value[2:])).output
     array([[3.]], dtype=float32)
     """
-    whole = reference.merge(*partials)
+    whole = reference.merge_partials(*partials)
     accumulated = np.result_type(*(part.output.dtype for part in partials))
-    return Partial(whole.output.astype(accumulated), whole.log_normalizer.astype(accumulated))
+    return PartialAttention(whole.output.astype(accumulated), whole.logsumexp.astype(accumulated))
 
 
 def chosen(implementation: str, problem: AttentionProblem) -> str:

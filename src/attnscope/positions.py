@@ -42,7 +42,7 @@ def alibi_slopes(heads: int) -> NDArray[np.float32]:
     return np.exp2(exponents).astype(np.float32)
 
 
-def rotate(
+def apply_rotary(
     x: NDArray[Any],
     positions: ArrayLike,
     base: float = 10000.0,
@@ -75,7 +75,7 @@ def rotate(
         Su et al. 2021, arXiv:2104.09864, section 3.2.2.
 
     >>> quarter = np.pi / 2
-    >>> rotate(np.array([[1.0, 0.0]]), [quarter]).round(12)
+    >>> apply_rotary(np.array([[1.0, 0.0]]), [quarter]).round(12)
     array([[0., 1.]])
     """
     check_rotatable(x)

@@ -23,7 +23,7 @@ def weights_of(reading: Reading, layer: int, head: int) -> NDArray[np.float64]:
         seen.value,
         mask=at.Causal(),
         scale=1.0,
-        slopes=[seen.slope],
+        alibi_slopes=[seen.slope],
         sinks=[seen.sink],
     )
     one_head: NDArray[np.float64] = weights[0, 0]

@@ -18,13 +18,13 @@ SMALL: dict[str, Any] = {"max_tokens": 9, "max_dim": 5}
 
 
 def assert_matches_by_hand(case: Case) -> None:
-    """Plain Python judges the reference's output, log normalizer and weights."""
+    """Plain Python judges the reference's output, logsumexp and weights."""
     expected = by_hand.attention(*case.arrays, **case.options)
     bound = error_bound(case, arithmetic=np.float64, output=np.float64)
-    part = reference.partial(*case.arrays, **case.options)
+    part = reference.partial_attention(*case.arrays, **case.options)
     assert_within(reference.attention(*case.arrays, **case.options), expected.output, bound.output, "output")
     assert_within(part.output, expected.output, bound.output, "output of the partial")
-    assert_within(part.log_normalizer, expected.log_normalizer, bound.log_normalizer, "log_normalizer")
+    assert_within(part.logsumexp, expected.logsumexp, bound.logsumexp, "logsumexp")
     assert_within(reference.weights(*case.arrays, **case.options), expected.weights, bound.weights, "weights")
 
 
@@ -63,12 +63,12 @@ def test_ranks_two_and_three_lack_a_head_and_a_batch_axis() -> None:
 @pytest.mark.parametrize("sinks", [None, [0.5, -0.5]], ids=["no sinks", "sinks"])
 def test_a_row_that_sees_no_key_is_zero(sinks: list[float] | None) -> None:
     case = small_case(mask=Causal(offset=-2), **({} if sinks is None else {"sinks": sinks}))
-    part = reference.partial(*case.arrays, **case.options)
+    part = reference.partial_attention(*case.arrays, **case.options)
     assert not part.output[:, :, :2].any()
     assert not reference.weights(*case.arrays, **case.options)[:, :, :2].any()
     alone = np.array([-np.inf, -np.inf] if sinks is None else sinks)
-    np.testing.assert_array_equal(part.log_normalizer[0, :, 0], alone)
-    np.testing.assert_array_equal(part.log_normalizer[0, :, 1], alone)
+    np.testing.assert_array_equal(part.logsumexp[0, :, 0], alone)
+    np.testing.assert_array_equal(part.logsumexp[0, :, 1], alone)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
@@ -140,14 +140,14 @@ def test_the_order_of_keys_does_not_matter(case: Case, random: Any) -> None:
 
 
 @given(problems(formats=("float64",), **SMALL), st.floats(-20, 20))
-def test_a_constant_on_all_scores_moves_the_log_normalizer_alone(case: Case, constant: float) -> None:
+def test_a_constant_on_all_scores_moves_the_logsumexp_alone(case: Case, constant: float) -> None:
     options = {name: option for name, option in case.options.items() if name not in ("bias", "sinks")}
     moved = Case(*case.arrays, options | {"bias": np.full((1, 1, 1, 1), constant)})
     bound = error_bound(moved, arithmetic=np.float64, output=np.float64)
-    before, after = (reference.partial(*case.arrays, **each) for each in (options, moved.options))
+    before, after = (reference.partial_attention(*case.arrays, **each) for each in (options, moved.options))
     assert_within(after.output, before.output, bound.output, "output")
-    expected = before.log_normalizer + constant
-    assert_within(after.log_normalizer, expected, bound.log_normalizer, "log_normalizer")
+    expected = before.logsumexp + constant
+    assert_within(after.logsumexp, expected, bound.logsumexp, "logsumexp")
 
 
 def test_scores_can_be_asked_for_at_each_stage() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief
 from attnscope.errors import AttentionFormatError, AttentionScoringError, AttentionShapeError
 from attnscope.problem.arrays import check_array, not_an_array, plain
 from attnscope.problem.formats import FORMAT_NAMES, accumulation_dtype
-from attnscope.problem.given import told
 from attnscope.problem.problem import AttentionProblem
 from attnscope.problem.scoring import real_number
 from attnscope.problem.sizes import Sizes
@@ -18,16 +18,16 @@ AXES = ("batch", "query_heads", "query_len", "key_len")
 
 
 def read_added(
-    problem: AttentionProblem, bias: Any, slopes: Any, sinks: Any
+    problem: AttentionProblem, bias: Any, alibi_slopes: Any, sinks: Any
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None]:
-    """Bias, slopes and sinks, as far as they are given.
+    """Bias, alibi_slopes and sinks, as far as they are given.
 
     Errors
         AttentionScoringError, AttentionFormatError, AttentionShapeError.
     """
     return (
         None if bias is None else read_bias(bias, problem),
-        None if slopes is None else read_per_head(slopes, "slopes", problem),
+        None if alibi_slopes is None else read_per_head(alibi_slopes, "alibi_slopes", problem),
         None if sinks is None else read_per_head(sinks, "sinks", problem),
     )
 
@@ -96,7 +96,7 @@ def read_per_head(given: Any, name: str, problem: AttentionProblem) -> NDArray[A
             f"{name}[{first}] is {array[first]}, expected a finite {accumulation} number. "
             + (
                 "Pass 0 for a head without a slope."
-                if name == "slopes"
+                if name == "alibi_slopes"
                 else "Pass -inf for a head without a sink."
             )
         )
@@ -109,12 +109,12 @@ def read_numbers(given: Any, name: str) -> NDArray[np.float64]:
         if hasattr(type(given), "__array__"):
             raise AttentionFormatError(not_an_array(given, name))
         raise AttentionFormatError(
-            f"{name} is {told(given)}, expected an array or a list of one number a query head."
+            f"{name} is {brief(given)}, expected an array or a list of one number a query head."
         )
     numbers = [real_number(each) for each in given]
     wrong = [i for i, number in enumerate(numbers) if number is None]
     if wrong:
         raise AttentionFormatError(
-            f"{name}[{wrong[0]}] is {told(given[wrong[0]])}, expected a number, one for each query head."
+            f"{name}[{wrong[0]}] is {brief(given[wrong[0]])}, expected a number, one for each query head."
         )
     return np.array(numbers, np.float64)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import kind_of
 from attnscope.errors import AttentionError, AttentionFormatError
 from attnscope.problem.formats import FORMAT_LIST, FORMAT_NAMES
-from attnscope.problem.given import kind_of
 
 
 def check_array(array: NDArray[Any], name: str) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, kind_of
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
-from attnscope.problem.given import kind_of, told
 from attnscope.problem.mask import Bools, Mask
 from attnscope.problem.runs import MOST_RUNS, Runs
 from attnscope.problem.sizes import Sizes, Slot
@@ -138,11 +138,11 @@ def not_bool(given: Any) -> str:
         if isinstance(given, list | tuple):
             way_out = " Use np.asarray(mask)."
         return (
-            f"mask is a {kind_of(given)}, {told(given)}, expected a mask such as Causal(), or a NumPy bool array with "
+            f"mask is a {kind_of(given)}, {brief(given)}, expected a mask such as Causal(), or a NumPy bool array with "
             f"True = visible.{way_out}"
         )
     if is_masked(given):
         return f"mask is a masked array, {expected}: what it masks itself would be lost. Pass mask.filled(False)."
     if given.dtype.kind == "f" or given.dtype.name == "bfloat16":
-        return f"mask is {told(given)}, {expected}. Scores that are added are a bias: pass bias=."
-    return f"mask is {told(given)}, {expected}. Pass mask.astype(bool)."
+        return f"mask is {brief(given)}, {expected}. Scores that are added are a bias: pass bias=."
+    return f"mask is {brief(given)}, {expected}. Pass mask.astype(bool)."

@@ -32,7 +32,7 @@ def describe(  # noqa: PLR0913  the arguments of attention()
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
 ) -> tuple[AttentionProblem, Operands]:
     """Check the arguments of attention() and separate what is asked from the arrays it is asked of.
@@ -55,18 +55,18 @@ def describe(  # noqa: PLR0913  the arguments of attention()
         query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype, visible,
         scale if scale is None or type(scale) is float else positive_number(scale, "scale"),
         softcap if softcap is None or type(softcap) is float else positive_number(softcap, "softcap"),
-        bias is not None, slopes is not None, sinks is not None,
+        bias is not None, alibi_slopes is not None, sinks is not None,
     )  # fmt: skip
     rank = query.ndim
     if rank < 4:
         lead = (None,) * (4 - rank)
         query, key, value = query[lead], key[lead], value[lead]
-    return problem, Operands(query, key, value, *read_added(problem, bias, slopes, sinks), rank)
+    return problem, Operands(query, key, value, *read_added(problem, bias, alibi_slopes, sinks), rank)
 
 
 def _new_problem(  # noqa: PLR0913  all that makes a problem, as a key to keep it by
     query: Shape, key: Shape, value: Shape, query_dtype: Any, key_dtype: Any, value_dtype: Any,
-    mask: Mask | None, scale: float | None, softcap: float | None, bias: bool, slopes: bool, sinks: bool,
+    mask: Mask | None, scale: float | None, softcap: float | None, bias: bool, alibi_slopes: bool, sinks: bool,
 ) -> AttentionProblem:  # fmt: skip
     shape = shape_of(query, key, value)
     if not query_dtype == key_dtype == value_dtype:
@@ -74,7 +74,7 @@ def _new_problem(  # noqa: PLR0913  all that makes a problem, as a key to keep i
             f"query is {query_dtype}, key is {key_dtype} and value is {value_dtype}, expected one format. "
             "Convert them to the widest: nothing is narrowed or widened silently."
         )
-    scoring = Scoring(1 / sqrt(shape.key_dim) if scale is None else scale, softcap, bias, slopes, sinks)
+    scoring = Scoring(1 / sqrt(shape.key_dim) if scale is None else scale, softcap, bias, alibi_slopes, sinks)
     return AttentionProblem(shape, FORMAT_NAMES[query_dtype], mask, scoring)
 
 

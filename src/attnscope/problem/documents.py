@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
-from attnscope.problem.given import told
 from attnscope.problem.mask import Bools, Mask
 from attnscope.problem.per_batch import PerBatch, rows_of, written
 from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset
@@ -148,7 +148,7 @@ def read_ids(given: Any) -> Ints:
     empty_list = ids.size == 0 and isinstance(given, list | tuple)  # which NumPy takes for floats
     if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and not empty_list):
         raise AttentionMaskError(
-            f"Documents(ids) is {told(given)}, expected integers [key_len] or [batch, key_len], rows of one length."
+            f"Documents(ids) is {brief(given)}, expected integers [key_len] or [batch, key_len], rows of one length."
         )
     return np.array(ids, np.int64, ndmin=2, order="C")
 

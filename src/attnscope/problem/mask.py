@@ -8,9 +8,9 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.drawing import picture
-from attnscope.problem.given import told, whole_number
 from attnscope.problem.per_batch import PerBatch
 from attnscope.problem.runs import Runs, intersection, union
 from attnscope.problem.sizes import Sizes, Slot
@@ -287,6 +287,6 @@ def joinable(other: Any) -> Mask:
     """
     if not issubclass(type(other), Mask):
         way_out = "Pass Dense(array)." if isinstance(other, np.ndarray) else "Make one, such as Causal()."
-        raise AttentionMaskError(f"a mask is joined to {told(other)}, expected another mask. {way_out}")
+        raise AttentionMaskError(f"a mask is joined to {brief(other)}, expected another mask. {way_out}")
     mask: Mask = other
     return mask

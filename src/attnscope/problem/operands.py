@@ -13,7 +13,7 @@ class Operands(NamedTuple):
         key       (batch, kv_heads, key_len, key_dim)
         value     (batch, kv_heads, key_len, value_dim)
         bias      (batch, query_heads, query_len, key_len)    a broadcast view, or None
-        slopes    (query_heads,)                              in the accumulation format, or None
+        alibi_slopes    (query_heads,)                              in the accumulation format, or None
         sinks     (query_heads,)                              in the accumulation format, or None
         rank      how many axes the caller's query had: 2, 3 or 4
     """
@@ -22,6 +22,6 @@ class Operands(NamedTuple):
     key: NDArray[Any]
     value: NDArray[Any]
     bias: NDArray[Any] | None
-    slopes: NDArray[Any] | None
+    alibi_slopes: NDArray[Any] | None
     sinks: NDArray[Any] | None
     rank: int

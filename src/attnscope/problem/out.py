@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import kind_of
 from attnscope.errors import AttentionFormatError, AttentionShapeError
 from attnscope.problem.arrays import check_vectors, plain
-from attnscope.problem.given import kind_of
 from attnscope.problem.operands import Operands
 from attnscope.problem.problem import AttentionProblem
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
-from attnscope.problem.given import told, whole_number
 
 PerBatch = int | Sequence[int] | NDArray[np.integer[Any]]  # once read, an int or a tuple
 MOST_WRITTEN = 8
@@ -22,7 +22,7 @@ def read_per_batch(given: Any, name: str, *, minimum: int | None = None) -> int 
     """
     if issubclass(type(given), np.ndarray):
         if given.ndim > 1 or given.dtype.kind not in "iu" or is_masked(given):
-            raise AttentionMaskError(f"{name} is {told(given)}: expected an integer, or [batch] integers.")
+            raise AttentionMaskError(f"{name} is {brief(given)}: expected an integer, or [batch] integers.")
         given = given.tolist()
     if not isinstance(given, list | tuple | range):
         return whole_number(given, name, minimum=minimum)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.problem.given import whole_number
+from attnscope.arguments import whole_number
 from attnscope.problem.mask import Bools, Mask
 from attnscope.problem.per_batch import PerBatch, rows_of, written
 from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset, standing

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from attnscope.arguments import brief
 from attnscope.errors import AttentionFormatError, AttentionMaskError, AttentionScoringError
 from attnscope.problem.formats import FORMAT_LIST, FORMATS, accumulation_dtype
-from attnscope.problem.given import told
 from attnscope.problem.mask import Mask
 from attnscope.problem.scoring import WAYS_OUT, Scoring
 from attnscope.problem.shape import AttentionShape
@@ -32,11 +32,11 @@ class AttentionProblem:
 
     def __post_init__(self) -> None:
         if self.number_format not in FORMATS:
-            raise AttentionFormatError(f"number_format={told(self.number_format)}: expected {FORMAT_LIST}.")
+            raise AttentionFormatError(f"number_format={brief(self.number_format)}: expected {FORMAT_LIST}.")
         if self.mask is not None:
             if not issubclass(type(self.mask), Mask):
                 raise AttentionMaskError(
-                    f"mask is {told(self.mask)}, expected a mask such as Causal(), or None."
+                    f"mask is {brief(self.mask)}, expected a mask such as Causal(), or None."
                 )
             self.mask.check(Sizes.of(self.shape))
         for name, factor in (("scale", self.scoring.scale), ("softcap", self.scoring.softcap)):
@@ -63,7 +63,7 @@ class AttentionProblem:
 
     def __repr__(self) -> str:
         shape, scoring = self.shape, self.scoring
-        extras = [name for name in ("bias", "slopes", "sinks") if getattr(scoring, name)]
+        extras = [name for name in ("bias", "alibi_slopes", "sinks") if getattr(scoring, name)]
         cap = "" if scoring.softcap is None else f", softcap {scoring.softcap:g}"
         lines = {
             "query": f"{shape.batch} x {_heads(shape.query_heads)} x {shape.query_len} x {shape.key_dim}",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionError
-from attnscope.problem.given import told, whole_number
 from attnscope.problem.shape import AttentionShape
 
 MOST_SEGMENTS = 64
@@ -30,13 +30,13 @@ class Questions:
     top_keys: int
     received: bool
     counted: NDArray[np.float32] | None
-    map_size: int | None
+    block_map_size: int | None
 
     def map_shape(self, shape: AttentionShape) -> tuple[int, int] | None:
         """How many blocks of queries and of keys the map has; query i is in block i * rows // query_len."""
-        if self.map_size is None:
+        if self.block_map_size is None:
             return None
-        return min(self.map_size, shape.query_len), self.map_size
+        return min(self.block_map_size, shape.query_len), self.block_map_size
 
 
 def read_questions(  # the arguments of observe()
@@ -46,7 +46,7 @@ def read_questions(  # the arguments of observe()
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool | NDArray[Any] = False,
-    map_size: int | None = None,
+    block_map_size: int | None = None,
 ) -> Questions:
     """Check what observe() is asked against the sizes of its arrays.
 
@@ -55,8 +55,8 @@ def read_questions(  # the arguments of observe()
         beyond the number of keys.
     """
     labels, names = (None, ()) if segments is None else read_segments(shape, segments)
-    if map_size is not None:
-        map_size = _at_most(map_size, "map_size", 1, shape.key_len)
+    if block_map_size is not None:
+        block_map_size = _at_most(block_map_size, "block_map_size", 1, shape.key_len)
     return Questions(
         labels,
         names,
@@ -64,7 +64,7 @@ def read_questions(  # the arguments of observe()
         _at_most(top_keys, "top_keys", 0, shape.key_len),
         received is not False,
         None if isinstance(received, bool) else _read_counted(shape, received),
-        map_size,
+        block_map_size,
     )
 
 
@@ -100,7 +100,7 @@ def _read_counted(shape: AttentionShape, given: NDArray[Any]) -> NDArray[np.floa
         counted = counted[:, None]
     if not np.issubdtype(counted.dtype, np.floating) or not fits(counted.shape, rows):
         raise AttentionError(
-            f"received is {told(given)}, expected True, False, or how much each query counts: floats [query_len], "
+            f"received is {brief(given)}, expected True, False, or how much each query counts: floats [query_len], "
             f"[batch, query_len] or [batch, query_heads, query_len], which are {list(rows)}."
         )
     if not np.isfinite(counted).all():
@@ -146,7 +146,7 @@ def _range_of(name: str, given: Any, key_len: int) -> tuple[int, int]:
     try:
         first, past = given
     except (TypeError, ValueError):
-        raise AttentionError(f"segments[{name!r}] is {told(given)}, expected (start, end).") from None
+        raise AttentionError(f"segments[{name!r}] is {brief(given)}, expected (start, end).") from None
     start = whole_number(first, f"segments[{name!r}] start", minimum=0, error=AttentionError)
     end = whole_number(past, f"segments[{name!r}] end", minimum=0, error=AttentionError)
     if not start <= end <= key_len:

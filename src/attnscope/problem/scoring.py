@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from attnscope.arguments import brief
 from attnscope.errors import AttentionScoringError
-from attnscope.problem.given import told
 
 WAYS_OUT = {"scale": "Leave it out for 1/sqrt(key_dim).", "softcap": "Leave it out for no cap."}
 
@@ -26,7 +26,7 @@ class Scoring:
     scale: float
     softcap: float | None = None
     bias: bool = False
-    slopes: bool = False
+    alibi_slopes: bool = False
     sinks: bool = False
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ def positive_number(given: Any, name: str) -> float:
         way_out = WAYS_OUT[name]
         if issubclass(type(given), np.ndarray) and given.size == 1:
             way_out = f"Pass {name}.item()."
-        raise AttentionScoringError(f"{name}={told(given)}: expected a positive finite number. {way_out}")
+        raise AttentionScoringError(f"{name}={brief(given)}: expected a positive finite number. {way_out}")
     return number
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from math import prod
 
+from attnscope.arguments import whole_number
 from attnscope.errors import AttentionShapeError
-from attnscope.problem.given import whole_number
 
 LARGEST_DIM = 1024
 MOST_TOKENS = 2**31

@@ -111,9 +111,9 @@ def like_query(operands: Operands, array: Floats) -> Floats:
 
 
 def attend(inputs: Inputs) -> tuple[Floats, Floats]:
-    """Go through all six passes: (output, log normalizer)."""
-    row_weights, log_normalizer = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
-    return mix(row_weights, inputs.visible, inputs.value), log_normalizer
+    """Go through all six passes: (output, logsumexp)."""
+    row_weights, logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
+    return mix(row_weights, inputs.visible, inputs.value), logsumexp
 
 
 def capped_scores(inputs: Inputs) -> Floats:
@@ -143,9 +143,9 @@ def biased(capped: Floats, inputs: Inputs) -> Floats:
     """
     if inputs.bias is not None:
         capped = capped + inputs.bias
-    if inputs.slopes is not None:
+    if inputs.alibi_slopes is not None:
         distance = np.abs(inputs.query_positions[:, None] - inputs.key_positions)
-        capped = capped - inputs.slopes[:, None, None] * distance
+        capped = capped - inputs.alibi_slopes[:, None, None] * distance
     return capped
 
 
@@ -158,7 +158,7 @@ def softmax(row_scores: Floats, visible: Bools, sinks: Floats | None) -> tuple[F
     """Turn each row of scores into weights that sum to 1, and the log of what they were divided by.
 
     weight[j] = e^(score[j] - top) / total,   total = sum_k e^(score[k] - top) + e^(sink - top)
-    log normalizer = top + log(total)
+    logsumexp = top + log(total)
 
     `top` is the row's largest score: it cancels, and keeps every exponent at or below 0.
     """

@@ -76,7 +76,7 @@ def gradients(
     )
 
     # 1. forward again: the weights are cheaper to recompute than to keep
-    weights, log_normalizer = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
+    weights, logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
 
     # 2. through the mix and the softmax
     seen_by = inputs.visible.swapaxes(-1, -2)
@@ -95,7 +95,7 @@ def gradients(
         key=like_query(operands, of_shared_heads(shape.kv_heads, grad_key)),
         value=like_query(operands, of_shared_heads(shape.kv_heads, grad_value)),
         bias=None if bias is None else summed_to(bias.shape, grad_scores),
-        sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, log_normalizer, mean),
+        sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, logsumexp, mean),
     )
 
 
@@ -106,10 +106,10 @@ def soft_cap_slope(inputs: Inputs) -> Floats:
     return 1.0 - np.tanh(dot_products(inputs) / inputs.softcap) ** 2
 
 
-def grad_of_sinks(sinks: Floats, log_normalizer: Floats, mean: Floats) -> Floats:
+def grad_of_sinks(sinks: Floats, logsumexp: Floats, mean: Floats) -> Floats:
     """Add up, over the rows of a head, w_sink (0 - mean)."""
     absent = np.isneginf(sinks)[:, None]  # a sink of -inf is none: avoid (-inf) - (-inf) = nan
-    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - log_normalizer))
+    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp))
     grad: Floats = -np.sum(weight_of_sink * mean, axis=(0, -1))
     return grad
 

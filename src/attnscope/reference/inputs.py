@@ -21,7 +21,7 @@ class Options(TypedDict, total=False):
     softcap     score -> softcap * tanh(score / softcap)
     bias        added to the scores; broadcasts to (batch, query_heads, query_len, key_len);
                 -inf hides its key, as a mask would
-    slopes      ALiBi: one slope a query head; the score loses slope * |query position - key position|
+    alibi_slopes      ALiBi: one slope a query head; the score loses slope * |query position - key position|
     sinks       one logit a query head that joins the normalizer and carries no value
     """
 
@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
     scale: float | None
     softcap: float | None
     bias: NDArray[Any] | None
-    slopes: NDArray[Any] | Sequence[float] | None
+    alibi_slopes: NDArray[Any] | Sequence[float] | None
     sinks: NDArray[Any] | Sequence[float] | None
 
 
@@ -43,7 +43,7 @@ class Inputs:
         value               (batch, query_heads, key_len, value_dim)
         visible             (batch, query_heads, query_len, key_len)     True: this query sees this key
         bias                (batch, query_heads, query_len, key_len)     or None
-        slopes, sinks       (query_heads,)                               or None
+        alibi_slopes, sinks       (query_heads,)                               or None
         query_positions     (query_len,)
         key_positions       (key_len,)
     """
@@ -55,7 +55,7 @@ class Inputs:
     scale: float
     softcap: float | None
     bias: Floats | None
-    slopes: Floats | None
+    alibi_slopes: Floats | None
     sinks: Floats | None
     query_positions: Floats
     key_positions: Floats
@@ -89,7 +89,7 @@ def read(
         scale=problem.scoring.scale,
         softcap=problem.scoring.softcap,
         bias=bias,
-        slopes=None if operands.slopes is None else widen(operands.slopes),
+        alibi_slopes=None if operands.alibi_slopes is None else widen(operands.alibi_slopes),
         sinks=None if operands.sinks is None else widen(operands.sinks),
         query_positions=first_position + np.arange(shape.query_len, dtype=np.float64),
         key_positions=np.arange(shape.key_len, dtype=np.float64),

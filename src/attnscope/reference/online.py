@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from attnscope.errors import AttentionShapeError
 from attnscope.reference.definition import masked_scores, mix, nonzero, quietly
 from attnscope.reference.inputs import Floats, Inputs, Options, read
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 
 
 @quietly
@@ -19,7 +19,7 @@ def blockwise(
     *,
     block: int = 64,
     **options: Unpack[Options],
-) -> Partial:
+) -> PartialAttention:
     """Attention that never holds more than `block` scores of a row.
 
     running_sum = sum over the keys read so far of e^(score - running_max)
@@ -29,7 +29,7 @@ def blockwise(
 
     Shapes
         output            (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len)      natural log; -inf: no key seen and no sink
+        logsumexp    (batch, query_heads, query_len)      natural log; -inf: no key seen and no sink
     Precision
         float64; differs from attention() by rounding only.
     Errors
@@ -66,7 +66,7 @@ def blockwise(
     # 4. one division at the end
     output = accumulated / nonzero(running_sum)[..., None]
     drop = (0,) * (4 - operands.rank)
-    return Partial(output[drop], (finite_anchor(running_max) + np.log(running_sum))[drop])
+    return PartialAttention(output[drop], (finite_anchor(running_max) + np.log(running_sum))[drop])
 
 
 def nothing_read(inputs: Inputs) -> tuple[Floats, Floats, Floats]:

@@ -37,7 +37,7 @@ def head_weights(head: HeadReading, first: int, end: int) -> NDArray[np.float64]
         head.value[:end],
         mask=at.Causal(),
         scale=1.0,
-        slopes=[head.slope],
+        alibi_slopes=[head.slope],
         sinks=[head.sink],
     )
     one_head: NDArray[np.float64] = weights[0, 0]

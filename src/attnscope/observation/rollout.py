@@ -1,0 +1,66 @@
+"""Attention rollout: the weights of all layers multiplied, from one token down, without a matrix."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.arguments import brief, whole_number
+from attnscope.errors import AttentionError
+from attnscope.observation.front import observe
+from attnscope.observation.heads import with_heads
+
+Floats = NDArray[np.float64]
+
+
+def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: float = 0.5) -> Floats:
+    """Follow the weights of a model's layers from one token back to the tokens that the model was given.
+
+    share = share @ (residual * identity + (1 - residual) * mean of the heads' weights), from the last layer to the first
+
+    It is no explanation: what values carry, what MLPs add and what heads cancel plays no part in it, and the residual's
+    share is an assumption. Compare with observation.influence(), or ablate.
+
+    Arguments
+        layers      from first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask": ...},
+                    each of the same tokens, as many queries as keys
+        row         the token to start from; negative numbers count from the end
+        residual    how much of a token goes past the layer: 0.5 in the source
+    Shapes
+        share       (batch, tokens)    sums to 1, less what sinks take
+    Precision
+        float32 within a layer, float64 from layer to layer; memory grows with the tokens.
+    Errors
+        AttentionError for no layer, layers of other tokens, a row that is not there, a residual outside 0 to 1.
+    Source
+        Abnar & Zuidema 2020, arXiv:2005.00928, section 3.
+
+    >>> x = np.eye(2, dtype=np.float32)
+    >>> looks_back = {"query": 40 * x[[0, 0]], "key": x, "value": x}  # both tokens look at the first
+    >>> rollout([looks_back, looks_back]).round(2)
+    array([[0.75, 0.25]])
+    """
+    if not layers:
+        raise AttentionError("layers is empty, expected the arguments of attention() for each layer.")
+    if not 0.0 <= residual <= 1.0:
+        raise AttentionError(f"residual={brief(residual)}: expected a share from 0 to 1.")
+    query = np.asarray(layers[0]["query"])
+    tokens, batch = query.shape[-2], query.shape[0] if query.ndim == 4 else 1
+    start = whole_number(row, "row", error=AttentionError)
+    if not -tokens <= start < tokens:
+        raise AttentionError(f"row={start}: expected one of {tokens} tokens, {-tokens} to {tokens - 1}.")
+    share = np.zeros((batch, tokens))
+    share[:, start] = 1.0
+    for number in reversed(range(len(layers))):
+        given = layers[number]
+        if np.shape(given["query"])[-2] != tokens or np.shape(given["key"])[-2] != tokens:
+            raise AttentionError(
+                f"layer {number} has {np.shape(given['query'])[-2]} queries and {np.shape(given['key'])[-2]} keys, "
+                f"expected {tokens} of both: rollout follows the same tokens through all layers."
+            )
+        received = observe(**given, received=share.astype(np.float32)).received
+        assert received is not None
+        heads = with_heads(received, 3)
+        share = residual * share + (1.0 - residual) * heads.mean(axis=1, dtype=np.float64)
+    return share
