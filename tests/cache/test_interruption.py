@@ -18,6 +18,7 @@ import pytest
 
 import attnscope as at
 from attnscope.cache import layer as layer_file
+from attnscope.cache.store import Store
 from tests.cache.texts import (
     HEADS,
     cache_of,
@@ -27,7 +28,9 @@ from tests.cache.texts import (
 )
 
 ROOM = Path(at.cache.__file__).parent
-TRACED = {str(ROOM / name) for name in ("kv_cache.py", "layer.py", "arena.py")}  # all that changes a cache
+TRACED = {
+    str(ROOM / name) for name in ("kv_cache.py", "store.py", "layer.py", "arena.py")
+}  # all that changes a cache
 LEFT = 5  # of the second layer's window
 Operation = Callable[[at.KVCache], Any]
 Contents = dict[int, list[tuple[bytes, bytes]]]
@@ -78,17 +81,21 @@ class Saved:
 
     def __post_init__(self) -> None:
         cache = self.cache
-        self.tables, self.number = dict(cache._tables), cache._sequences
+        self.tables, self.number = dict(cache._store.tables), cache._store.numbers_used
         self.arenas = [
             ([array.copy(order="K") for array in layer.arena.arrays],
              list(layer.arena.reference_counts), list(layer.arena._free))
-            for layer in cache._layers
+            for layer in cache._store.layers
         ]  # fmt: skip
 
     def restore(self) -> None:
         cache = self.cache
-        cache._tables, cache._sequences, cache._counted = dict(self.tables), self.number, True
-        for layer, (arrays, counts, free) in zip(cache._layers, self.arenas, strict=True):
+        cache._store.tables, cache._store.numbers_used, cache._store._counted = (
+            dict(self.tables),
+            self.number,
+            True,
+        )
+        for layer, (arrays, counts, free) in zip(cache._store.layers, self.arenas, strict=True):
             layer.arena.arrays = tuple(array.copy(order="K") for array in arrays)
             layer.arena.reference_counts, layer.arena._free = list(counts), list(free)
 
@@ -103,13 +110,13 @@ def contents(cache: at.KVCache) -> Contents:
 
 def without_what_no_later_query_sees(cache: at.KVCache) -> Contents:
     """What is left if an append has given pages back, and has not written."""
-    before = cache._tables
-    layer = cache._layers[1]
-    cache._tables = {each: (first, layer.in_sight(second)) for each, (first, second) in before.items()}
+    before = cache._store.tables
+    layer = cache._store.layers[1]
+    cache._store.tables = {each: (first, layer.in_sight(second)) for each, (first, second) in before.items()}
     try:
         return contents(cache)
     finally:
-        cache._tables = before
+        cache._store.tables = before
 
 
 def release_the_lock(cache: at.KVCache, interrupted: Interrupted) -> None:
@@ -118,14 +125,14 @@ def release_the_lock(cache: at.KVCache, interrupted: Interrupted) -> None:
     No signal is handled there: the interpreter looks for signals after calls and jumps, and these instructions only
     load constants.
     """
-    if cache._lock._is_owned():  # type: ignore[attr-defined]
+    if cache._store.lock._is_owned():  # type: ignore[attr-defined]
         assert interrupted.at_instruction is not None
         code, offset = interrupted.at_instruction
         rest = [each.opname for each in dis.get_instructions(code) if each.offset >= offset]
         called = next(i for i, name in enumerate(rest) if name.startswith("CALL"))
         harmless = {"LOAD_CONST", "PRECALL", "SWAP", "NOP", "POP_TOP", "STORE_FAST", "COPY"}
         assert set(rest[:called]) <= harmless, (code.co_qualname, rest[: called + 1])
-        cache._lock.release()
+        cache._store.lock.release()
 
 
 def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages: bool = True) -> int:
@@ -188,7 +195,7 @@ def with_history(seed: int, capacity_tokens: int | None = None) -> at.KVCache:
         elif kind == 1 and cache.tokens(sequence) > 3 and seed % 2:
             least = max(
                 layer.least_truncation(table)
-                for layer, table in zip(cache._layers, cache._tables[sequence], strict=True)
+                for layer, table in zip(cache._store.layers, cache._store.tables[sequence], strict=True)
             )
             cache.truncate(sequence, max(least, cache.tokens(sequence) - int(rng.integers(0, 4))))
         else:
@@ -266,7 +273,7 @@ def test_pages_that_a_window_gives_back_are_written_only_after_they_are_given_ba
     for number in range(2):
         for _ in range(3):
             cache.append(ahead, number, *tokens_of(rng, 2))
-    assert cache._layers[1].arena.free_pages == 0
+    assert cache._store.layers[1].arena.free_pages == 0
     interrupt_everywhere(cache, append_to([ahead, behind], 1, 2), spare_pages=False)
 
 
@@ -285,18 +292,18 @@ def test_an_arena_that_grows_is_the_old_or_the_new_one() -> None:
 def test_the_mutants_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three ways to be wrong: counts that stay wrong, sequences changed one by one, the shorter one keeps the page."""
 
-    def one_by_one(cache: at.KVCache, known: Any, number: int, tables: Any) -> None:
+    def one_by_one(store: Store, known: Any, number: int, tables: Any) -> None:
         for sequence, table in zip(known, tables, strict=True):
-            before = cache._tables[sequence]
-            cache._tables[sequence] = (*before[:number], table, *before[number + 1 :])
+            before = store.tables[sequence]
+            store.tables[sequence] = (*before[:number], table, *before[number + 1 :])
 
     def longest_first(places: Any, key: Any) -> Any:
         return sorted(places, key=key, reverse=True)
 
     monkeypatch.setitem(globals(), "TRACED", TRACED | {__file__})
     for target, name, mutant in (
-        (at.KVCache, "_settle", lambda cache: None),
-        (at.KVCache, "_put", one_by_one),
+        (Store, "settle", lambda store: None),
+        (Store, "_put", one_by_one),
         (layer_file, "sorted", longest_first),
     ):
         with monkeypatch.context() as patch:
@@ -316,14 +323,14 @@ def test_a_process_forked_during_an_append_of_another_thread_has_a_cache_that_wo
     old, first = contents(cache), cache.sequences[0]
     inside, done = threading.Event(), threading.Event()
     operation = append_to(first, 0, 40)
-    take = cache._layers[0].arena.take
+    take = cache._store.layers[0].arena.take
 
     def stopped(count: int) -> None:
         inside.set()
         assert done.wait(60)
         take(count)
 
-    monkeypatch.setattr(cache._layers[0].arena, "take", stopped)
+    monkeypatch.setattr(cache._store.layers[0].arena, "take", stopped)
     thread = threading.Thread(target=operation, args=(cache,))
     thread.start()
     assert inside.wait(60)

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from numpy.typing import NDArray
 
-from attnscope.cache import kv_cache, layer
+from attnscope.cache import layer, store
 from attnscope.cache.arena import Arena
-from attnscope.cache.layer import EMPTY, Growth, Layer, PageTable
+from attnscope.cache.layer import Growth, Layer
+from attnscope.cache.page_table import EMPTY, PageTable
 from attnscope.errors import CacheError, CacheFullError
 from attnscope.kernels import Pages
 from tests.cache.test_any_history import AnyHistory
@@ -100,17 +101,17 @@ class LengthOfTheFirstSequence(Layer):
 
 
 MUTANTS = [
-    (kv_cache, "Layer", WritesIntoSharedPages),
+    (store, "Layer", WritesIntoSharedPages),
     (layer, "Arena", ForkCountsNoReference),
-    (kv_cache, "Layer", TablesThatChangeInPlace),
+    (store, "Layer", TablesThatChangeInPlace),
     (layer, "Growth", CopyOnWriteKeepsTheOldPage),
-    (kv_cache, "Layer", TruncateKeepsPages),
+    (store, "Layer", TruncateKeepsPages),
     (layer, "Arena", ReleaseKeepsPages),
-    (kv_cache, "Layer", WindowOneTokenShort),
-    (kv_cache, "Layer", WindowCountsTheNewTokens),
-    (kv_cache, "Layer", WindowKeepsWhatItDrops),
-    (kv_cache, "Layer", FullAfterAHalf),
-    (kv_cache, "Layer", LengthOfTheFirstSequence),
+    (store, "Layer", WindowOneTokenShort),
+    (store, "Layer", WindowCountsTheNewTokens),
+    (store, "Layer", WindowKeepsWhatItDrops),
+    (store, "Layer", FullAfterAHalf),
+    (store, "Layer", LengthOfTheFirstSequence),
 ]
 
 

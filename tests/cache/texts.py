@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.cache.layer import PageTable
+from attnscope.cache.page_table import PageTable
 
 Array = NDArray[Any]
 DTYPES: dict[str, Any] = {
@@ -48,9 +48,9 @@ def cache_of(**options: Any) -> at.KVCache:
 
 def check_pages_add_up(cache: at.KVCache) -> None:
     """No page leaks, none is shared by mistake, and bytes_used is what sequences hold."""
-    cache._settle()
+    cache._store.settle()
     bytes_used = 0
-    for layer, tables in zip(cache._layers, tables_of(cache), strict=True):
+    for layer, tables in zip(cache._store.layers, tables_of(cache), strict=True):
         arena = layer.arena
         counts = Counter(page for table in tables for page in table.kept)
         assert arena.reference_counts == [counts[page] for page in range(len(arena.arrays[0]))]
@@ -64,12 +64,15 @@ def check_pages_add_up(cache: at.KVCache) -> None:
 
 def tables_of(cache: at.KVCache) -> list[list[PageTable]]:
     """For each layer, the page tables of all sequences."""
-    return [[tables[layer] for tables in cache._tables.values()] for layer in range(len(cache._layers))]
+    return [
+        [tables[layer] for tables in cache._store.tables.values()]
+        for layer in range(len(cache._store.layers))
+    ]
 
 
 def poison_what_nobody_may_see(cache: at.KVCache) -> None:
     """NaN in free pages, and in the slots behind each sequence's last token."""
-    for layer, tables in zip(cache._layers, tables_of(cache), strict=True):
+    for layer, tables in zip(cache._store.layers, tables_of(cache), strict=True):
         page_tokens = layer.layout.page_tokens
         used = np.zeros(layer.arena.pages, np.int64)  # slots of each page that some sequence has
         for table in tables:

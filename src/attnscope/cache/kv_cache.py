@@ -1,20 +1,17 @@
 """The KV cache: sequences that grow, share what they have in common, and are attended to."""
 
-import os
 from collections.abc import Sequence
-from threading import RLock
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.arguments import brief, whole_number
-from attnscope.cache.layer import EMPTY, Layer, PageTable
 from attnscope.cache.layout import Layout
 from attnscope.cache.mixed import check_shared, group_by_query_len
 from attnscope.cache.new_tokens import read_new_tokens
 from attnscope.cache.paged import CAUSAL, attend_checked
+from attnscope.cache.store import Store
 from attnscope.cache.windows import read_windows
 from attnscope.errors import AttentionShapeError, CacheError
 from attnscope.kernels import Pages
@@ -23,7 +20,6 @@ from attnscope.problem.arrays import check_vectors, plain
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
-Tables = tuple[PageTable, ...]  # of one sequence, one per layer
 
 
 class KVCache:
@@ -81,21 +77,12 @@ class KVCache:
             )
             most_pages = self._layout.blocks_of(capacity_tokens)
         self._windows = read_windows(window, layers)
-        self._layers = [Layer(self._layout, most_pages, window) for window in self._windows]
-        # The page tables are the truth, and immutable: one assignment moves a sequence from one state to the next, in
-        # all its layers. Reference counts follow from them; an interrupted change leaves them uncounted, for _settle().
-        self._tables: dict[int, Tables] = {}
-        self._counted = True
-        self._sequences = 0  # ever made: a number is not given twice
-        self._lock = RLock()
-        _caches.add(self)
+        self._store = Store(self._layout, most_pages, self._windows)
 
     def new_sequence(self) -> int:
         """An empty sequence, by the number it is known by until it is released."""
-        with self._lock:
-            number = self._new_number()
-            self._tables[number] = (EMPTY,) * len(self._layers)
-            return number
+        with self._store.lock:
+            return self._store.add()
 
     def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
         """Write new tokens of one layer at the end of a sequence, or of several: all of them or none.
@@ -107,7 +94,7 @@ class KVCache:
         Errors
             CacheError, CacheFullError, AttentionShapeError, AttentionFormatError.
         """
-        with self._lock:
+        with self._store.lock:
             known = self._known([sequence] if _is_one(sequence) else sequence)
             number = self._layer_number(layer)
             layout = self._layout
@@ -119,7 +106,7 @@ class KVCache:
                 layout.dtype,
             )
             if known and new[0].shape[2]:
-                self._append(known, number, new)
+                self._store.append(known, number, new)
 
     def attend(  # noqa: PLR0913  # as attention()
         self,
@@ -173,16 +160,9 @@ class KVCache:
 
     def fork(self, sequence: int) -> int:
         """A new sequence with the same tokens. Pages are shared, and copied when one side writes to them."""
-        with self._lock:
-            (old,) = self._known([sequence])
-            self._settle()
-            new, tables = self._new_number(), self._tables[old]
-            self._counted = False
-            self._tables[new] = tables
-            for layer, table in zip(self._layers, tables, strict=True):
-                layer.arena.add_references(table.kept)
-            self._counted = True
-            return new
+        with self._store.lock:
+            (known,) = self._known([sequence])
+            return self._store.fork(known)
 
     def truncate(self, sequence: int, tokens: int) -> None:
         """Keep the first tokens of a sequence, in every layer.
@@ -190,33 +170,16 @@ class KVCache:
         Errors
             CacheError when a layer has fewer, or when the next query would see what a window has dropped.
         """
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
             tokens = whole_number(tokens, "tokens", minimum=0, error=CacheError)
-            self._settle()
-            old = self._tables[known]
-            for number, (layer, table) in enumerate(zip(self._layers, old, strict=True)):
-                _check_truncation(number, layer, table, known, tokens)
-            new = tuple(
-                layer.truncated(table, tokens) for layer, table in zip(self._layers, old, strict=True)
-            )
-            self._counted = False
-            self._tables[known] = new
-            for layer, before, after in zip(self._layers, old, new, strict=True):
-                layer.arena.remove_references(before.pages[max(len(after.pages), before.dropped) :])
-            self._counted = True
+            self._store.truncate(known, tokens)
 
     def release(self, sequence: int) -> None:
         """Give back what a sequence holds; its number means nothing from now on."""
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
-            self._settle()
-            tables = self._tables[known]
-            self._counted = False
-            del self._tables[known]
-            for layer, table in zip(self._layers, tables, strict=True):
-                layer.arena.remove_references(table.kept)
-            self._counted = True
+            self._store.release(known)
 
     @property
     def sequences(self) -> tuple[int, ...]:
@@ -224,16 +187,16 @@ class KVCache:
 
         After an exception that interrupted new_sequence() or fork(), a number may be here that the caller never got.
         """
-        with self._lock:
-            return tuple(self._tables)
+        with self._store.lock:
+            return tuple(self._store.tables)
 
     def tokens(self, sequence: int, layer: int | None = None) -> int:
         """How many tokens a layer has of a sequence, those dropped from a window included; None: the fewest of all."""
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
             if layer is not None:
-                return self._tables[known][self._layer_number(layer)].tokens
-            return min(table.tokens for table in self._tables[known])
+                return self._store.tables[known][self._layer_number(layer)].tokens
+            return min(table.tokens for table in self._store.tables[known])
 
     def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
         """Copies of a sequence's keys and values as they are read: what attend() works on, for attention() or the eye.
@@ -242,25 +205,25 @@ class KVCache:
             key      (kv_heads, tokens, key_dim)      in the cache's format; float32 for int8
             value    (kv_heads, tokens, value_dim)    zeros for tokens that a window has dropped
         """
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
             number = self._layer_number(layer)
-            return self._layers[number].stored(self._tables[known][number])
+            return self._store.layers[number].stored(self._store.tables[known][number])
 
     @property
     def bytes_used(self) -> int:
         """Of the pages that sequences hold, over all layers; a shared page counts once."""
-        with self._lock:
-            self._settle()
-            return sum(layer.arena.bytes_used for layer in self._layers)
+        with self._store.lock:
+            self._store.settle()
+            return sum(layer.arena.bytes_used for layer in self._store.layers)
 
     @property
     def bytes_reserved(self) -> int:
         """Of the arenas. The system gives them memory page by page, as it is first written to."""
-        return sum(layer.arena.bytes_reserved for layer in self._layers)
+        return sum(layer.arena.bytes_reserved for layer in self._store.layers)
 
     def __repr__(self) -> str:
-        layout, layers, sequences = self._layout, len(self._layers), len(self._tables)
+        layout, layers, sequences = self._layout, len(self._store.layers), len(self._store.tables)
         return (
             f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + {layout.value_dim}) "
             f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} sequence{'s' * (sequences != 1)}: "
@@ -281,10 +244,10 @@ class KVCache:
         Errors
             As in attend().
         """
-        with self._lock:
+        with self._store.lock:
             known, number = self._known(sequences), self._layer_number(layer)
-            one_layer, window = self._layers[number], self._windows[number]
-            tables = [self._tables[each][number] for each in known]
+            one_layer, window = self._store.layers[number], self._windows[number]
+            tables = [self._store.tables[each][number] for each in known]
             if window is not None:
                 for each, table in zip(known, tables, strict=True):
                     one_layer.check_in_sight(table, query_len, each, number)
@@ -311,7 +274,7 @@ class KVCache:
             raise CacheError(
                 f"query is a list, expected an array for one sequence, or a list of sequences: [{sequences}]."
             )
-        with self._lock:
+        with self._store.lock:
             known = self._known(sequences)
         groups = group_by_query_len(queries, len(known))
         check_shared(options)
@@ -324,66 +287,10 @@ class KVCache:
             output.update(zip(members, found, strict=True))
         return [output[i] for i in range(len(known))]
 
-    def _append(self, known: Sequence[int], number: int, new: Sequence[Vectors]) -> None:
-        """Add new tokens to one layer, in one step.
-
-        If the free pages do not suffice, a step before gives back the pages that the window has left behind.
-        """
-        self._settle()
-        layer, tokens = self._layers[number], new[0].shape[2]
-        tables, given_back = [self._tables[sequence][number] for sequence in known], []
-        if layer.left is not None:
-            old, tables = tables, [layer.in_sight(table) for table in tables]
-            given_back = _pages_between(old, tables)
-        growth = layer.plan(tables, tokens)
-        if growth.fresh > layer.arena.free_pages:
-            growth = layer.plan(tables, tokens, given_back)
-            freed = layer.freed_by(given_back)
-            layer.check_room(growth, freed, tokens)
-            self._counted = False
-            layer.arena.reserve(growth.fresh - freed)
-            if given_back:
-                self._put(known, number, tables)
-                layer.arena.remove_references(given_back)
-            self._counted = True
-            given_back = []
-        grown = layer.grown(tables, growth, new)
-        if not growth.fresh and not given_back:
-            self._put(known, number, grown)
-            return
-        self._counted = False
-        self._put(known, number, grown)
-        layer.arena.take(growth.fresh)
-        layer.arena.remove_references([*given_back, *growth.copied])
-        self._counted = True
-
-    def _put(self, known: Sequence[int], number: int, tables: Sequence[PageTable]) -> None:
-        """Replace the tables of some sequences in one layer, all of them in one step."""
-        self._tables.update({
-            sequence: (*self._tables[sequence][:number], table, *self._tables[sequence][number + 1 :])
-            for sequence, table in zip(known, tables, strict=True)
-        })
-
-    def _settle(self) -> None:
-        """Count references anew if a change was interrupted."""
-        if not self._counted:
-            for number, layer in enumerate(self._layers):
-                layer.arena.recount(tables[number].kept for tables in self._tables.values())
-            self._counted = True
-
-    def _start_again_after_fork(self) -> None:
-        """In a child process: the thread that held the lock is not there, and its change is interrupted."""
-        self._lock = RLock()
-        self._counted = False
-
-    def _new_number(self) -> int:
-        self._sequences += 1
-        return self._sequences - 1
-
     def _layer_number(self, layer: Any) -> int:
         number = whole_number(layer, "layer", error=CacheError)
-        if not 0 <= number < len(self._layers):
-            raise CacheError(f"layer={number}: expected 0 to {len(self._layers) - 1}.")
+        if not 0 <= number < len(self._store.layers):
+            raise CacheError(f"layer={number}: expected 0 to {len(self._store.layers) - 1}.")
         return number
 
     def _known(self, sequences: Any) -> list[int]:
@@ -397,48 +304,13 @@ class KVCache:
             for each in sequences
         ]
         for number in known:
-            if number not in self._tables:
-                was = "has been released" if 0 <= number < self._sequences else "was never made"
+            if number not in self._store.tables:
+                was = "has been released" if 0 <= number < self._store.numbers_used else "was never made"
                 raise CacheError(f"sequence {number} {was}: expected a number from new_sequence() or fork().")
         if len(set(known)) < len(known):
             twice = next(number for number in known if known.count(number) > 1)
             raise CacheError(f"sequence {twice} is named twice in one call. fork() makes a second one of it.")
         return known
-
-
-_caches: WeakSet[KVCache] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for cache in _caches:
-        cache._start_again_after_fork()  # noqa: SLF001  # KVCache itself, but for all caches at once
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _pages_between(old: Sequence[PageTable], new: Sequence[PageTable]) -> list[int]:
-    """The pages that the old tables refer to and the new ones have dropped."""
-    return [
-        page
-        for before, after in zip(old, new, strict=True)
-        if after is not before
-        for page in before.pages[before.dropped : after.dropped]
-    ]
-
-
-def _check_truncation(number: int, layer: Layer, table: PageTable, sequence: int, tokens: int) -> None:
-    if tokens > table.tokens:
-        raise CacheError(
-            f"sequence {sequence} has {table.tokens} tokens in layer {number}, expected at least the {tokens} to keep."
-        )
-    least = min(layer.least_truncation(table), table.tokens)
-    if 0 < tokens < least:
-        raise CacheError(
-            f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
-            f"what the next query would see. Keep {least} or more, or none; or fork() before going on."
-        )
 
 
 def joined(mask: Mask | NDArray[np.bool_] | None, window: Window) -> Mask:

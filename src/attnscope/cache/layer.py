@@ -4,7 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +12,11 @@ from numpy.typing import NDArray
 from attnscope.cache.arena import Arena
 from attnscope.cache.int8 import dequantize
 from attnscope.cache.layout import Layout
+from attnscope.cache.page_table import PageTable, block_table
 from attnscope.cache.writing import write_tokens
 from attnscope.errors import CacheError, CacheFullError
 from attnscope.kernels import Pages
 from attnscope.problem import Window
-
-
-class PageTable(NamedTuple):
-    """Where one sequence's tokens lie in one layer. A change makes a new table: no table is changed in place.
-
-    tokens     how many, those that a window has dropped included
-    dropped    how many blocks at the start are given back, since no later query sees them
-    pages      of each block of page_tokens tokens, in order; of a dropped block, 0, which is not read
-    """
-
-    tokens: int
-    dropped: int
-    pages: "array[int]"
-
-    @property
-    def kept(self) -> "array[int]":
-        """The pages that the table refers to."""
-        return self.pages[self.dropped :] if self.dropped else self.pages
-
-
-EMPTY = PageTable(0, 0, array("i"))
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class Growth:
 class Layer:
     """One arena, and how tables in it change; window.left says how many tokens before its own a query sees.
 
-    Methods that return tables change nothing: KVCache decides when a table counts.
+    Methods that return tables change nothing: Store decides which tables count.
     """
 
     def __init__(self, layout: Layout, most_pages: int | None, window: Window | None) -> None:
@@ -176,6 +156,25 @@ class Layer:
         kept = self.layout.blocks_of(tokens)
         return PageTable(tokens, min(table.dropped, kept), table.pages[:kept])
 
+    def check_truncation(self, table: PageTable, tokens: int, sequence: int, number: int) -> None:
+        """Check that a sequence can be cut back to so many tokens.
+
+        Raises
+        ------
+        CacheError
+            If it has fewer, or if the window has dropped what the next query would see.
+        """
+        if tokens > table.tokens:
+            raise CacheError(
+                f"sequence {sequence} has {table.tokens} tokens in layer {number}, expected at least the {tokens} to keep."
+            )
+        least = min(self.least_truncation(table), table.tokens)
+        if 0 < tokens < least:
+            raise CacheError(
+                f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
+                f"what the next query would see. Keep {least} or more, or none; or fork() before going on."
+            )
+
     def least_truncation(self, table: PageTable) -> int:
         """The fewest tokens that it can be cut back to: what the next query sees must still be held."""
         return self.first_in_sight(table) + (self.left or 0) if table.dropped else 0
@@ -199,11 +198,3 @@ class Layer:
                 f"{self.left} tokens before it, and layer {number} has dropped those before {kept}. "
                 "Attend after each append, with no more queries than it brought."
             )
-
-
-def block_table(pages: "Sequence[array[int]]") -> NDArray[np.int32]:
-    """The pages of some tables side by side, (sequences, most blocks of any)."""
-    blocks = max(map(len, pages), default=0)
-    zeros = bytes(4 * blocks)
-    rows = bytearray().join([part for each in pages for part in (each, zeros[4 * len(each) :])])
-    return np.frombuffer(rows, np.int32).reshape(len(pages), blocks)
