@@ -12,7 +12,16 @@ from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expecte
 from attnscope.lesson.unwatched import token_by_token, within_a_window
 from attnscope.problem import Window
 
+TWO_TOKENS = {"tokens": 2}
 Step = Callable[..., tuple[Any, Any]]
+
+
+def sizes(
+    sequences: int, heads: int, tokens: int, key_dim: int, value_dim: int, **more: int
+) -> dict[str, int]:
+    """The sizes of a question."""
+    named = {"sequences": sequences, "heads": heads, "tokens": tokens, "key_dim": key_dim}
+    return {**named, "value_dim": value_dim, **more}
 
 
 def texts(rng: np.random.Generator, size: Any, dtype: type = np.float64) -> Arguments:
@@ -133,38 +142,12 @@ DECODE = Task(
     writes="decode_step(cache, query, key, value), token by token",
     ask=token_by_token,
     draws=(
-        Draw("one token", texts, {"sequences": 1, "heads": 2, "tokens": 1, "key_dim": 2, "value_dim": 3}),
-        Draw(
-            "several tokens",
-            texts,
-            {"sequences": 1, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
-            {"tokens": 2},
-            seeds=2,
-        ),
-        Draw(
-            "two sequences in turn",
-            texts,
-            {"sequences": 2, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
-            {"tokens": 2},
-        ),
-        Draw(
-            "as many heads as tokens",
-            texts,
-            {"sequences": 1, "heads": 3, "tokens": 3, "key_dim": 3, "value_dim": 3},
-            {"tokens": 2},
-        ),
-        Draw(
-            "large scores",
-            loud,
-            {"sequences": 1, "heads": 3, "tokens": 5, "key_dim": 4, "value_dim": 2},
-            {"tokens": 2},
-        ),
-        Draw(
-            "float32, a longer text",
-            in_float32,
-            {"sequences": 2, "heads": 2, "tokens": 12, "key_dim": 4, "value_dim": 4},
-            {"tokens": 2},
-        ),
+        Draw("one token", texts, sizes(1, 2, 1, 2, 3)),
+        Draw("several tokens", texts, sizes(1, 2, 4, 3, 2), TWO_TOKENS, seeds=2),
+        Draw("two sequences in turn", texts, sizes(2, 2, 4, 3, 2), TWO_TOKENS),
+        Draw("as many heads as tokens", texts, sizes(1, 3, 3, 3, 3), TWO_TOKENS),
+        Draw("large scores", loud, sizes(1, 3, 5, 4, 2), TWO_TOKENS),
+        Draw("float32, a longer text", in_float32, sizes(2, 2, 12, 4, 4), TWO_TOKENS),
     ),
     expected=right_rows,
     misconceptions=(
@@ -281,16 +264,8 @@ WINDOWED = Task(
     writes="decode_in_window(cache, query, key, value, window), token by token",
     ask=within_a_window,
     draws=(
-        Draw(
-            "a window of 1",
-            long_text,
-            {"sequences": 1, "heads": 2, "tokens": 12, "key_dim": 2, "value_dim": 2, "window": 1},
-        ),
-        Draw(
-            "a window of 4",
-            long_text,
-            {"sequences": 1, "heads": 2, "tokens": 60, "key_dim": 4, "value_dim": 3, "window": 4},
-        ),
+        Draw("a window of 1", long_text, sizes(1, 2, 12, 2, 2, window=1)),
+        Draw("a window of 4", long_text, sizes(1, 2, 60, 4, 3, window=4)),
     ),
     judged=judged_window,
 )

@@ -12,6 +12,7 @@ from attnscope.lesson.attending import (
     bare_softmax,
     causal,
     scored,
+    sizes,
     softmax,
     softmax_of_one_shift,
     unshifted_softmax,
@@ -29,6 +30,7 @@ from attnscope.lesson.question import (
     Task,
 )
 
+TWO_KEYS = {"key_len": 2}
 FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
 
 
@@ -199,65 +201,30 @@ MASKED = Task(
     parameters=("query", "key", "value", "visible"),
     results=("output",),
     draws=(
-        Draw(
-            "two axes",
-            two_axes,
-            {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 3},
-            {"key_len": 2},
-            seeds=2,
-        ),
-        Draw(
-            "float32",
-            in_float32,
-            {"query_len": 3, "key_len": 5, "key_dim": 4, "value_dim": 2},
-            {"key_len": 2},
-        ),
-        Draw(
-            "everything visible",
-            everything_seen,
-            {"query_len": 2, "key_len": 4, "key_dim": 3, "value_dim": 2},
-        ),
+        Draw("two axes", two_axes, sizes(2, 3, 2, 3), TWO_KEYS, seeds=2),
+        Draw("float32", in_float32, sizes(3, 5, 4, 2), TWO_KEYS),
+        Draw("everything visible", everything_seen, sizes(2, 4, 3, 2)),
         Draw(
             "causal, with heads",
             causal_square,
             {"heads": 2, "tokens": 4, "key_dim": 4, "value_dim": 3},
             {"tokens": 2},
         ),
-        Draw(
-            "three axes",
-            three_axes,
-            {"heads": 3, "query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 3},
-            {"key_len": 2},
-        ),
-        Draw(
-            "four axes",
-            four_axes,
-            {"batch": 2, "heads": 3, "query_len": 4, "key_len": 5, "key_dim": 3, "value_dim": 2},
-            {"key_len": 2},
-        ),
-        Draw(
-            "a fully masked row",
-            with_an_empty_row,
-            {"query_len": 3, "key_len": 3, "key_dim": 2, "value_dim": 2},
-        ),
+        Draw("three axes", three_axes, sizes(2, 4, 2, 3, heads=3), TWO_KEYS),
+        Draw("four axes", four_axes, sizes(4, 5, 3, 2, batch=2, heads=3), TWO_KEYS),
+        Draw("a fully masked row", with_an_empty_row, sizes(3, 3, 2, 2)),
         Draw(
             "a hidden key whose score is far above all others",
             with_a_loud_hidden_key,
-            {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2},
-            {"key_len": 2},
+            sizes(2, 3, 2, 2),
+            TWO_KEYS,
             round=False,
         ),
-        Draw(
-            "scores far below 0",
-            with_low_scores,
-            {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2},
-            {"key_len": 2},
-            round=False,
-        ),
+        Draw("scores far below 0", with_low_scores, sizes(2, 4, 2, 2), TWO_KEYS, round=False),
         Draw(
             "rows whose scores lie far apart",
             far_apart,
-            {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2},
+            sizes(2, 3, 2, 2),
             {"query_len": 2, "key_len": 2},
             round=False,
         ),
@@ -386,18 +353,8 @@ CLEAN = Task(
     results=("output",),
     draws=(
         *MASKED.draws[:2],
-        Draw(
-            "NaN in a hidden key and value",
-            poisoned(np.nan),
-            {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2},
-            {"key_len": 2},
-        ),
-        Draw(
-            "inf in a hidden value",
-            poisoned(np.inf),
-            {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2},
-            {"key_len": 2},
-        ),
+        Draw("NaN in a hidden key and value", poisoned(np.nan), sizes(2, 3, 2, 2), TWO_KEYS),
+        Draw("inf in a hidden value", poisoned(np.inf), sizes(2, 3, 2, 2), TWO_KEYS),
     ),
     expected=right_clean,
     misconceptions=(

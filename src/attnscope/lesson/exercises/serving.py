@@ -40,6 +40,11 @@ def asked(*more: str) -> Callable[[np.random.Generator, Any], Arguments]:
     return make
 
 
+def draw(name: str, config: Config, **more: int) -> Draw:
+    """A question about a config and these numbers."""
+    return Draw(name, asked(*more), {**config, **more})
+
+
 def token_bytes(config: Config) -> int:
     """One row of keys and one of values, in each layer and head."""
     rows = config["key_dim"] + config["value_dim"]
@@ -112,15 +117,11 @@ BYTES = Task(
     results=("cache_bytes",),
     kind="whole numbers",
     draws=(
-        Draw("a small model", asked("tokens", "batch"), {**SMALL, "tokens": 10, "batch": 3}),
-        Draw("keys as long as values", asked("tokens", "batch"), {**EQUAL, "tokens": 7, "batch": 2}),
-        Draw("one sequence", asked("tokens", "batch"), {**SMALL, "tokens": 5, "batch": 1}),
-        Draw(
-            "a model of 8 billion parameters",
-            asked("tokens", "batch"),
-            {**LLAMA_8B, "tokens": 131072, "batch": 16},
-        ),
-        Draw("no token yet", asked("tokens", "batch"), {**SMALL, "tokens": 0, "batch": 3}),
+        draw("a small model", SMALL, tokens=10, batch=3),
+        draw("keys as long as values", EQUAL, tokens=7, batch=2),
+        draw("one sequence", SMALL, tokens=5, batch=1),
+        draw("a model of 8 billion parameters", LLAMA_8B, tokens=131072, batch=16),
+        draw("no token yet", SMALL, tokens=0, batch=3),
     ),
     expected=right_bytes,
     misconceptions=(
@@ -156,39 +157,13 @@ SEQUENCES = Task(
     results=("sequences",),
     kind="whole numbers",
     draws=(
-        Draw(
-            "a small model", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 9400}
-        ),
-        Draw(
-            "keys as long as values",
-            asked("context", "memory_bytes"),
-            {**EQUAL, "context": 7, "memory_bytes": 61_234},
-        ),
-        Draw(
-            "many short sequences",
-            asked("context", "memory_bytes"),
-            {**SMALL, "context": 1, "memory_bytes": 5000 + 120 * 57},
-        ),
-        Draw(
-            "just enough",
-            asked("context", "memory_bytes"),
-            {**SMALL, "context": 10, "memory_bytes": 5000 + 1200 * 3},
-        ),
-        Draw(
-            "a byte too little",
-            asked("context", "memory_bytes"),
-            {**SMALL, "context": 10, "memory_bytes": 4999 + 1200 * 3},
-        ),
-        Draw(
-            "a model of 8 billion parameters",
-            asked("context", "memory_bytes"),
-            {**LLAMA_8B, "context": 8192, "memory_bytes": 80 * 2**30},
-        ),
-        Draw(
-            "weights that do not fit",
-            asked("context", "memory_bytes"),
-            {**SMALL, "context": 10, "memory_bytes": 1300},
-        ),
+        draw("a small model", SMALL, context=10, memory_bytes=9400),
+        draw("keys as long as values", EQUAL, context=7, memory_bytes=61_234),
+        draw("many short sequences", SMALL, context=1, memory_bytes=5000 + 120 * 57),
+        draw("just enough", SMALL, context=10, memory_bytes=5000 + 1200 * 3),
+        draw("a byte too little", SMALL, context=10, memory_bytes=4999 + 1200 * 3),
+        draw("a model of 8 billion parameters", LLAMA_8B, context=8192, memory_bytes=80 * 2**30),
+        draw("weights that do not fit", SMALL, context=10, memory_bytes=1300),
     ),
     expected=right_sequences,
     misconceptions=(
@@ -234,25 +209,11 @@ SECONDS = Task(
     parameters=("config", "context", "batch", "bandwidth"),
     results=("seconds",),
     draws=(
-        Draw(
-            "a small model",
-            asked("context", "batch", "bandwidth"),
-            {**SMALL, "context": 10, "batch": 3, "bandwidth": 1000},
-        ),
-        Draw(
-            "keys as long as values",
-            asked("context", "batch", "bandwidth"),
-            {**EQUAL, "context": 70, "batch": 2, "bandwidth": 5000},
-        ),
-        Draw(
-            "one sequence",
-            asked("context", "batch", "bandwidth"),
-            {**SMALL, "context": 100, "batch": 1, "bandwidth": 777},
-        ),
-        Draw(
-            "a model of 8 billion parameters",
-            asked("context", "batch", "bandwidth"),
-            {**LLAMA_8B, "context": 8192, "batch": 32, "bandwidth": 3_350_000_000_000},
+        draw("a small model", SMALL, context=10, batch=3, bandwidth=1000),
+        draw("keys as long as values", EQUAL, context=70, batch=2, bandwidth=5000),
+        draw("one sequence", SMALL, context=100, batch=1, bandwidth=777),
+        draw(
+            "a model of 8 billion parameters", LLAMA_8B, context=8192, batch=32, bandwidth=3_350_000_000_000
         ),
     ),
     expected=right_seconds,

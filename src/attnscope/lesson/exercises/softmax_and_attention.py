@@ -9,6 +9,7 @@ from attnscope.lesson.attending import (
     attend,
     bare_softmax,
     scored,
+    sizes,
     softmax,
     unshifted_softmax,
 )
@@ -227,18 +228,11 @@ ATTENTION = Task(
     parameters=("query", "key", "value"),
     results=("output", "weights"),
     draws=(
-        Draw(
-            "different sizes", operands, {"query_len": 2, "key_len": 3, "key_dim": 4, "value_dim": 2}, seeds=2
-        ),
-        Draw(
-            "square arrays",
-            operands,
-            {"query_len": 3, "key_len": 3, "key_dim": 3, "value_dim": 3},
-            {"query_len": 3, "key_len": 3, "key_dim": 3, "value_dim": 3},
-        ),
-        Draw("one query, one key", operands, {"query_len": 1, "key_len": 1, "key_dim": 2, "value_dim": 3}),
-        Draw("float32", in_float32, {"query_len": 3, "key_len": 5, "key_dim": 2, "value_dim": 4}),
-        Draw("large scores", with_large_scores, {"query_len": 2, "key_len": 4, "key_dim": 4, "value_dim": 2}),
+        Draw("different sizes", operands, sizes(2, 3, 4, 2), seeds=2),
+        Draw("square arrays", operands, sizes(3, 3, 3, 3), sizes(3, 3, 3, 3)),
+        Draw("one query, one key", operands, sizes(1, 1, 2, 3)),
+        Draw("float32", in_float32, sizes(3, 5, 2, 4)),
+        Draw("large scores", with_large_scores, sizes(2, 4, 4, 2)),
     ),
     expected=right_attention,
     misconceptions=(
