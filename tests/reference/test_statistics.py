@@ -37,7 +37,7 @@ def assert_row(seen: Statistics, index: tuple[int, ...], weights: list[float], l
 @given(problems(**SMALL, empty=False))
 def test_the_reference_is_what_one_gets_by_hand(case: Case) -> None:
     alone = case.but(sinks=None)
-    weights = by_hand.attention(*alone.arrays, **alone.options).weights  # of the visible keys: each row sums to 1
+    weights = by_hand.attention(*alone.arrays, **alone.options).weights  # each row sums to 1
     with_sinks = by_hand.attention(*case.arrays, **case.options).weights
     shape = describe(*case.arrays, **case.options)[0].shape
     labels = [0, *(int(i) % 3 for i in range(1, shape.key_len - 1)), 2][: shape.key_len]
