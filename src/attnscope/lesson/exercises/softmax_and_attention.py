@@ -64,7 +64,7 @@ def right_weights(scores: Array) -> tuple[Expected, ...]:
     rows = np.atleast_2d(scores).astype(np.float64)
     query, key = np.zeros((*rows.shape[:-1], 1)), np.zeros((*rows.shape[:-2], rows.shape[-1], 1))
     right = exact(query, key, key, bias=rows).weights
-    return (Expected(right.value.reshape(scores.shape), right.bound.reshape(scores.shape)),)
+    return (Expected(right.value.reshape(scores.shape), np.reshape(right.bound, scores.shape)),)
 
 
 def not_one(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
