@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "models": {"attention", "observation", "positions", "problem"},
     "machine": {INDEX},
     "bench": {INDEX, "machine", "problem"},
-    "tour": {INDEX, "machine", "models"},
+    "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
     "lesson": {INDEX, "probing"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
-from attnscope.cli.terminal import print_json
+from attnscope.cli.terminal import json_option, print_json
 from attnscope.errors import AttentionError, ConfigError
 from attnscope.sizing.quantities import read_bytes, read_tokens
 
