@@ -101,8 +101,9 @@ struct KernelTable {
     std::int64_t (*tiles)(const AttentionCall& call);
     std::int64_t (*workspace_bytes)(const AttentionCall& call);
     std::int64_t (*state_floats)(const AttentionCall& call);
-    // The workspace is 64-byte aligned and belongs to one thread
-    void (*run_tiles)(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace);
+    // Runs some of the tiles [first, end), at least the first, and returns the first one that it has not run.
+    // The workspace is 64-byte aligned and belongs to one thread.
+    std::int64_t (*run_some_tiles)(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace);
     // The same in two steps, so that threads can share a long row: each part into a state of its own, then all of a
     // tile's states, one after another in memory, into its rows
     void (*run_part)(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace);

@@ -118,7 +118,7 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     std::int64_t bytes = table.workspace_bytes(call);
     if (wanted.wanted() && bytes < table.survey_workspace_bytes(call)) bytes = table.survey_workspace_bytes(call);
     void* workspace = std::aligned_alloc(64, static_cast<std::size_t>((bytes + 63) / 64 * 64 + 64));
-    table.run_tiles(call, 0, table.tiles(call), workspace);
+    for (std::int64_t tile = 0; tile < table.tiles(call);) tile = table.run_some_tiles(call, tile, table.tiles(call), workspace);
     for (std::int64_t task = 0; wanted.wanted() && task < table.survey_tasks(call); ++task) table.run_survey(call, task, workspace);
     std::free(workspace);
     sum = digest(digest(sum, output.data(), output.size()), normalizer.data(), normalizer.size() * sizeof(float));

@@ -296,11 +296,10 @@ static int count_together(const AttentionCall& call, std::int64_t tile, std::int
     return count;
 }
 
-static void run_tiles(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace) {
-    for (int count; first < end; first += count) {
-        count = count_together(call, first, end);
-        with_layout<RunTiles>(call, first, count, static_cast<float*>(workspace));
-    }
+static std::int64_t run_some_tiles(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace) {
+    const int count = count_together(call, first, end);
+    with_layout<RunTiles>(call, first, count, static_cast<float*>(workspace));
+    return first + count;
 }
 
 static void run_part(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace) {

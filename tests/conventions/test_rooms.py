@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "bench": {INDEX, "machine", "problem"},
     "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
-    "lesson": {INDEX, "probing"},
+    "lesson": {"audit", "positions", "probing", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}

@@ -1,7 +1,6 @@
 """What single layers cost, where no model of the tests has them alone."""
 
-from attnscope.sizing.costs import Costs
-from attnscope.sizing.layer_costs import state_flops
+from attnscope.sizing.costs import Costs, state_flops
 from attnscope.sizing.model import Layer, ModelDescription, Rows, State
 
 

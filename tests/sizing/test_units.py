@@ -3,7 +3,7 @@
 import pytest
 
 import attnscope as at
-from attnscope.sizing.quantities import read_bytes, read_tokens
+from attnscope.sizing.units import read_bytes, read_tokens
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,18 @@ def test_tokens(written: str, tokens: int) -> None:
 @pytest.mark.parametrize(
     ("written", "number"),
     [
-        ("512", 512), ("80GiB", 80 * 2**30), ("80 gib", 80 * 2**30), ("80g", 80 * 2**30), ("80GB", 80 * 10**9),
-        ("1TB", 10**12), ("1TiB", 2**40), ("1.5GiB", 3 * 2**29), ("4MiB", 2**22), ("4kB", 4000),
+        ("512", 512),
+        ("80GiB", 80 * 2**30),
+        ("80 gib", 80 * 2**30),
+        ("80g", 80 * 2**30),
+        ("80GB", 80 * 10**9),
+        ("1TB", 10**12),
+        ("1TiB", 2**40),
+        ("1.5GiB", 3 * 2**29),
+        ("4MiB", 2**22),
+        ("4kB", 4000),
     ],
-)  # fmt: skip
+)
 def test_bytes(written: str, number: int) -> None:
     assert read_bytes(written) == number
 
