@@ -78,13 +78,17 @@ def print_writing(facts: TourFacts, console: Console) -> None:
     table.add_row("before", Styled("…" + writing.prompt, style="dim"))
     add_continuation(table, writing, "the model")
     console.print(table)
-    origin = (
-        f"copied from byte {writing.source:,}" if writing.right_bytes else "nothing of it occurred before"
-    )
+    copied = f", copied from byte {writing.source:,}" if writing.right_bytes else ""
     say(
         console,
-        f"""The first {writing.right_bytes} bytes are correct, {origin}. Over the whole text, its best guess is the next
-        byte {writing.predicted:.1%} of the time.""",
+        f"""{correct_bytes(writing)}{copied}. Over the whole text, its best guess is the next byte
+        {writing.predicted:.1%} of the time.""",
+    )
+
+
+def correct_bytes(writing: Writing) -> str:
+    return (
+        f"The first {writing.right_bytes} bytes are correct" if writing.right_bytes else "No byte is correct"
     )
 
 
@@ -103,7 +107,7 @@ def print_looking(facts: TourFacts, console: Console) -> None:
         shade is the weight. The induction head looks up a place that the text itself determines.""",
     )
     console.print(maps_table(maps))
-    say(console, f"[dim]{LEGEND}[/]")
+    console.print(Styled(LEGEND, style="dim"))
     table = plain_table("left", "right", "right", "left")
     add_headings(table, "row", "entropy", "effective keys", "votes for the next byte")
     for row in facts.looking.rows:
@@ -158,7 +162,7 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
     console.print(table)
     say(
         console,
-        f"""The first {ablated.right_bytes} bytes are correct. Over the whole text: {ablated.predicted:.1%}, down from
+        f"""{correct_bytes(ablated)}. Over the whole text: {ablated.predicted:.1%}, down from
         {facts.writing.predicted:.1%}.""",
     )
 
