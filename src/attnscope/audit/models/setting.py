@@ -7,9 +7,8 @@ import numpy as np
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where, build
-from attnscope.audit.models.rounding import Floats, Move, Rounding
 from attnscope.audit.models.scenario import Scenario, smaller
-from attnscope.audit.models.subject import Subject, Trouble
+from attnscope.audit.models.subject import Floats, Move, Rounding, Subject, Trouble
 from attnscope.probing import Counterexample, Finding, Severity
 
 MOST_TRIES = 60

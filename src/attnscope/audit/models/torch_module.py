@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims
+from attnscope.audit.models.run import Limits, audited
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
@@ -63,21 +64,10 @@ def takes_arguments(module: Any) -> int:
     )
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How an audit runs."""
-
-    seed: int = 0
-    seconds: float = 240.0
-    progress: Progress | None = None
-    not_covered: tuple[str, ...] = ()
-
-
 def audit_module(
     module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None, first_window: int | None = None
 ) -> Report:  # fmt: skip
     """The audit of a module, by what calls it."""
-    from attnscope.audit.models.asking import audited
     from attnscope.audit.models.subject import Subject
 
     own, halved = (module, False) if claims.decode is not None else in_float32(module)
@@ -88,9 +78,7 @@ def audit_module(
         asked, claims, 60.0, monotonic() + limits.seconds, hidden=asked.hidden, features=features, first_window=first_window
     )  # fmt: skip
     with evaluated(own):
-        return audited(
-            subject, limits.seed, limits.seconds, limits.progress, type(module).__name__, limits.not_covered
-        )
+        return audited(subject, limits, type(module).__name__)
 
 
 @dataclass(frozen=True)

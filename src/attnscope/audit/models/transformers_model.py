@@ -9,9 +9,9 @@ import numpy as np
 
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims, Side
+from attnscope.audit.models.run import Limits
 from attnscope.audit.models.torch_module import (
     OF_HALF,
-    Limits,
     TorchModel,
     audit_module,
     evaluated,

@@ -1,6 +1,6 @@
 """A cache filled and asked in every chunking, against causal attention over all that was appended."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Deviation, Expectation
+from attnscope.audit.interpretation import Floats, Interpretation
 from attnscope.audit.judgement import counterexample
+from attnscope.audit.mistakes import explaining
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import read_array
-from attnscope.probing import Finding, NoAnswer, Severity
+from attnscope.audit.suspect import Answer, read_array
+from attnscope.probing import Finding, KnownMistake, NoAnswer, Severity
 from attnscope.problem import AttentionShape
 
 FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."
@@ -189,11 +190,58 @@ def beside_the_function(setting: Setting) -> Finding | None:
     )  # fmt: skip
 
 
+ROOM = "Attend only the slots that were written, and write each token to the slot of its position."
+
+
+def held_as(change: Callable[[Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
+    """Other keys and values in the cache."""
+    return lambda asked: asked.but(key=change(asked.inputs.key), value=change(asked.inputs.value))
+
+
+def last_lost(array: Floats) -> Floats:
+    changed = array.copy()
+    changed[:, :, -1] = 0
+    return changed
+
+
+def empty_slots_seen(slots: int) -> Callable[[Interpretation], Interpretation | None]:
+    """Zero keys after the ones that were written take part, up to a capacity."""
+
+    def misread(asked: Interpretation) -> Interpretation | None:
+        batch, heads, query_len, key_len = asked.shape
+        room = -key_len % slots
+        if not room:
+            return None
+        zeros = np.zeros((batch, heads, room, asked.inputs.key.shape[-1]))
+        wide = np.ones((batch, heads, query_len, room), np.bool_)
+        return asked.but(
+            key=np.concatenate([asked.inputs.key, zeros], axis=2),
+            value=np.concatenate([asked.inputs.value, zeros], axis=2),
+            visible=np.concatenate([asked.inputs.visible, wide], axis=3),
+            key_positions=np.arange(key_len + room, dtype=np.float64),
+        )
+
+    return misread
+
+
+CACHING = (
+    KnownMistake(
+        "the last token is not written, and its slot is attended", held_as(last_lost), "cache", ROOM
+    ),
+    *(
+        KnownMistake(
+            f"slots that were never written are attended, up to a capacity of {slots}",
+            empty_slots_seen(slots),
+            "cache",
+            ROOM,
+        )
+        for slots in (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+    ),
+)
+
+
 def explained(asked: Asked) -> str | None:
     """A known mistake of caches that answers alike."""
-    from attnscope.audit.mistakes import explaining
-    from attnscope.audit.mistakes.caching import CACHING
-
     found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
         asked.expected, asked.answer
     )

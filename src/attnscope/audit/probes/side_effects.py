@@ -9,7 +9,6 @@ from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect, Trouble
-from attnscope.audit.words import condition
 from attnscope.probing import Finding, Severity
 
 MOST_KINDS = 6
@@ -27,7 +26,7 @@ def may_refuse(case: Case) -> str | None:
         return f"{case.layout} arrays"
     if case.sizes.key_dim != case.sizes.value_dim:
         return "values of another dim than the keys"
-    return "a bias that is broadcast over queries or heads" if case.bias in BROADCAST else None
+    return "a bias that is broadcast over queries or heads" if case.kind("bias") in BROADCAST else None
 
 
 def no_answers(setting: Setting) -> list[Finding]:
@@ -61,7 +60,7 @@ def of_trouble(suspect: Suspect, group: list[Trouble], contract: Contract) -> Fi
     sentence = sentence_of(suspect, case, first)
     call = case.build(contract)
     return Finding(
-        "call", Severity.WRONG, f"it {sentence}{condition(case)}", counterexample(case, call, None, None, {}),
+        "call", Severity.WRONG, f"it {sentence}{case.condition()}", counterexample(case, call, None, None, {}),
         None, "Declare only what the function takes, or make it take what it declares.", len(group),
     )  # fmt: skip
 
@@ -95,7 +94,7 @@ def mutations(setting: Setting) -> list[Finding]:
     call = first.case.build(setting.contract)
     return [
         Finding(
-            "mutation", Severity.WRONG, f"it writes to its input {first.sentence}{condition(first.case)}",
+            "mutation", Severity.WRONG, f"it writes to its input {first.sentence}{first.case.condition()}",
             counterexample(first.case, call, None, None, {}), "an operation in place",
             "Work on a copy: a mask that one layer changes is another mask for the next.", len(suspect.mutations),
         )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from attnscope.audit.models.question import Question, Tokens, Where, drawn
-from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.session import NotOffered, Session, given, spread
+from attnscope.audit.models.session import NotOffered, Session
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.audit.models.subject import Floats
 from attnscope.probing import Finding, NoAnswer, Severity
 
 REORDER_FIX = (
@@ -37,17 +37,17 @@ class Trail:
         """Go on, and look."""
         if self.found is not None:
             return
-        logits = spread(self.session.step(token_ids, real), token_ids.shape[1])
+        answer = self.session.step(token_ids, real)
         question = self.session.question
         whole = self.setting.ask(with_documents(self.setting, question))
         self.did.append(f"a step of {token_ids.shape[1]}")
         if whole is None:
             return
         tail = whole[:, -token_ids.shape[1] :]
-        where = question.real[:, -token_ids.shape[1] :] & given(logits)
-        move = self.setting.differ(tail, logits, where)
+        where = question.real[:, -token_ids.shape[1] :] & answer.given
+        move = self.setting.differ(tail, answer.logits, where)
         if move is not None:
-            self.found = self.told(question, logits, tail, move.row, move.slot, move.size)
+            self.found = self.told(question, answer.logits, tail, move.row, move.slot, move.size)
 
     def told(
         self, question: Question, logits: Floats, tail: Floats, row: int, slot: int, size: float

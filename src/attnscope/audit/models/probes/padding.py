@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from attnscope.audit.models.question import Question, Where, mask_of
-from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity
 
 CHECK = "padding invariance"
@@ -141,7 +141,7 @@ def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
     yield "every row padded as the shortest", np.broadcast_to(real.all(axis=0), real.shape).copy()
 
 
-def empty_rows(setting: Setting, scenario: Scenario) -> Finding | None:
+def rows_of_padding(setting: Setting, scenario: Scenario) -> Finding | None:
     """A row that is all padding: the others do not notice it."""
     question = setting.build(scenario)
     whole = setting.ask(question, scenario)

@@ -9,8 +9,8 @@ from attnscope.probing import Counterexample, Finding, Severity
 MOST_KINDS = 4
 
 
-def told(setting: Setting) -> list[Finding]:
-    """One finding a kind of trouble."""
+def found_beside(setting: Setting) -> list[Finding]:
+    """One finding per kind of trouble."""
     return [*no_answers(setting), *not_numbers(setting), *mutations(setting), *printing(setting)]
 
 
