@@ -20,12 +20,12 @@ MAY_IMPORT = {
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "reference"},
-    "models": {INDEX},
-    "machine": {INDEX},
-    "bench": {INDEX, "machine", "problem"},
+    "models": {"attention", "observation", "positions", "problem"},
+    "machine": {"kernels"},
+    "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
     "tour": {INDEX, "machine", "models"},
-    "inspection": {INDEX, "interop", "models"},
-    "lesson": {INDEX, "probing"},
+    "inspection": {"interop", "kernels", "models", "observation"},
+    "lesson": {"audit", "positions", "probing", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
