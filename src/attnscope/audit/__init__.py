@@ -13,3 +13,19 @@ from attnscope.audit.targets import torch_function as torch_function
 from attnscope.probing import Counterexample as Counterexample
 from attnscope.probing import Finding as Finding
 from attnscope.probing import Severity as Severity
+
+# What users may rely on; the command line reads the table of options, too.
+__all__ = [
+    "Contract",
+    "ContractError",
+    "Counterexample",
+    "Finding",
+    "Report",
+    "Severity",
+    "attention",
+    "model",
+    "tokens_first",
+    "torch_function",
+    "torch_module",
+    "transformers",
+]

@@ -125,9 +125,21 @@ def run_all(setting: "Setting", progress: Progress) -> tuple[list[Finding], dict
 
 def probes_for(contract: Contract) -> "tuple[Probe, ...]":
     """The probes of the promises that a contract makes."""
-    from attnscope.audit.probes import PROBES
+    import attnscope.audit.probes as all_of
 
-    return tuple(probe for probe in PROBES if probe.applies(contract))
+    # State that a function keeps shows best on a fresh one, so repetition comes first; side effects are summed up last.
+    order = (
+        all_of.REPETITION,
+        all_of.EXACTNESS,
+        all_of.MASKED_ROWS,
+        all_of.EXTREMES,
+        all_of.POISON,
+        all_of.INVARIANCE,
+        all_of.CACHE,
+        all_of.GRADIENTS,
+        all_of.SIDE_EFFECTS,
+    )
+    return tuple(probe for probe in order if probe.applies(contract))
 
 
 def checks_of(contract: Contract) -> list[str]:

@@ -180,7 +180,7 @@ def audited(subject: "Subject", limits: Limits, name: str) -> Report:
 
 def run_all(setting: "Setting", limits: Limits) -> tuple[list[Finding], dict[str, int]]:
     """Run every probe whose result no earlier finding implies: what was found, and how many calls each check made."""
-    from attnscope.audit.models.probes import PROBES, skipped
+    from attnscope.audit.models.probes.table import PROBES, skipped
     from attnscope.audit.models.probes.window import with_first_layer
 
     findings: list[Finding] = []

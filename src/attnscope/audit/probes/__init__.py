@@ -1,23 +1,13 @@
 """The probes: each asks a function one kind of question."""
 
-from attnscope.audit.probes.cache import CACHE
-from attnscope.audit.probes.exactness import EXACTNESS, MASKED_ROWS
-from attnscope.audit.probes.gradients import GRADIENTS
-from attnscope.audit.probes.hidden_slots import EXTREMES, POISON
+from attnscope.audit.probes.cache import CACHE as CACHE
+from attnscope.audit.probes.exactness import EXACTNESS as EXACTNESS
+from attnscope.audit.probes.exactness import MASKED_ROWS as MASKED_ROWS
+from attnscope.audit.probes.gradients import GRADIENTS as GRADIENTS
+from attnscope.audit.probes.hidden_slots import EXTREMES as EXTREMES
+from attnscope.audit.probes.hidden_slots import POISON as POISON
 from attnscope.audit.probes.probe import Probe as Probe
 from attnscope.audit.probes.probe import Setting as Setting
-from attnscope.audit.probes.repetition import INVARIANCE, REPETITION
-from attnscope.audit.probes.side_effects import SIDE_EFFECTS
-
-# State that a function keeps shows best on a fresh one, so repetition comes first; side effects are summed up last.
-PROBES = (
-    REPETITION,
-    EXACTNESS,
-    MASKED_ROWS,
-    EXTREMES,
-    POISON,
-    INVARIANCE,
-    CACHE,
-    GRADIENTS,
-    SIDE_EFFECTS,
-)
+from attnscope.audit.probes.repetition import INVARIANCE as INVARIANCE
+from attnscope.audit.probes.repetition import REPETITION as REPETITION
+from attnscope.audit.probes.side_effects import SIDE_EFFECTS as SIDE_EFFECTS

@@ -1,0 +1,143 @@
+"""Which probes a model's claims call for, in which order, and which contexts a finding spoils for the rest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from attnscope.audit.models import scenario as drawn
+from attnscope.audit.models.claims import ModelClaims
+from attnscope.audit.models.probes import (
+    cache_changes,
+    caching,
+    hidden_tokens,
+    liveness,
+    padding,
+    repetition,
+    window,
+)  # fmt: skip
+from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.setting import Look, Setting, first_found
+from attnscope.probing import Finding
+
+Wanted = Callable[[ModelClaims], bool]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One kind of question.
+
+    check     the check that its findings carry
+    wanted    whether the claims promise anything to it
+    run       asks, and says what it found
+    spoils    the context that its finding makes useless for the probes behind it
+    """
+
+    name: str
+    check: str
+    wanted: Wanted
+    run: Callable[[Setting], Finding | None]
+    spoils: str | None = None
+
+
+def always(claims: ModelClaims) -> bool:
+    return True
+
+
+def of(scenarios: Callable[[Setting], list[Scenario]], look: Look) -> Callable[[Setting], Finding | None]:
+    return lambda setting: first_found(setting, setting.usable(scenarios(setting)), look)
+
+
+def even_spoiled(
+    make: Callable[[ModelClaims], list[Scenario]], look: Look
+) -> Callable[[Setting], Finding | None]:
+    """Of questions that are compared with others of the same shape only."""
+    return lambda setting: first_found(setting, setting.usable(make(setting.claims), even_spoiled=True), look)
+
+
+def each_of(make: Callable[[ModelClaims], list[Scenario]], look: Look) -> Callable[[Setting], Finding | None]:
+    return of(lambda setting: make(setting.claims), look)
+
+
+def all_padding(claims: ModelClaims) -> list[Scenario]:
+    return [Scenario((4, 0, 2), claims.padding), Scenario((0, 5), claims.padding, extra=1)]
+
+
+def with_ones(setting: Setting) -> list[Scenario]:
+    return [Scenario((3,)), Scenario((9,)), Scenario((5,) * 3), Scenario((37,) * 2), Scenario((140,))]
+
+
+def causal(claims: ModelClaims) -> bool:
+    return claims.causal
+
+
+def sees_all_before(claims: ModelClaims) -> bool:
+    return not claims.local
+
+
+def padded(claims: ModelClaims) -> bool:
+    return claims.padding is not None
+
+
+def packed(claims: ModelClaims) -> bool:
+    return claims.documents
+
+
+def windowed(claims: ModelClaims) -> bool:
+    return claims.window is not None and claims.causal
+
+
+def cached(claims: ModelClaims) -> bool:
+    return claims.decode is not None
+
+
+def cached_and_padded(claims: ModelClaims) -> bool:
+    return cached(claims) and claims.padding == "left"
+
+
+PROBES = (
+    Probe("the same call again", "determinism", always, of(repetition.scenarios, repetition.again), "plain"),
+    Probe("after other calls", "determinism", always, of(repetition.scenarios, repetition.after_others)),
+    Probe("random numbers", "determinism", always, of(repetition.scenarios, repetition.drawn_numbers)),
+    Probe("kept arrays", "mutation", always, of(repetition.scenarios, repetition.kept_arrays)),
+    Probe("other rows", "batch invariance", always, of(repetition.batches, repetition.in_batches), "batched"),
+    Probe("the future", "dependence", causal, even_spoiled(drawn.plain, hidden_tokens.look), "unmasked"),
+    Probe("what is visible", "dependence", sees_all_before, of(liveness.scenarios, liveness.look)),
+    Probe("no mask and ones", "attention mask", always, of(with_ones, padding.masks)),
+    Probe("the future beside padding", "dependence", lambda claims: causal(claims) and padded(claims),
+          even_spoiled(drawn.padded, hidden_tokens.look), "padded"),
+    Probe("padded slots", "padding invariance", padded, even_spoiled(drawn.padded, padding.content), "padded"),
+    Probe("padded and alone", "padding invariance", padded, each_of(drawn.padded, padding.invariance), "padded"),
+    Probe("rows of padding", "padding invariance", padded, each_of(all_padding, padding.rows_of_padding)),
+    Probe("other documents", "documents", packed, each_of(drawn.packed, hidden_tokens.other_documents), "packed"),
+    Probe("packed and alone", "documents", packed, each_of(drawn.packed, hidden_tokens.packed_and_alone), "packed"),
+    Probe("documents by other numbers", "documents", packed, each_of(drawn.packed, hidden_tokens.renamed), "packed"),
+    Probe("the window", "window", windowed, of(window.scenarios, window.look)),
+    Probe("the first layer's window", "window", causal, window.first_layer),
+    Probe("cached and uncached", "cache", cached, each_of(drawn.chunked, caching.look), "cached"),
+    Probe("cached and padded", "cache", cached_and_padded, each_of(drawn.chunked_and_padded, caching.look), "cached"),
+    Probe("cached behind padding", "cache", lambda claims: cached(claims) and claims.padding == "right",
+          caching.behind_a_hole, "cached"),
+    Probe("reorder", "reorder", cached, cache_changes.reorder),
+    Probe("truncate", "truncate", cached, cache_changes.truncate),
+    Probe("stale state", "stale state", cached, cache_changes.stale),
+)  # fmt: skip
+
+
+WITH_PADDING = ("padded and alone", "cached and padded", "cached behind padding")
+
+
+def skipped(probe: Probe, broken: set[str]) -> str | None:
+    """Why a probe would only say again what was found, or None."""
+    if "plain" in broken and probe.name != "random numbers":
+        return "the same call gives other logits each time"
+    compares = (
+        probe.check in ("cache", "reorder", "truncate", "attention mask") or probe.name == "padded and alone"
+    )
+    if "unmasked" in broken and (compares or probe.name == "the future beside padding"):
+        return "logits see the future, with or without a cache"
+    if "padded" in broken and probe.name in WITH_PADDING:
+        return "padded rows are wrong already"
+    if "cached" in broken and probe.check in ("cache", "reorder", "truncate"):
+        return "a cached generation is wrong already"
+    if "packed" in broken and probe.check == "documents":
+        return "documents are not told apart already"
+    return None
