@@ -150,8 +150,11 @@ class Contract:
         return next(name for name in ("float32", "float64", "float16", "bfloat16") if name in self.dtypes)
 
     def __str__(self) -> str:
-        said = [f"{field.name}={_shown(getattr(self, field.name))}" for field in fields(self)
-                if getattr(self, field.name) != field.default]  # fmt: skip
+        said = [
+            f"{field.name}={_shown(getattr(self, field.name))}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
         return f"Contract({', '.join(said)})"
 
 

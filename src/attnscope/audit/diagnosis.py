@@ -53,9 +53,12 @@ def simplicity(failure: Failure) -> tuple[object, ...]:
 def simplicity_of_case(case: Case) -> tuple[object, ...]:
     """The same, of a case."""
     return (
-        case.layout != "contiguous", case.extreme, len(case.options),
-        case.sizes.query_len > case.sizes.key_len, case.work,
-    )  # fmt: skip
+        case.layout != "contiguous",
+        case.extreme,
+        len(case.options),
+        case.sizes.query_len > case.sizes.key_len,
+        case.work,
+    )
 
 
 def is_long(case: Case) -> bool:
@@ -99,8 +102,10 @@ class Diagnosis:
         first = rest[0]
         for beside, in_some in ((None, False), *((each, False) for each in self.known), (None, True)):
             where = deviating_heads(first) if in_some else None
-            candidates = [Cause(mistake, beside, in_some)
-                          for mistake in explaining(first.expected, first.answer, beside, where=where)]  # fmt: skip
+            candidates = [
+                Cause(mistake, beside, in_some)
+                for mistake in explaining(first.expected, first.answer, beside, where=where)
+            ]
             if not candidates:
                 continue
             voters = rest[1 : MOST_VOTERS + 1]
@@ -123,8 +128,11 @@ class Diagnosis:
         sample = alike[: 2 * MOST_VOTERS]
         agreeing = [explaining(each.expected, each.answer) for each in sample]
         counts = Counter(mistake for each in agreeing for mistake in each)
-        others = {id(each) for each, mistakes in zip(sample, agreeing, strict=True)
-                  if any(counts[mistake] > BY_CHANCE for mistake in mistakes)}  # fmt: skip
+        others = {
+            id(each)
+            for each, mistakes in zip(sample, agreeing, strict=True)
+            if any(counts[mistake] > BY_CHANCE for mistake in mistakes)
+        }
         return [chosen, *(each for each in alike if id(each) not in others)]
 
     def swallows(self, smallest: Case, failure: Failure) -> bool:

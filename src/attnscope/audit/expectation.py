@@ -93,9 +93,11 @@ class Expectation:
         found = self.compare(answer.output, self.output, bound.output, "output")
         if found is None and answer.logsumexp is not None:
             found = self.compare(
-                answer.logsumexp[..., None], self.logsumexp[..., None],
-                bound.logsumexp[..., None], "logsumexp",
-            )  # fmt: skip
+                answer.logsumexp[..., None],
+                self.logsumexp[..., None],
+                bound.logsumexp[..., None],
+                "logsumexp",
+            )
         return found
 
     def agrees(
@@ -121,9 +123,12 @@ class Expectation:
             logs = answer.logsumexp
             if found is None and logs is not None:
                 found = self.compare(
-                    logs[..., None], logsumexp[..., None], bound.logsumexp[..., None],
-                    "logsumexp", skipped,
-                )  # fmt: skip
+                    logs[..., None],
+                    logsumexp[..., None],
+                    bound.logsumexp[..., None],
+                    "logsumexp",
+                    skipped,
+                )
             if found is None:
                 return True
             if found.largest > WORTH_A_CLOSER_LOOK:

@@ -17,9 +17,20 @@ from attnscope.problem import AttentionShape
 
 SMALL = ((5, 9), (7, 7), (1, 11), (9, 6), (17, 33))
 PAST_BLOCKS = (
-    (1, 65), (3, 67), (67, 67), (5, 79), (1, 129), (33, 131), (131, 131), (67, 197), (1, 257), (3, 259), (70, 301),
-    (2, 515), (3, 1_031),
-)  # fmt: skip
+    (1, 65),
+    (3, 67),
+    (67, 67),
+    (5, 79),
+    (1, 129),
+    (33, 131),
+    (131, 131),
+    (67, 197),
+    (1, 257),
+    (3, 259),
+    (70, 301),
+    (2, 515),
+    (3, 1_031),
+)
 LONG = ((2, 4_099), (1, 33_001), (2, 65_701))
 GROUPS = ((4, 2), (6, 2), (4, 1), (6, 3))
 EQUAL_HEADS = ((3, 3), (2, 2), (4, 4))
@@ -68,8 +79,16 @@ class Grid:
 
     def cases(self) -> list[Case]:
         """All of them, the simple ones first."""
-        return [*self.small(), *self.other_dims(), *self.past_blocks(), *self.long(), *self.extreme(), *self.large_options(),
-                *self.in_other_layouts(), *self.in_other_formats()]  # fmt: skip
+        return [
+            *self.small(),
+            *self.other_dims(),
+            *self.past_blocks(),
+            *self.long(),
+            *self.extreme(),
+            *self.large_options(),
+            *self.in_other_layouts(),
+            *self.in_other_formats(),
+        ]
 
     def small(self) -> Iterator[Case]:
         """Every set of up to three options, and many larger ones, at the lengths where bugs sit."""

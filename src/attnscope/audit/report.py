@@ -168,9 +168,14 @@ class Report:
         checks = list(dict.fromkeys([*self.checks, *(finding.check for finding in self.findings)]))
         suites = ET.Element("testsuites")
         suite = ET.SubElement(
-            suites, "testsuite", name=f"attnscope audit {self.target}", tests=str(len(checks)),
-            failures=str(len(found)), errors="0", time=f"{self.seconds:.3f}",
-        )  # fmt: skip
+            suites,
+            "testsuite",
+            name=f"attnscope audit {self.target}",
+            tests=str(len(checks)),
+            failures=str(len(found)),
+            errors="0",
+            time=f"{self.seconds:.3f}",
+        )
         for check in checks:
             case = ET.SubElement(suite, "testcase", classname=self.target, name=check)
             findings = self.of(check)

@@ -174,15 +174,51 @@ def packed(claims: ModelClaims) -> list[Scenario]:
 def chunked(claims: ModelClaims) -> list[Scenario]:
     """Cached generations in every kind of chunk: one by one, all at once, prefilled, odd, and past a block's edge."""
     shapes: list[tuple[int, ...]] = [
-        (2, 1), (1, 1, 1, 1), (1,) * 9, (5, 1, 1, 1), (8,), (4, 3), (1, 4, 2), (3, 2, 2, 1), (2, 6), (7, 5, 1, 3),
-        (17, 1, 1), (31, 3, 1), (33, 2), (63, 2, 1), (64, 1, 1), (65, 3), (30, 40), (1, 69), (20, 20, 20, 20, 5, 1),
-        (127, 3), (128, 1, 1), (140, 1), (70, 70), (64, 64, 5), (255, 3), (256, 1, 1), (130, 131),
-        (14, 1, 1), (30, 2), (61, 1, 1, 1), (60, 1, 3, 1), (120, 8), (125, 1, 1, 1, 1),
-    ]  # fmt: skip
+        (2, 1),
+        (1, 1, 1, 1),
+        (1,) * 9,
+        (5, 1, 1, 1),
+        (8,),
+        (4, 3),
+        (1, 4, 2),
+        (3, 2, 2, 1),
+        (2, 6),
+        (7, 5, 1, 3),
+        (17, 1, 1),
+        (31, 3, 1),
+        (33, 2),
+        (63, 2, 1),
+        (64, 1, 1),
+        (65, 3),
+        (30, 40),
+        (1, 69),
+        (20, 20, 20, 20, 5, 1),
+        (127, 3),
+        (128, 1, 1),
+        (140, 1),
+        (70, 70),
+        (64, 64, 5),
+        (255, 3),
+        (256, 1, 1),
+        (130, 131),
+        (14, 1, 1),
+        (30, 2),
+        (61, 1, 1, 1),
+        (60, 1, 3, 1),
+        (120, 8),
+        (125, 1, 1, 1, 1),
+    ]
     if claims.window is not None:
         w = max(claims.window, 1)
-        shapes += [(w, 1, 1, 1), (w + 1, 1, 1), (w + 2, 1, 1), (1,) * (2 * w + 3), (2 * w + 3, 1, 2, 1),
-                   (w, w + 1, 1), (1, w, w + 2, 1)]  # fmt: skip
+        shapes += [
+            (w, 1, 1, 1),
+            (w + 1, 1, 1),
+            (w + 2, 1, 1),
+            (1,) * (2 * w + 3),
+            (2 * w + 3, 1, 2, 1),
+            (w, w + 1, 1),
+            (1, w, w + 2, 1),
+        ]
         shapes += [(w - 1, 1, 1, 1)] if w > 1 else []
     first = max(claims.prefix or 1, 1)  # a chunk that ends inside a prefix cannot see the rest of it
     shapes = sorted(
@@ -212,7 +248,9 @@ def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
     ]
     if claims.window is not None:
         w = claims.window
-        found += [Scenario((2 * w + 4, w + 2, w + 5), "left", chunks=(w + 3, 1, *(1,) * w)),
-                  Scenario((2 * w + 6, w + 3), "left", extra=1, chunks=(w + 6, w + 1))]  # fmt: skip
+        found += [
+            Scenario((2 * w + 4, w + 2, w + 5), "left", chunks=(w + 3, 1, *(1,) * w)),
+            Scenario((2 * w + 6, w + 3), "left", extra=1, chunks=(w + 6, w + 1)),
+        ]
     first = claims.prefix or 1
     return [each for each in found if each.chunks[0] >= first + each.width - min(each.lengths)]

@@ -93,7 +93,7 @@ def finding_of(  # noqa: PLR0913  # all that a finding tells
     indices: dict[str, int] | None = None,
     cause: str | None = None,
     fix: str | None = None,
-) -> Finding:  # fmt: skip
+) -> Finding:
     """A finding with the question that shows it."""
     shown = Counterexample(
         str(scenario), question.named_arrays(), answers or {}, indices=indices or {}, seed=scenario.seed
@@ -110,7 +110,7 @@ def leak_of(
     move: Move,
     cause: str | None,
     fix: str,
-) -> Finding:  # fmt: skip
+) -> Finding:
     """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
     before, after = questions
     token = token_in_words(before, move.row, move.slot)
@@ -123,9 +123,13 @@ def leak_of(
     came = {"logits_before": answers[0], "logits_after": answers[1]}
     places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}
     return Finding(
-        check, Severity.LEAK, f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
-        Counterexample(str(scenario), asked, came, indices=places, seed=scenario.seed), None if cause is None else f"agrees with: {cause}", fix,
-    )  # fmt: skip
+        check,
+        Severity.LEAK,
+        f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
+        Counterexample(str(scenario), asked, came, indices=places, seed=scenario.seed),
+        None if cause is None else f"agrees with: {cause}",
+        fix,
+    )
 
 
 def token_in_words(question: Question, row: int, slot: int) -> str:

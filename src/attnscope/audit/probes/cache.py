@@ -23,10 +23,28 @@ from attnscope.problem import AttentionShape
 FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."
 OF_CACHE = Contract(causal="always", grouped_heads=True)
 CHUNKINGS: tuple[tuple[int, ...], ...] = (
-    (5,), (1,), (1, 1, 1), (3, 1), (1, 4), (2, 3, 1, 1), (7, 1, 1, 1), (8, 8, 1), (16, 1, 15, 1), (31, 2, 1), (33, 31, 1, 5),
-    (64, 1), (63, 1, 1, 1), (65, 64, 3), (127, 1, 1, 2), (130, 1, 67), (5, 250, 1, 1), (256, 1, 3), (511, 1, 1, 3),
-    (1,) * 70, (3,) * 23,
-)  # fmt: skip
+    (5,),
+    (1,),
+    (1, 1, 1),
+    (3, 1),
+    (1, 4),
+    (2, 3, 1, 1),
+    (7, 1, 1, 1),
+    (8, 8, 1),
+    (16, 1, 15, 1),
+    (31, 2, 1),
+    (33, 31, 1, 5),
+    (64, 1),
+    (63, 1, 1, 1),
+    (65, 64, 3),
+    (127, 1, 1, 2),
+    (130, 1, 67),
+    (5, 250, 1, 1),
+    (256, 1, 3),
+    (511, 1, 1, 3),
+    (1,) * 70,
+    (3,) * 23,
+)
 
 
 @dataclass(frozen=True)
@@ -105,8 +123,12 @@ def sessions(contract: Contract) -> list[Session]:
     """Every chunking, asked in three ways, with heads as declared."""
     heads = [(2, 2), (4, 2)] if contract.grouped_heads else [(2, 2)]
     ways = ("each chunk", "only the last chunk", "only the last token")
-    made = [Session(chunks, way, own, number) for number, chunks in enumerate(CHUNKINGS)
-            for way in ways for own in (heads if len(chunks) < 9 and max(chunks) < 9 else heads[-1:])]  # fmt: skip
+    made = [
+        Session(chunks, way, own, number)
+        for number, chunks in enumerate(CHUNKINGS)
+        for way in ways
+        for own in (heads if len(chunks) < 9 and max(chunks) < 9 else heads[-1:])
+    ]
     return sorted(made, key=lambda session: (sum(session.chunks), len(session.chunks)))
 
 
@@ -184,10 +206,13 @@ def beside_the_function(setting: Setting) -> Finding | None:
     if before is None or after is None or before.bits == after.bits:
         return None
     return Finding(
-        "cache", Severity.WRONG, "the function answers differently after a cache was used",
+        "cache",
+        Severity.WRONG,
+        "the function answers differently after a cache was used",
         counterexample(case, call, after, Expectation.of(call, setting.contract), {}),
-        "positions, or keys, of the cache are kept outside of it", "Keep all of a cache's state in the cache.",
-    )  # fmt: skip
+        "positions, or keys, of the cache are kept outside of it",
+        "Keep all of a cache's state in the cache.",
+    )
 
 
 ROOM = "Attend only the slots that were written, and write each token to the slot of its position."
@@ -253,11 +278,14 @@ def told(asked: Asked, session: str, cause: str | None) -> Finding:
     row = asked.deviation.rows[0]
     tokens = asked.case.sizes.key_len
     return Finding(
-        "cache", Severity.WRONG,
+        "cache",
+        Severity.WRONG,
         f"query {row.query} of head {row.head} of batch item {row.batch} differs from uncached attention once {tokens} "
         f"tokens are held ({session})",
-        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()), cause, FIX,
-    )  # fmt: skip
+        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()),
+        cause,
+        FIX,
+    )
 
 
 CACHE = Probe("cache", lambda contract: ("cache",), lambda contract: contract.cache is not None, run)

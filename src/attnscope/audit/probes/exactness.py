@@ -36,8 +36,17 @@ def checks(contract: Contract) -> tuple[str, ...]:
     aligned = ["alignment"] if any(row.by_position for row in rows) else []
     of_options = [row.check for row in rows if row.check != "dependence"]
     logs = ["logsumexp"] if contract.logsumexp else []
-    return ("exactness", *hiding, *aligned, *dict.fromkeys(["scale", *of_options]), *logs,
-            "magnitudes", "dtypes", "layouts", "batch invariance")  # fmt: skip
+    return (
+        "exactness",
+        *hiding,
+        *aligned,
+        *dict.fromkeys(["scale", *of_options]),
+        *logs,
+        "magnitudes",
+        "dtypes",
+        "layouts",
+        "batch invariance",
+    )
 
 
 def run(setting: Setting) -> list[Finding]:
@@ -114,7 +123,7 @@ def emptyings(contract: Contract) -> list[Emptying]:
         Emptying(("causal", "mask"), (7, 7), (("mask", "last query sees no key"),)),
         Emptying(("window", "key_mask"), (9, 9), (("window", (1, 0)), ("key_mask", "left padding"))),
         Emptying(("key_mask",), (1, 1), (("key_mask", "no key in the last item"),)),
-    ]  # fmt: skip
+    ]
     if contract.alignment == "end" and contract.unequal_lengths:
         ways += [Emptying(("causal",), (9, 5)), Emptying(("window",), (9, 5), (("window", (1, 1)),))]
     if contract.sinks:
@@ -196,8 +205,11 @@ def of_output(
             near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(
                 inputs.value[row.batch, row.head]
             ).sum(axis=0)
-            cause = "agrees with: the average of all hidden values" if near.all() else (
-                "hidden values are mixed: a finite number stands for minus infinity")  # fmt: skip
+            cause = (
+                "agrees with: the average of all hidden values"
+                if near.all()
+                else ("hidden values are mixed: a finite number stands for minus infinity")
+            )
     verb = "mixes hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"
     return Finding(
         "fully masked rows",

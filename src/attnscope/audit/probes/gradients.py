@@ -23,8 +23,11 @@ LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
 
 def cases(setting: Setting) -> list[Case]:
     """Each option alone, beside causal, and all."""
-    return [setting.grid.case(options, lengths).but(logsumexp=False)
-            for options in setting.grid.few_options() for lengths in LENGTHS]  # fmt: skip
+    return [
+        setting.grid.case(options, lengths).but(logsumexp=False)
+        for options in setting.grid.few_options()
+        for lengths in LENGTHS
+    ]
 
 
 def run(setting: Setting) -> list[Finding]:
@@ -51,8 +54,14 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
     try:
         actual = gradients_of(setting, case, call, grad_output)
     except NoAnswer as no_answer:
-        return {"call": Finding("gradients", Severity.WRONG, f"gradients {no_answer.sentence}{case.condition()}",
-                                counterexample(case, call, None, None, {}))}  # fmt: skip
+        return {
+            "call": Finding(
+                "gradients",
+                Severity.WRONG,
+                f"gradients {no_answer.sentence}{case.condition()}",
+                counterexample(case, call, None, None, {}),
+            )
+        }
     right, bounds = exact_and_bound(expected, grad_output.astype(np.float64))
     found = {}
     for name in NAMES:
@@ -65,11 +74,14 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
                 case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False))
             )
             found[name] = Finding(
-                "gradients", Severity.WRONG,
+                "gradients",
+                Severity.WRONG,
                 f"the gradient of {name} {where[2]} of head {where[1]} of batch item {where[0]} is {actual[name][where]:.6g} "
                 f"where {right[name][where]:.6g} is right{case.condition()}",
-                shown, f"agrees with: {cause}" if cause else None, "Follow the chain rule through every step, backwards.",
-            )  # fmt: skip
+                shown,
+                f"agrees with: {cause}" if cause else None,
+                "Follow the chain rule through every step, backwards.",
+            )
     return found
 
 
@@ -130,10 +142,15 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
     group = asked.kv_heads
     bounds = {
         "query": carried(wrong_scores, scores_size, inputs.key),
-        "key": of_shared_heads(group, carried(wrong_scores.swapaxes(-1, -2), scores_size.swapaxes(-1, -2), inputs.query)),
-        "value": of_shared_heads(group, wrong_weights.swapaxes(-1, -2) @ size_of(grad)
-                                 + dims * (weights.swapaxes(-1, -2) @ size_of(grad))),
-    }  # fmt: skip
+        "key": of_shared_heads(
+            group, carried(wrong_scores.swapaxes(-1, -2), scores_size.swapaxes(-1, -2), inputs.query)
+        ),
+        "value": of_shared_heads(
+            group,
+            wrong_weights.swapaxes(-1, -2) @ size_of(grad)
+            + dims * (weights.swapaxes(-1, -2) @ size_of(grad)),
+        ),
+    }
     return right, {
         name: each + u.unit * np.abs(right[name]) + u.smallest_normal for name, each in bounds.items()
     }
@@ -160,9 +177,14 @@ def cause_of(
 
 
 def chain_rule(
-    expected: Expectation, grad: Floats, *, mean: bool = True, scale: bool = True, softcap: bool = True,
+    expected: Expectation,
+    grad: Floats,
+    *,
+    mean: bool = True,
+    scale: bool = True,
+    softcap: bool = True,
     shared: Callable[[int, Floats], Floats] = of_shared_heads,
-) -> dict[str, Floats]:  # fmt: skip
+) -> dict[str, Floats]:
     """The chain rule, with steps that can be left out."""
     inputs, weights = expected.inputs, expected.weights
     grad_weights = grad @ inputs.value.swapaxes(-1, -2)

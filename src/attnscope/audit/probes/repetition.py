@@ -62,9 +62,16 @@ def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
     for _ in range(REPEATS):
         again = setting.suspect.ask(case, call)
         if first is not None and again is not None and first.bits != again.bits:
-            yield differing(setting, case, call, (first, again), "the next time",
-                            "something random, such as dropout that is not switched off, or sums in an order that "
-                            "threads decide", "Switch dropout off, and sum in a fixed order.")  # fmt: skip
+            yield differing(
+                setting,
+                case,
+                call,
+                (first, again),
+                "the next time",
+                "something random, such as dropout that is not switched off, or sums in an order that "
+                "threads decide",
+                "Switch dropout off, and sum in a fixed order.",
+            )
 
 
 def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
@@ -95,10 +102,14 @@ def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
         ):
             shown = counterexample(other, other.build(setting.contract), answer, expected, {})
             yield Finding(
-                "determinism", Severity.WRONG,
+                "determinism",
+                Severity.WRONG,
                 f"a call is answered wrongly after another one of the same sizes, and rightly as the first of its sizes"
-                f"{case.condition()}", shown, kept, fix,
-            )  # fmt: skip
+                f"{case.condition()}",
+                shown,
+                kept,
+                fix,
+            )
 
 
 def right(setting: Setting, case: Case, answer: Answer) -> bool:
@@ -119,16 +130,23 @@ def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
         return
     if before.bits != after.bits:
         yield Finding(
-            "mutation", Severity.WRONG, f"an output changes when the function is called again{case.condition()}",
-            counterexample(case, call, after, None, {}), "the output is a view of a buffer that the next call writes to",
+            "mutation",
+            Severity.WRONG,
+            f"an output changes when the function is called again{case.condition()}",
+            counterexample(case, call, after, None, {}),
+            "the output is a view of a buffer that the next call writes to",
             "Return an array of its own for each call.",
-        )  # fmt: skip
+        )
     shared = [name for name, array in given.named_arrays.items() if shares_memory(returned, array)]
     if shared:
         yield Finding(
-            "mutation", Severity.WRONG, f"the output shares memory with {' and '.join(shared)}{case.condition()}",
-            counterexample(case, call, before, None, {}), None, "Return a copy.",
-        )  # fmt: skip
+            "mutation",
+            Severity.WRONG,
+            f"the output shares memory with {' and '.join(shared)}{case.condition()}",
+            counterexample(case, call, before, None, {}),
+            None,
+            "Return a copy.",
+        )
 
 
 def shares_memory(returned: Any, array: np.ndarray) -> bool:
@@ -154,9 +172,15 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
         return
     fresh = suspect.ask(case, other)
     if fresh is not None and fresh.bits != answer.bits:
-        yield differing(setting, case, other, (fresh, answer), "when its arrays were used in an earlier call",
-                        "something kept from an earlier call by the identity of its arrays",
-                        "Keep nothing between calls, or key it by content.")  # fmt: skip
+        yield differing(
+            setting,
+            case,
+            other,
+            (fresh, answer),
+            "when its arrays were used in an earlier call",
+            "something kept from an earlier call by the identity of its arrays",
+            "Keep nothing between calls, or key it by content.",
+        )
 
 
 def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
@@ -165,10 +189,13 @@ def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
     answer = setting.suspect.ask(case, call)
     if answer is not None and random_states() != before:
         yield Finding(
-            "determinism", Severity.UNSTABLE, f"it draws from the global random state{case.condition()}",
-            counterexample(case, call, answer, None, {}), "dropout, or random numbers that are not used",
+            "determinism",
+            Severity.UNSTABLE,
+            f"it draws from the global random state{case.condition()}",
+            counterexample(case, call, answer, None, {}),
+            "dropout, or random numbers that are not used",
             "Draw nothing where nothing is random, or from a generator of one's own.",
-        )  # fmt: skip
+        )
 
 
 REPETITION = Probe("repetition", lambda contract: ("determinism", "mutation"), lambda contract: True, run)
@@ -210,12 +237,13 @@ def beside_others(setting: Setting, case: Case) -> Finding | None:
             alone.output[0], together.output[number], expected
         ):
             return Finding(
-                "batch invariance", Severity.UNSTABLE,
+                "batch invariance",
+                Severity.UNSTABLE,
                 f"batch item {number} has other last bits alone than beside others{case.condition()}",
                 counterexample(case, call, together, None, {"batch": number}),
                 "the batch decides how sums are split, among threads or blocks",
                 "Split sums at fixed places. It is rounding, and no mistake.",
-            )  # fmt: skip
+            )
     return None
 
 

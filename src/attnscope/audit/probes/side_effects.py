@@ -60,9 +60,14 @@ def of_trouble(suspect: Suspect, group: list[Trouble], contract: Contract) -> Fi
     sentence = sentence_of(suspect, case, first)
     call = case.build(contract)
     return Finding(
-        "call", Severity.WRONG, f"it {sentence}{case.condition()}", counterexample(case, call, None, None, {}),
-        None, "Declare only what the function takes, or make it take what it declares.", len(group),
-    )  # fmt: skip
+        "call",
+        Severity.WRONG,
+        f"it {sentence}{case.condition()}",
+        counterexample(case, call, None, None, {}),
+        None,
+        "Declare only what the function takes, or make it take what it declares.",
+        len(group),
+    )
 
 
 def still(suspect: Suspect, case: Case, kind: str) -> bool:
@@ -94,11 +99,15 @@ def mutations(setting: Setting) -> list[Finding]:
     call = first.case.build(setting.contract)
     return [
         Finding(
-            "mutation", Severity.WRONG, f"it writes to its input {first.sentence}{first.case.condition()}",
-            counterexample(first.case, call, None, None, {}), "an operation in place",
-            "Work on a copy: a mask that one layer changes is another mask for the next.", len(suspect.mutations),
+            "mutation",
+            Severity.WRONG,
+            f"it writes to its input {first.sentence}{first.case.condition()}",
+            counterexample(first.case, call, None, None, {}),
+            "an operation in place",
+            "Work on a copy: a mask that one layer changes is another mask for the next.",
+            len(suspect.mutations),
         )
-    ]  # fmt: skip
+    ]
 
 
 def printing(setting: Setting) -> list[Finding]:
@@ -109,11 +118,14 @@ def printing(setting: Setting) -> list[Finding]:
     start = " ".join(suspect.printed.text.split())[:60]
     return [
         Finding(
-            "side effects", Severity.UNSTABLE, f"it prints to the standard streams: {start!r}",
+            "side effects",
+            Severity.UNSTABLE,
+            f"it prints to the standard streams: {start!r}",
             counterexample(suspect.first_print, suspect.first_print.build(setting.contract), None, None, {}),
-            None, "Leave printing to the caller.",
+            None,
+            "Leave printing to the caller.",
         )
-    ]  # fmt: skip
+    ]
 
 
 SIDE_EFFECTS = Probe(

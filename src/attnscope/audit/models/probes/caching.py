@@ -32,12 +32,17 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     step, start = step_of(scenario.chunks, move.slot)
     cause, fix = cause_of(setting, scenario, question, parts, step)
     return finding_of(
-        CHECK, Severity.WRONG,
+        CHECK,
+        Severity.WRONG,
         f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
         f"uncached ones, from step {step} on (tokens {start} ... {start + scenario.chunks[step] - 1}), in {scenario.words}",
-        scenario, question, {"logits": whole, "logits_cached": parts.logits},
-        {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
-    )  # fmt: skip
+        scenario,
+        question,
+        {"logits": whole, "logits_cached": parts.logits},
+        {"row": move.row, "slot": move.slot, "step": step},
+        cause,
+        fix,
+    )
 
 
 def behind_a_hole(setting: Setting) -> Finding | None:
@@ -54,11 +59,17 @@ def behind_a_hole(setting: Setting) -> Finding | None:
             step, _ = step_of(scenario.chunks, move.slot)
             cause, fix = cause_of(setting, scenario, question, parts, step)
             return finding_of(
-                CHECK, Severity.WRONG,
+                CHECK,
+                Severity.WRONG,
                 f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
-                f"uncached ones, in {scenario.words}", scenario, question,
-                {"logits": whole, "logits_cached": parts.logits}, {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
-            )  # fmt: skip
+                f"uncached ones, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": whole, "logits_cached": parts.logits},
+                {"row": move.row, "slot": move.slot, "step": step},
+                cause,
+                fix,
+            )
     return None
 
 

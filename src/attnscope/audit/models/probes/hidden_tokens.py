@@ -60,9 +60,15 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
             first = int(question.places[row, each[0]])
             changed = f"token {first} changes" if len(each) == 1 else f"the tokens from {first} on change"
             return leak_of(
-                "dependence", changed, scenario, (question, question.changed(where, setting.claims)), (base, answer),
-                move, cause_of(setting, scenario, question, row), FIX,
-            )  # fmt: skip
+                "dependence",
+                changed,
+                scenario,
+                (question, question.changed(where, setting.claims)),
+                (base, answer),
+                move,
+                cause_of(setting, scenario, question, row),
+                FIX,
+            )
     everywhere = question.changed(later, setting.claims, cut)
     answer = setting.ask(everywhere)
     move = setting.moved(base, answer, seen)
@@ -183,13 +189,17 @@ def packed_and_alone(setting: Setting, scenario: Scenario) -> Finding | None:
         if move is not None and alone is not None:
             lone = setting.differ(alone[:, :1], packed[:1, slots[:1]], single.real[:, :1]) is not None
             return finding_of(
-                OF_DOCUMENTS, Severity.WRONG,
+                OF_DOCUMENTS,
+                Severity.WRONG,
                 f"the logits of token {move.slot} of document {document} differ by {move.size:.2g} from those of the "
-                f"same document alone, in {scenario.words}", scenario, question,
-                {"logits": packed, "logits_alone": alone}, {"document": document, "token": move.slot},
+                f"same document alone, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": packed, "logits_alone": alone},
+                {"document": document, "token": move.slot},
                 "positions that go on from one document to the next" if lone and document else None,
                 RESTART if lone and document else ISOLATE,
-            )  # fmt: skip
+            )
     return None
 
 
@@ -207,9 +217,14 @@ def renamed(setting: Setting, scenario: Scenario) -> Finding | None:
     if move is None or base is None or answer is None:
         return None
     return finding_of(
-        OF_DOCUMENTS, Severity.WRONG,
+        OF_DOCUMENTS,
+        Severity.WRONG,
         f"the logits of token {move.slot} move by {move.size:.2g} when the documents are numbered otherwise, in "
-        f"{scenario.words}", scenario, others, {"logits_before": base, "logits_after": answer},
-        {"row": move.row, "token": move.slot}, "documents whose numbers are counted on to be 0, 1, 2, ...",
+        f"{scenario.words}",
+        scenario,
+        others,
+        {"logits_before": base, "logits_after": answer},
+        {"row": move.row, "token": move.slot},
+        "documents whose numbers are counted on to be 0, 1, 2, ...",
         "Compare documents for equality only.",
-    )  # fmt: skip
+    )

@@ -85,11 +85,17 @@ def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, 
             unmoved(setting, scenario, place, other, seed) for seed in OTHER_SEEDS
         ):
             return finding_of(
-                "dependence", Severity.WRONG,
+                "dependence",
+                Severity.WRONG,
                 f"token {other} does not see token {place}: its logits are the same whatever stands there, "
-                f"in {scenario.words}", scenario, question, None, {"token": other, "changed": place},
-                cause_of(setting, scenario, question, other, place), fix_of(setting),
-            )  # fmt: skip
+                f"in {scenario.words}",
+                scenario,
+                question,
+                None,
+                {"token": other, "changed": place},
+                cause_of(setting, scenario, question, other, place),
+                fix_of(setting),
+            )
     return None
 
 

@@ -22,9 +22,14 @@ def scenarios(setting: Setting) -> list[Scenario]:
 
 
 def differing(
-    setting: Setting, scenario: Scenario, question: Question, answers: tuple[Floats, Floats], when: str,
-    cause: str, fix: str,
-) -> Finding | None:  # fmt: skip
+    setting: Setting,
+    scenario: Scenario,
+    question: Question,
+    answers: tuple[Floats, Floats],
+    when: str,
+    cause: str,
+    fix: str,
+) -> Finding | None:
     """Two answers to one question: wrong where rounding does not explain it."""
     first, second = answers
     if not distances(first, second)[question.real].any():
@@ -32,10 +37,16 @@ def differing(
     wrong = setting.rounding.move(first, second, question.real, same_shape=True) is not None
     by = "by more than rounding" if wrong else "in their last bits"
     return finding_of(
-        CHECK, Severity.WRONG if wrong else Severity.UNSTABLE,
-        f"the same call gives other logits {when}, {by}, in {scenario.words}", scenario, question,
-        {"logits": first, "logits_later": second}, None, cause, fix,
-    )  # fmt: skip
+        CHECK,
+        Severity.WRONG if wrong else Severity.UNSTABLE,
+        f"the same call gives other logits {when}, {by}, in {scenario.words}",
+        scenario,
+        question,
+        {"logits": first, "logits_later": second},
+        None,
+        cause,
+        fix,
+    )
 
 
 def again(setting: Setting, scenario: Scenario) -> Finding | None:
@@ -47,10 +58,14 @@ def again(setting: Setting, scenario: Scenario) -> Finding | None:
         if first is None or later is None:
             return None
         found = differing(
-            setting, scenario, question, (first, later), "the next time",
+            setting,
+            scenario,
+            question,
+            (first, later),
+            "the next time",
             "something random, as dropout that is not switched off, or sums in an order that threads decide",
             "Switch dropout off (eval mode), and sum in a fixed order.",
-        )  # fmt: skip
+        )
         if found is not None:
             return found
     return None
@@ -71,9 +86,14 @@ def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
         if first is None or later is None:
             return None
         found = differing(
-            setting, scenario, question, (first, later), "after other calls", "something kept from an earlier call",
+            setting,
+            scenario,
+            question,
+            (first, later),
+            "after other calls",
+            "something kept from an earlier call",
             "Keep nothing between calls, or key it by all that it depends on.",
-        )  # fmt: skip
+        )
         if found is not None:
             return found
     return None
@@ -101,17 +121,28 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
         return None
     if distances(before, after).any():
         return finding_of(
-            "mutation", Severity.WRONG, f"logits that were returned change when the model is called again, in "
-            f"{scenario.words}", scenario, question, {"logits": before, "logits_later": after}, None,
-            "logits that are a view of a buffer which the next call writes to", "Return an array of its own for each call.",
-        )  # fmt: skip
+            "mutation",
+            Severity.WRONG,
+            f"logits that were returned change when the model is called again, in {scenario.words}",
+            scenario,
+            question,
+            {"logits": before, "logits_later": after},
+            None,
+            "logits that are a view of a buffer which the next call writes to",
+            "Return an array of its own for each call.",
+        )
     fresh = setting.ask(other)
     if fresh is None:
         return None
     return differing(
-        setting, scenario, other, (fresh, reused), "when its arrays were used in an earlier call",
-        "something kept from an earlier call by the identity of its arrays", "Keep nothing between calls, or key it by content.",
-    )  # fmt: skip
+        setting,
+        scenario,
+        other,
+        (fresh, reused),
+        "when its arrays were used in an earlier call",
+        "something kept from an earlier call by the identity of its arrays",
+        "Keep nothing between calls, or key it by content.",
+    )
 
 
 def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
@@ -121,10 +152,16 @@ def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
     if setting.ask(question) is None or random_states() == before:
         return None
     return finding_of(
-        CHECK, Severity.UNSTABLE, f"a call draws from the global random state, in {scenario.words}", scenario, question,
-        None, None, "dropout, or random numbers that are not used",
+        CHECK,
+        Severity.UNSTABLE,
+        f"a call draws from the global random state, in {scenario.words}",
+        scenario,
+        question,
+        None,
+        None,
+        "dropout, or random numbers that are not used",
         "Draw nothing where nothing is random, or from a generator of one's own.",
-    )  # fmt: skip
+    )
 
 
 # rows of a batch
@@ -136,8 +173,11 @@ FIX_OF_BATCHES = (
 
 
 def batches(setting: Setting) -> list[Scenario]:
-    found = [Scenario((length,) * rows, mask=mask) for length, rows in ((1, 2), (2, 2), (3, 3), (4, 4), (5, 2), (7, 5))
-             for mask in ("none", "int")]  # fmt: skip
+    found = [
+        Scenario((length,) * rows, mask=mask)
+        for length, rows in ((1, 2), (2, 2), (3, 3), (4, 4), (5, 2), (7, 5))
+        for mask in ("none", "int")
+    ]
     found += [Scenario((length,) * 2) for length in (37, 70, 140)]
     if setting.claims.documents:
         found += [Scenario((7,) * 3, documents=(3, 4))]
@@ -194,10 +234,15 @@ def alone(setting: Setting, scenario: Scenario, question: Question) -> Finding |
         if move is not None:
             zeros = not whole[row].any()
             return finding_of(
-                OF_BATCHES, Severity.WRONG,
+                OF_BATCHES,
+                Severity.WRONG,
                 f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} from those of the "
-                f"same row alone, in {scenario.words}", scenario, question,
-                {"logits": whole, "logits_alone": single}, {"row": row, "token": move.slot},
-                "rows of the batch that are left at zero" if zeros else None, FIX_OF_BATCHES,
-            )  # fmt: skip
+                f"same row alone, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": whole, "logits_alone": single},
+                {"row": row, "token": move.slot},
+                "rows of the batch that are left at zero" if zeros else None,
+                FIX_OF_BATCHES,
+            )
     return None

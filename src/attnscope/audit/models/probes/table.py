@@ -13,7 +13,7 @@ from attnscope.audit.models.probes import (
     padding,
     repetition,
     window,
-)  # fmt: skip
+)
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Look, Setting, first_found
 from attnscope.probing import Finding
@@ -102,24 +102,58 @@ PROBES = (
     Probe("the future", "dependence", causal, even_spoiled(drawn.plain, hidden_tokens.look), "unmasked"),
     Probe("what is visible", "dependence", sees_all_before, of(liveness.scenarios, liveness.look)),
     Probe("no mask and ones", "attention mask", always, of(with_ones, padding.masks)),
-    Probe("the future beside padding", "dependence", lambda claims: causal(claims) and padded(claims),
-          even_spoiled(drawn.padded, hidden_tokens.look), "padded"),
-    Probe("padded slots", "padding invariance", padded, even_spoiled(drawn.padded, padding.content), "padded"),
-    Probe("padded and alone", "padding invariance", padded, each_of(drawn.padded, padding.invariance), "padded"),
+    Probe(
+        "the future beside padding",
+        "dependence",
+        lambda claims: causal(claims) and padded(claims),
+        even_spoiled(drawn.padded, hidden_tokens.look),
+        "padded",
+    ),
+    Probe(
+        "padded slots", "padding invariance", padded, even_spoiled(drawn.padded, padding.content), "padded"
+    ),
+    Probe(
+        "padded and alone", "padding invariance", padded, each_of(drawn.padded, padding.invariance), "padded"
+    ),
     Probe("rows of padding", "padding invariance", padded, each_of(all_padding, padding.rows_of_padding)),
-    Probe("other documents", "documents", packed, each_of(drawn.packed, hidden_tokens.other_documents), "packed"),
-    Probe("packed and alone", "documents", packed, each_of(drawn.packed, hidden_tokens.packed_and_alone), "packed"),
-    Probe("documents by other numbers", "documents", packed, each_of(drawn.packed, hidden_tokens.renamed), "packed"),
+    Probe(
+        "other documents", "documents", packed, each_of(drawn.packed, hidden_tokens.other_documents), "packed"
+    ),
+    Probe(
+        "packed and alone",
+        "documents",
+        packed,
+        each_of(drawn.packed, hidden_tokens.packed_and_alone),
+        "packed",
+    ),
+    Probe(
+        "documents by other numbers",
+        "documents",
+        packed,
+        each_of(drawn.packed, hidden_tokens.renamed),
+        "packed",
+    ),
     Probe("the window", "window", windowed, of(window.scenarios, window.look)),
     Probe("the first layer's window", "window", causal, window.first_layer),
     Probe("cached and uncached", "cache", cached, each_of(drawn.chunked, caching.look), "cached"),
-    Probe("cached and padded", "cache", cached_and_padded, each_of(drawn.chunked_and_padded, caching.look), "cached"),
-    Probe("cached behind padding", "cache", lambda claims: cached(claims) and claims.padding == "right",
-          caching.behind_a_hole, "cached"),
+    Probe(
+        "cached and padded",
+        "cache",
+        cached_and_padded,
+        each_of(drawn.chunked_and_padded, caching.look),
+        "cached",
+    ),
+    Probe(
+        "cached behind padding",
+        "cache",
+        lambda claims: cached(claims) and claims.padding == "right",
+        caching.behind_a_hole,
+        "cached",
+    ),
     Probe("reorder", "reorder", cached, cache_changes.reorder),
     Probe("truncate", "truncate", cached, cache_changes.truncate),
     Probe("stale state", "stale state", cached, cache_changes.stale),
-)  # fmt: skip
+)
 
 
 WITH_PADDING = ("padded and alone", "cached and padded", "cached behind padding")

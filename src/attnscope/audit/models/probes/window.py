@@ -83,11 +83,17 @@ def first_layer(setting: Setting) -> Finding | None:
     leaks = moves[1]
     at, does = (window + 1, "sees") if leaks else (window, "does not see")
     return finding_of(
-        CHECK, Severity.LEAK if leaks else Severity.WRONG,
+        CHECK,
+        Severity.LEAK if leaks else Severity.WRONG,
         f"the first layer, {base[0][0]}, {does} token {last - at} at token {last}, {at} before it, where its window is "
-        f"{window}, in {scenario.words}", scenario, question, None, {"token": last, "changed": last - at},
-        "a window one token too wide" if leaks else "a window one token too narrow", FIX,
-    )  # fmt: skip
+        f"{window}, in {scenario.words}",
+        scenario,
+        question,
+        None,
+        {"token": last, "changed": last - at},
+        "a window one token too wide" if leaks else "a window one token too narrow",
+        FIX,
+    )
 
 
 def layer_outputs(setting: Setting, question: Question) -> list[tuple[str, Floats]]:
@@ -118,11 +124,17 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     question = setting.build(scenario)
     many = f"{claims.layers} layers reach" if claims.layers else "any number of layers reaches"
     return finding_of(
-        CHECK, Severity.LEAK,
+        CHECK,
+        Severity.LEAK,
         f"the logits of token {last} move when token {last - reach} changes, {reach} before it: with a window of "
         f"{claims.window}, {many} {allowed}{'' if claims.layers else ' or less, or further'}, in {scenario.words}",
-        scenario, question, None, {"token": last, "changed": last - reach}, cause, FIX,
-    )  # fmt: skip
+        scenario,
+        question,
+        None,
+        {"token": last, "changed": last - reach},
+        cause,
+        FIX,
+    )
 
 
 def judged(window: int, layers: int | None, reach: int, last: int) -> tuple[int, str | None]:
