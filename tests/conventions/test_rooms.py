@@ -32,7 +32,7 @@ OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
 OF_ANOTHER_TOOL = {
     "audit/plugin.py": {"pytest"},
-    "audit/torch_function.py": {"torch"},
+    "audit/targets.py": {"torch"},
     "audit/models/torch_module.py": {"torch"},
     "audit/models/transformers_model.py": {"transformers"},
     "inspection/transformers_model.py": {"transformers"},
