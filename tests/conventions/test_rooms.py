@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "models": {"attention", "observation", "positions", "problem"},
     "machine": {"kernels"},
     "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
-    "tour": {INDEX, "machine", "models"},
+    "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
     "lesson": {"audit", "positions", "probing", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
@@ -32,7 +32,7 @@ OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
 OF_ANOTHER_TOOL = {
     "audit/plugin.py": {"pytest"},
-    "audit/torch_function.py": {"torch"},
+    "audit/targets.py": {"torch"},
     "audit/models/torch_module.py": {"torch"},
     "audit/models/transformers_model.py": {"transformers"},
     "inspection/transformers_model.py": {"transformers"},
