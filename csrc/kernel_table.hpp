@@ -53,12 +53,13 @@ struct Bias {
 struct Statistics {
     const std::uint8_t* labels;  // [batch or 1][key_len]: the segment of each key
     std::int64_t labels_batch_stride, segments, first_keys, top_keys;
-    float *entropy, *max_weight, *first_mass, *mean_distance;  // [batch][query_heads][query_len]
+    float *entropy, *max_weight, *first_mass, *mean_distance, *sink_mass;  // [batch][query_heads][query_len]
     std::int32_t *max_key, *visible_keys;
     float* segment_mass;                           // [row][segments]
     std::int32_t* top_key;                         // [row][top_keys]
     float* top_weight;                             // [row][top_keys]
-    // The survey, a second pass over the scores, for what needs a row's final sum: weight = exp2(score - largest) * share
+    // The survey, a second pass over the scores, for what needs a row's final sum: weight = exp2(score - largest) * share,
+    // which sums to 1 over the visible keys
     float *largest, *share;                        // a row's, written by the first pass
     const float* counted;                          // how much a row counts in `received`; null: 1
     float* received;                               // [batch][query_heads][key_len]

@@ -23,6 +23,7 @@ public:
         view_.max_weight = rows<float>("max_weight", true);
         view_.first_mass = rows<float>("first_mass", true);
         view_.mean_distance = rows<float>("mean_distance", true);
+        view_.sink_mass = rows<float>("sink_mass", true);
         view_.max_key = rows<std::int32_t>("max_key", true);
         view_.visible_keys = rows<std::int32_t>("visible_keys", true);
         if (segments > 0) {

@@ -102,14 +102,14 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     const std::size_t keys = static_cast<std::size_t>(call.key_len);
     std::vector<std::uint8_t> labels(keys);
     for (std::size_t j = 0; j < keys; ++j) labels[j] = static_cast<std::uint8_t>(number % 4 == 0 ? j % 5 : j * 5 / keys);
-    std::vector<float> of_rows(rows * (4 + 5 + 3 + 2)), of_keys(pairs * keys), map(pairs * 7);
+    std::vector<float> of_rows(rows * (5 + 5 + 3 + 2)), of_keys(pairs * keys), map(pairs * 7);
     std::vector<std::int32_t> found(rows * (2 + 3));
     Statistics& wanted = call.statistics;
     if (number % 2 == 0) {
         float* to = of_rows.data();
         const auto take = [&](std::size_t each) { return std::exchange(to, to + rows * each); };
         wanted.labels = labels.data(), wanted.segments = 5, wanted.first_keys = 4, wanted.top_keys = 3;
-        wanted.entropy = take(1), wanted.max_weight = take(1), wanted.first_mass = take(1), wanted.mean_distance = take(1);
+        wanted.entropy = take(1), wanted.max_weight = take(1), wanted.first_mass = take(1), wanted.mean_distance = take(1), wanted.sink_mass = take(1);
         wanted.segment_mass = take(5), wanted.top_weight = take(3), wanted.largest = take(1), wanted.share = take(1);
         wanted.max_key = found.data(), wanted.visible_keys = found.data() + rows, wanted.top_key = found.data() + 2 * rows;
         wanted.received = of_keys.data(), wanted.map = map.data(), wanted.map_rows = 1, wanted.map_columns = call.key_len < 7 ? 1 : 7;

@@ -200,10 +200,10 @@ static void merge_states(const AttentionCall& call, const TileRows& rows, float*
 template <class Layout>
 static void finish(const AttentionCall& call, const TileRows& rows, float* state) {
     const Observer<Layout> observer(call, rows);
-    typename Observer<Layout>::OfKeys keys;
-    if (call.statistics.wanted()) observer.take_sums(state, keys);
+    // A sink is no key: statistics are over the keys alone, and are written before it joins the normalizer
+    if (call.statistics.wanted()) observer.write(state);
     if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);
-    if (call.statistics.wanted()) observer.write(state, keys);
+    if (call.statistics.wanted()) observer.write_sink_mass(state);
     Layout::write_rows(call, rows, state);
     if (call.logsumexp == nullptr) return;
     for (std::int64_t r = 0; r < rows.count; ++r)

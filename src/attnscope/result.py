@@ -26,7 +26,7 @@ class PartialAttention:
 class Statistics:
     """Where the rows of one call of attention looked.
 
-    w[i, j] is the weight of key j in row i, as reference.weights() gives it: what a sink takes is not in it.
+    w[i, j] is the weight of key j in row i, over the visible keys alone: each row sums to 1, with or without a sink.
 
     Shapes
         logsumexp    (batch, query_heads, query_len)                natural log; -inf: no key seen
@@ -34,7 +34,8 @@ class Statistics:
         max_weight        (batch, query_heads, query_len)                of the strongest key; 0: no key seen
         max_key           (batch, query_heads, query_len)                the strongest key, the first of equals; -1: none
         first_mass        (batch, query_heads, query_len)                sum of w over the first keys: attention sinks
-        mean_distance     (batch, query_heads, query_len)                sum_j w |position - j| / sum_j w, in tokens
+        mean_distance     (batch, query_heads, query_len)                sum_j w |position - j|, in tokens
+        sink_mass         (batch, query_heads, query_len)                e^(sink - logsumexp), the sink's share; 0: no sink
         visible_keys      (batch, query_heads, query_len)                how many keys the row may see
         segment_mass      (batch, query_heads, query_len, segments)      sum of w over each segment's keys, or None
         top_keys          (batch, query_heads, query_len, top_keys)      strongest first; -1 past the last; or None
@@ -53,6 +54,7 @@ class Statistics:
     max_key: NDArray[Any]
     first_mass: NDArray[Any]
     mean_distance: NDArray[Any]
+    sink_mass: NDArray[Any]
     visible_keys: NDArray[Any]
     segment_mass: NDArray[Any] | None
     top_keys: NDArray[Any] | None

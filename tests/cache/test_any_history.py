@@ -29,6 +29,7 @@ from tests.cache.texts import (
     check_pages_add_up,
     poison_what_nobody_may_see,
     queries_of,
+    tables_of,
     tokens_of,
 )
 
@@ -61,7 +62,7 @@ class AnyHistory(RuleBasedStateMachine):
         return multiple(*(self.new_sequence_number() for _ in range(3)))
 
     def shuffle(self) -> None:
-        for layer in self.cache._layers:
+        for layer in self.cache._store.layers:
             self.rng.shuffle(layer.arena._free)
 
     @rule(target=sequences)
@@ -121,9 +122,9 @@ class AnyHistory(RuleBasedStateMachine):
         query_len = min(1, most) if one_query else data.draw(st.just(most) | st.integers(0, most))
         query = np.stack([queries_of(self.rng, query_len, self.dtype) for _ in chosen])
         if alone:
-            output = self.cache.attend(layer, chosen[0], query[0])[None]
+            output = self.cache.attend(chosen[0], layer, query[0])[None]
         else:
-            output = self.cache.attend(layer, chosen, query)
+            output = self.cache.attend(chosen, layer, query)
         for s, each, found in zip(chosen, query, output, strict=True):
             assert found.tobytes() == self.expected(s, layer, each).tobytes()
 
@@ -134,7 +135,7 @@ class AnyHistory(RuleBasedStateMachine):
         most = [self.most_queries(s, layer) for s in chosen]
         lens = [data.draw(st.just(each) | st.integers(0, each)) for each in most]
         queries = [queries_of(self.rng, query_len, self.dtype) for query_len in lens]
-        for s, each, found in zip(chosen, queries, self.cache.attend(layer, chosen, queries), strict=True):
+        for s, each, found in zip(chosen, queries, self.cache.attend(chosen, layer, queries), strict=True):
             assert found.tobytes() == self.expected(s, layer, each).tobytes()
 
     @rule(target=sequences, sequence=sequences, both_write=st.booleans())
@@ -151,7 +152,8 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(data=st.data(), sequence=sequences)
     def truncate(self, data: st.DataObject, sequence: int) -> None:
         tokens = data.draw(st.integers(0, self.cache.tokens(sequence)))
-        least = [layer.least_truncation(sequence) for layer in self.cache._layers]
+        tables = zip(self.cache._store.layers, self.cache._store.tables[sequence], strict=True)
+        least = [layer.least_truncation(table) for layer, table in tables]
         if 0 < tokens < max(least) and tokens < self.cache.tokens(sequence):
             with pytest.raises(at.CacheError, match="has dropped what the next query would see"):
                 self.cache.truncate(sequence, tokens)
@@ -182,7 +184,9 @@ class AnyHistory(RuleBasedStateMachine):
         for sequence, layers in getattr(self, "model", {}).items():
             for number, given in enumerate(layers):
                 stored = self.cache.stored(sequence, number)
-                first = self.cache._layers[number].first_in_sight(sequence)
+                first = self.cache._store.layers[number].first_in_sight(
+                    self.cache._store.tables[sequence][number]
+                )
                 # what the earliest query that may still come, the first of the last append, can see
                 assert first <= max(0, self.tokens(sequence, number) - self.appended[sequence] - LEFT)
                 for found, expected in zip(stored, given, strict=True):
@@ -208,9 +212,7 @@ class AnyHistory(RuleBasedStateMachine):
         return -(-tokens // self.page_tokens)
 
     def pages_held(self, layer: int) -> int:
-        return len({
-            page for each in self.cache._layers[layer].held.values() for page in each.pages[each.dropped :]
-        })
+        return len({page for table in tables_of(self.cache)[layer] for page in table.kept})
 
     def expected(self, sequence: int, layer: int, query: Array) -> Array:
         """The rows of a prefill over the same keys and values, the queries before these standing in for others."""

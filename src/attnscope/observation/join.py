@@ -16,6 +16,7 @@ OF_ROWS = (
     "max_key",
     "first_mass",
     "mean_distance",
+    "sink_mass",
     "visible_keys",
     "segment_mass",
     "top_keys",

@@ -28,7 +28,7 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
         row         the token to start from; negative numbers count from the end
         residual    how much of a token goes past the layer: 0.5 in the source
     Shapes
-        share       (batch, tokens)    sums to 1, less what sinks take
+        share       (batch, tokens)    sums to 1 if each token sees a key
     Precision
         float32 within a layer, float64 from layer to layer; memory grows with the tokens.
     Errors

@@ -30,7 +30,7 @@ class HeadScores:
         first_token        weight on key 0, over the queries after it
         duplicate_token    weight on earlier tokens equal to the query's, over the queries that have one
         induction          weight on what came after earlier tokens equal to the query's, over the same queries
-        unseen             weight outside of the strongest keys, or a sink's, over all queries
+        unseen             weight outside of the strongest keys, over all queries
     Source
         Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, arXiv:2209.11895.
     """
