@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionError
-from attnscope.problem.given import told, whole_number
 from attnscope.problem.shape import AttentionShape
 
 MOST_SEGMENTS = 64
@@ -100,7 +100,7 @@ def _read_counted(shape: AttentionShape, given: NDArray[Any]) -> NDArray[np.floa
         counted = counted[:, None]
     if not np.issubdtype(counted.dtype, np.floating) or not fits(counted.shape, rows):
         raise AttentionError(
-            f"received is {told(given)}, expected True, False, or how much each query counts: floats [query_len], "
+            f"received is {brief(given)}, expected True, False, or how much each query counts: floats [query_len], "
             f"[batch, query_len] or [batch, query_heads, query_len], which are {list(rows)}."
         )
     if not np.isfinite(counted).all():
@@ -146,7 +146,7 @@ def _range_of(name: str, given: Any, key_len: int) -> tuple[int, int]:
     try:
         first, past = given
     except (TypeError, ValueError):
-        raise AttentionError(f"segments[{name!r}] is {told(given)}, expected (start, end).") from None
+        raise AttentionError(f"segments[{name!r}] is {brief(given)}, expected (start, end).") from None
     start = whole_number(first, f"segments[{name!r}] start", minimum=0, error=AttentionError)
     end = whole_number(past, f"segments[{name!r}] end", minimum=0, error=AttentionError)
     if not start <= end <= key_len:

@@ -1,4 +1,4 @@
-"""Attention over some of the keys, and how such parts become the whole."""
+"""Attention over some of the keys, and the whole made of such parts."""
 
 from typing import Any, Unpack
 
@@ -6,78 +6,104 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
+from attnscope.problem import AttentionOptions
 from attnscope.reference.definition import attend, nonzero, quietly
-from attnscope.reference.inputs import Options, read
-from attnscope.result import Partial
+from attnscope.reference.inputs import read
+from attnscope.result import PartialAttention
 
 
 @quietly
-def partial(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[Options]
-) -> Partial:
-    """Attention over these keys, with the log normalizer that says how much they weigh beside others.
+def partial_attention(
+    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
+) -> PartialAttention:
+    """Compute attention over these keys in float64, with the logsumexp that weighs them against other keys.
 
-    log_normalizer[i] = log(sum over visible j of e^score[i, j], plus e^sink)
+    logsumexp[i] = log(sum over visible j of exp(score[i, j]) + exp(sink))
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len)      natural log; -inf: no key seen and no sink
-    Precision
-        float64.
-    Errors
-        AttentionError, from describe().
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    **options : Unpack[AttentionOptions]
+        mask, scale, softcap, bias, alibi_slopes and sinks, as in attnscope.partial_attention().
 
-    >>> part = partial(np.array([[0.0]]), np.array([[1.0], [2.0]]), np.array([[4.0], [8.0]]))
-    >>> part.output.item(), round(float(np.exp(part.log_normalizer.item())), 12)
+    Returns
+    -------
+    PartialAttention
+        float64. logsumexp is -inf if no key is visible and there is no sink.
+
+    Raises
+    ------
+    AttentionError, TypeError
+        As attnscope.attention() does.
+
+    Examples
+    --------
+    >>> part = partial_attention(np.array([[0.0]]), np.array([[1.0], [2.0]]), np.array([[4.0], [8.0]]))
+    >>> part.output.item(), round(float(np.exp(part.logsumexp.item())), 12)  # (4 + 8) / 2, and two keys
     (6.0, 2.0)
     """
     _, operands, inputs = read(query, key, value, **options)
-    output, log_normalizer = attend(inputs)
-    drop = (0,) * (4 - operands.rank)
-    return Partial(output[drop], log_normalizer[drop])
+    output, logsumexp = attend(inputs)
+    return PartialAttention(output[operands.added_axes], logsumexp[operands.added_axes])
 
 
 @quietly
-def merge(*partials: Partial) -> Partial:
+def merge_partials(*partials: PartialAttention) -> PartialAttention:
     """Combine attention over disjoint sets of keys into attention over all of them.
 
-    share_p = e^log_normalizer_p / sum_q e^log_normalizer_q
-    output = sum_p share_p * output_p,   log normalizer = log(sum_q e^log_normalizer_q)
+    output = sum_p exp(logsumexp_p) output_p / sum_p exp(logsumexp_p)
+    logsumexp = log(sum_p exp(logsumexp_p))
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len)      natural log
-    Precision
-        float64. A sink is part of one normalizer: give it to one of the partials only.
-    Errors
-        AttentionShapeError when there is nothing to merge, or the shapes differ.
-    Source
-        Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+    Parameters
+    ----------
+    *partials : PartialAttention
+        Of the same queries; equal shapes. A sink belongs to one of them only.
 
+    Returns
+    -------
+    PartialAttention
+        float64.
+
+    Raises
+    ------
+    AttentionShapeError
+        If there is no partial, or their shapes differ.
+
+    References
+    ----------
+    Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+
+    Examples
+    --------
     >>> query, keys, values = np.array([[0.0]]), np.ones((4, 1)), np.array([[1.0], [2.0], [3.0], [6.0]])
-    >>> merge(partial(query, keys[:1], values[:1]), partial(query, keys[1:], values[1:])).output.item()
-    3.0
+    >>> first, rest = (partial_attention(query, keys[part], values[part]) for part in (slice(1), slice(1, None)))
+    >>> merge_partials(first, rest).output  # (1 + 2 + 3 + 6) / 4
+    array([[3.]])
     """
     check_alike(partials)
     outputs = np.stack([np.asarray(each.output, dtype=np.float64) for each in partials])
-    logs = np.stack([np.asarray(each.log_normalizer, dtype=np.float64) for each in partials])
+    logs = np.stack([np.asarray(each.logsumexp, dtype=np.float64) for each in partials])
     top = logs.max(axis=0)
-    anchor = np.where(np.isneginf(top), 0.0, top)  # only empty parts: avoid (-inf) - (-inf) = nan
+    anchor = np.where(np.isneginf(top), 0.0, top)  # if no part sees a key, (-inf) - (-inf) would be NaN
     masses = np.exp(logs - anchor)
     total = masses.sum(axis=0)
     shares = masses / nonzero(total)
-    return Partial((shares[..., None] * outputs).sum(axis=0), anchor + np.log(total))
+    return PartialAttention((shares[..., None] * outputs).sum(axis=0), anchor + np.log(total))
 
 
-def check_alike(partials: tuple[Partial, ...]) -> None:
-    """Refuse partials of different queries, or none."""
+def check_alike(partials: tuple[PartialAttention, ...]) -> None:
+    """Raise AttentionShapeError if there is no partial, or they are of different queries."""
     if not partials:
-        raise AttentionShapeError("merge() got no partial, expected at least one. Pass merge(*parts).")
+        raise AttentionShapeError(
+            "merge_partials() got no partial, expected at least one. Pass merge_partials(*parts)."
+        )
     first = np.shape(partials[0].output)
     for number, each in enumerate(partials):
-        if np.shape(each.output) != first or np.shape(each.log_normalizer) != first[:-1]:
+        if np.shape(each.output) != first or np.shape(each.logsumexp) != first[:-1]:
             raise AttentionShapeError(
-                f"partial {number} has output {np.shape(each.output)} and log_normalizer "
-                f"{np.shape(each.log_normalizer)}, expected {first} and {first[:-1]} as in partial 0. "
+                f"partial {number} has output {np.shape(each.output)} and logsumexp "
+                f"{np.shape(each.logsumexp)}, expected {first} and {first[:-1]} as in partial 0. "
                 "Merge partials of the same queries."
             )

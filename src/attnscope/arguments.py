@@ -10,7 +10,7 @@ from attnscope.errors import AttentionError, AttentionMaskError
 LARGEST_NUMBER = 2**40  # no array has an axis that long
 
 
-def told(given: Any) -> str:
+def brief(given: Any) -> str:
     """Name anything in one short line, also what is huge, or fails to print itself."""
     if issubclass(type(given), np.ndarray):
         return f"an array of {given.dtype} {list(given.shape)}"
@@ -36,11 +36,11 @@ def whole_number(
     """
     if type(given) is not int:
         if not issubclass(type(given), int | np.integer) or type(given) is bool:
-            raise error(f"{name}={told(given)}: expected an integer, got {kind_of(given)}.")
+            raise error(f"{name}={brief(given)}: expected an integer, got {kind_of(given)}.")
         given = int(given)
     if minimum is not None and given < minimum:
-        raise error(f"{name}={told(given)}: expected {minimum} or more.")
+        raise error(f"{name}={brief(given)}: expected {minimum} or more.")
     if abs(given) >= LARGEST_NUMBER:
-        raise error(f"{name}={told(given)}: expected less than 2**40, no array is that long.")
+        raise error(f"{name}={brief(given)}: expected less than 2**40, no array is that long.")
     number: int = given
     return number
