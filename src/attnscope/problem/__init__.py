@@ -31,6 +31,7 @@ from attnscope.problem.scoring import AttentionOptions as AttentionOptions
 from attnscope.problem.scoring import Scoring as Scoring
 from attnscope.problem.scoring import ScoringArrays as ScoringArrays
 from attnscope.problem.scoring import ScoringOptions as ScoringOptions
+from attnscope.problem.scoring import read_scoring_arrays as read_scoring_arrays
 from attnscope.problem.shape import AttentionShape as AttentionShape
 
 # What users may rely on; the other rooms use the rest, too.

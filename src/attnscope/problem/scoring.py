@@ -156,7 +156,7 @@ def _unknown(name: str) -> str:
     names = list(ScoringOptions.__annotations__)
     close = get_close_matches(name, ["mask", *names], n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
-    return f"got an unexpected keyword argument {name!r}.{meant} The scoring options are {', '.join(names)}."
+    return f"unexpected keyword argument {name!r}.{meant} The scoring options are {', '.join(names)}."
 
 
 def read_bias(bias: Any, name: str, shape: AttentionShape, number_format: str) -> NDArray[Any]:
