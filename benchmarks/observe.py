@@ -56,7 +56,7 @@ SHAPES = (
 )
 FURTHER: dict[str, dict[str, Any]] = {
     "and top_keys=8": {"top_keys": 8},
-    "and received=True, map_size=64": {"received": True, "map_size": 64},
+    "and received=True, block_map_size=64": {"received": True, "block_map_size": 64},
 }
 
 

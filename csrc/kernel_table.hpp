@@ -77,7 +77,7 @@ struct AttentionCall {
     Pages pages;
     const std::int64_t* key_lens;  // [batch]: the keys that each batch row has, where they differ; or null
     Array4 output;  // written; const char* only for the shared shape
-    float* log_normalizer;  // [batch][query_heads][query_len] contiguous, or null
+    float* logsumexp;  // [batch][query_heads][query_len] contiguous, or null
     Visibility visibility;
     Bias bias;            // data null: none
     const float* slopes;  // [query_heads] or null

@@ -77,7 +77,7 @@ class Row:
     """What one query got."""
 
     output: list[float]
-    log_normalizer: float
+    logsumexp: float
     weights: list[float]
 
 
@@ -118,12 +118,12 @@ class ByHand:
 
     Shapes
         output            (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len)
+        logsumexp    (batch, query_heads, query_len)
         weights           (batch, query_heads, query_len, key_len)
     """
 
     output: NDArray[np.float64]
-    log_normalizer: NDArray[np.float64]
+    logsumexp: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
@@ -139,7 +139,7 @@ def attention(query: Any, key: Any, value: Any, **options: Any) -> ByHand:
     for index in np.ndindex(batch, query_heads, query_len):
         row = attend_row(index, query, key, value, options)
         result.output[index] = row.output
-        result.log_normalizer[index] = row.log_normalizer
+        result.logsumexp[index] = row.logsumexp
         result.weights[index] = row.weights
     return result
 
@@ -149,7 +149,7 @@ def attend_row(index: tuple[int, ...], query: Any, key: Any, value: Any, options
     (query_heads, query_len), (kv_heads, key_len) = query.shape[1:3], key.shape[1:3]
     g = h // (query_heads // kv_heads)  # the kv head that query head h reads
     scale = 1 / math.sqrt(query.shape[3]) if options.get("scale") is None else options["scale"]
-    bias, slopes, sinks = (options.get(name) for name in ("bias", "slopes", "sinks"))
+    bias, alibi_slopes, sinks = (options.get(name) for name in ("bias", "alibi_slopes", "sinks"))
 
     scores: list[float | None] = []
     for j in range(key_len):
@@ -165,7 +165,7 @@ def attend_row(index: tuple[int, ...], query: Any, key: Any, value: Any, options
                 scale=scale,
                 softcap=options.get("softcap"),
                 bias=added,
-                slope=0.0 if slopes is None else float(slopes[h]),
+                slope=0.0 if alibi_slopes is None else float(alibi_slopes[h]),
                 distance=abs(place.position() - j),
             )
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.problem import Mask
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 from tests.problems import Case
 
 
@@ -24,14 +24,14 @@ class Honest:
     def attention(self, case: Case) -> Any:
         return self.partial(case).output.astype(case.query.dtype)
 
-    def partial(self, case: Case) -> Partial:
+    def partial(self, case: Case) -> PartialAttention:
         query, key, value = (array.astype(self.dtype) for array in case.arrays)
         group = query.shape[1] // key.shape[1]
         key, value = self.repeat(key, group), self.repeat(value, group)
         scores = self.scores(query, key, case.options)
         visible = self.visible(case, scores.shape)
-        weights, log_normalizer = self.softmax(scores, visible, self.optional(case, "sinks"))
-        return Partial(self.mix(weights, visible, value), log_normalizer)
+        weights, logsumexp = self.softmax(scores, visible, self.optional(case, "sinks"))
+        return PartialAttention(self.mix(weights, visible, value), logsumexp)
 
     def repeat(self, heads: Any, group: int) -> Any:
         return np.repeat(heads, group, axis=1)
@@ -54,9 +54,9 @@ class Honest:
     def add(self, scores: Any, options: dict[str, Any]) -> Any:
         if options.get("bias") is not None:
             scores = scores + options["bias"].astype(self.dtype)
-        if options.get("slopes") is not None:
-            slopes = np.asarray(options["slopes"], dtype=self.dtype)
-            scores = scores - slopes[:, None, None] * self.distance(*scores.shape[-2:])
+        if options.get("alibi_slopes") is not None:
+            alibi_slopes = np.asarray(options["alibi_slopes"], dtype=self.dtype)
+            scores = scores - alibi_slopes[:, None, None] * self.distance(*scores.shape[-2:])
         return scores
 
     def distance(self, query_len: int, key_len: int) -> Any:
@@ -82,8 +82,8 @@ class Honest:
         if sinks is not None:
             total = total + np.exp(sinks[:, None] - anchor)
         with np.errstate(divide="ignore"):
-            log_normalizer = self.log(total) + anchor
-        return parts / np.where(total == 0, self.dtype(1), total)[..., None], log_normalizer
+            logsumexp = self.log(total) + anchor
+        return parts / np.where(total == 0, self.dtype(1), total)[..., None], logsumexp
 
     def log(self, total: Any) -> Any:
         return np.log(total)

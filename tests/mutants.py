@@ -59,8 +59,8 @@ class MaskAfterSoftmax(Honest):
     """Hidden weights are zeroed, and the row is not normalised again."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
-        weights, log_normalizer = super().softmax(scores, np.True_, sinks)
-        return weights * visible, log_normalizer
+        weights, logsumexp = super().softmax(scores, np.True_, sinks)
+        return weights * visible, logsumexp
 
 
 class MissingScale(Honest):
@@ -147,15 +147,15 @@ class NanInsteadOfNothing(Honest):
     """A row that sees no key divides 0 by 0."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
-        weights, log_normalizer = super().softmax(scores, visible, sinks)
-        return np.where(np.isneginf(log_normalizer)[..., None], self.dtype(np.nan), weights), log_normalizer
+        weights, logsumexp = super().softmax(scores, visible, sinks)
+        return np.where(np.isneginf(logsumexp)[..., None], self.dtype(np.nan), weights), logsumexp
 
 
 class AverageInsteadOfNothing(Honest):
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
-        weights, log_normalizer = super().softmax(scores, visible, sinks)
+        weights, logsumexp = super().softmax(scores, visible, sinks)
         average = self.dtype(1 / scores.shape[-1])
-        return np.where(np.isneginf(log_normalizer)[..., None], average, weights), log_normalizer
+        return np.where(np.isneginf(logsumexp)[..., None], average, weights), logsumexp
 
 
 class LogOfBaseTwo(Honest):
@@ -165,8 +165,8 @@ class LogOfBaseTwo(Honest):
 
 class LogWithoutTheMaximum(Honest):
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
-        weights, log_normalizer = super().softmax(scores, visible, sinks)
-        return weights, log_normalizer - scores.max(axis=-1)
+        weights, logsumexp = super().softmax(scores, visible, sinks)
+        return weights, logsumexp - scores.max(axis=-1)
 
 
 class HalfPrecisionWeights(Honest):
@@ -193,8 +193,8 @@ MUTANTS: dict[Callable[[], Honest], Case] = {
     SoftcapAfterTheBias: case_of(bias=BIAS, softcap=2.0),
     NoSoftcap: case_of(softcap=2.0),
     HeadsTiled: case_of(),
-    DistanceFromTheFirstQuery: case_of(slopes=[0.5, 0.25, 0.125, 0.0625]),
-    DistanceWithASign: case_of(slopes=[0.5, 0.25, 0.125, 0.0625]),
+    DistanceFromTheFirstQuery: case_of(alibi_slopes=[0.5, 0.25, 0.125, 0.0625]),
+    DistanceWithASign: case_of(alibi_slopes=[0.5, 0.25, 0.125, 0.0625]),
     SinkWithoutWeight: case_of(sinks=[0.0, 1.0, -1.0, 0.5]),
     SinkScaled: case_of(sinks=[0.0, 1.0, -1.0, 0.5]),
     UnscaledRescale: case_of(),

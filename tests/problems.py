@@ -174,7 +174,7 @@ def problems(
         "scale": draw(st.none() | st.sampled_from([0.01, 0.25, 1.0])),
         "softcap": draw(st.none() | st.sampled_from([0.5, 5.0, 50.0])),
         "bias": draw(st.none() | biases(of, number_format)),
-        "slopes": draw(st.none() | per_head(of, 0.0, 1.0)),
+        "alibi_slopes": draw(st.none() | per_head(of, 0.0, 1.0)),
         "sinks": draw(st.none() | per_head(of, -5.0, 5.0)),
     }
     return Case(

@@ -26,8 +26,8 @@ def assert_statistics(seen: Statistics, case: Case, asked: Questions) -> None:
     """The reference judges every statistic."""
     _, expected = reference.statistics(*case.arrays, questions=asked, **case.options)
     bound = error_bound(case, arithmetic=np.float32, output=np.float32)
-    weights, wrong_by = reference.weights(*case.arrays, **case.options), bound.weights
-    assert_within(seen.log_normalizer, expected.log_normalizer, bound.log_normalizer, "log_normalizer")
+    weights, wrong_by = reference.weights(case.query, case.key, **case.options), bound.weights
+    assert_within(seen.logsumexp, expected.logsumexp, bound.logsumexp, "logsumexp")
     assert_rows(seen, expected, case, weights, wrong_by, asked)
     assert_strongest(seen, expected, weights, wrong_by)
     assert_surveyed(seen, expected, weights, wrong_by, asked)
@@ -117,8 +117,11 @@ def assert_surveyed(
         )
         given, by = (weights * counted).sum(axis=-2), (wrong_by * counted).sum(axis=-2)
         assert_within(seen.received, np.asarray(expected.received), by + rounding * (given + by), "received")
-    if asked.map_size is not None:
-        by = pooled(wrong_by, asked.map_size)
+    if asked.block_map_size is not None:
+        by = pooled(wrong_by, asked.block_map_size)
         assert_within(
-            seen.map, np.asarray(expected.map), by + rounding * (np.asarray(expected.map) + by), "map"
+            seen.block_map,
+            np.asarray(expected.block_map),
+            by + rounding * (np.asarray(expected.block_map) + by),
+            "map",
         )

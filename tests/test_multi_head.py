@@ -76,7 +76,12 @@ def test_the_output_has_x_s_format(dtype: Any) -> None:
 
 def test_options_go_on_to_attention() -> None:
     plain = module()(X)
-    for options in ({"softcap": 0.1}, {"scale": 3.0}, {"sinks": [1.0] * HEADS}, {"slopes": [1.0] * HEADS}):
+    for options in (
+        {"softcap": 0.1},
+        {"scale": 3.0},
+        {"sinks": [1.0] * HEADS},
+        {"alibi_slopes": [1.0] * HEADS},
+    ):
         assert not np.allclose(module()(X, **options), plain)
     assert np.array_equal(module()(X, threads=1, implementation="reference"), plain)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnscope.errors import AttentionFormatError, AttentionScoringError, AttentionShapeError
-from attnscope.positions import alibi_slopes, rotate
+from attnscope.positions import alibi_slopes, apply_rotary
 from tests.problems import DTYPES
 from tests.tolerance import unit
 
@@ -68,7 +68,7 @@ def test_rotation_is_a_complex_product_rounded_once(
 ) -> None:
     x = np.random.default_rng(seed).standard_normal((2, 3, 2 * pairs)).astype(DTYPES[name])
     positions = np.arange(first, first + 3)
-    rotated = rotate(x, positions, base, style)
+    rotated = apply_rotary(x, positions, base, style)
     assert rotated.dtype == x.dtype
     expected = np.array([
         [rotated_by_hand(x[h, i].tolist(), positions[i], base, style) for i in range(3)] for h in range(2)
@@ -84,7 +84,7 @@ def test_dot_products_depend_on_the_distance_only(style: Any) -> None:
     rng = np.random.default_rng(1)
     query, key = rng.standard_normal((2, 1, 16))
     dots = [
-        (rotate(query, [at + 5], style=style) @ rotate(key, [at], style=style).T).item()
+        (apply_rotary(query, [at + 5], style=style) @ apply_rotary(key, [at], style=style).T).item()
         for at in (0, 17, 1000)
     ]
     assert dots == pytest.approx([dots[0]] * 3, rel=1e-11)
@@ -92,16 +92,16 @@ def test_dot_products_depend_on_the_distance_only(style: Any) -> None:
 
 def test_position_zero_turns_nothing() -> None:
     x = np.random.default_rng(1).standard_normal((1, 8)).astype(np.float32)
-    np.testing.assert_array_equal(rotate(x, [0]), x)
+    np.testing.assert_array_equal(apply_rotary(x, [0]), x)
 
 
 def test_the_bits_of_a_token_do_not_depend_on_its_neighbours() -> None:
     x = np.random.default_rng(1).standard_normal((2, 3, 301, 20)).astype(np.float32)
-    whole = rotate(x, np.arange(5000, 5301))
-    strided = rotate(x.swapaxes(1, 2).copy().swapaxes(1, 2), np.arange(5000, 5301))
+    whole = apply_rotary(x, np.arange(5000, 5301))
+    strided = apply_rotary(x.swapaxes(1, 2).copy().swapaxes(1, 2), np.arange(5000, 5301))
     assert strided.tobytes() == whole.tobytes()
     for token in (0, 7, 299, 300):
-        alone = rotate(x[:, :, token : token + 1], [5000 + token])
+        alone = apply_rotary(x[:, :, token : token + 1], [5000 + token])
         assert alone.tobytes() == whole[:, :, token : token + 1].tobytes()
 
 
@@ -113,21 +113,21 @@ def test_positions_may_differ_by_batch_row() -> None:
         4,
     ))  # batch and heads alike: no axis gives itself away
     positions = np.array([[0, 1, 2], [10, 11, 12]])
-    rotated = rotate(x, positions)
+    rotated = apply_rotary(x, positions)
     for row in range(2):
-        np.testing.assert_array_equal(rotated[row], rotate(x[row], positions[row]))
+        np.testing.assert_array_equal(rotated[row], apply_rotary(x[row], positions[row]))
 
 
 @pytest.mark.parametrize("style", ["half", "interleaved"])
 def test_entries_beyond_rotary_dim_pass_unchanged(style: Any) -> None:
     x = np.random.default_rng(1).standard_normal((3, 10))
-    rotated = rotate(x, [1, 2, 3], style=style, rotary_dim=4)
+    rotated = apply_rotary(x, [1, 2, 3], style=style, rotary_dim=4)
     np.testing.assert_array_equal(rotated[:, 4:], x[:, 4:])
-    np.testing.assert_array_equal(rotated[:, :4], rotate(x[:, :4].copy(), [1, 2, 3], style=style))
+    np.testing.assert_array_equal(rotated[:, :4], apply_rotary(x[:, :4].copy(), [1, 2, 3], style=style))
 
 
 def test_no_tokens_rotate_to_no_tokens() -> None:
-    assert rotate(np.zeros((2, 0, 4), np.float32), []).shape == (2, 0, 4)
+    assert apply_rotary(np.zeros((2, 0, 4), np.float32), []).shape == (2, 0, 4)
 
 
 X = np.zeros((2, 3, 4))
@@ -158,17 +158,17 @@ X = np.zeros((2, 3, 4))
 )
 def test_what_cannot_be_rotated_is_refused_by_name(arguments: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        rotate(*arguments)
+        apply_rotary(*arguments)
 
 
 @pytest.mark.parametrize("rotary_dim", [0, 3, 6, -2])
 def test_rotary_dim_is_an_even_part_of_dim(rotary_dim: int) -> None:
     with pytest.raises(AttentionShapeError, match=f"rotary_dim={rotary_dim} cannot be turned in pairs"):
-        rotate(X, [0, 1, 2], rotary_dim=rotary_dim)
+        apply_rotary(X, [0, 1, 2], rotary_dim=rotary_dim)
 
 
 def test_x_is_not_written_to() -> None:
     x = np.ones((1, 2), dtype=ml_dtypes.bfloat16)
     x.flags.writeable = False
-    assert rotate(x, [1]) is not x
+    assert apply_rotary(x, [1]) is not x
     assert (x == 1).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 from tests.honest import Honest
 from tests.mutants import MUTANTS, case_of
 from tests.problems import Case, problems
@@ -54,5 +54,5 @@ def test_the_peer_catches_what_the_proof_lets_pass() -> None:
 def test_an_output_of_another_shape_is_no_match() -> None:
     case = case_of()
     output = Honest().attention(case)
-    with pytest.raises(AssertionError, match="log_normalizer has shape"):
-        assert_matches_oracle(Partial(output, np.zeros((1,), np.float32)), case)
+    with pytest.raises(AssertionError, match="logsumexp has shape"):
+        assert_matches_oracle(PartialAttention(output, np.zeros((1,), np.float32)), case)

@@ -20,12 +20,12 @@ compared by their root mean square, over results of so many entries that it is n
 error is one. (A float32 online softmax over 700 random problems: the root mean square reached 0.9 of this
 limit below 256 entries and 0.7 from there on, where the largest error would have passed it now and then. Rows that
 see nothing count for nothing, and a single row that sees one key has but one error in its only weight.)
-Where slopes or a bias push all scores far below a sink, weights are wrong by the whole exponent's error, and not by a
+Where alibi_slopes or a bias push all scores far below a sink, weights are wrong by the whole exponent's error, and not by a
 difference's: 44 tokens at a slope of 1 are exact in NumPy's base e and ten roundings in base 2. The proof judges these.
 Partials of bfloat16 and float16 are left to the proof: NumPy's products of such short numbers are exact in
 float32, those of a query that was scaled first are not, and both are honest.
 
-An audit judges foreign code by the same proof (attnscope/audit/bound.py), and takes the reference's weights for exact. Here
+An audit judges foreign code by the same proof (attnscope/probing/bound.py), and takes the reference's weights for exact. Here
 the reference is a suspect itself, so the proof is worked out once more; tests/audit/test_bound.py compares the two. An
 audit allows for more: scores that were stored before the difference with the largest, and short sums in 16-bit formats.
 """
@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from attnscope import reference
 from attnscope.reference.definition import masked_scores
 from attnscope.reference.inputs import Inputs, read
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 from tests.honest import Honest
 from tests.problems import Case
 
@@ -56,7 +56,7 @@ class Bound:
     """The largest error that the proof allows, for each entry."""
 
     output: Floats
-    log_normalizer: Floats
+    logsumexp: Floats
     weights: Floats
     scores: Floats
 
@@ -95,7 +95,7 @@ class Softened:
     scores: Floats
     top: Floats
     weights: Floats
-    log_normalizer: Floats
+    logsumexp: Floats
     wrong_by: Floats
     above: Floats
     below: Floats
@@ -123,9 +123,9 @@ def soften(inputs: Inputs, u: float) -> Softened:
         )
     sees_some = total > 0
     total, above, below = (np.where(sees_some, each, 1.0) for each in (total, above, below))
-    log_normalizer = np.where(sees_some, top + np.log(total), -np.inf)
+    logsumexp = np.where(sees_some, top + np.log(total), -np.inf)
     weights = parts / total[..., None]
-    return Softened(scores, top, weights, log_normalizer, wrong_by, above / total, below / total)
+    return Softened(scores, top, weights, logsumexp, wrong_by, above / total, below / total)
 
 
 def score_errors(inputs: Inputs, below_top: Floats) -> Floats:
@@ -137,9 +137,9 @@ def score_errors(inputs: Inputs, below_top: Floats) -> Floats:
         errors = errors + 16 * inputs.softcap
     if inputs.bias is not None:
         errors = errors + 4 * np.abs(inputs.bias)
-    if inputs.slopes is not None:
+    if inputs.alibi_slopes is not None:
         distance = np.abs(inputs.query_positions[:, None] - inputs.key_positions)
-        errors = errors + 6 * inputs.slopes[:, None, None] * distance
+        errors = errors + 6 * inputs.alibi_slopes[:, None, None] * distance
     return errors
 
 
@@ -152,7 +152,7 @@ def bound_of(inputs: Inputs, soft: Softened, arithmetic: Any, output: Any) -> Bo
     vanishing = least(arithmetic, "smallest_normal") * inputs.visible  # weights below it may be lost
     weights = soft.weights * (relative + sums * (1 + relative)) + vanishing
     outputs = weights @ finite_size(inputs.value)
-    log_size = finite_size(soft.log_normalizer) + finite_size(soft.top)
+    log_size = finite_size(soft.logsumexp) + finite_size(soft.top)
     logs = np.maximum(np.log(soft.above), -np.log(soft.below)) + sums + 4 * u * log_size
 
     def rounded(error: Floats, size: Floats) -> Floats:
@@ -160,7 +160,7 @@ def bound_of(inputs: Inputs, soft: Softened, arithmetic: Any, output: Any) -> Bo
 
     return Bound(
         output=rounded(outputs, np.abs(soft.weights @ finite(inputs.value))),
-        log_normalizer=logs,
+        logsumexp=logs,
         weights=rounded(weights, soft.weights),
         scores=rounded(soft.wrong_by, finite_size(soft.scores)),
     )
@@ -192,16 +192,16 @@ def assert_within(actual: Any, expected: Floats, bound: Floats, what: str) -> No
         )
 
 
-def assert_matches_oracle(actual: NDArray[Any] | Partial, case: Case) -> None:
+def assert_matches_oracle(actual: NDArray[Any] | PartialAttention, case: Case) -> None:
     """The reference judges what an implementation made of a case: by the proof, and by the peer."""
-    output = actual.output if isinstance(actual, Partial) else actual
-    oracle = reference.partial(*case.arrays, **case.options)
+    output = actual.output if isinstance(actual, PartialAttention) else actual
+    oracle = reference.partial_attention(*case.arrays, **case.options)
     bound = error_bound(case, arithmetic=accumulation(case), output=output.dtype)
     assert_within(output, oracle.output.reshape(output.shape), bound.output.reshape(output.shape), "output")
-    if isinstance(actual, Partial):
-        assert_within(actual.log_normalizer, oracle.log_normalizer, bound.log_normalizer, "log_normalizer")
+    if isinstance(actual, PartialAttention):
+        assert_within(actual.logsumexp, oracle.logsumexp, bound.logsumexp, "logsumexp")
     given = {name for name, option in case.options.items() if option is not None}
-    below_a_sink = "sinks" in given and not given.isdisjoint({"slopes", "bias"})
+    below_a_sink = "sinks" in given and not given.isdisjoint({"alibi_slopes", "bias"})
     if output.dtype == case.query.dtype and enough_to_compare(oracle.output) and not below_a_sink:
         assert_no_worse_than_twice_the_peer(output, oracle.output.reshape(output.shape), case)
 

@@ -77,7 +77,7 @@ public:
                          static_cast<double>(call_.key_dim + call_.value_dim);
     }
 
-    void run(nb::handle query, nb::handle key, nb::handle value, nb::handle output, nb::handle log_normalizer,
+    void run(nb::handle query, nb::handle key, nb::handle value, nb::handle output, nb::handle logsumexp,
              nb::handle bias, const std::string& bias_format, nb::handle slopes, nb::handle sinks,
              std::int64_t threads, const StatisticsArrays* statistics) const {
         AttentionCall call = call_;
@@ -87,13 +87,13 @@ public:
         k.expect({call.batch, call.kv_heads, call.key_len, call.key_dim}, bytes);
         v.expect({call.batch, call.kv_heads, call.key_len, call.value_dim}, bytes);
         call.key = k.array(), call.value = v.array();
-        attend(call, query, output, log_normalizer, bias, bias_format, slopes, sinks, threads);
+        attend(call, query, output, logsumexp, bias, bias_format, slopes, sinks, threads);
     }
 
     // The same where keys and values lie in pages [page][kv_head][token of the page][dim]
     void run_pages(nb::handle query, nb::handle key_pages, nb::handle value_pages, nb::handle key_scales,
                    nb::handle value_scales, nb::handle block_table, nb::handle key_lens, nb::handle output,
-                   nb::handle log_normalizer, nb::handle bias, const std::string& bias_format, nb::handle slopes,
+                   nb::handle logsumexp, nb::handle bias, const std::string& bias_format, nb::handle slopes,
                    nb::handle sinks, std::int64_t threads, const StatisticsArrays* statistics) const {
         AttentionCall call = call_;
         if (statistics != nullptr) call.statistics = statistics->of(call);
@@ -124,11 +124,11 @@ public:
         call.value_scales = scales(value_scales, "value_scales", {pages, call.kv_heads, page_tokens}, value_scales_view);
         if (call.key_value_format == Format::int8 && (call.key_scales.data == nullptr || call.value_scales.data == nullptr))
             throw nb::value_error("int8 pages need their scales");
-        attend(call, query, output, log_normalizer, bias, bias_format, slopes, sinks, threads);
+        attend(call, query, output, logsumexp, bias, bias_format, slopes, sinks, threads);
     }
 
 private:
-    void attend(AttentionCall& call, nb::handle query, nb::handle output, nb::handle log_normalizer, nb::handle bias,
+    void attend(AttentionCall& call, nb::handle query, nb::handle output, nb::handle logsumexp, nb::handle bias,
                 const std::string& bias_format, nb::handle slopes, nb::handle sinks, std::int64_t threads) const {
         const Buffer q(query, "query", 4, false), o(output, "output", 4, true);
         q.expect({call.batch, call.query_heads, call.query_len, call.key_dim}, format_bytes(call.format));
@@ -136,10 +136,10 @@ private:
         call.query = q.array(), call.output = o.array();
 
         std::optional<Buffer> normalizer_view, bias_view, slopes_view, sinks_view;
-        if (!log_normalizer.is_none()) {
-            normalizer_view.emplace(log_normalizer, "log_normalizer", 3, true);
+        if (!logsumexp.is_none()) {
+            normalizer_view.emplace(logsumexp, "logsumexp", 3, true);
             normalizer_view->expect({call.batch, call.query_heads, call.query_len}, 4);
-            call.log_normalizer = normalizer_view->data<float>();
+            call.logsumexp = normalizer_view->data<float>();
         }
         if (!bias.is_none()) {
             call.bias.format = format_named(bias_format);
@@ -285,11 +285,11 @@ NB_MODULE(_core, m) {
              nb::arg("softcap").none(), nb::arg("first_key").none(), nb::arg("end_key").none(),
              nb::arg("words").none())
         .def("run", &Plan::run, nb::arg("query"), nb::arg("key"), nb::arg("value"), nb::arg("output"),
-             nb::arg("log_normalizer").none(), nb::arg("bias").none(), nb::arg("bias_format"),
+             nb::arg("logsumexp").none(), nb::arg("bias").none(), nb::arg("bias_format"),
              nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"), nb::arg("statistics").none() = nb::none())
         .def("run_pages", &Plan::run_pages, nb::arg("query"), nb::arg("key_pages"), nb::arg("value_pages"),
              nb::arg("key_scales").none(), nb::arg("value_scales").none(), nb::arg("block_table"),
-             nb::arg("key_lens"), nb::arg("output"), nb::arg("log_normalizer").none(), nb::arg("bias").none(),
+             nb::arg("key_lens"), nb::arg("output"), nb::arg("logsumexp").none(), nb::arg("bias").none(),
              nb::arg("bias_format"), nb::arg("slopes").none(), nb::arg("sinks").none(), nb::arg("threads"),
              nb::arg("statistics").none() = nb::none());
     m.def("usable_levels", [] {

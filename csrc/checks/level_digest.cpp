@@ -77,7 +77,7 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     call.key = view(key, call.kv_heads, call.key_len, call.key_dim, item);
     call.value = view(value, call.kv_heads, call.key_len, call.value_dim, item);
     call.output = view(output, call.query_heads, call.query_len, call.value_dim, item);
-    call.log_normalizer = normalizer.data();
+    call.logsumexp = normalizer.data();
     call.scale = 0.37;
     call.has_softcap = number % 4 == 1;
     call.softcap = 3.0;

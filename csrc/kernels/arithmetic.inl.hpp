@@ -41,7 +41,7 @@ ATTNSCOPE_INLINE Vector normalize(Vector mixed, Vector share) {
     return select(is_nan(output), broadcast(__builtin_nanf("")), output);
 }
 
-ATTNSCOPE_INLINE float natural_log_normalizer(float largest, float sum) {
+ATTNSCOPE_INLINE float natural_logsumexp(float largest, float sum) {
     if (sum != sum) return __builtin_nanf("");
     if (sum == 0.0f) return -infinity;
     return static_cast<float>(fma_scalar(largest, ln_2, log_positive(sum)));

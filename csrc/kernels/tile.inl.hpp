@@ -5,7 +5,7 @@
 //            sum and mixed are relative to exp2(largest)
 // bits       a hidden key adds an exact 0 and an unchanged maximum shrinks by an exact 1: a row's result does not
 //            depend on the tile, the lane, the layout or the blocks that other rows made it visit
-// empty row  no key seen: output = 0 and log_normalizer = -inf
+// empty row  no key seen: output = 0 and logsumexp = -inf
 // NaN        of a visible slot reaches its own rows only, as the one canonical NaN; of a hidden slot, nobody
 // source     online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867, Algorithm 3;
 //            rescaled output: Dao et al. 2022, arXiv:2205.14135, Algorithm 1
@@ -205,10 +205,10 @@ static void finish(const AttentionCall& call, const TileRows& rows, float* state
     if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);
     if (call.statistics.wanted()) observer.write(state, keys);
     Layout::write_rows(call, rows, state);
-    if (call.log_normalizer == nullptr) return;
+    if (call.logsumexp == nullptr) return;
     for (std::int64_t r = 0; r < rows.count; ++r)
-        call.log_normalizer[(rows.batch * call.query_heads + rows.head[r]) * call.query_len + rows.query[r]] =
-            natural_log_normalizer(Layout::largest_of(state, r), Layout::sum_of(state, r));
+        call.logsumexp[(rows.batch * call.query_heads + rows.head[r]) * call.query_len + rows.query[r]] =
+            natural_logsumexp(Layout::largest_of(state, r), Layout::sum_of(state, r));
 }
 
 // The three ways into tiles, for whichever layout their rows call for

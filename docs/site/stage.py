@@ -22,13 +22,16 @@ NAVIGATION = re.compile(r"^\[.*\]\([\w.-]+\.md\)$\n", re.MULTILINE)
 
 # The library's reference: a page, what it is about, and its names
 REFERENCE = {
-    "attention": ("Attention", ["attention", "partial", "merge", "Partial", "MultiHeadAttention"]),
+    "attention": (
+        "Attention",
+        ["attention", "partial_attention", "merge_partials", "PartialAttention", "MultiHeadAttention"],
+    ),
     "masks": (
         "Masks",
         ["Mask", "Causal", "Window", "KeyLengths", "KeyRanges", "Documents", "Prefix", "Dense"],
     ),
-    "observe": ("Observing", ["observe", "Observation", "observe."]),
-    "positions": ("Positions", ["alibi_slopes", "rotate"]),
+    "observation": ("Observing", ["observe", "Observation", "observation."]),
+    "positions": ("Positions", ["alibi_slopes", "apply_rotary"]),
     "cache": ("The KV cache", ["KVCache", "cache."]),
     "sizing": ("Sizes and rooflines", ["size", "CachePlan", "roofline", "Roofline", "Hardware"]),
     "audit": ("The audit", ["audit."]),
@@ -37,16 +40,6 @@ REFERENCE = {
     "models": ("Models without a download", ["models."]),
     "problem": ("Problems, errors and the kernel", ["AttentionProblem", "AttentionShape", "kernels."]),
 }
-
-# at.observe is an object that can be called; what it does is written where it comes from
-OBSERVE = {"observe": "observe.front.observe"}
-BESIDE_OBSERVE = [
-    f"observe.{name}"
-    for name in (
-        "cached.cached", "join.join", "influence.influence", "influence.Influence", "heads.HeadSummary",
-        "scores.head_scores", "scores.HeadScores", "rollout.rollout",
-    )
-]  # fmt: skip
 
 
 def stage(folder: Path) -> None:
@@ -145,7 +138,6 @@ def reference_pages(names: list[str]) -> dict[str, str]:
     }
     taken = {name for some in chosen.values() for name in some}
     chosen["problem"] += [name for name in names if name not in taken]
-    chosen["observe"] = [OBSERVE.get(name, name) for name in chosen["observe"]] + BESIDE_OBSERVE
     return {page: reference_page(REFERENCE[page][0], some) for page, some in chosen.items() if some}
 
 

@@ -5,10 +5,11 @@ from attnscope import cache as cache
 from attnscope import kernels as kernels
 from attnscope import lesson as lesson
 from attnscope import models as models
+from attnscope import observation as observation
 from attnscope import reference as reference
 from attnscope.attention import attention as attention
-from attnscope.attention import merge as merge
-from attnscope.attention import partial as partial
+from attnscope.attention import merge_partials as merge_partials
+from attnscope.attention import partial_attention as partial_attention
 from attnscope.cache import KVCache as KVCache
 from attnscope.errors import AttentionError as AttentionError
 from attnscope.errors import AttentionFormatError as AttentionFormatError
@@ -20,10 +21,10 @@ from attnscope.errors import CacheFullError as CacheFullError
 from attnscope.errors import ConfigError as ConfigError
 from attnscope.errors import UnsupportedProblemError as UnsupportedProblemError
 from attnscope.multi_head import MultiHeadAttention as MultiHeadAttention
-from attnscope.observe import Observation as Observation
-from attnscope.observe import observe as observe
+from attnscope.observation import Observation as Observation
+from attnscope.observation import observe as observe
 from attnscope.positions import alibi_slopes as alibi_slopes
-from attnscope.positions import rotate as rotate
+from attnscope.positions import apply_rotary as apply_rotary
 from attnscope.problem import AttentionProblem as AttentionProblem
 from attnscope.problem import AttentionShape as AttentionShape
 from attnscope.problem import Causal as Causal
@@ -34,7 +35,7 @@ from attnscope.problem import KeyRanges as KeyRanges
 from attnscope.problem import Mask as Mask
 from attnscope.problem import Prefix as Prefix
 from attnscope.problem import Window as Window
-from attnscope.result import Partial as Partial
+from attnscope.result import PartialAttention as PartialAttention
 from attnscope.sizing import CachePlan as CachePlan
 from attnscope.sizing import Hardware as Hardware
 from attnscope.sizing import Roofline as Roofline

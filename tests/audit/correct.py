@@ -24,9 +24,9 @@ def ours(query: Any, key: Any, value: Any, **options: Any) -> Any:
     for each in masks:
         mask = each if mask is None else mask & each
     scoring = {name: getattr(asked, name) for name in ("scale", "softcap", "bias", "sinks")}
-    if asked.return_log_normalizer:
-        part = at.partial(query, key, value, mask=mask, **scoring)
-        return part.output, part.log_normalizer
+    if asked.return_logsumexp:
+        part = at.partial_attention(query, key, value, mask=mask, **scoring)
+        return part.output, part.logsumexp
     return at.attention(query, key, value, mask=mask, **scoring)
 
 
@@ -97,7 +97,7 @@ class Blockwise(Plain):
 
 
 class SplitInTwo(Plain):
-    """EQ6's relative: keys in two halves, merged by their log normalizers; the halves do not depend on the batch."""
+    """EQ6's relative: keys in two halves, merged by their logsumexp; the halves do not depend on the batch."""
 
     def mix(self, asked: Asked, weights: Any, visible: Any, value: Any) -> Any:
         cut = (weights.shape[-1] + 1) // 2

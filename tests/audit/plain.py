@@ -9,7 +9,7 @@ from attnscope.audit import Contract
 
 EVERYTHING = Contract(
     causal=True, key_mask=True, mask=True, window=True, documents=True, grouped_heads=True, scale=True, softcap=True,
-    bias=True, sinks=True, log_normalizer=True,
+    bias=True, sinks=True, logsumexp=True,
 )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ class Asked:
     softcap: float | None = None
     bias: Any = None
     sinks: Any = None
-    return_log_normalizer: bool = False
+    return_logsumexp: bool = False
 
     @property
     def offset(self) -> int:
@@ -56,7 +56,7 @@ class Plain:
         asked = Asked(query, key, value, **options)
         output, logs = self.attend(asked)
         output = output.astype(query.dtype)
-        return (output, logs) if asked.return_log_normalizer else output
+        return (output, logs) if asked.return_logsumexp else output
 
     def attend(self, asked: Asked) -> tuple[Any, Any]:
         compute = np.float64 if asked.query.dtype == np.float64 else np.float32

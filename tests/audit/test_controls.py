@@ -14,8 +14,8 @@ from tests.audit.plain import EVERYTHING, Plain
 
 # What these cannot do: a normalizer of one row's own, and sinks, are not what such a function has
 WITHOUT: dict[str, Any] = {
-    "MaskAfterSoftmaxNormalisedAgain": {"log_normalizer": False, "sinks": False},
-    "RowConstantBias": {"log_normalizer": False, "sinks": False},
+    "MaskAfterSoftmaxNormalisedAgain": {"logsumexp": False, "sinks": False},
+    "RowConstantBias": {"logsumexp": False, "sinks": False},
 }
 
 

@@ -1,7 +1,10 @@
 """Functions that do what they should not: each is a finding, and the audit goes on with the rest."""
 
+import sys
 import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -60,11 +63,11 @@ def test_one_that_returns_integers() -> None:
     assert "returns the output as int64, expected floating-point numbers" in finding.sentence
 
 
-def test_one_that_forgets_the_log_normalizer() -> None:
+def test_one_that_forgets_the_logsumexp() -> None:
     report = attention(
-        lambda query, key, value, **options: right(query, key, value), Contract(log_normalizer=True)
+        lambda query, key, value, **options: right(query, key, value), Contract(logsumexp=True)
     )
-    assert "expected (output, log_normalizer)" in report.findings[0].sentence
+    assert "expected (output, logsumexp)" in report.findings[0].sentence
 
 
 def test_one_that_is_no_number_everywhere() -> None:
@@ -106,6 +109,27 @@ def test_one_that_hangs_beside_the_main_thread() -> None:
     thread.start()
     thread.join(20)
     assert "gave no answer" in reports[0].findings[0].sentence
+
+
+def test_audits_in_several_threads_keep_their_output_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """One prints, three do not, and all the time the main thread does."""
+    before = sys.stdout, sys.stderr, warnings.showwarning
+
+    def loud(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        print("attending")  # noqa: T201
+        return right(query, key, value, causal=causal)
+
+    with ThreadPoolExecutor(4) as pool:
+        audits = [pool.submit(attention, each, CAUSAL) for each in (right, loud, right, right)]
+        printed = 0
+        while not all(audit.done() for audit in audits):
+            print("line")  # noqa: T201
+            printed += 1
+            time.sleep(0.01)
+    assert (sys.stdout, sys.stderr, warnings.showwarning) == before
+    assert capsys.readouterr().out == "line\n" * printed
+    for number, audit in enumerate(audits):
+        assert [each.check for each in audit.result().findings] == ["side effects"] * (number == 1)
 
 
 def test_one_that_hangs_at_one_length_only() -> None:

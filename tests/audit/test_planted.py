@@ -40,7 +40,7 @@ CAUSES = {
     "ScaleOnTheBias": "the bias multiplied by the scale",
     "SoftcapWithoutItsFactor": "score * tanh(score / softcap)",
     "SinksScaled": "the sinks multiplied by the scale",
-    "LogNormalizerInBaseTwo": "in base 2",
+    "LogSumExpInBaseTwo": "in base 2",
     "HeadsTiled": "h % kv_heads",
 }
 

@@ -13,7 +13,10 @@ from tests.audit.planted import PLANTED
 
 LEAK = Finding(
     "dependence", Severity.LEAK, "query 0 reads key 1 & <more>",
-    Counterexample("batch=1", 7, {"query": 0, "key": 1}, {"query": np.ones((1, 2)), "half": np.ones(2, ml_dtypes.bfloat16)}),
+    Counterexample(
+        "batch=1", {"query": np.ones((1, 2)), "half": np.ones(2, ml_dtypes.bfloat16)},
+        indices={"query": 0, "key": 1}, seed=7,
+    ),
     "agrees with: causal ignored", "Apply it.", 9,
 )  # fmt: skip
 ROUGH = Finding("exactness", Severity.INEXACT, "rough")
@@ -120,6 +123,14 @@ def test_a_counterexample_repeats_the_finding(tmp_path: Path) -> None:
 def test_real_reports_can_be_written_in_all_forms(name: str) -> None:
     planted = PLANTED[name]
     report = attention(planted.make(), planted.contract)
-    json.loads(report.to_json())
-    json.loads(report.to_sarif())
-    ET.fromstring(report.to_junit())
+    checks = {each.check for each in report.findings}
+    sentences = [each.sentence for each in report.findings]
+    assert sentences
+    assert [each["sentence"] for each in json.loads(report.to_json())["findings"]] == sentences
+    [run] = json.loads(report.to_sarif())["runs"]
+    assert [result["ruleId"] for result in run["results"]] == [each.check for each in report.findings]
+    assert all(text in each["message"]["text"] for text, each in zip(sentences, run["results"], strict=True))
+    [suite] = ET.fromstring(report.to_junit())
+    failed = {case.get("name") for case in suite.findall("testcase") if case.find("failure") is not None}
+    assert failed == checks
+    assert suite.get("failures") == str(len(checks))

@@ -1,5 +1,6 @@
 """Mistakes planted in Transformers models and torch modules are found, with the layer that leaks first."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 import attnscope as at
 from attnscope.audit import ContractError, Report
+from attnscope.audit.models.transformers_model import load
 from attnscope.cli import main
 from tests.audit.models.tiny import build
 
@@ -164,3 +166,25 @@ def test_the_command_says_what_a_folder_lacks(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["audit", "--model", str(tmp_path)])
     assert done.exit_code == 2
     assert "holds no model that Transformers loads" in done.output
+
+
+@pytest.mark.parametrize("model_type", [{}, {"model_type": "llama"}, {"model_type": "own"}], ids=str)
+def test_code_in_a_model_s_folder_never_runs_and_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: dict[str, str]
+) -> None:
+    """Without trust_remote_code=False, Transformers asks on stdin whether it may run the code."""
+    ran = tmp_path / "ran"
+    (tmp_path / "own.py").write_text(
+        f"open({str(ran)!r}, 'w')\nclass OwnConfig: pass\nclass OwnModel: pass\n"
+    )
+    names = {
+        "AutoConfig": "own.OwnConfig",
+        "AutoModelForCausalLM": "own.OwnModel",
+        "AutoModel": "own.OwnModel",
+    }
+    config = {**model_type, "architectures": ["OwnModel"], "auto_map": names}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
+    with pytest.raises(ContractError, match="holds no model that Transformers loads"):
+        load(tmp_path)
+    assert not ran.exists()

@@ -11,7 +11,7 @@ PAGE_TOKENS = [1, 7, 16, 64]
 SCORING = {
     "scale": 0.3,
     "softcap": 5.0,
-    "slopes": at.alibi_slopes(HEADS),
+    "alibi_slopes": at.alibi_slopes(HEADS),
     "sinks": np.linspace(-1, 1, HEADS, dtype=np.float32),
 }
 

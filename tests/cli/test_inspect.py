@@ -1,4 +1,4 @@
-"""attnscope inspect, as one runs it."""
+"""attnscope inspect on the command line."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_it_runs_at_once_without_anything() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.startswith("attnscope inspect of Example chat")
+    assert done.stdout.startswith("attnscope inspect: Example chat")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
 
@@ -39,7 +39,7 @@ def test_the_help_has_examples() -> None:
     assert "inspect" in CliRunner().invoke(main, ["--help"]).output
 
 
-def test_the_help_s_measures_are_those_there_are() -> None:
+def test_the_help_lists_all_measures() -> None:
     assert tuple(BY_KEY) == MEASURES
 
 
@@ -48,7 +48,7 @@ def test_text_a_file_and_standard_input_are_read(tmp_path: Path) -> None:
     path.write_text(TEXT, encoding="utf-8")
     for done in (run(TEXT), run(str(path)), run("-", given=TEXT)):
         assert done.exit_code == 0, done.output
-        assert f"{len(TEXT)} tokens" in done.output
+        assert f"{len(TEXT)} tokens" in " ".join(done.output.split())
 
 
 def test_the_page_and_the_json_are_written(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_page_and_the_json_are_written(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert "Heads by induction" in done.output
-    assert "to be opened in a browser" in done.output
+    assert "Open it in a browser" in done.output
     assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["model"] == "the hand-written model"
 
@@ -85,11 +85,11 @@ def test_segments_are_repeated_or_joined_by_commas() -> None:
         ([TEXT, "--segments", "a:0-9"], "Name the rest: --rest NAME"),
         ([TEXT, "--segments", "a:0-9,b:5-"], "overlap at token 5"),
         ([TEXT, "--layers", "9"], "expected layers from 0 to 1"),
-        ([TEXT, "--chat", "c.json"], "not both"),
+        ([TEXT, "--chat", "c.json"], "exclude each other"),
         (["--chat", "c.json"], "cannot read c.json: No such file"),
         ([TEXT, "--document", "d.txt"], "cannot read d.txt"),
         ([TEXT, "--model", "nowhere"], "Models are never downloaded"),
-        ([TEXT, "--html", "nowhere/a.html"], "there is no folder nowhere"),
+        ([TEXT, "--html", "nowhere/a.html"], "the folder nowhere does not exist"),
         ([TEXT, "--measure", "beauty"], "is not one of"),
         ([TEXT, "--new-tokens", "-1"], "-1 is not in the range"),
     ],

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -68,11 +67,11 @@ def test_with_hardware_it_says_what_binds() -> None:
     asked = (LLAMA, "--hardware", "h100", "--prompt", "7k", "--new-tokens", "1k", "--batch", "4")
     found = facts(*asked)["roofline"]
     expected = at.roofline(LLAMA, prompt=7168, new_tokens=1024, batch=4, hardware="h100")
-    assert found["decode"]["bound"] == "reading"
+    assert found["decode"]["bound"] == "memory"
     assert found["decode"]["flops"] == expected.decode.flops
     assert found["tokens_per_second"] == expected.tokens_per_second
     assert found["hardware"]["source"] == expected.hardware.source
-    assert f"at most {expected.tokens_per_second:,.0f} tokens a second" in run(*asked).output
+    assert f"at most {expected.tokens_per_second:,.0f} tokens/s" in run(*asked).output
 
 
 def test_the_explanation_is_printed_if_asked_for() -> None:
@@ -135,7 +134,8 @@ def test_of_context_prompt_and_new_tokens_each_follows_from_the_others(
         (["--assume", "sliding_window"], "assume='sliding_window': expected FIELD=JSON"),
         (
             ["--context", "1k", "--prompt", "1k", "--new-tokens", "1"],
-            "context=1,024: expected room for the prompt and the new tokens, at least one each, got prompt=1,024 and "
+            "context=1,024: expected room for the prompt and the new tokens, at least one each, got "
+            "prompt=1,024 and "
             "new-tokens=1. Give two of the three.",
         ),
         (["--context", "1k", "--prompt", "2k"], "got prompt=2,048 and new-tokens=-1,024"),
@@ -195,21 +195,3 @@ def test_it_loads_no_package_that_attnscope_does_not() -> None:
     command = [sys.executable, "-c", TELL_PACKAGES, LLAMA]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == ""
-
-
-def seconds_of(*command: str) -> float:
-    start = perf_counter()
-    subprocess.run([sys.executable, *command], capture_output=True, check=True)
-    return perf_counter() - start
-
-
-def test_it_answers_in_less_than_0_3_s() -> None:
-    """NumPy's own import takes about 0.1 s of it on a machine at rest; more says how busy this one is.
-
-    The least of several: whatever else this machine does can only add to it.
-    """
-    pairs = [
-        (seconds_of("-c", "import numpy"), seconds_of("-m", "attnscope", "size", LLAMA)) for _ in range(7)
-    ]
-    numpy_seconds, seconds = (min(each) for each in zip(*pairs, strict=True))
-    assert seconds < 0.3 * max(1.0, numpy_seconds / 0.1), f"seconds, NumPy's first: {pairs}"

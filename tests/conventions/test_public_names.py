@@ -13,21 +13,21 @@ import attnscope
 from tests.conventions.source_tree import PACKAGE
 
 PINNED = (Path(__file__).parent / "public_names.txt").read_text(encoding="utf-8").split()
-PUBLIC_ROOMS = (
-    "audit",
-    "cache",
-    "kernels",
-    "lesson",
-    "models",
-    "reference",
-)  # at.cache.attend(), at.kernels.level()
+PUBLIC_ROOMS = ("audit", "cache", "kernels", "lesson", "models", "observation", "reference")
 INDEXES = sorted(PACKAGE.rglob("__init__.py"))
 
 
 def exported(index: Path) -> list[str]:
-    """The names that an __init__.py hands on as `X as X`."""
+    """The public names of an __init__.py: its __all__, or all that it imports as `X as X`."""
     body = ast.parse(index.read_text(encoding="utf-8")).body
-    return [alias.asname or "" for node in body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    imported = [
+        alias.asname or "" for node in body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    listed = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Assign)]
+    assert all(set(names) <= set(imported) for names in listed), (
+        f"{index}: __all__ names what it does not import"
+    )
+    return listed[0] if listed else imported
 
 
 def public_names() -> list[str]:
@@ -47,6 +47,8 @@ def test_the_public_names_are_exactly_these() -> None:
 def test_an_index_only_hands_names_on(index: Path) -> None:
     text, *imports = ast.parse(index.read_text(encoding="utf-8")).body
     assert isinstance(text, ast.Expr)
+    if imports and isinstance(imports[-1], ast.Assign):
+        assert [target.id for target in imports.pop().targets if isinstance(target, ast.Name)] == ["__all__"]
     for node in imports:
         assert isinstance(node, ast.ImportFrom), f"line {node.lineno} is no `from ... import X as X`"
         assert [alias.asname for alias in node.names] == [alias.name for alias in node.names]

@@ -1,11 +1,11 @@
-"""An inspection of random arrays, of any size: for what the hand-written model is too small or too tame."""
+"""An inspection of random arrays of any size."""
 
 import numpy as np
 
 import attnscope as at
 from attnscope.inspection import Inspection, Segments, Tokens
-from attnscope.inspection.seen_layer import summarized
-from attnscope.inspection.subject import LayerSeen
+from attnscope.inspection.layer_summary import summarize
+from attnscope.inspection.subject import ObservedLayer
 
 MAP_SIZE = 64
 
@@ -19,7 +19,7 @@ def random_inspection(
     pieces: tuple[str, ...] = (),
     causal: bool = True,
 ) -> Inspection:
-    """A model whose heads are neither sharp nor diffuse, so that nothing of them compresses well."""
+    """A model whose heads are neither peaked nor uniform, so that nothing of them compresses well."""
     rng = np.random.default_rng(0)
     labels = np.sort(rng.permutation(tokens) % segments)
     ids = rng.integers(0, max(2, tokens // 3), tokens)
@@ -28,11 +28,11 @@ def random_inspection(
         query, key, value = 1.7 * rng.standard_normal((3, heads, tokens, 32)).astype(np.float32)
         observation = at.observe(
             query, key, value, mask=at.Causal() if causal else None, segments=labels, top_keys=min(8, tokens),
-            received=True, map_size=min(MAP_SIZE, tokens),
+            received=True, block_map_size=min(MAP_SIZE, tokens),
         )  # fmt: skip
         names = tuple(str(head) for head in range(heads))
         seen.append(
-            summarized(LayerSeen(number, f"layers.{number}.attention", names, observation), ids, labels)
+            summarize(ObservedLayer(number, f"layers.{number}.attention", names, observation), ids, labels)
         )
     said = pieces or tuple(f" word{token}" for token in range(tokens))
     places = np.arange(tokens)

@@ -1,14 +1,14 @@
-"""Messages are found in what a template makes of them, whatever it puts around them."""
+"""The words of each message are found in the text that a template renders."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from attnscope.inspection import InspectionError
-from attnscope.inspection.chat import Chat, Message, plain_template, read_chat
+from attnscope.inspection.chat import Chat, Message, parse_chat, plain_template
+from attnscope.inspection.text import NamedText
 
 CHAT = Chat(
     "c.json", (Message("system", "Be brief."), Message("user", "user"), Message("assistant", "So be it."))
@@ -16,8 +16,8 @@ CHAT = Chat(
 
 
 def said(chat: Chat, template: Any) -> dict[str, str]:
-    marked = chat.marked(template)
-    return {mark.segment: marked.content[mark.start : mark.end] for mark in marked.marks}
+    text, places = chat.rendered(template)
+    return {name: text[start:end] for name, (start, end) in zip(chat.segments, places, strict=True)}
 
 
 def tagged(messages: Sequence[Message]) -> str:
@@ -25,14 +25,14 @@ def tagged(messages: Sequence[Message]) -> str:
 
 
 def system_within_user(messages: Sequence[Message]) -> str:
-    """As Gemma's: there is no system turn, its words open the user's first one."""
+    """Like Gemma's: there is no system turn, and its words begin the first turn of the user."""
     system, *rest = messages
     first, *more = rest
     return tagged([Message(first.role, f"{system.content}\n\n{first.content}"), *more])
 
 
 def short_ones_marked(messages: Sequence[Message]) -> str:
-    """Markup that depends on the words."""
+    """Template tokens that depend on the words."""
     return "".join(f"[{'!' if len(each.content) < 6 else '?'}] {each.content}\n" for each in messages)
 
 
@@ -41,23 +41,21 @@ def short_ones_marked(messages: Sequence[Message]) -> str:
 )
 def test_each_message_s_own_words_are_marked_and_not_its_role(template: Any) -> None:
     assert said(CHAT, template) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
-    start = CHAT.marked(tagged).marks[1].start
-    assert (
-        CHAT.marked(tagged).content[:start].endswith("<|user|>\n")
-    )  # the word, not the role of the same name
+    text, places = CHAT.rendered(tagged)
+    assert text[: places[1][0]].endswith("<|user|>\n")  # the word, not the role of the same name
 
 
-def test_blanks_that_a_template_strips_belong_to_nobody() -> None:
+def test_blanks_that_a_template_strips_belong_to_no_message() -> None:
     chat = Chat("c.json", (Message("user", "  who? \n"), Message("assistant", "ada")))
     assert said(chat, tagged) == {"user": "who?", "assistant": "ada"}
     assert said(chat, plain_template)["user"] == "  who? \n"
 
 
-def test_markup_that_depends_on_the_words_is_searched_instead() -> None:
+def test_words_are_searched_if_the_template_tokens_depend_on_them() -> None:
     assert said(CHAT, short_ones_marked) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
 
 
-def test_a_role_that_speaks_twice_is_numbered() -> None:
+def test_a_role_with_two_messages_is_numbered() -> None:
     chat = Chat("c", (Message("user", "a"), Message("assistant", "b"), Message("user", "c")))
     assert chat.segments == ["user 1", "assistant", "user 2"]
 
@@ -70,26 +68,24 @@ def test_a_role_that_speaks_twice_is_numbered() -> None:
     ],
     ids=["changed", "left out"],
 )
-def test_words_that_a_template_changes_or_leaves_out_are_named(template: Any) -> None:
+def test_words_that_a_template_changes_or_omits_are_named(template: Any) -> None:
     with pytest.raises(
         InspectionError, match=r"does not repeat message 0 \(system\) of c.json word for word.*--segments"
     ):
-        CHAT.marked(template)
+        CHAT.rendered(template)
 
 
-def written(tmp_path: Path, found: Any) -> Path:
-    path = tmp_path / "chat.json"
-    path.write_text(found if isinstance(found, str) else json.dumps(found), encoding="utf-8")
-    return path
+def parsed(found: Any) -> Chat:
+    return parse_chat(NamedText("chat.json", found if isinstance(found, str) else json.dumps(found)))
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool, tmp_path: Path) -> None:
+def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool) -> None:
     messages = [
         {"role": "user", "content": "who?"},
         {"role": "assistant", "content": [{"type": "text", "text": "ada"}]},
     ]
-    chat = read_chat(written(tmp_path, {"messages": messages} if wrapped else messages))
+    chat = parsed({"messages": messages} if wrapped else messages)
     assert chat.messages == (Message("user", "who?"), Message("assistant", "ada"))
 
 
@@ -97,23 +93,23 @@ def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool, tmp_p
     ("found", "said"),
     [
         ("{oops", r"is not JSON: .*Expected \[\{\"role\": \"user\""),
-        ("   ", r"is empty: there is nothing to read"),
-        ([], r"holds no messages, expected \[\{\"role\""),
-        ({"turns": []}, r"holds no messages"),
-        (["who?"], r"message 0 of .* is no text with a role"),
-        ([{"role": "user"}], r"message 0 of .* is no text with a role"),
-        ([{"role": 1, "content": "x"}], r"message 0 of .* is no text with a role"),
+        ("[" * 100_000, r"is not JSON"),
+        ([], r"contains no messages, expected \[\{\"role\""),
+        ({"turns": []}, r"contains no messages"),
+        (["who?"], r"message 0 of .* is not a text with a role"),
+        ([{"role": "user"}], r"message 0 of .* is not a text with a role"),
+        ([{"role": 1, "content": "x"}], r"message 0 of .* is not a text with a role"),
         (
             [{"role": "user", "content": "\ud800"}],
-            r"message 0 of .* is not UTF-8 text: it holds half a character",
+            r"message 0 of .* is not UTF-8 text: it contains a surrogate",
         ),
-        ([{"role": "user", "content": [{"type": "image"}]}], r"message 0 of .* is no text with a role"),
+        ([{"role": "user", "content": [{"type": "image"}]}], r"message 0 of .* is not a text with a role"),
         (
             [{"role": "user", "content": "x"}, {"role": "user", "content": " "}],
-            r"message 1 of .* is empty. Give it words",
+            r"message 1 of .* is empty. Add text to it",
         ),
     ],
 )
-def test_another_shape_is_refused_with_the_right_one(found: Any, said: str, tmp_path: Path) -> None:
+def test_another_shape_is_refused_with_the_expected_one(found: Any, said: str) -> None:
     with pytest.raises(InspectionError, match=said):
-        read_chat(written(tmp_path, found))
+        parsed(found)

@@ -1,4 +1,4 @@
-"""The page: small, closed to whatever a text holds, and its palette in order."""
+"""The page: small, safe from any text, and with an ordered palette."""
 
 import base64
 import hashlib
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnscope.inspection import Inspection, Request, inspect
-from attnscope.inspection.shown import shown_name
-from attnscope.inspection.viewer import page
+from attnscope.inspection import Inspection, Request, inspect, page
+from attnscope.inspection.text import shown_name
 from attnscope.inspection.viewer.data import top_keys_kept, viewer_data
 from attnscope.inspection.viewer.page import asset
 from tests.inspection.made import random_inspection
@@ -63,7 +62,7 @@ def test_it_fetches_nothing_and_runs_nothing_else(hostile: str) -> None:
     assert not re.search(r"https?://|@import|url\(", hostile)
 
 
-def test_nothing_sets_the_page_s_markup_from_text() -> None:
+def test_no_html_is_made_from_text() -> None:
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", page(random_inspection(1, 1, 3))
     )
@@ -77,7 +76,7 @@ def test_2000_tokens_of_72_heads_take_less_than_3_mb() -> None:
 
 
 @pytest.mark.parametrize(("heads", "tokens", "kept"), [(2, 5, 5), (2, 100, 8), (36, 4000, 4), (400, 4000, 2)])
-def test_as_many_strongest_keys_are_kept_as_there_is_room_for(heads: int, tokens: int, kept: int) -> None:
+def test_the_page_keeps_as_many_strongest_keys_as_it_has_room_for(heads: int, tokens: int, kept: int) -> None:
     layer = random_inspection(1, 1, min(tokens, 100)).layers[0]
     wide = replace(layer, head_names=tuple(map(str, range(heads))))
     found = random_inspection(1, 1, min(tokens, 100))
@@ -90,7 +89,7 @@ def example() -> Inspection:
     return inspect(Request())
 
 
-def test_the_arrays_say_what_was_observed(example: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_arrays_are_what_was_observed(example: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
     from attnscope.inspection.viewer import data
     from attnscope.inspection.viewer.packing import Pack
 
@@ -138,7 +137,7 @@ def test_a_mask_without_known_keys_has_no_even_shares(example: Inspection) -> No
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_palette_is_ordered_by_lightness_in_steps_that_can_be_told(theme: str) -> None:
+def test_the_palette_is_ordered_by_lightness_in_visible_steps(theme: str) -> None:
     """CIE L* of each colour: monotone, over most of the range, no step more than three times another."""
     (ramp,) = re.findall(rf"{theme}: \[(.*?)\]", asset("colour.js"))
     colours = (

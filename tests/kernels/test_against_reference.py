@@ -15,8 +15,8 @@ shared_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixtu
 
 @given(case=problems(formats=NARROW))
 @shared_level
-def test_output_and_log_normalizer(level: str, case: Case) -> None:
-    assert_matches_oracle(at.partial(*case.arrays, **case.options, implementation="kernel"), case)
+def test_output_and_logsumexp(level: str, case: Case) -> None:
+    assert_matches_oracle(at.partial_attention(*case.arrays, **case.options, implementation="kernel"), case)
 
 
 @given(case=problems(formats=NARROW))
@@ -30,7 +30,7 @@ def test_output_in_the_format_of_the_inputs(level: str, case: Case) -> None:
 @given(case=problems(formats=("float32",), max_tokens=300, max_dim=140, empty=False))
 @settings(shared_level, max_examples=15)
 def test_larger_problems(level: str, case: Case) -> None:
-    assert_matches_oracle(at.partial(*case.arrays, **case.options, implementation="kernel"), case)
+    assert_matches_oracle(at.partial_attention(*case.arrays, **case.options, implementation="kernel"), case)
 
 
 @pytest.mark.parametrize("key_len", [8191, 8192, 8193, 3 * 8192 + 70])
@@ -43,7 +43,7 @@ def test_rows_longer_than_a_part(level: str, key_len: int, query_len: int) -> No
         random((1, 1, key_len, 10), 1.0),
         {"mask": at.Causal()},
     )
-    assert_matches_oracle(at.partial(*case.arrays, **case.options, implementation="kernel"), case)
+    assert_matches_oracle(at.partial_attention(*case.arrays, **case.options, implementation="kernel"), case)
 
 
 @pytest.mark.parametrize("key_dim", [1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 128, 256, 1023, 1024])
@@ -68,14 +68,14 @@ def test_extreme_scores(level: str, magnitude: float) -> None:
         random((1, 2, 90, 8), 1.0),
         {"mask": at.Causal()},
     )
-    part = at.partial(*case.arrays, **case.options, implementation="kernel")
+    part = at.partial_attention(*case.arrays, **case.options, implementation="kernel")
     # By the proof alone: among nearly one-hot weights so few entries carry the error that a peer's is an accident.
     oracle, bound = (
-        at.reference.partial(*case.arrays, **case.options),
+        at.reference.partial_attention(*case.arrays, **case.options),
         error_bound(case, arithmetic=np.float32, output=np.float32),
     )
     assert_within(part.output, oracle.output, bound.output, "output")
-    assert_within(part.log_normalizer, oracle.log_normalizer, bound.log_normalizer, "log_normalizer")
+    assert_within(part.logsumexp, oracle.logsumexp, bound.logsumexp, "logsumexp")
 
 
 def test_scores_of_1e15_choose_one_key(level: str) -> None:

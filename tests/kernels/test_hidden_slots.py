@@ -17,8 +17,8 @@ def arrays(seed: int = 0) -> list[Any]:
 
 
 def run(query: Any, key: Any, value: Any, **options: Any) -> bytes:
-    part = at.partial(query, key, value, **options, implementation="kernel")
-    return part.output.tobytes() + part.log_normalizer.tobytes()
+    part = at.partial_attention(query, key, value, **options, implementation="kernel")
+    return part.output.tobytes() + part.logsumexp.tobytes()
 
 
 @pytest.mark.parametrize("poison", POISON, ids=["nan", "inf", "-inf", "signalling"])
@@ -35,7 +35,7 @@ def test_hidden_slots_change_no_bit(level: str, poison: Any, where: str, query_l
         dirty_key, dirty_value = key.copy(), value.copy()
         for array in {"key": [dirty_key], "value": [dirty_value], "both": [dirty_key, dirty_value]}[where]:
             array.swapaxes(1, 2)[hidden] = poison
-        for options in ({}, {"softcap": 4.0, "slopes": at.alibi_slopes(4), "sinks": [0.0] * 4}):
+        for options in ({}, {"softcap": 4.0, "alibi_slopes": at.alibi_slopes(4), "sinks": [0.0] * 4}):
             assert run(query, dirty_key, dirty_value, mask=mask, **options) == run(
                 query, key, value, mask=mask, **options
             )
@@ -60,9 +60,9 @@ def test_a_visible_poison_reaches_only_the_rows_that_see_it(level: str, poison: 
 def test_a_row_with_a_nan_is_the_one_canonical_nan(level: str) -> None:
     query, key, value = arrays()
     query[0, 0, 5] = np.uint32(0xFFC12345).view(np.float32)
-    part = at.partial(query, key, value, implementation="kernel")
+    part = at.partial_attention(query, key, value, implementation="kernel")
     assert set(part.output[0, 0, 5].view(np.uint32)) == {0x7FC00000}
-    assert part.log_normalizer[0, 0, 5].view(np.uint32) == 0x7FC00000
+    assert part.logsumexp[0, 0, 5].view(np.uint32) == 0x7FC00000
     assert np.isfinite(np.delete(part.output[0, 0], 5, axis=0)).all()
 
 
@@ -78,18 +78,20 @@ def test_a_bias_of_minus_infinity_hides_a_poisoned_slot(level: str) -> None:
 @pytest.mark.parametrize("query_len", [1, 60])
 def test_a_row_that_sees_no_key_is_zero(level: str, query_len: int) -> None:
     query, key, value = arrays()
-    part = at.partial(
+    part = at.partial_attention(
         query[:, :, :query_len], key, value, mask=at.KeyLengths([0, 3]), implementation="kernel"
     )
     assert (part.output[0] == 0).all()
-    assert np.isneginf(part.log_normalizer[0]).all()
-    assert np.isfinite(part.log_normalizer[1]).all()
+    assert np.isneginf(part.logsumexp[0]).all()
+    assert np.isfinite(part.logsumexp[1]).all()
 
 
-def test_a_row_that_sees_only_a_sink_is_zero_and_its_log_normalizer_the_sink(level: str) -> None:
+def test_a_row_that_sees_only_a_sink_is_zero_and_its_logsumexp_the_sink(level: str) -> None:
     query, key, value = arrays()
     sinks = np.array([1.5, -2.0, 0.25, -np.inf], np.float32)
-    part = at.partial(query, key, value, mask=at.KeyLengths(0), sinks=sinks, implementation="kernel")
+    part = at.partial_attention(
+        query, key, value, mask=at.KeyLengths(0), sinks=sinks, implementation="kernel"
+    )
     assert (part.output == 0).all()
-    assert np.allclose(part.log_normalizer[:, :3], sinks[None, :3, None], rtol=1e-7, atol=0)
-    assert np.isneginf(part.log_normalizer[:, 3]).all()
+    assert np.allclose(part.logsumexp[:, :3], sinks[None, :3, None], rtol=1e-7, atol=0)
+    assert np.isneginf(part.logsumexp[:, 3]).all()

@@ -57,21 +57,23 @@ def causal_spans(query_len: int) -> KeySpans:
 def test_pages_give_the_bits_of_arrays(level: str, page_tokens: int, dtype: Any, query_len: int) -> None:
     sequences = stored(dtype)
     query = np.random.default_rng(2).standard_normal((len(LENGTHS), HEADS, query_len, KEY_DIM)).astype(dtype)
-    slopes = at.alibi_slopes(HEADS)
+    alibi_slopes = at.alibi_slopes(HEADS)
     output, normalizer = run_pages(
         query,
         in_pages(sequences, page_tokens, np.nan),
         causal_spans(query_len),
         Scoring(0.2),
-        slopes=slopes,
-        log_normalizer=True,
+        alibi_slopes=alibi_slopes,
+        logsumexp=True,
     )
     assert normalizer is not None
     for s, (key, value) in enumerate(sequences):
-        expected = at.attention(query[s], key, value, mask=at.Causal(), scale=0.2, slopes=slopes)
+        expected = at.attention(query[s], key, value, mask=at.Causal(), scale=0.2, alibi_slopes=alibi_slopes)
         assert output[s].tobytes() == expected.tobytes()
-        part = at.partial(query[s], key, value, mask=at.Causal(), scale=0.2, slopes=slopes)
-        assert normalizer[s].tobytes() == part.log_normalizer.tobytes()
+        part = at.partial_attention(
+            query[s], key, value, mask=at.Causal(), scale=0.2, alibi_slopes=alibi_slopes
+        )
+        assert normalizer[s].tobytes() == part.logsumexp.tobytes()
 
 
 @pytest.mark.parametrize("page_tokens", [16, 64])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope import kernels
-from attnscope.result import Partial
+from attnscope.result import PartialAttention
 
 HEADS, KV_HEADS, TOKENS, KEY_DIM, VALUE_DIM = 6, 2, 150, 37, 21
 FORMATS = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
@@ -29,11 +29,11 @@ def scorings() -> dict[str, dict[str, Any]]:
     return {
         "plain": {},
         "softcap": {"softcap": 3.0},
-        "slopes": {"slopes": at.alibi_slopes(HEADS)},
+        "alibi_slopes": {"alibi_slopes": at.alibi_slopes(HEADS)},
         "sinks": {"sinks": rng.standard_normal(HEADS).astype(np.float32)},
         "all": {
             "softcap": 3.0,
-            "slopes": at.alibi_slopes(HEADS),
+            "alibi_slopes": at.alibi_slopes(HEADS),
             "sinks": rng.standard_normal(HEADS).astype(np.float32),
         },
     }
@@ -48,19 +48,17 @@ MASKS: dict[str, Any] = {
 }
 
 
-def run(query: Any, key: Any, value: Any, **options: Any) -> Partial:
-    return at.partial(query, key, value, **options, implementation="kernel")
+def run(query: Any, key: Any, value: Any, **options: Any) -> PartialAttention:
+    return at.partial_attention(query, key, value, **options, implementation="kernel")
 
 
-def assert_same(actual: Partial, expected: Partial, what: str) -> None:
+def assert_same(actual: PartialAttention, expected: PartialAttention, what: str) -> None:
     assert actual.output.tobytes() == expected.output.tobytes(), f"output differs: {what}"
-    assert actual.log_normalizer.tobytes() == expected.log_normalizer.tobytes(), (
-        f"log_normalizer differs: {what}"
-    )
+    assert actual.logsumexp.tobytes() == expected.logsumexp.tobytes(), f"logsumexp differs: {what}"
 
 
-def rows(of: Partial, queries: slice) -> Partial:
-    return Partial(of.output[:, :, queries], of.log_normalizer[:, :, queries])
+def rows(of: PartialAttention, queries: slice) -> PartialAttention:
+    return PartialAttention(of.output[:, :, queries], of.logsumexp[:, :, queries])
 
 
 def chunks(size: int) -> Iterator[slice]:
@@ -113,7 +111,7 @@ def test_batch_of_one_and_of_seven(level: str) -> None:
     for b, length in enumerate(lengths):
         one = slice(b, b + 1)
         alone = run(query[one], key[one], value[one], mask=at.Causal() & at.KeyLengths([length]))
-        assert_same(alone, Partial(whole.output[one], whole.log_normalizer[one]), f"batch row {b}")
+        assert_same(alone, PartialAttention(whole.output[one], whole.logsumexp[one]), f"batch row {b}")
 
 
 def test_padding_to_the_right_and_to_the_left_changes_nothing(level: str) -> None:
@@ -200,7 +198,7 @@ def test_one_head_alone_equals_the_head_among_others(level: str) -> None:
     for head in range(HEADS):
         kv = slice(head // (HEADS // KV_HEADS), head // (HEADS // KV_HEADS) + 1)
         alone = run(query[:, head : head + 1], key[:, kv], value[:, kv], mask=at.Causal())
-        expected = Partial(whole.output[:, head : head + 1], whole.log_normalizer[:, head : head + 1])
+        expected = PartialAttention(whole.output[:, head : head + 1], whole.logsumexp[:, head : head + 1])
         assert_same(alone, expected, f"head {head}")
 
 

@@ -40,7 +40,7 @@ def questions(draw: st.DrawFn, case: Case) -> dict[str, Any]:
         "first_keys": draw(st.sampled_from([4, 0, 1, 70])),
         "top_keys": draw(st.integers(0, min(8, key_len))),
         "received": draw(st.sampled_from([False, True, counted])),
-        "map_size": draw(st.none() | st.integers(1, key_len)) if key_len else None,
+        "block_map_size": draw(st.none() | st.integers(1, key_len)) if key_len else None,
     }
 
 
@@ -64,7 +64,7 @@ def test_rows_longer_than_a_part(level: str, key_len: int, query_len: int, sinks
         {"mask": at.Causal(), "sinks": sinks},
     )
     labels = np.arange(key_len) * 5 // key_len
-    _, seen, asked = observe(case, segments=labels, top_keys=20, received=True, map_size=40)
+    _, seen, asked = observe(case, segments=labels, top_keys=20, received=True, block_map_size=40)
     assert_statistics(seen, case, asked)
 
 
@@ -83,11 +83,11 @@ ASKED: dict[str, Any] = {
     "segments": np.random.default_rng(1).integers(0, 9, 150),
     "top_keys": 6,
     "received": True,
-    "map_size": 11,
+    "block_map_size": 11,
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"sinks": [0.5] * 6, "softcap": 3.0, "slopes": [0.1] * 6}])
+@pytest.mark.parametrize("options", [{}, {"sinks": [0.5] * 6, "softcap": 3.0, "alibi_slopes": [0.1] * 6}])
 def test_every_level_and_number_of_threads_gives_the_same_bits(options: dict[str, Any]) -> None:
     first = None
     for name in kernels.usable_levels():
@@ -147,10 +147,18 @@ def test_a_row_with_a_nan_says_so_and_reaches_no_other(level: str) -> None:
 def test_a_row_that_sees_no_key_is_zero(level: str) -> None:
     case = some_case(mask=at.KeyLengths([0, 150]))
     seen = observe(case, **ASKED)[1]
-    for name in ("entropy", "max_weight", "first_mass", "mean_distance", "segment_mass", "received", "map"):
+    for name in (
+        "entropy",
+        "max_weight",
+        "first_mass",
+        "mean_distance",
+        "segment_mass",
+        "received",
+        "block_map",
+    ):
         assert (getattr(seen, name)[0] == 0).all(), name
     assert (seen.max_key[0] == -1).all()
-    assert np.isneginf(seen.log_normalizer[0]).all()
+    assert np.isneginf(seen.logsumexp[0]).all()
 
 
 def test_one_visible_key_has_it_all(level: str) -> None:
@@ -179,7 +187,9 @@ def test_a_gradual_rise_moves_everything_to_new_maxima(level: str) -> None:
     for rows in (1, 30):
         query = np.ones((1, 1, rows, 1), np.float32)
         case = Case(query, key[None, None], key[None, None])
-        _, seen, asked = observe(case, segments=np.arange(300) // 60, top_keys=3, received=True, map_size=5)
+        _, seen, asked = observe(
+            case, segments=np.arange(300) // 60, top_keys=3, received=True, block_map_size=5
+        )
         assert_statistics(seen, case, asked)
 
 

@@ -28,7 +28,7 @@ TOPICS = {
     "prefill beside decode, measured": r"at\.cache\.simulate",
     "a model's roofline": r"at\.roofline",
     "ALiBi": r"at\.alibi_slopes",
-    "rotary positions": r"at\.rotate",
+    "rotary positions": r"at\.apply_rotary",
     "the online softmax, step by step": r"shrink \* z",
     "memory measured": r"tracemalloc\.start",
     "sinks observed": r"first_mass\[",

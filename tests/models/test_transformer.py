@@ -26,10 +26,10 @@ def test_it_is_what_its_formula_says() -> None:
                 residual @ w[head].astype(np.float64) for w in (layer.w_q, layer.w_k, layer.w_v)
             )
             if layer.rotary:
-                query, key = at.rotate(query, positions), at.rotate(key, positions)
+                query, key = at.apply_rotary(query, positions), at.apply_rotary(key, positions)
             scoring: dict[str, Any] = {
                 "scale": 1.0,
-                "slopes": [layer.slopes[head]],
+                "alibi_slopes": [layer.alibi_slopes[head]],
                 "sinks": [layer.sinks[head]],
             }
             added += at.reference.attention(query, key, value, mask=at.Causal(), **scoring) @ layer.w_o[head]

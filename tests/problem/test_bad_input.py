@@ -77,8 +77,8 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "bias that is a mask": ({"bias": np.ones((5, 7), bool)}, at.AttentionScoringError, "bias is an array of bool, expected numbers.*as mask="),
     "bias of another shape": ({"bias": ones(5, 6)}, at.AttentionShapeError, "bias has shape.*its key_len is 6"),
     "bias too wide": ({"bias": ones(5, 7, dtype=np.float64)}, at.AttentionFormatError, r"bias is float64.*bias.astype\(np.float32\)"),
-    "slopes too few": ({"slopes": ones(3)}, at.AttentionShapeError, r"slopes has shape \[3\], expected \[4\], one number for each of the query heads"),
-    "slopes too wide": ({"slopes": ones(4, dtype=np.float64)}, at.AttentionFormatError, r"slopes is float64.*slopes.astype\(np.float32\)"),
+    "alibi_slopes too few": ({"alibi_slopes": ones(3)}, at.AttentionShapeError, r"alibi_slopes has shape \[3\], expected \[4\], one number for each of the query heads"),
+    "alibi_slopes too wide": ({"alibi_slopes": ones(4, dtype=np.float64)}, at.AttentionFormatError, r"alibi_slopes is float64.*alibi_slopes.astype\(np.float32\)"),
     "sinks of nan": ({"sinks": [0.0, 0.0, 0.0, float("nan")]}, at.AttentionScoringError, r"sinks\[3\] is nan, expected a finite float32 number.*-inf for a head without"),
     "sinks as text": ({"sinks": "1234x"}, at.AttentionFormatError, "sinks is '1234x', expected an array or a list of one number a query head"),
     "named type": ({"scale": "0.5"}, at.AttentionScoringError, "scale='0.5': expected a positive finite number"),
@@ -86,12 +86,12 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "scale complex": ({"scale": 1j}, at.AttentionScoringError, "scale=1j: expected a positive"),
     "scale beyond float32": ({"scale": 1e300}, at.AttentionScoringError, r"scale=1e\+300: expected a number from 1.2e-38 to 3.4e\+38"),
     "softcap below float32": ({"softcap": 1e-60}, at.AttentionScoringError, "softcap=1e-60: expected a number from 1.2e-38"),
-    "slopes as a set": ({"slopes": {1.0}}, at.AttentionFormatError, "slopes is {1.0}, expected an array or a list"),
-    "slopes without end": ({"slopes": count()}, at.AttentionFormatError, r"slopes is count\(0\), expected an array or a list"),
-    "slopes of text": ({"slopes": ["1"] * 4}, at.AttentionFormatError, r"slopes\[0\] is '1', expected a number"),
-    "slopes beyond float32": ({"slopes": [0, 1, 1e300, 1]}, at.AttentionScoringError, r"slopes\[2\] is 1e\+300, expected a finite float32"),
-    "slopes of integers": ({"slopes": np.arange(4)}, at.AttentionFormatError, r"slopes is int64.*slopes.astype\(np.float32\)"),
-    "slopes of -inf": ({"slopes": [-np.inf] * 4}, at.AttentionScoringError, "Pass 0 for a head without a slope"),
+    "alibi_slopes as a set": ({"alibi_slopes": {1.0}}, at.AttentionFormatError, "alibi_slopes is {1.0}, expected an array or a list"),
+    "alibi_slopes without end": ({"alibi_slopes": count()}, at.AttentionFormatError, r"alibi_slopes is count\(0\), expected an array or a list"),
+    "alibi_slopes of text": ({"alibi_slopes": ["1"] * 4}, at.AttentionFormatError, r"alibi_slopes\[0\] is '1', expected a number"),
+    "alibi_slopes beyond float32": ({"alibi_slopes": [0, 1, 1e300, 1]}, at.AttentionScoringError, r"alibi_slopes\[2\] is 1e\+300, expected a finite float32"),
+    "alibi_slopes of integers": ({"alibi_slopes": np.arange(4)}, at.AttentionFormatError, r"alibi_slopes is int64.*alibi_slopes.astype\(np.float32\)"),
+    "alibi_slopes of -inf": ({"alibi_slopes": [-np.inf] * 4}, at.AttentionScoringError, "Pass 0 for a head without a slope"),
     "bias of integers": ({"bias": np.zeros((5, 7), int)}, at.AttentionFormatError, "bias is int64, expected float32"),
     "bias of 5 axes": ({"bias": ones(1, 1, 1, 5, 7)}, at.AttentionShapeError, "bias has shape.*It has 5 axes"),
     "bias as a list": ({"bias": [[0.0] * 7] * 5}, at.AttentionFormatError, r"bias is a list, expected a NumPy array.*np.asarray\(bias"),
@@ -161,7 +161,7 @@ OBJECTS = [
     np.array(["a"], np.dtypes.StringDType()), np.zeros((2, 4, 5, 8), ">f4"), np.zeros((2, 4, 5, 8), np.longdouble),
     at.Dense(np.ones((2, 1, 1, 7), bool)), at.Documents([1] * 7), [0.5] * 4, QUERY, KEY, VALUE,
 ]  # fmt: skip
-ARGUMENTS = ("query", "key", "value", "mask", "scale", "softcap", "bias", "slopes", "sinks")
+ARGUMENTS = ("query", "key", "value", "mask", "scale", "softcap", "bias", "alibi_slopes", "sinks")
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -255,4 +255,4 @@ def test_a_problem_without_arrays_is_checked_too() -> None:
 def test_float64_takes_what_float32_cannot_hold() -> None:
     double = (QUERY.astype(float), KEY.astype(float), VALUE.astype(float))
     assert describe(*double, scale=1e300)[0].scoring.scale == 1e300
-    assert describe(*double, slopes=[1e300] * 4)[1].slopes is not None
+    assert describe(*double, alibi_slopes=[1e300] * 4)[1].alibi_slopes is not None

@@ -26,10 +26,10 @@ def test_empty_axes_are_legal(empty: str, implementation: Any) -> None:
         ones(shape[0], 2, shape[2], 8),
         ones(shape[0], 2, shape[2], 3),
     )
-    part = at.partial(query, key, value, mask=at.Causal(), implementation=implementation)
+    part = at.partial_attention(query, key, value, mask=at.Causal(), implementation=implementation)
     assert part.output.shape == (shape[0], 4, shape[1], 3)
     assert (part.output == 0).all()
-    assert np.isneginf(part.log_normalizer).all()
+    assert np.isneginf(part.logsumexp).all()
 
 
 @pytest.mark.parametrize("rank", [2, 3, 4])
@@ -123,11 +123,11 @@ def test_a_subclass_that_adds_nothing_is_read_as_an_array(subclass: Any) -> None
 
 def test_slopes_and_sinks_are_read_in_the_format_of_the_sums() -> None:
     operands = describe(
-        QUERY, KEY, VALUE, slopes=[1, 0.5, 0, 2], sinks=np.array([1, 2, 3, -np.inf], np.float16)
+        QUERY, KEY, VALUE, alibi_slopes=[1, 0.5, 0, 2], sinks=np.array([1, 2, 3, -np.inf], np.float16)
     )[1]
-    assert operands.slopes is not None
+    assert operands.alibi_slopes is not None
     assert operands.sinks is not None
-    assert operands.slopes.dtype == operands.sinks.dtype == np.float32
+    assert operands.alibi_slopes.dtype == operands.sinks.dtype == np.float32
     assert operands.sinks.tolist() == [1, 2, 3, -np.inf]
 
 

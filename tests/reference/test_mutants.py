@@ -41,7 +41,7 @@ def capped_after_the_bias(capped: Any, given: Any) -> Any:
 
 def distance_from_the_first_query(capped: Any, given: Any) -> Any:
     first = given.query_positions - given.query_positions[0]
-    return capped - given.slopes[:, None, None] * np.abs(first[:, None] - given.key_positions)
+    return capped - given.alibi_slopes[:, None, None] * np.abs(first[:, None] - given.key_positions)
 
 
 def hides_the_visible(scores: Any, visible: Any) -> Any:
@@ -69,8 +69,8 @@ def without_the_sink(scores: Any, visible: Any, sinks: Any, original: Any = defi
 
 
 def base_two(scores: Any, visible: Any, sinks: Any, original: Any = definition.softmax) -> Any:
-    weights, log_normalizer = original(scores, visible, sinks)
-    return weights, log_normalizer / np.log(2)
+    weights, logsumexp = original(scores, visible, sinks)
+    return weights, logsumexp / np.log(2)
 
 
 def plain_product(weights: Any, visible: Any, value: Any) -> Any:
@@ -90,7 +90,7 @@ OF_THE_DEFINITION: list[tuple[Any, str, Callable[..., Any], Case]] = [
     (definition, "soft_capped", itself, case_of(softcap=1.0)),
     (definition, "biased", bias_scaled, case_of(bias=BIAS)),
     (definition, "biased", capped_after_the_bias, case_of(bias=BIAS, softcap=1.0)),
-    (definition, "biased", distance_from_the_first_query, case_of(slopes=SLOPES)),
+    (definition, "biased", distance_from_the_first_query, case_of(alibi_slopes=SLOPES)),
     (definition, "masked", hides_the_visible, case_of(mask=Causal())),
     (definition, "masked", hides_nothing, case_of(mask=Causal())),
     (inputs, "visible_keys", sees_one_more, case_of(mask=Causal())),
@@ -123,7 +123,7 @@ def test_by_hand_catches(
 
 def test_by_hand_catches_a_normalizer_in_base_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definition, "softmax", base_two)
-    with pytest.raises(AssertionError, match="log_normalizer exceeds the derived bound"):
+    with pytest.raises(AssertionError, match="logsumexp exceeds the derived bound"):
         assert_matches_by_hand(case_of())
 
 

@@ -40,21 +40,23 @@ def test_the_reference_is_what_one_gets_by_hand(case: Case) -> None:
     shape = describe(*case.arrays, **case.options)[0].shape
     labels = [0, *(int(i) % 3 for i in range(1, shape.key_len - 1)), 2][: shape.key_len]
     labels[-1] = 2  # so that there are three segments, whatever the number of keys
-    map_size = min(3, shape.key_len)
-    asked = read_questions(shape, segments=labels, first_keys=2, received=True, map_size=map_size, top_keys=1)
+    block_map_size = min(3, shape.key_len)
+    asked = read_questions(
+        shape, segments=labels, first_keys=2, received=True, block_map_size=block_map_size, top_keys=1
+    )
     _, seen = reference.statistics(*case.arrays, questions=asked, **case.options)
     for index in np.ndindex(*weights.shape[:3]):
         assert_row(seen, index, weights[index].tolist(), labels)
     assert seen.received is not None
-    assert seen.map is not None
+    assert seen.block_map is not None
     for b, h, j in np.ndindex(*weights.shape[:2], shape.key_len):
         assert close(seen.received[b, h, j], math.fsum(weights[b, h, :, j].tolist()))
-    rows = seen.map.shape[2]
-    for b, h, row, column in np.ndindex(*seen.map.shape):
+    rows = seen.block_map.shape[2]
+    for b, h, row, column in np.ndindex(*seen.block_map.shape):
         queries = [i for i in range(shape.query_len) if i * rows // shape.query_len == row]
-        keys = [j for j in range(shape.key_len) if j * map_size // shape.key_len == column]
+        keys = [j for j in range(shape.key_len) if j * block_map_size // shape.key_len == column]
         mass = math.fsum(float(weights[b, h, i, j]) for i in queries for j in keys)
-        assert close(seen.map[b, h, row, column], mass / len(queries))
+        assert close(seen.block_map[b, h, row, column], mass / len(queries))
 
 
 def test_three_keys_are_worked_out_on_paper() -> None:

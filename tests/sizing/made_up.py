@@ -2,7 +2,8 @@
 
 from typing import Any
 
-# attention: 8 * (4 * 2 + 2 * (2 + 2) + 4 * 2) = 192 parameters a layer; MLP: 3 * 8 * 16 = 384; unembedding: 32 * 8 = 256
+# attention: 8 * (4 * 2 + 2 * (2 + 2) + 4 * 2) = 192 parameters a layer; MLP: 3 * 8 * 16 = 384; unembedding:
+# 32 * 8 = 256
 DENSE: dict[str, Any] = {
     "model_type": "llama",
     "num_hidden_layers": 2,

@@ -1,7 +1,7 @@
-"""The caches that Transformers really makes: a model on the meta device, a prompt, a token, and the tensors it keeps.
+"""The caches that Transformers really makes: of a model on the meta device, after a prompt and one token.
 
-On torch.device("meta") a tensor has a shape and no memory, so that models run at their full size. One model that fails
-or hangs must not stop the rest: each has a time limit, and what it said is its outcome.
+On torch.device("meta") a tensor has a shape and no memory, so that models run at their full size. One model
+that fails or hangs must not stop the rest: each has a time limit, and what it said is its outcome.
 """
 
 import json

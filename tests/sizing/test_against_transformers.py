@@ -1,4 +1,4 @@
-"""Sizes beside the caches that the installed Transformers makes: of real configs, and of every default config."""
+"""Sizes beside the caches that the installed Transformers makes, of real and of default configs."""
 
 import copy
 import importlib.util
@@ -17,7 +17,7 @@ import pytest
 
 import attnscope as at
 from attnscope.sizing import describe_model
-from attnscope.sizing.architectures.read import FAMILIES
+from attnscope.sizing.architectures.known import FAMILIES
 from tests.sizing.real_caches import CACHE_ENGINES, Outcome, compare, default_config, model_types
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
@@ -161,7 +161,7 @@ def test_the_rule_for_missing_layer_types_is_transformers_own(model_type: str) -
 
 @pytest.mark.parametrize("model_type", sorted(FAMILIES))
 def test_a_field_that_is_left_out_is_what_the_class_fills_in_or_refused(model_type: str) -> None:
-    """Each field of the default config in turn: a plan is as large as that of the config that the class makes of it."""
+    """Each field of the default config in turn: a plan is as large as with the class's own values."""
     import transformers
 
     if model_type not in transformers.CONFIG_MAPPING:

@@ -21,7 +21,7 @@ def test_case_blanks_and_dashes_do_not_matter(written: str) -> None:
 
 
 def test_the_figures_are_dense() -> None:
-    """The sheet of an H100 prints 1,979 TFLOPS with sparsity; dense arithmetic is half of it, 295 FLOP a byte."""
+    """An H100's data sheet has 1,979 TFLOPS with sparsity; dense arithmetic is half, 295 FLOP/byte."""
     assert read_hardware("h100").flops_per_second == 1979e12 / 2
     assert read_hardware("h100").ridge == pytest.approx(295.4, abs=0.05)
 

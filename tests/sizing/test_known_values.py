@@ -44,7 +44,7 @@ def test_states_do_not_grow_and_keep_their_format() -> None:
     assert half.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
     assert whole.cache_bytes == 64 * 5_120 * (4 * 4 + 16 * 4)
     assert half.cache_bytes == at.size(config("mamba-2.8b"), context=10**6).cache_bytes
-    assert "states are kept in bfloat16 and float32, whatever kv_dtype says" in half.notes
+    assert "states are kept in bfloat16 and float32, whatever kv_dtype is" in half.notes
 
 
 def test_int8_leaves_states_as_they_are() -> None:
@@ -68,7 +68,7 @@ def test_an_encoder_s_keys_are_counted_once_more() -> None:
 def test_whisper_s_encoder_is_always_as_long() -> None:
     plan = at.size(config("whisper-large-v3"), context=100)
     assert plan.cache_bytes == 32 * 20 * 128 * 2 * (100 + 1_500)
-    with pytest.raises(at.ConfigError, match=r"encoder_context=7: whisper's encoder always gives 1500"):
+    with pytest.raises(at.ConfigError, match=r"encoder_context=7: whisper's encoder always returns 1500"):
         at.size(config("whisper-large-v3"), context=100, encoder_context=7)
 
 
@@ -110,11 +110,20 @@ def test_the_longest_context_is_the_last_that_fits() -> None:
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
-        ("llama-3-8b", 8.03), ("llama-3-70b", 70.6), ("mixtral-8x7b", 46.7), ("qwen3-0.6b", 0.596),
-        ("qwen3-30b-a3b", 30.5), ("deepseek-v3", 671), ("gpt-oss-20b", 20.9), ("mistral-7b-v0.1", 7.24),
-        ("phi-2", 2.78), ("gpt2", 0.124), ("falcon-7b", 6.92), ("whisper-large-v3", 1.54),
+        ("llama-3-8b", 8.03),
+        ("llama-3-70b", 70.6),
+        ("mixtral-8x7b", 46.7),
+        ("qwen3-0.6b", 0.596),
+        ("qwen3-30b-a3b", 30.5),
+        ("deepseek-v3", 671),
+        ("gpt-oss-20b", 20.9),
+        ("mistral-7b-v0.1", 7.24),
+        ("phi-2", 2.78),
+        ("gpt2", 0.124),
+        ("falcon-7b", 6.92),
+        ("whisper-large-v3", 1.54),
     ],
-)  # fmt: skip
+)
 def test_estimated_weights_are_near_the_published_number(name: str, billions: float) -> None:
     weights = at.size(config(name), context=1).model.weights
     assert weights is not None

@@ -55,13 +55,13 @@ def engine(**changes: Any) -> Callable[[Any], Any]:
 
 
 def without_head_dim(patch: Any) -> None:
-    sound = Fields.maybe_whole
+    sound = Fields.optional_integer
 
     def spoiled(self: Fields, *names: str, **more: Any) -> int | None:
         number = sound(self, *names, **more)
         return None if names == ("head_dim",) else number
 
-    patch.setattr(Fields, "maybe_whole", spoiled)
+    patch.setattr(Fields, "optional_integer", spoiled)
 
 
 def without_states(patch: Any) -> None:

@@ -35,7 +35,7 @@ def test_the_explanation_adds_up(name: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @given(name=st.sampled_from(NAMES), context=st.integers(0, 300_000), more=st.integers(0, 5_000))
 def test_more_tokens_never_take_less(engine: str, name: str, context: int, more: int) -> None:
-    """Pages that windows give back make the paged engines swing by a page a layer, or a chunk, and no more."""
+    """Pages that windows free make the paged engines swing by at most one page per layer, or one chunk."""
     try:
         less, plan = (
             at.size(config(name), context=tokens, engine=engine) for tokens in (context, context + more)
@@ -65,11 +65,20 @@ def test_beyond_all_windows_each_token_adds_the_same(name: str, context: int) ->
 
 
 ODD = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 5), st.integers(), st.floats(), st.text(max_size=5),
-    st.just(10**400), st.just("auto"), st.lists(st.integers(0, 3), max_size=3),
-    st.recursive(st.none(), lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=5),
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.just(10**400),
+    st.just("auto"),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.recursive(
+        st.none(), lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=5
+    ),
     st.lists(st.sampled_from(["full_attention", "sliding_attention", "mamba", "odd"]), max_size=4),
-)  # fmt: skip
+)
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES), engine=st.sampled_from(ENGINES))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import attnscope as at
 from attnscope.sizing.costs import Costs
 from attnscope.sizing.model import Layer, ModelDescription, Rows
-from attnscope.sizing.ridge import ridge_batch, ridge_context, step_phase, steps_seconds
+from attnscope.sizing.roofline import ridge_batch, ridge_context, step_phase, steps_seconds
 from tests.sizing.made_up import DENSE, EXPERTS
 
 
@@ -22,7 +22,7 @@ def test_the_batch_at_which_the_limit_changes_by_hand() -> None:
 
 
 def test_the_batch_of_the_weights_alone_by_hand() -> None:
-    """Of a batch b: b * 2816 / 1000 > 2816 / 500 beyond b = 2, where both take as long: a tie is bound by reading."""
+    """Of a batch b: b * 2816 / 1000 > 2816 / 500 beyond b = 2; the tie at b = 2 is memory-bound."""
     found = at.roofline(DENSE, prompt=3000, new_tokens=2, hardware=machine(1000.0, 500.0))
     assert found.weights_ridge_batch == 3
 
@@ -31,20 +31,20 @@ def test_the_context_at_which_the_limit_changes_by_hand() -> None:
     """5 sequences: (14080 + 320 c) / 1100 > (2976 + 160 c) / 500 up to c = 6.848 / 0.029091 = 235.4."""
     found = at.roofline(DENSE, prompt=3, new_tokens=2, batch=5, hardware=machine(1100.0, 500.0))
     assert found.ridge_context == 236
-    assert found.bound == "arithmetic"
+    assert found.bound == "compute"
 
 
-def test_there_is_no_ridge_where_reading_always_binds() -> None:
+def test_there_is_no_ridge_if_memory_always_binds() -> None:
     found = at.roofline(DENSE, prompt=1000, new_tokens=2, hardware=machine(1e9, 1.0))
     assert (found.ridge_batch, found.ridge_context) == (None, None)
     assert (
         found.weights_ridge_batch == 10**9 + 1
-    )  # a weight that is read once is worth a multiply-add a sequence
-    assert "whatever the batch" in str(found)
-    assert "whatever the context" in str(found)
+    )  # a weight that is read once is worth one multiply-add per sequence
+    assert "memory-bound at any batch" in str(found)
+    assert "memory-bound at any context" in str(found)
 
 
-def test_there_is_no_ridge_where_arithmetic_always_binds() -> None:
+def test_there_is_no_ridge_if_arithmetic_always_binds() -> None:
     found = at.roofline(DENSE, prompt=3, new_tokens=2, hardware=machine(1.0, 1e9))
     assert (found.ridge_batch, found.weights_ridge_batch, found.ridge_context) == (None, None, None)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attnscope as at
-from attnscope.sizing.phase import Phase
+from attnscope.sizing.roofline_result import Phase
 from tests.sizing.made_up import DENSE, EXPERTS
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -26,7 +26,7 @@ def parts(phase: Phase) -> dict[str, tuple[float, float]]:
 
 
 def test_a_dense_prefill_by_hand() -> None:
-    """2 sequences of 3 tokens: 6 pairs each of 2 * 4 * (2 + 2) operations; rows of (2 * 2 + 2 * 2) * 2 bytes."""
+    """2 sequences of 3 tokens: 6 pairs of 2 * 4 * (2 + 2) operations; rows of (2 * 2 + 2 * 2) * 2 bytes."""
     assert parts(line().prefill) == {
         "attention": (2 * 2 * 6 * 32, 2 * 2 * 3 * 16),
         "projections": (2 * 6 * 2 * 192, 2 * 192 * 2),
@@ -56,11 +56,11 @@ def test_the_seconds_of_a_dense_model_by_hand() -> None:
     assert found.total_seconds == pytest.approx(15.616 + 6.144 + 6.272)
     assert found.tokens_per_second == pytest.approx(2 * 2 / (6.144 + 6.272))
     assert found.decode.intensity == pytest.approx(6272 / 3200)
-    assert (found.prefill.bound, found.bound) == ("arithmetic", "arithmetic")
+    assert (found.prefill.bound, found.bound) == ("compute", "compute")
 
 
-def test_experts_are_read_as_often_as_a_batch_meets_them() -> None:
-    """Of 4 experts 2 tokens meet 4 * (1 - (3/4)^2) = 1.75; each token computes with 1, and all with the router."""
+def test_a_batch_reads_the_experts_that_it_activates() -> None:
+    """Of 4 experts 2 tokens activate 4 * (1 - (3/4)^2) = 1.75; each token uses 1 of them, and the router."""
     flops, moved = parts(line(EXPERTS).decode)["experts"]
     assert flops == 2 * 2 * 2 * (384 + 32)
     assert moved == 2 * (1.75 * 384 + 32) * 2
@@ -68,7 +68,7 @@ def test_experts_are_read_as_often_as_a_batch_meets_them() -> None:
     assert (one_flops, one_moved) == (2 * 2 * (384 + 32), 2 * (384 + 32) * 2)
 
 
-def test_a_large_batch_meets_all_experts() -> None:
+def test_a_large_batch_activates_all_experts() -> None:
     assert parts(line(EXPERTS, batch=10_000).decode)["experts"][1] == pytest.approx(2 * (4 * 384 + 32) * 2)
 
 
@@ -116,9 +116,9 @@ def test_a_narrow_cache_moves_fewer_bytes_and_computes_as_much() -> None:
 
 
 @pytest.mark.parametrize("name", at.Hardware.known())
-def test_llama_3_8b_decodes_at_the_speed_of_reading_and_prefills_at_that_of_arithmetic(name: str) -> None:
+def test_llama_3_8b_is_memory_bound_in_decode_and_compute_bound_in_prefill(name: str) -> None:
     found = at.roofline(LLAMA, prompt=8000, new_tokens=192, hardware=name)
-    assert (found.prefill.bound, found.decode.bound) == ("arithmetic", "reading")
+    assert (found.prefill.bound, found.decode.bound) == ("compute", "memory")
 
 
 def test_llama_3_8b_on_an_h100_is_near_what_its_weights_allow() -> None:
@@ -129,7 +129,7 @@ def test_llama_3_8b_on_an_h100_is_near_what_its_weights_allow() -> None:
     assert found.tokens_per_second == pytest.approx(3.35e12 / matrices, rel=1e-4)
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     found = at.roofline(CONFIGS / "llama-3.1-405b.json", prompt=1000, new_tokens=1, hardware="h100")
     assert "does not fit: weights and cache take" in str(found)
     assert "does not fit" not in str(at.roofline(LLAMA, prompt=1000, new_tokens=1, hardware="h100"))
@@ -138,15 +138,15 @@ def test_what_does_not_fit_is_said() -> None:
 def test_the_explanation_has_the_formulas_with_their_numbers() -> None:
     text = line().explain()
     assert (
-        "decode step, MLP: 2 x 2 tokens x 768 parameters = 3,072 FLOP; 768 parameters in bfloat16 = 1,536 bytes"
-        in text
+        "decode step, MLP: 2 x 2 tokens x 768 parameters = 3,072 FLOP; 768 parameters in bfloat16 = 1,536 "
+        "bytes" in text
     )
     assert (
-        "decode step, attention: 2 x 2 full layers x 5 tokens x 32 = 640 FLOP; 2 x 2 full layers x 5 tokens x 16 = 320 bytes"
-        in text
+        "decode step, attention: 2 x 2 full layers x 5 tokens x 32 = 640 FLOP; 2 x 2 full layers x 5 tokens "
+        "x 16 = 320 bytes" in text
     )
     assert (
-        "decode step: max(6,272 FLOP / 1,000 a second, 3,200 bytes / 1,000 a second) = 6.27 s, bound by arithmetic"
+        "decode step: max(6,272 FLOP / 1,000 FLOP/s, 3,200 bytes / 1,000 bytes/s) = 6.27 s, compute-bound"
         in text
     )
     assert "even: given by the caller" in text
@@ -155,9 +155,9 @@ def test_the_explanation_has_the_formulas_with_their_numbers() -> None:
 def test_the_table_is_what_a_roofline_prints_as() -> None:
     text = str(line())
     assert text == repr(line())
-    assert "llama, weights bfloat16, cache bfloat16, batch 2, 3 + 2 tokens on even" in text
+    assert "llama: weights bfloat16, cache bfloat16, batch 2, 3 + 2 tokens\neven: " in text
     assert "decode step  sum" in text
-    assert "then 2 steps 12.42 s" in text
+    assert "then 2 steps in 12.42 s" in text
 
 
 @pytest.mark.parametrize(

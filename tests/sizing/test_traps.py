@@ -29,7 +29,7 @@ def test_a_missing_head_dim_is_named() -> None:
 
 
 def test_a_default_of_the_architecture_is_named() -> None:
-    """Gemma 3 4B's file says neither its heads nor their size: 34 layers, 4 kv heads of 256, 5 of 6 layers slide."""
+    """Gemma 3 4B's file lacks heads and head_dim: 34 layers, 4 kv heads of 256, 5 of 6 layers slide."""
     plan = at.size(config("gemma-3-4b"), context=10)
     assert plan.bytes_per_token == 5 * 4 * 512 * 2
     assert "not in the file: text_config.num_key_value_heads=4 (the default of gemma3_text)" in plan.notes
@@ -95,9 +95,11 @@ def test_one_key_head_for_all() -> None:
 
 def test_values_may_be_smaller_than_keys() -> None:
     fields = LLAMA | {
-        "model_type": "mimo_v2_flash", "v_head_dim": 8, "sliding_window": 5,
+        "model_type": "mimo_v2_flash",
+        "v_head_dim": 8,
+        "sliding_window": 5,
         "layer_types": ["full_attention", "sliding_attention"],
-    }  # fmt: skip
+    }
     plan = at.size(fields, context=10)
     assert plan.bytes_per_token == 2 * (16 + 8) * 2
     assert (
@@ -108,10 +110,18 @@ def test_values_may_be_smaller_than_keys() -> None:
 
 def test_a_layer_without_attention_keeps_nothing() -> None:
     fields = {
-        "model_type": "nemotron_h", "hybrid_override_pattern": "M-*E", "hidden_size": 64, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 16, "mamba_num_heads": 8, "mamba_head_dim": 4, "n_groups": 2,
-        "ssm_state_size": 3, "conv_kernel": 4,
-    }  # fmt: skip
+        "model_type": "nemotron_h",
+        "hybrid_override_pattern": "M-*E",
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 4,
+        "n_groups": 2,
+        "ssm_state_size": 3,
+        "conv_kernel": 4,
+    }
     plan = at.size(fields, context=10)
     assert [(row.kind, row.layers) for row in plan.layers] == [
         ("state space", 1),
@@ -157,8 +167,12 @@ def test_a_context_beyond_the_model_s_is_allowed_and_said() -> None:
 def test_kv_heads_that_a_file_leaves_out_are_the_architectures_own(model_type: str, kv_heads: int) -> None:
     """Llama has as many as query heads; the others' classes have a number, and the plan names it."""
     fields = {
-        "model_type": model_type, "num_hidden_layers": 1, "hidden_size": 4096, "num_attention_heads": 64, "head_dim": 64,
-    }  # fmt: skip
+        "model_type": model_type,
+        "num_hidden_layers": 1,
+        "hidden_size": 4096,
+        "num_attention_heads": 64,
+        "head_dim": 64,
+    }
     if model_type == "gpt_oss":
         fields |= {"layer_types": ["full_attention"]}
     plan = at.size(fields, context=10)
@@ -177,3 +191,43 @@ def test_falcon_reads_null_as_false() -> None:
     assert (
         at.size(fields, context=10).cache_bytes == 71 * at.size(config("falcon-7b"), context=10).cache_bytes
     )
+
+
+@pytest.mark.parametrize("model_type", ["mamba", "falcon_mamba"])
+def test_a_mamba_is_as_wide_as_expand_makes_it_and_the_plan_notes_a_field_that_differs(
+    model_type: str,
+) -> None:
+    """Transformers computes expand * hidden_size, whatever intermediate_size is: 2,560 * 2 channels."""
+    fields = config("mamba-2.8b", model_type=model_type, intermediate_size=777, n_layer=...)
+    plan = at.size(fields, context=9)
+    assert plan.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
+    assert "not used: intermediate_size=777 (it is always expand * hidden_size = 5120)" in plan.notes
+
+
+def test_mimo_without_layer_types_sees_all_tokens_in_the_first_and_in_every_sixth_layer() -> None:
+    fields = LLAMA | {"model_type": "mimo_v2_flash", "num_hidden_layers": 13, "sliding_window": 5}
+    plan = at.size(fields, context=100)
+    assert [(row.kind, row.layers) for row in plan.layers] == [("full", 3), ("sliding", 10)]
+    assert plan.bytes_per_token == 3 * 2 * (16 + 128) * 2
+    assert "not in the file: v_head_dim=128 (the default of mimo_v2_flash)" in plan.notes
+    neighbours = at.size(fields | {"sliding_window_size": 5}, context=100)
+    assert [row.tokens for row in neighbours.layers] == [
+        100,
+        5,
+    ]  # a window of 6 keeps 5 tokens for the next one
+
+
+def test_minicpm3_without_v_head_dim_has_values_of_hidden_size_by_heads() -> None:
+    fields = {
+        "model_type": "minicpm3",
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "kv_lora_rank": 32,
+        "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 16,
+    }
+    plan = at.size(fields, context=10)
+    assert plan.bytes_per_token == 2 * (32 + 8) * 2
+    assert plan.model.layers[0].value_dim == 16
+    assert "not in the file: v_head_dim=16 (hidden_size / num_attention_heads)" in plan.notes

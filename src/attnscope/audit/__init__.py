@@ -2,9 +2,6 @@
 
 from attnscope.audit.contract import Contract as Contract
 from attnscope.audit.contract import ContractError as ContractError
-from attnscope.audit.finding import Counterexample as Counterexample
-from attnscope.audit.finding import Finding as Finding
-from attnscope.audit.finding import Severity as Severity
 from attnscope.audit.models.run import model as model
 from attnscope.audit.models.torch_module import torch_module as torch_module
 from attnscope.audit.models.transformers_model import transformers as transformers
@@ -12,3 +9,6 @@ from attnscope.audit.report import Report as Report
 from attnscope.audit.run import attention as attention
 from attnscope.audit.tokens_first import tokens_first as tokens_first
 from attnscope.audit.torch_function import torch_function as torch_function
+from attnscope.probing import Counterexample as Counterexample
+from attnscope.probing import Finding as Finding
+from attnscope.probing import Severity as Severity

@@ -13,16 +13,16 @@ class Answer:
 
     Shapes
         output            (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len), or None
+        logsumexp    (batch, query_heads, query_len), or None
     """
 
     output: NDArray[np.float64]
-    log_normalizer: NDArray[np.float64] | None
+    logsumexp: NDArray[np.float64] | None
     bits: bytes
 
     @classmethod
-    def of(cls, output: NDArray[Any], log_normalizer: NDArray[Any] | None) -> "Answer":
+    def of(cls, output: NDArray[Any], logsumexp: NDArray[Any] | None) -> "Answer":
         """Widen copies: what the function does to its arrays later does not show here."""
-        wide = None if log_normalizer is None else log_normalizer.astype(np.float64)
-        bits = output.tobytes() + (b"" if log_normalizer is None else log_normalizer.tobytes())
+        wide = None if logsumexp is None else logsumexp.astype(np.float64)
+        bits = output.tobytes() + (b"" if logsumexp is None else logsumexp.tobytes())
         return cls(output.astype(np.float64), wide, bits)

@@ -5,11 +5,11 @@ from time import monotonic
 from typing import Any
 
 from attnscope.audit.contract import Contract
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.grid import Grid
 from attnscope.audit.probes import Setting, probes_for
 from attnscope.audit.report import Report
 from attnscope.audit.suspect import Suspect
+from attnscope.probing import Finding, Severity
 
 Progress = Callable[[float, str], None]
 UNSEEN = (

@@ -11,6 +11,7 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
 from attnscope.problem import FORMATS, AttentionShape
 
+FORMAT_NAMES = {np.dtype(kind): name for name, kind in FORMATS.items()}
 CACHE_LINE = 64  # bytes
 SPIKES = 13
 LARGE = 10.0  # a sink or a scale: e^score spans more than float16
@@ -93,7 +94,7 @@ class Case:
     softcap: float | None = None
     bias: str | None = None
     sinks: float | None = None
-    log_normalizer: bool = False
+    logsumexp: bool = False
     number_format: str = "float32"
     layout: str = "contiguous"
     spread: float = 1.0
@@ -129,7 +130,7 @@ class Case:
         """Draw the arrays; the same case always draws the same."""
         query, key, value = (array.astype(FORMATS[self.number_format]) for array in self.vectors())
         causal = {"causal": self.causal} if contract.causal is True else {}
-        logs = {"return_log_normalizer": True} if self.log_normalizer else {}
+        logs = {"return_logsumexp": True} if self.logsumexp else {}
         return Call(query, key, value, {**causal, **self.scoring(), **self.drawn(), **logs})
 
     def vectors(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -180,7 +181,7 @@ class Case:
         said += [f"{name}={getattr(self, name)!r}" for name in
                  ("key_mask", "mask", "window", "documents", "scale", "softcap", "bias", "sinks")
                  if getattr(self, name) is not None]  # fmt: skip
-        said += ["with the log normalizer"] if self.log_normalizer else []
+        said += ["with the logsumexp"] if self.logsumexp else []
         said += [self.number_format] if self.number_format != "float32" else []
         said += [f"{self.layout} arrays"] if self.layout != "contiguous" else []
         said += [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []

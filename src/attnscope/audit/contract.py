@@ -15,7 +15,7 @@ Alignment = Literal["end", "start"]
 EmptyRows = Literal["zero", "unspecified"]
 SWITCHES = (
     "key_mask", "mask", "window", "documents", "grouped_heads", "scale", "softcap", "bias", "sinks",
-    "log_normalizer", "unequal_lengths", "hidden_nan", "same_bits",
+    "logsumexp", "unequal_lengths", "hidden_nan", "same_bits",
 )  # fmt: skip
 CALLABLES = ("gradients", "cache")
 
@@ -56,13 +56,13 @@ class Contract:
     bias               bias=float[batch or 1, heads or 1, query_len or    added after scale and soft-cap
                        1, key_len]
     sinks              sinks=float[heads]                                 a logit that joins the normalizer
-    log_normalizer     return_log_normalizer=True                         -> (output, log_normalizer), natural log;
-                                                                          log_normalizer[batch, heads, query_len]
+    logsumexp     return_logsumexp=True                         -> (output, logsumexp), natural log;
+                                                                          logsumexp[batch, heads, query_len]
     dtypes                                                                formats of the arrays: float32 unless said
     gradients          gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)
     cache              cache() -> an object with append(key, value) and attend(query)
     empty_rows                                                            "zero": a row that sees no key is 0, its
-                                                                          log normalizer -inf or the sink;
+                                                                          logsumexp -inf or the sink;
                                                                           "unspecified": nothing is promised
     unequal_lengths                                                       query_len may differ from key_len
     hidden_nan                                                            a NaN in a hidden slot reaches no output
@@ -88,7 +88,7 @@ class Contract:
     softcap: bool = False
     bias: bool = False
     sinks: bool = False
-    log_normalizer: bool = False
+    logsumexp: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     gradients: Callable[..., Any] | None = None
     cache: Callable[[], Cache] | None = None

@@ -7,7 +7,6 @@ from time import monotonic
 import numpy as np
 
 from attnscope.audit.case import HIDING, Case
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Reach
 from attnscope.audit.judgement import Failure, judge, only_rounding
 from attnscope.audit.mistakes import Mistake, explaining
@@ -15,6 +14,7 @@ from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect
 from attnscope.audit.visibility import Row, why_hidden
 from attnscope.audit.words import of_error, of_reach
+from attnscope.probing import Finding, Severity
 
 MOST_FINDINGS = 16
 MOST_VOTERS = 24
@@ -255,8 +255,8 @@ class Diagnosis:
             return "magnitudes"
         if reach is not None:
             return check_of_reach(shown, row, reach)
-        if shown.deviation.what == "log_normalizer":
-            return "log normalizer"
+        if shown.deviation.what == "logsumexp":
+            return "logsumexp"
         return check_of_options(case)
 
 

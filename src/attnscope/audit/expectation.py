@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.bound import Arithmetic, Bound, bound_of, size_of
-from attnscope.audit.case import Call
+from attnscope.audit.case import FORMAT_NAMES, Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.reading import Floats, Reading
 from attnscope.audit.visibility import Row
-from attnscope.problem.formats import FORMAT_NAMES
-from attnscope.reference.definition import masked_scores, mix, quietly, softmax
+from attnscope.probing import Arithmetic, Bound, bound_of, size_of
+from attnscope.reference import masked_scores, mix, quietly, softmax
 
 WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
 
@@ -23,7 +22,7 @@ WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
 class Deviation:
     """Where an answer is further from the expected one than rounding explains.
 
-    what      "output" or "log_normalizer"
+    what      "output" or "logsumexp"
     excess    error over bound, (batch, query_heads, query_len); infinite where finite numbers meet others
     """
 
@@ -53,7 +52,7 @@ class Expectation:
     scores: Floats
     weights: Floats
     output: Floats
-    log_normalizer: Floats
+    logsumexp: Floats
     arithmetic: Arithmetic
 
     @classmethod
@@ -63,10 +62,10 @@ class Expectation:
         reading = Reading.of(call, contract)
         inputs = reading.inputs
         scores = masked_scores(inputs)
-        weights, log_normalizer = softmax(scores, inputs.visible, inputs.sinks)
+        weights, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
         output = mix(weights, inputs.visible, inputs.value)
         arithmetic = arithmetic or Arithmetic(FORMAT_NAMES[call.query.dtype])
-        return cls(reading, scores, weights, output, log_normalizer, arithmetic)
+        return cls(reading, scores, weights, output, logsumexp, arithmetic)
 
     @cached_property
     def bound(self) -> Bound:
@@ -75,7 +74,7 @@ class Expectation:
 
     def bound_in(self, arithmetic: Arithmetic) -> Bound:
         """The same for arithmetic in another format."""
-        exact = (self.weights, self.output, self.log_normalizer)
+        exact = (self.weights, self.output, self.logsumexp)
         return bound_of(self.reading.inputs, self.scores, exact, arithmetic)
 
     @cached_property
@@ -88,10 +87,10 @@ class Expectation:
         """Where an answer is too far from the expected one; None where it is near enough everywhere."""
         bound = bound or self.bound
         found = self.compare(answer.output, self.output, bound.output, "output")
-        if found is None and answer.log_normalizer is not None:
+        if found is None and answer.logsumexp is not None:
             found = self.compare(
-                answer.log_normalizer[..., None], self.log_normalizer[..., None],
-                bound.log_normalizer[..., None], "log_normalizer",
+                answer.logsumexp[..., None], self.logsumexp[..., None],
+                bound.logsumexp[..., None], "logsumexp",
             )  # fmt: skip
         return found
 
@@ -101,23 +100,23 @@ class Expectation:
         Rows that see nothing in the other reading are left out: what a mistake makes of them is a second question.
         `where` leaves out more.
         """
-        output, log_normalizer = other.answer()
+        output, logsumexp = other.answer()
         nothing = ~other.inputs.visible.any(axis=-1) & ~self.empty
         skipped = self.empty | nothing
         if where is not None:
             skipped = skipped | ~where
         if skipped.all():
             return self.usual_scores() and bool((np.nan_to_num(answer.output[nothing]) == 0).all())
-        if not self.differs(output, log_normalizer, answer.log_normalizer is not None, skipped):
+        if not self.differs(output, logsumexp, answer.logsumexp is not None, skipped):
             return False
         for bound in (self.bound, None):
             bound = bound or self.bound_of_other(other)
             found = self.compare(answer.output, output, bound.output, "output", skipped)
-            logs = answer.log_normalizer
+            logs = answer.logsumexp
             if found is None and logs is not None:
                 found = self.compare(
-                    logs[..., None], log_normalizer[..., None], bound.log_normalizer[..., None],
-                    "log_normalizer", skipped,
+                    logs[..., None], logsumexp[..., None], bound.logsumexp[..., None],
+                    "logsumexp", skipped,
                 )  # fmt: skip
             if found is None:
                 return True
@@ -136,9 +135,9 @@ class Expectation:
             return True
         found = self.compare(
             logs[..., None],
-            self.log_normalizer[..., None],
-            bound.log_normalizer[..., None],
-            "log_normalizer",
+            self.logsumexp[..., None],
+            bound.logsumexp[..., None],
+            "logsumexp",
             skipped,
         )
         return with_logs and found is not None
@@ -151,7 +150,7 @@ class Expectation:
         output = mix(weights, other.inputs.visible, other.inputs.value)
         wider = bound_of(other.inputs, scores, (weights, output, logs), self.arithmetic)
         mine = self.bound
-        return Bound(mine.output + wider.output, mine.log_normalizer + wider.log_normalizer, mine.weights)
+        return Bound(mine.output + wider.output, mine.logsumexp + wider.logsumexp, mine.weights)
 
     def compare(
         self,

@@ -67,7 +67,7 @@ class Grid:
             AttentionShape(batch, *heads, query_len, key_len, dim, dim),
             seed=int(self.rng.integers(2**31)),
             causal="causal" in options or self.contract.causal == "always",
-            log_normalizer=self.contract.log_normalizer and turn % 3 > 0,
+            logsumexp=self.contract.logsumexp and turn % 3 > 0,
             number_format=self.contract.main_format,
             **drawn,  # type: ignore[arg-type]
         )

@@ -107,9 +107,9 @@ class Isolation:
 def moved_beyond_rounding(before: Answer, after: Answer, expected: Expectation, row: Row) -> bool:
     """Whether two answers to what should be the same question differ in a row."""
     pairs = [(before.output[row], after.output[row], expected.bound.output[row])]
-    if before.log_normalizer is not None and after.log_normalizer is not None:
-        bound = expected.bound.log_normalizer[row]
-        pairs.append((before.log_normalizer[row], after.log_normalizer[row], bound))
+    if before.logsumexp is not None and after.logsumexp is not None:
+        bound = expected.bound.logsumexp[row]
+        pairs.append((before.logsumexp[row], after.logsumexp[row], bound))
     for was, is_now, bound in pairs:
         same = (was == is_now) | (np.isnan(was) & np.isnan(is_now))
         with np.errstate(invalid="ignore"):

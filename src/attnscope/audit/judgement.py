@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.bound import Arithmetic
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.finding import Counterexample
-from attnscope.audit.honest import honest
 from attnscope.audit.isolation import Isolation, Reach
 from attnscope.audit.suspect import Suspect
 from attnscope.audit.visibility import Row
+from attnscope.probing import Arithmetic, Counterexample, same_precision_baseline
 
 ROWS_ISOLATED = 4
 SHORTER = {"float64": "float32", "float32": "bfloat16"}
@@ -49,9 +48,9 @@ class Failure:
 
     def worst_entry(self, row: Row) -> tuple[float, float]:
         """(actual, expected) where the row is furthest off."""
-        if self.deviation.what == "log_normalizer":
-            assert self.answer.log_normalizer is not None
-            return float(self.answer.log_normalizer[row]), float(self.expected.log_normalizer[row])
+        if self.deviation.what == "logsumexp":
+            assert self.answer.logsumexp is not None
+            return float(self.answer.logsumexp[row]), float(self.expected.logsumexp[row])
         actual, expected = self.answer.output[row], self.expected.output[row]
         distance = np.where(np.isfinite(actual), np.abs(np.nan_to_num(actual) - expected), np.inf)
         worst = int(distance.argmax())
@@ -69,18 +68,18 @@ def counterexample(
     case: Case, call: Call, answer: Answer | None, expected: Expectation | None, indices: dict[str, int]
 ) -> Counterexample:
     """A case with its arrays: what went in, what came out, what is right."""
-    arrays = dict(call.named_arrays)
+    arguments: dict[str, Any] = dict(call.named_arrays)
     for name in ("window", "scale", "softcap", "causal"):
         if name in call.options:
-            arrays[name] = np.asarray(call.options[name])
+            arguments[name] = np.asarray(call.options[name])
+    came, right = {}, {}
     if answer is not None:
-        arrays["output"] = answer.output
-        if answer.log_normalizer is not None:
-            arrays["log_normalizer"] = answer.log_normalizer
+        came["output"] = answer.output
+        if answer.logsumexp is not None:
+            came["logsumexp"] = answer.logsumexp
     if expected is not None:
-        arrays["expected_output"] = expected.output
-        arrays["expected_log_normalizer"] = expected.log_normalizer
-    return Counterexample(str(case), case.seed, indices, arrays)
+        right = {"output": expected.output, "logsumexp": expected.logsumexp}
+    return Counterexample(str(case), arguments, came, right, indices, case.seed)
 
 
 def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None:
@@ -108,10 +107,10 @@ def only_rounding(failures: list[Failure]) -> bool:
         if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
             return False
         seen = ~expected.empty
-        output, logs = honest(expected.reading, shorter)
+        output, logs = same_precision_baseline(expected.reading.inputs, shorter)
         pairs = [(answer.output, expected.output, output)]
-        if answer.log_normalizer is not None:
-            pairs.append((answer.log_normalizer, expected.log_normalizer, logs))
+        if answer.logsumexp is not None:
+            pairs.append((answer.logsumexp, expected.logsumexp, logs))
         errors += sum(float(((actual - exact)[seen] ** 2).sum()) for actual, exact, _ in pairs)
         peers += sum(float(((peer - exact)[seen] ** 2).sum()) for _, exact, peer in pairs)
     return bool(errors <= 4 * peers)  # of squares

@@ -11,17 +11,16 @@ from attnscope.audit.case import Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.visibility import joined, masks_of
 from attnscope.problem import Mask
-from attnscope.reference.definition import masked_scores, mix, quietly, softmax
-from attnscope.reference.inputs import Inputs, read
+from attnscope.reference import Inputs, masked_scores, mix, quietly, read, softmax
 
 Floats = NDArray[np.float64]
 Answering = Callable[[Inputs], tuple[Floats, Floats]]
 
 
 def by_definition(inputs: Inputs) -> tuple[Floats, Floats]:
-    """(output, log normalizer), as the reference defines them."""
-    row_weights, log_normalizer = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
-    return mix(row_weights, inputs.visible, inputs.value), log_normalizer
+    """(output, logsumexp), as the reference defines them."""
+    row_weights, logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
+    return mix(row_weights, inputs.visible, inputs.value), logsumexp
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,5 +76,5 @@ class Reading:
 
     @quietly
     def answer(self) -> tuple[Floats, Floats]:
-        """(output, log normalizer)."""
+        """(output, logsumexp)."""
         return self.answering(self.inputs)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attnscope.audit.finding import Finding, Severity
+from attnscope.probing import Finding, Severity
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def _facts(finding: Finding) -> dict[str, Any]:
         "counterexample": None
         if shown is None
         else {
-            "description": shown.description,
+            "description": shown.call,
             "seed": shown.seed,
             "indices": dict(shown.indices),
             "shapes": {name: list(array.shape) for name, array in shown.arrays.items()},

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from attnscope.audit.finding import Finding, Severity
+from attnscope.probing import Finding, Severity
 
 if TYPE_CHECKING:
     from attnscope.audit.report import Report

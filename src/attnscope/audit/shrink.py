@@ -53,8 +53,8 @@ def plainer(case: Case, contract: Contract) -> Iterator[Case]:
 
 
 def fewer_options(case: Case, contract: Contract) -> Iterator[Case]:
-    if case.log_normalizer:
-        yield case.but(log_normalizer=False)
+    if case.logsumexp:
+        yield case.but(logsumexp=False)
     for name in case.options:
         if name == "grouped_heads":
             yield case.but(query_heads=case.sizes.kv_heads)

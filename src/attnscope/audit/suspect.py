@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.calling import NoAnswer, Printed, guarded
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.layouts import LAYOUTS
-from attnscope.problem.formats import FORMAT_NAMES
+from attnscope.probing import NoAnswer, Printed, guarded
 
 MOST_HANGS = 4  # then nothing more is asked
 
@@ -123,19 +122,17 @@ def read_answer(returned: Any, call: Call) -> Answer:
     Errors
         NoAnswer for another type, dtype or shape than the contract says.
     """
-    with_logs = bool(call.options.get("return_log_normalizer"))
+    with_logs = bool(call.options.get("return_logsumexp"))
     shape = (*call.query.shape[:3], call.value.shape[3])
     if not with_logs:
         return Answer.of(read_array(returned, shape, "the output"), None)
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise NoAnswer(
             "type",
-            f"returns {kind_of(returned)} with return_log_normalizer=True, expected (output, log_normalizer)",
+            f"returns {kind_of(returned)} with return_logsumexp=True, expected (output, logsumexp)",
         )
     output, logs = returned
-    return Answer.of(
-        read_array(output, shape, "the output"), read_array(logs, shape[:3], "the log normalizer")
-    )
+    return Answer.of(read_array(output, shape, "the output"), read_array(logs, shape[:3], "the logsumexp"))
 
 
 def read_array(returned: Any, shape: tuple[int, ...], what: str) -> NDArray[Any]:

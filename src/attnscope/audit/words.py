@@ -74,5 +74,5 @@ def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
 
 def of_error(row: Row, case: Case, expected: Expectation, what: str, actual: float, right: float) -> str:
     """A row that is not what it should be."""
-    name = "log normalizer" if what == "log_normalizer" else "output"
+    name = "logsumexp" if what == "logsumexp" else "output"
     return f"{place(row, case)} has {name} {actual:.6g} where {right:.6g} is right{condition(case)}"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.cache.layer import Held, Layer
 from attnscope.cache.layout import Layout
 from attnscope.cache.mixed import check_shared, group_by_query_len
@@ -16,8 +17,7 @@ from attnscope.cache.windows import read_windows
 from attnscope.errors import AttentionShapeError, CacheError
 from attnscope.kernels import Pages
 from attnscope.problem import Dense, Mask, Window
-from attnscope.problem.arrays import check_vectors, plain
-from attnscope.problem.given import told, whole_number
+from attnscope.problem import check_vectors, plain
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
@@ -125,7 +125,7 @@ class KVCache:
         scale: float | None = None,
         softcap: float | None = None,
         bias: Vectors | None = None,
-        slopes: Vectors | Sequence[float] | None = None,
+        alibi_slopes: Vectors | Sequence[float] | None = None,
         sinks: Vectors | Sequence[float] | None = None,
         out: Vectors | None = None,
         threads: int | None = None,
@@ -143,14 +143,14 @@ class KVCache:
             mask      Causal() unless given; None: every token of the sequence. A layer's window is joined to it.
                       Sizes that a mask or a bias is checked against are
                       (sequences, query_heads, query_len, tokens of the longest sequence).
-            scale, softcap, bias, slopes, sinks, out, threads
+            scale, softcap, bias, alibi_slopes, sinks, out, threads
                       as in attention(); bias and out, and masks of a row each, for one array of queries only
         Errors
             CacheError for an unknown sequence or layer, and for queries that would see what the window has dropped;
             AttentionError and its other kinds as in attention().
         """
         options: dict[str, Any] = {
-            "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "slopes": slopes, "sinks": sinks,
+            "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
             "out": out, "threads": threads,
         }  # fmt: skip
         answer: Any
@@ -298,7 +298,9 @@ class KVCache:
     def _known(self, sequences: Any) -> list[int]:
         """The sequences' numbers, each of which is there, and once."""
         if not isinstance(sequences, list | tuple | range | np.ndarray):
-            raise CacheError(f"sequences={told(sequences)}: expected a sequence's number, or a list of them.")
+            raise CacheError(
+                f"sequences={brief(sequences)}: expected a sequence's number, or a list of them."
+            )
         known = [whole_number(each, "sequence", error=CacheError) for each in sequences]
         held = self._layers[0].held
         for number in known:

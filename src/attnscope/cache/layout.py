@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionFormatError, AttentionShapeError
 from attnscope.problem import FORMATS, AttentionShape
-from attnscope.problem.given import told, whole_number
 
 DTYPES = {name: dtype for name, dtype in FORMATS.items() if name != "float64"} | {"int8": np.dtype(np.int8)}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -73,5 +73,5 @@ def _read_dtype(given: Any) -> str:
         return NAMES[np.dtype(given)]
     except (TypeError, KeyError):
         raise AttentionFormatError(
-            f"dtype={told(given)}: expected {', '.join(DTYPES)}. A float64 cache has no use: keep float32."
+            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. A float64 cache has no use: keep float32."
         ) from None

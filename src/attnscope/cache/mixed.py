@@ -5,7 +5,7 @@ from typing import Any
 
 from attnscope.errors import AttentionMaskError, AttentionShapeError
 from attnscope.problem import Mask
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import check_vectors, plain
 
 
 def group_by_query_len(queries: Sequence[Any], sequences: int) -> list[list[int]]:

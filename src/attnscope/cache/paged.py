@@ -27,8 +27,8 @@ from attnscope.problem import (
     check_out,
     lower_ragged,
 )
-from attnscope.problem.added import read_added
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import read_scoring_arrays
+from attnscope.problem import check_vectors, plain
 
 CAUSAL = Causal()
 QUERY_FORMATS = {dtype: name for name, dtype in FORMATS.items() if name != "float64"}
@@ -42,7 +42,7 @@ def attend(  # noqa: PLR0913  # as attention()
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
@@ -74,7 +74,7 @@ def attend(  # noqa: PLR0913  # as attention()
     check_vectors(query, "query")
     check_pages(pages)
     return attend_checked(
-        query, pages, mask=mask, scale=scale, softcap=softcap, bias=bias, slopes=slopes, sinks=sinks, out=out, threads=threads
+        query, pages, mask=mask, scale=scale, softcap=softcap, bias=bias, alibi_slopes=alibi_slopes, sinks=sinks, out=out, threads=threads
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ class PagedCall(NamedTuple):
     scoring: Scoring
     visible: KeySpans | KeyBitmap | None
     bias: NDArray[Any] | None
-    slopes: NDArray[Any] | None
+    alibi_slopes: NDArray[Any] | None
     sinks: NDArray[Any] | None
 
 
@@ -140,7 +140,7 @@ def read_call(  # noqa: PLR0913  # as attention()
     scale: float | None = None,
     softcap: float | None = None,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[Any] | Sequence[float] | None = None,
+    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
     sinks: NDArray[Any] | Sequence[float] | None = None,
     out: NDArray[Any] | None = None,
 ) -> PagedCall:
@@ -150,10 +150,10 @@ def read_call(  # noqa: PLR0913  # as attention()
         mask = Dense(mask)
     scoring = Scoring(
         1 / sqrt(shape.key_dim) if scale is None else scale,
-        softcap, bias is not None, slopes is not None, sinks is not None,
+        softcap, bias is not None, alibi_slopes is not None, sinks is not None,
     )  # fmt: skip
     problem = AttentionProblem(shape, QUERY_FORMATS[query.dtype], mask, scoring)
-    added = read_added(problem, bias, slopes, sinks)
+    added = read_scoring_arrays({"bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks}, shape, problem.number_format)
     if out is not None:
         check_out(out, problem, Operands(query, pages.key, pages.value, *added, 4))
     visible = None
@@ -172,9 +172,17 @@ def attend_checked(
 ) -> NDArray[Any]:
     """attend(), of pages and a query array that have been looked at."""
     _, scoring, visible, *added = read_call(query, pages, out=out, **options)
-    bias, slopes, sinks = added
+    bias, alibi_slopes, sinks = added
     output, _ = run_pages(
-        query, pages, visible, scoring, bias=bias, slopes=slopes, sinks=sinks, out=out, threads=threads
+        query,
+        pages,
+        visible,
+        scoring,
+        bias=bias,
+        alibi_slopes=alibi_slopes,
+        sinks=sinks,
+        out=out,
+        threads=threads,
     )
     return output
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import whole_number
 from attnscope.cache.kv_cache import KVCache
 from attnscope.cache.layout import DTYPES, SCALE_BYTES
 from attnscope.errors import AttentionShapeError
 from attnscope.kernels import measure_fma_limit, measure_read_bandwidth
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import whole_number
 
 MOST_ROWS = 8  # of decode in the printed table
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import CacheError
 from attnscope.problem import Window
-from attnscope.problem.given import told
 
 
 def read_windows(given: Any, layers: int) -> tuple[Window | None, ...]:
@@ -17,13 +17,13 @@ def read_windows(given: Any, layers: int) -> tuple[Window | None, ...]:
         given = [given] * layers
     if not isinstance(given, list | tuple) or len(given) != layers:
         raise CacheError(
-            f"window={told(given)}: expected a Window, or a list of {layers}, a Window or None for each layer. "
+            f"window={brief(given)}: expected a Window, or a list of {layers}, a Window or None for each layer. "
             "A config's sliding_window: W is Window(left=W - 1, right=0)."
         )
     for window in given:
         if window is not None and not _looks_back(window):
             raise CacheError(
-                f"window={window if isinstance(window, Window) else told(window)}: expected Window(left=..., right=0), "
+                f"window={window if isinstance(window, Window) else brief(window)}: expected Window(left=..., right=0), "
                 "or None: pages are dropped as queries move on. Pass other masks to attend()."
             )
     return tuple(given)

@@ -43,7 +43,7 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 @declared("softcap", "softcap=float.")
 @declared("bias", "bias=float[batch, heads, query_len, key_len].")
 @declared("sinks", "sinks=float[heads].")
-@declared("log_normalizer", "return_log_normalizer=True.")
+@declared("logsumexp", "return_logsumexp=True.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(FORMATS)), help="May be repeated.")
 @click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
 @click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")

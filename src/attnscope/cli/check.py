@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def memory(_context: click.Context, _option: click.Parameter, given: str) -> int:
-    """Bytes, as --memory of `attnscope size` takes them."""
+    """Bytes, written as for --memory of `attnscope size`."""
     from attnscope.errors import AttentionError
-    from attnscope.sizing.quantities import read_bytes
+    from attnscope.sizing import read_bytes
 
     try:
         return read_bytes(given, "memory")
@@ -87,7 +87,10 @@ def shares(count: int, progress: Callable[[float, str], None]) -> Callable[[str]
 
 def facts(graded: "Graded") -> dict[str, Any]:
     """All that is known of a notebook."""
-    return {**asdict(graded), "passed": graded.passed, "complete": graded.complete}
+    from attnscope.lesson.verdict import printable
+
+    found = {**asdict(graded), "passed": graded.passed, "complete": graded.complete}
+    return {**found, "file": printable(graded.file), "trouble": graded.trouble and printable(graded.trouble)}
 
 
 def print_grades(graded: "Graded") -> None:
@@ -96,6 +99,9 @@ def print_grades(graded: "Graded") -> None:
     from rich.table import Table
 
     console = terminal()
+    if graded.trouble is not None:
+        console.print(shown(graded.trouble))
+        return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for _ in range(3):
         table.add_column()
@@ -128,8 +134,7 @@ def of_folder(folder: Path, limits: "Limits", jobs: int, as_json: bool) -> bool:
 
 
 def print_class(folder: Path, graded: list["Graded"]) -> None:
-    """A column for each exercise."""
-    from rich.markup import escape
+    """A column for each exercise, and below the table why a notebook could not be graded."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
@@ -138,9 +143,9 @@ def print_class(folder: Path, graded: list["Graded"]) -> None:
         table.add_column(str(number), justify="center")
     table.add_column("passed", justify="right")
     for each in graded:
-        name = escape(str(Path(each.file).relative_to(folder)))
+        name = shown(str(Path(each.file).relative_to(folder)))
         if each.trouble is not None:
-            table.add_row(name, *[""] * 10, "no notebook")
+            table.add_row(name, *[""] * 10, "not graded")
             continue
         marks = ["[green]+[/]" if grade.passed else "[red]-[/]" for grade in each.grades]
         table.add_row(name, *marks, str(each.passed))
@@ -149,4 +154,17 @@ def print_class(folder: Path, graded: list["Graded"]) -> None:
     table.add_row(
         f"{len(graded)} notebooks", *map(str, by_exercise), str(sum(each.passed for each in graded))
     )
-    terminal().print(table)
+    console = terminal()
+    console.print(table)
+    for each in graded:
+        if each.trouble is not None:
+            console.print(shown(each.trouble), style="yellow")
+
+
+def shown(text: str) -> str:
+    """Foreign text for the terminal: nothing in it is markup or a control character."""
+    from rich.markup import escape
+
+    from attnscope.lesson.verdict import printable
+
+    return escape(printable(text))

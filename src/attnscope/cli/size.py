@@ -1,22 +1,31 @@
-"""The verb `attnscope size`: a model's config, and what a person can do with the memory at hand."""
+"""The command `attnscope size`: from a model's config to the bytes of its cache and the time of its steps."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from attnscope.arguments import brief
 from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import print_json
 from attnscope.errors import AttentionError, ConfigError
-from attnscope.sizing.quantities import read_bytes, read_tokens
-
-if TYPE_CHECKING:
-    from attnscope.sizing import CachePlan, Hardware, Roofline
-    from attnscope.sizing.comparison import EngineCache
+from attnscope.sizing import (
+    CachePlan,
+    EngineCache,
+    Hardware,
+    Roofline,
+    compare_engines,
+    comparison_table,
+    read_bytes,
+    read_hardware,
+    read_tokens,
+    roofline,
+)
+from attnscope.sizing import size as size_cache
 
 DEFAULT_CONTEXT = 8192
 DEFAULT_NEW_TOKENS = 256
@@ -25,7 +34,7 @@ DEFAULT_NEW_TOKENS = 256
 def quantity(
     read: Callable[[str, str], int],
 ) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """A number with a unit, as read_tokens and read_bytes take it."""
+    """A callback that reads a number with a unit."""
 
     def convert(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
         if given is None:
@@ -44,44 +53,55 @@ BYTES: Any = {"metavar": "BYTES", "callback": quantity(read_bytes)}
 
 @click.command(short_help="Size a model's KV cache from its config: bytes, sequences, seconds.")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--context", **TOKENS, help="Tokens of each sequence; 128k is 131,072. [default: 8192]")
-@click.option("--batch", type=int, metavar="N", default=1, show_default=True, help="Sequences at once.")
+@click.option("--context", **TOKENS, help="Tokens per sequence; 128k is 131,072. [default: 8192]")
+@click.option("--batch", type=int, metavar="N", default=1, show_default=True, help="Number of sequences.")
 @click.option(
     "--kv-dtype",
     metavar="FORMAT",
     default="bfloat16",
     show_default=True,
-    help="Also float16, fp8, int8, int4.",
+    help="Number format of keys and values: bfloat16, float16, float32, fp8, int8 or int4.",
 )
 @click.option(
     "--engine",
     metavar="NAME",
     default="hf",
     show_default=True,
-    help="hf, hf-static, vllm, llama.cpp, attnscope.",
+    help="Engine of the first table: hf, hf-static, vllm, llama.cpp or attnscope.",
 )
 @click.option(
-    "--memory", **BYTES, help="For weights and cache: 80GiB is 80 * 2^30, 80GB is 80 * 10^9, 80g is GiB."
+    "--memory",
+    **BYTES,
+    help="Memory for weights and cache: 80GiB is 80 * 2^30, 80GB is 80 * 10^9, 80g is GiB.",
 )
 @click.option(
-    "--hardware", metavar="NAME", help="Such as h100: how fast at the most; here: this machine, measured."
+    "--hardware",
+    metavar="NAME",
+    help="Bound the speed on this hardware, such as h100; here: measure this machine.",
 )
-@click.option("--prompt", **TOKENS, help="Tokens that come in. [default: the context less the new ones]")
-@click.option("--new-tokens", **TOKENS, help=f"Tokens that are decoded. [default: {DEFAULT_NEW_TOKENS}]")
-@click.option("--weight-dtype", metavar="FORMAT", help="For --hardware. [default: what the config says]")
-@click.option("--assume", multiple=True, metavar="FIELD=JSON", help="A field to take instead of the file's.")
-@click.option("--explain", is_flag=True, help="The formulas with their numbers.")
+@click.option(
+    "--prompt", **TOKENS, help="Prompt tokens per sequence. [default: the context minus the new tokens]"
+)
+@click.option(
+    "--new-tokens", **TOKENS, help=f"Tokens to decode per sequence. [default: {DEFAULT_NEW_TOKENS}]"
+)
+@click.option(
+    "--weight-dtype", metavar="FORMAT", help="Number format of the weights. [default: the config's]"
+)
+@click.option("--assume", multiple=True, metavar="FIELD=JSON", help="Use this value instead of the file's.")
+@click.option("--explain", is_flag=True, help="Print the formulas with their numbers.")
 @json_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the cache over the context: a PNG, SVG or PDF.",
+    help="Draw the cache over the context as a PNG, SVG or PDF.",
 )
 def size(config: Path, **options: Any) -> None:
     """Size the KV cache of a model: CONFIG is a config.json, the folder that holds it, or a GGUF file.
 
-    Prints the layers by kind, the bytes a token and of the whole cache, the weights, and all engines side by side;
-    with --memory how many sequences and what context fit; with --hardware what limits prefill and decode.
+    Prints the layers by kind, the bytes per token and of the whole cache, the weights, and all engines side
+    by side. With --memory, also how many sequences and which context fit. With --hardware, also what limits
+    prefill and decode.
 
     \b
     Examples:
@@ -91,32 +111,25 @@ def size(config: Path, **options: Any) -> None:
       attnscope size model.gguf --engine llama.cpp --json | jq .cache_bytes
     """  # noqa: D301 - click reads \b as: keep these lines
     with explained():
-        answer(config, options)
+        report(config, options)
 
 
-def answer(config: Path, options: dict[str, Any]) -> None:
-    """Size, compare, draw and print.
-
-    Errors
-        AttentionError.
-    """
-    from attnscope.sizing import roofline, size
-    from attnscope.sizing.comparison import compare_engines
-
+def report(config: Path, options: dict[str, Any]) -> None:
+    """Size, compare, draw and print; raises AttentionError."""
     context, prompt, new_tokens = tokens_of(options)
     limits = hardware_of(options["hardware"])
     memory = options["memory"]
     if memory is None and limits is not None:
         memory = limits.memory_bytes
-    asked = {
+    arguments = {
         "context": context,
         "batch": options["batch"],
         "kv_dtype": options["kv_dtype"],
         "memory": memory,
         "assume": assumed(options["assume"]),
     }
-    plan = size(config, engine=options["engine"], **asked)
-    caches = compare_engines(config, asked)
+    plan = size_cache(config, engine=options["engine"], **arguments)
+    caches = compare_engines(config, arguments)
     line = None
     if limits is not None:
         line = roofline(
@@ -127,18 +140,18 @@ def answer(config: Path, options: dict[str, Any]) -> None:
             batch=options["batch"],
             kv_dtype=options["kv_dtype"],
             weight_dtype=options["weight_dtype"],
-            assume=asked["assume"],
+            assume=arguments["assume"],
         )
     if options["plot"] is not None:
         draw(caches, options["plot"])
     if options["as_json"]:
         print_json(facts_of(plan, caches, line))
     else:
-        click.echo(page(plan, caches, line, options["explain"]))
+        click.echo(text_of(plan, caches, line, options["explain"]))
 
 
 def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
-    """Context, prompt and new tokens; each follows from the others where it is not given."""
+    """Context, prompt and new tokens; one that is not given follows from the others."""
     context, prompt, new_tokens = options["context"], options["prompt"], options["new_tokens"]
     if context is None:
         context = DEFAULT_CONTEXT if prompt is None else prompt + (new_tokens or DEFAULT_NEW_TOKENS)
@@ -155,42 +168,31 @@ def tokens_of(options: dict[str, Any]) -> tuple[int, int, int]:
     return context, prompt, new_tokens
 
 
-def hardware_of(name: str | None) -> "Hardware | None":
-    """By its name; "here" is measured."""
-    from attnscope.sizing import Hardware
-    from attnscope.sizing.hardware import read_hardware
-
+def hardware_of(name: str | None) -> Hardware | None:
+    """Hardware by name; "here" is measured."""
     if name is None:
         return None
     return Hardware.measure() if name == "here" else read_hardware(name)
 
 
 def assumed(given: tuple[str, ...]) -> dict[str, Any]:
-    """FIELD=JSON, as sliding_window=4096.
-
-    Errors
-        ConfigError.
-    """
+    """The fields of FIELD=JSON, such as sliding_window=4096; raises ConfigError."""
     fields = {}
     for each in given:
         name, equals, text = each.partition("=")
         try:
             fields[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             equals = ""
         if not (name and equals):
             raise ConfigError(
-                f"assume={each!r}: expected FIELD=JSON, such as sliding_window=4096 or lora=null."
+                f"assume={brief(each)}: expected FIELD=JSON, such as sliding_window=4096 or lora=null."
             )
     return fields
 
 
-def draw(caches: "tuple[EngineCache, ...]", path: Path) -> None:
-    """A picture, if matplotlib is here.
-
-    Errors
-        ConfigError.
-    """
+def draw(caches: tuple[EngineCache, ...], path: Path) -> None:
+    """Draw the caches; raises ConfigError without matplotlib, or if the file cannot be written."""
     try:
         from attnscope.sizing.plot import draw_caches
     except ImportError as error:
@@ -203,21 +205,21 @@ def draw(caches: "tuple[EngineCache, ...]", path: Path) -> None:
         raise ConfigError(f"plot={str(path)!r} cannot be written: {error}.") from error
 
 
-def page(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None", explain: bool) -> str:
-    """What a person reads."""
-    from attnscope.sizing.comparison import comparison_table
-
+def text_of(plan: CachePlan, caches: tuple[EngineCache, ...], line: Roofline | None, explain: bool) -> str:
+    """The report as text."""
     parts = [str(plan), comparison_table(caches)]
     if line is not None:
-        line = replace(line, notes=tuple(note for note in line.notes if note not in plan.notes))  # said above
+        line = replace(
+            line, notes=tuple(note for note in line.notes if note not in plan.notes)
+        )  # without repetition
         parts.append(str(line))
     if explain:
         parts += [plan.explain(), *([line.explain()] if line is not None else [])]
     return "\n\n".join(parts)
 
 
-def facts_of(plan: "CachePlan", caches: "tuple[EngineCache, ...]", line: "Roofline | None") -> dict[str, Any]:
-    """What a program reads: the same facts, bytes and seconds in full."""
+def facts_of(plan: CachePlan, caches: tuple[EngineCache, ...], line: Roofline | None) -> dict[str, Any]:
+    """The report as JSON: the same facts, bytes and seconds unrounded."""
     return {
         "model_type": plan.model.model_type,
         "context": plan.context,
@@ -239,14 +241,14 @@ def capacity(plan: "CachePlan") -> dict[str, int | None]:
     return {"memory": plan.memory, "max_sequences": plan.max_sequences, "max_context": plan.max_context}
 
 
-def of_engine(each: "EngineCache") -> dict[str, Any]:
+def of_engine(each: EngineCache) -> dict[str, Any]:
     if each.plan is None:
         return {"why_not": each.why_not}
     sizes = {"cache_bytes": each.plan.cache_bytes, "bytes_per_token": each.plan.bytes_per_token}
     return {**sizes, **capacity(each.plan), "rounding": each.plan.rounding}
 
 
-def of_roofline(line: "Roofline") -> dict[str, Any]:
+def of_roofline(line: Roofline) -> dict[str, Any]:
     phases = {"prefill": line.prefill, "decode": line.decode}
     facts = {name: value for name, value in vars(line).items() if name not in phases}
     facts["hardware"] = asdict(line.hardware)

@@ -1,10 +1,12 @@
-"""Where the heads of a whole model look on a text: the inspection, its report, and the page that shows it."""
+"""What every head of a model reads on a text: the inspection, its report on the terminal, and a page to explore."""
 
-from attnscope.inspection.error import InspectionError as InspectionError
 from attnscope.inspection.inspection import HeadValue as HeadValue
 from attnscope.inspection.inspection import Inspection as Inspection
-from attnscope.inspection.inspection import Segments as Segments
-from attnscope.inspection.run import Request as Request
+from attnscope.inspection.layer_summary import LayerSummary as LayerSummary
+from attnscope.inspection.report import print_report as print_report
+from attnscope.inspection.request import Request as Request
 from attnscope.inspection.run import inspect as inspect
-from attnscope.inspection.seen_layer import SeenLayer as SeenLayer
+from attnscope.inspection.segments import Segments as Segments
 from attnscope.inspection.subject import Tokens as Tokens
+from attnscope.inspection.text import InspectionError as InspectionError
+from attnscope.inspection.viewer.page import page as page

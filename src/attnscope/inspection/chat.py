@@ -1,140 +1,146 @@
-"""A chat from a file, and where each message's words stand once a template has wrapped them."""
+"""Chats: the messages of a JSON file, and the characters of each message in the text that a chat template renders."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from attnscope.inspection.error import InspectionError
-from attnscope.inspection.marking import Mark, MarkedText
-from attnscope.inspection.text import checked, read_file
+from attnscope.inspection.text import InspectionError, NamedText, checked, shown_name
 
+ASSISTANT = "assistant"
 SHAPE = '[{"role": "user", "content": "..."}, ...]'
 
 
 @dataclass(frozen=True)
 class Message:
+    """One message of a chat."""
+
     role: str
     content: str
 
 
 Template = Callable[[Sequence[Message]], str]
+Places = list[tuple[int, int]]  # the characters start <= i < end of each message
 
 
 @dataclass(frozen=True)
 class Chat:
-    """Messages in their order, and the name of the file they are from."""
+    """Messages in order, and the name of the file that they are from."""
 
     name: str
     messages: tuple[Message, ...]
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether the last message is not the assistant's."""
+        return self.messages[-1].role != ASSISTANT
+
+    @property
     def segments(self) -> list[str]:
-        """A name a message: its role, numbered from 1 where a role speaks more than once."""
+        """One name per message: its role, numbered from 1 if a role has several messages."""
         roles = [message.role for message in self.messages]
         return [
             role if roles.count(role) == 1 else f"{role} {roles[: number + 1].count(role)}"
             for number, role in enumerate(roles)
         ]
 
-    def marked(self, template: Template) -> MarkedText:
-        """The text that a template makes of it, each message's own words marked.
+    def rendered(self, template: Template) -> tuple[str, Places]:
+        """The text that a template makes of the messages, and the characters of each message in it.
 
-        Errors
-            InspectionError for a message whose words the template changes or leaves out.
+        Raises
+        ------
+        InspectionError
+            If the template changes or omits the words of a message.
         """
-        rendered = template(self.messages)
-        places = between_markup(rendered, self.messages, template)
-        if places is None:
-            places = in_order(rendered, self)
-        marks = tuple(
-            Mark(segment, start, end) for segment, (start, end) in zip(self.segments, places, strict=True)
-        )
-        return MarkedText(self.name, rendered, marks, templated=True)
+        text = template(self.messages)
+        places = between_template_tokens(text, self.messages, template)
+        return text, in_order(text, self) if places is None else places
 
 
-def read_chat(path: Path) -> Chat:
-    """A JSON file with a list of messages, or an object whose "messages" is one.
+def parse_chat(file: NamedText) -> Chat:
+    """A chat from JSON: a list of messages, or an object whose "messages" is one.
 
-    Errors
-        InspectionError for another shape, and for no messages or empty ones.
+    Raises
+    ------
+    InspectionError
+        If the JSON has another shape, or a message has no text.
     """
     try:
-        found = json.loads(read_file(path).content)
-    except ValueError as error:
-        if isinstance(error, InspectionError):
-            raise
-        raise InspectionError(f"chat={path} is not JSON: {error}. Expected {SHAPE}.") from error
+        found = json.loads(file.content)
+    except (ValueError, RecursionError) as error:
+        raise InspectionError(
+            f"chat={shown_name(file.name)} is not JSON: {error}. Expected {SHAPE}."
+        ) from error
     if isinstance(found, dict):
         found = found.get("messages")
     if not isinstance(found, list) or not found:
-        raise InspectionError(f"chat={path} holds no messages, expected {SHAPE}.")
-    return Chat(str(path), tuple(read_message(path, number, each) for number, each in enumerate(found)))
+        raise InspectionError(f"chat={shown_name(file.name)} contains no messages, expected {SHAPE}.")
+    return Chat(file.name, tuple(parse_message(file.name, number, each) for number, each in enumerate(found)))
 
 
-def read_message(path: Path, number: int, given: Any) -> Message:
+def parse_message(file: str, number: int, given: Any) -> Message:
+    """One message; content may be a list of text parts, as for multimodal models."""
+    name = f"message {number} of {file}"
     role, content = (given.get("role"), given.get("content")) if isinstance(given, dict) else (None, None)
-    if isinstance(content, list):  # parts, as multimodal models have them
+    if isinstance(content, list):
         parts = [
             part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
         ]
         content = "".join(parts) if len(parts) == len(content) else None
     if not isinstance(role, str) or not isinstance(content, str):
-        raise InspectionError(f"message {number} of {path} is no text with a role, expected {SHAPE}.")
+        raise InspectionError(f"{shown_name(name)} is not a text with a role, expected {SHAPE}.")
     if not content.strip():
-        raise InspectionError(f"message {number} of {path} is empty. Give it words, or take it out.")
-    return Message(role, checked(f"message {number} of {path}", content).content)
+        raise InspectionError(f"{shown_name(name)} is empty. Add text to it, or remove it.")
+    return Message(role, checked(name, content).content)
 
 
-def between_markup(
-    rendered: str, messages: Sequence[Message], template: Template
-) -> list[tuple[int, int]] | None:
-    """The places of the messages by the markup around them, which is the same for words that nobody says.
+def between_template_tokens(text: str, messages: Sequence[Message], template: Template) -> Places | None:
+    """Places found by the template tokens around them, which are rendered once more with placeholder messages.
 
-    None where the markup depends on the words; a word such as "user" is then looked for, and may stand in the markup.
+    A message such as "user" is thus not confused with the role of that name. None if the template tokens depend on the
+    words: then the words have to be searched.
     """
-    strangers = [Message(each.role, f"\ue000{number}\ue001") for number, each in enumerate(messages)]
-    rest, markup = template(strangers), []
-    for stranger in strangers:
-        before, found, rest = rest.partition(stranger.content)
+    placeholders = [Message(each.role, f"\ue000{number}\ue001") for number, each in enumerate(messages)]
+    rest, between = template(placeholders), []
+    for placeholder in placeholders:
+        before, found, rest = rest.partition(placeholder.content)
         if not found:
             return None
-        markup.append(before)
+        between.append(before)
     places, position = [], 0
-    for before, message in zip(markup, messages, strict=True):
+    for before, message in zip(between, messages, strict=True):
         start = position + len(before)
-        words = next(
-            (each for each in (message.content, message.content.strip()) if rendered.startswith(each, start)),
-            None,
-        )
-        if words is None or rendered[position:start] != before:
+        variants = (message.content, message.content.strip())
+        words = next((each for each in variants if text.startswith(each, start)), None)
+        if words is None or text[position:start] != before:
             return None
-        places.append((start, start + len(words)))
         position = start + len(words)
-    return places if rendered[position:] == rest else None
+        places.append((start, position))
+    return places if text[position:] == rest else None
 
 
-def in_order(rendered: str, chat: Chat) -> list[tuple[int, int]]:
-    """The places of the messages by looking for their words, one after the other."""
+def in_order(text: str, chat: Chat) -> Places:
+    """Places found by searching the words of the messages, one after the other."""
     places, position = [], 0
     for number, message in enumerate(chat.messages):
         words = message.content.strip()
-        start = rendered.find(words, position)
+        start = text.find(words, position)
         if start < 0:
             raise InspectionError(
-                f"the model's chat template does not repeat message {number} ({message.role}) of {chat.name} word for word. "
-                "Give the text as the model shall read it, and its parts by --segments NAME:START-END."
+                f"the model's chat template does not repeat message {number} ({shown_name(message.role)}) of "
+                f"{shown_name(chat.name)} word for word. Give the text as the model shall read it, and its parts by "
+                "--segments NAME:START-END."
             )
         position = start + len(words)
         places.append((start, position))
     return places
 
 
-def plain_template(messages: Sequence[Message]) -> str:
-    r"""The role on a line of its own, the words below it: for models that have no template.
+def plain_template(messages: Sequence[Message], *, answer_next: bool = False) -> str:
+    r"""Each role on its own line with the words below it: for models without a chat template.
 
     >>> plain_template([Message("user", "Who?"), Message("assistant", "Ada")])
     '[user]\nWho?\n\n[assistant]\nAda'
     """
-    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)
+    turns = [*messages, Message(ASSISTANT, "")] if answer_next else messages
+    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in turns)

@@ -1,31 +1,32 @@
-"""What an inspection finds: the text as the model read it, its segments, what each layer looked at, and where all is from."""
+"""The result of an inspection: the text as tokens, its segments, the summary of every layer, and their provenance."""
 
+import sys
 from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attnscope.inspection.measures import BY_KEY, READS_FROM
-from attnscope.inspection.seen_layer import Array, SeenLayer
-from attnscope.inspection.subject import Tokens
-
-
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """Which segment each token belongs to, by number, and the segments' names."""
-
-    labels: NDArray[np.int64]
-    names: tuple[str, ...]
-
-    @property
-    def sizes(self) -> list[int]:
-        counted: list[int] = np.bincount(self.labels, minlength=len(self.names)).tolist()
-        return counted
+from attnscope.inspection.layer_summary import Array, LayerSummary
+from attnscope.inspection.measures import BY_KEY, MEASURES, NOT_AN_INFLUENCE, READS_FROM
+from attnscope.inspection.segments import Segments
+from attnscope.inspection.subject import Subject, Tokens
+from attnscope.kernels import level
 
 
 @dataclass(frozen=True)
 class HeadValue:
-    """One head, and what it has of a measure."""
+    """One head and its value of a measure.
+
+    Parameters
+    ----------
+    layer, head : int
+        The numbers of layer and head.
+    name : str
+        The name of the head.
+    value : float
+        The value.
+    """
 
     layer: int
     head: int
@@ -37,24 +38,45 @@ class HeadValue:
 class Inspection:
     """A model on a text.
 
-    layers       those that were observed, first to last
-    facts        where text, model and numbers are from: what a reader needs to do it again
+    Parameters
+    ----------
+    text_name, model_name : str
+        The names of text and model.
+    tokens : Tokens
+        The text as the model reads it.
+    segments : Segments or None
+        The segment of each token.
+    layers : tuple of LayerSummary
+        The observed layers, in order.
+    facts : dict of str
+        Where text, model and numbers are from: what is needed to repeat the inspection.
     """
 
     text_name: str
     model_name: str
     tokens: Tokens
     segments: Segments | None
-    layers: tuple[SeenLayer, ...]
+    layers: tuple[LayerSummary, ...]
     facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def heads(self) -> int:
-        """Of all observed layers together."""
+        """The number of heads of all observed layers."""
         return sum(layer.heads for layer in self.layers)
 
     def values(self, measure: str) -> list[Array]:
-        """A measure's values, layer by layer: (heads,). "reads:NAME" is what the last segment reads from another."""
+        """Return the values of a measure.
+
+        Parameters
+        ----------
+        measure : str
+            The key of a measure, or "reads:NAME" for the weight that the last segment gives to another.
+
+        Returns
+        -------
+        list of ndarray, (heads,)
+            One array per layer.
+        """
         if measure in BY_KEY:
             return [layer.means[measure] for layer in self.layers]
         assert self.segments is not None
@@ -63,7 +85,18 @@ class Inspection:
         return [layer.by_segment[:, -1, segment] for layer in self.layers if layer.by_segment is not None]
 
     def ranked(self, measure: str) -> list[HeadValue]:
-        """All heads by a measure, the least first."""
+        """Return all heads in the order of a measure.
+
+        Parameters
+        ----------
+        measure : str
+            As for values().
+
+        Returns
+        -------
+        list of HeadValue
+            All heads, the smallest value first.
+        """
         found = [
             HeadValue(layer.number, head, layer.head_names[head], float(value))
             for layer, values in zip(self.layers, self.values(measure), strict=True)
@@ -72,25 +105,89 @@ class Inspection:
         return sorted(found, key=lambda each: each.value)
 
     def received(self) -> Array:
-        """What each token draws of all weight, as a mean over heads and queries: sinks draw much.
+        """Return the share of all weight that each token receives, as a mean over heads and queries.
 
-        Shapes
-            (tokens,)    sums to 1, less what sinks without a token take
+        Returns
+        -------
+        ndarray, (tokens,)
+            The shares. Their sum is 1 minus the mean weight on learned sinks.
         """
         total: Array = sum(layer.received.sum(axis=0, dtype=np.float64) for layer in self.layers)
         return total / (self.heads * len(self.tokens.ids))
 
     def by_segment(self) -> Array:
-        """What the tokens of each segment read from each, as a mean over all heads: [readers, segments]."""
+        """Return the weight that the tokens of each segment give to each segment, as a mean over all heads.
+
+        Returns
+        -------
+        ndarray, (readers, segments)
+            The shares.
+        """
         parts = [layer.by_segment for layer in self.layers if layer.by_segment is not None]
         mean: Array = np.concatenate(parts).mean(axis=0)
         return mean
 
     def evenly(self) -> Array | None:
-        """The same, if every head read all that it sees alike; None where a mask's keys are not known."""
+        """Return the same for heads with uniform weights over their visible keys.
+
+        Returns
+        -------
+        ndarray, (readers, segments), or None
+            The shares; None if the visible keys of a mask are not known.
+        """
         parts = [layer.evenly for layer in self.layers if layer.evenly is not None]
         if len(parts) < len(self.layers):
             return None
         weights = np.array([layer.heads for layer in self.layers], np.float64)
         mean: Array = np.tensordot(weights / weights.sum(), np.stack(parts), axes=1)
         return mean
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all numbers as types that JSON has.
+
+        Returns
+        -------
+        dict
+            Means per head, weights per segment, and the text and received share of each token.
+        """
+        shares = self.received()
+        return {
+            "text": self.text_name,
+            "model": self.model_name,
+            "facts": self.facts,
+            "note": NOT_AN_INFLUENCE,
+            "tokens": [
+                {"id": int(token_id), "piece": piece, "received": float(share)}
+                for token_id, piece, share in zip(self.tokens.ids, self.tokens.pieces, shares, strict=True)
+            ],
+            "segments": segments_as_json(self),
+            "measures": {
+                measure.key: {"unit": measure.unit, "meaning": measure.meaning} for measure in MEASURES
+            },
+            "layers": [layer.as_json() for layer in self.layers],
+        }
+
+
+def segments_as_json(found: Inspection) -> dict[str, Any] | None:
+    """The segments; rows of by_segment and evenly are readers, columns are what they read, in the order of the names."""
+    if found.segments is None:
+        return None
+    evenly = found.evenly()
+    return {
+        "names": list(found.segments.names),
+        "sizes": found.segments.sizes,
+        "labels": found.segments.labels.tolist(),
+        "by_segment": found.by_segment().tolist(),
+        "evenly": None if evenly is None else evenly.tolist(),
+    }
+
+
+def provenance(text_name: str, tokens: int, subject: Subject) -> dict[str, str]:
+    """Where text, model and numbers are from."""
+    versions = {"attnscope": metadata.version("attnscope"), "Python": sys.version.split()[0]}
+    return {
+        "text": f"{text_name}, {tokens:,} tokens",
+        **subject.facts,
+        "computed by": f"at.observe(), {level() or 'the reference'}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }

@@ -1,4 +1,4 @@
-"""What heads are compared by: a number a head, each with its unit and what its ends mean."""
+"""The measures that compare heads: one number per head, with its unit, scale and meaning."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,20 @@ from dataclasses import dataclass
 class Measure:
     """A mean over the tokens of a head.
 
-    scale    "share": from 0 to 1; "linear" and "log": from the least to the most that a head of this model has
+    Parameters
+    ----------
+    key : str
+        The name in the JSON and on the command line.
+    label : str
+        The name for people.
+    unit : str
+        The unit, or "".
+    low, high : str
+        What the ends of the scale mean.
+    scale : str
+        "share" for 0 to 1; "linear" or "log" for the range between the smallest and the largest head.
+    meaning : str
+        The definition.
     """
 
     key: str
@@ -20,39 +33,40 @@ class Measure:
 
 
 READS_FROM = "reads:"
+# fmt: off
 MEASURES = (
-    Measure("normalized_entropy", "spread", "", "one key", "all alike", "share",
-            "entropy over the most it could be, ln of the visible keys"),
-    Measure("entropy", "entropy", "nats", "sharp", "diffuse", "linear",
-            "-sum w ln w over the keys of a token"),
+    Measure("normalized_entropy", "normalized entropy", "", "peaked", "uniform", "share",
+            "entropy divided by its maximum, ln(visible keys)"),
+    Measure("entropy", "entropy", "nats", "peaked", "uniform", "linear",
+            "-sum w ln w over the visible keys of a token"),
     Measure("effective_keys", "effective keys", "keys", "few", "many", "log",
-            "e^entropy: how many keys of equal weight have this entropy"),
+            "e^entropy: the number of equally weighted keys with this entropy"),
     Measure("max_weight", "largest weight", "", "none", "all", "share",
-            "the weight of a token's strongest key"),
+            "the weight of the strongest key of a token"),
     Measure("first_mass", "first 4 tokens", "", "none", "all", "share",
-            "the weight on the first 4 tokens, where sinks are"),
+            "the weight on the first 4 tokens, which often act as attention sinks"),
     Measure("mean_distance", "distance", "tokens", "near", "far", "log",
-            "how far from a token the keys are that it reads"),
+            "the mean distance between a token and its keys, by weight"),
     Measure("previous_token", "previous token", "", "none", "all", "share",
-            "the weight on the token just before"),
+            "the weight on the token before"),
     Measure("first_token", "first token", "", "none", "all", "share",
-            "the weight on the very first token"),
+            "the weight on the first token of the text"),
     Measure("duplicate_token", "duplicate token", "", "none", "all", "share",
-            "the weight on earlier tokens that are the same"),
+            "the weight on earlier occurrences of the same token"),
     Measure("induction", "induction", "", "none", "all", "share",
-            "the weight on what came after earlier tokens that are the same"),
-)  # fmt: skip
-
-
-def reads_from(segment: str, reader: str) -> Measure:
-    """What the tokens of one segment read from another, as a measure: Inspection.values() finds it by its key."""
-    meaning = f"what the tokens of {reader} read from {segment}"
-    return Measure(READS_FROM + segment, f"what is read from {segment}", "", "none", "all", "share", meaning)
-
-
+            "the weight on the tokens that followed earlier occurrences of the same token"),
+)
+# fmt: on
 KINDS = ("previous_token", "first_token", "duplicate_token", "induction")
 BY_KEY = {measure.key: measure for measure in MEASURES}
 NOT_AN_INFLUENCE = (
-    "A weight says what was read, not what it did: heavy keys whose values change nothing and light ones whose values change "
-    "much both exist. To see an influence, take something away: at.observe.influence(), or ablate a head."
+    "Attention weights show what a head reads, not what it changes. A key with a large weight can leave the output "
+    "unchanged, and a key with a small weight can change it. To measure influence, remove something: ablate a head, or "
+    "use at.observation.influence()."
 )
+
+
+def reads_from(segment: str, reader: str) -> Measure:
+    """The share of the weight that the tokens of one segment give to another; Inspection.values() knows its key."""
+    meaning = f"the weight that the tokens of {reader} give to {segment}"
+    return Measure(READS_FROM + segment, f"weight on {segment}", "", "none", "all", "share", meaning)

@@ -1,218 +1,119 @@
-"""One inspection: find the text and its segments, let the model read it once, and keep what its heads looked at."""
+"""Inspect a model on a text: read the text, mark its segments, observe every layer once, and summarise."""
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
-import attnscope as at
-from attnscope.inspection.chat import read_chat
-from attnscope.inspection.error import InspectionError
-from attnscope.inspection.inspection import Inspection, Segments
-from attnscope.inspection.marking import MarkedText, question_after
-from attnscope.inspection.model_source import subject_of
-from attnscope.inspection.seen_layer import summarized
-from attnscope.inspection.segments import check_count, read_layers, read_ranges
-from attnscope.inspection.subject import Subject, Tokens
-from attnscope.inspection.text import read_file, read_given
+from attnscope.inspection.hand_written import HandWritten
+from attnscope.inspection.inspection import Inspection, provenance
+from attnscope.inspection.layer_summary import summarize
+from attnscope.inspection.reader import read
+from attnscope.inspection.request import Request
+from attnscope.inspection.segments import segment
+from attnscope.inspection.subject import Subject, tokenize
+from attnscope.inspection.text import InspectionError
 
 FIRST_KEYS = 4
 TOP_KEYS = 8
-MAP_SIZE = 64
-WRITTEN = "written"
-EXAMPLE = Path(__file__).parent / "example"
-EXAMPLE_DOCUMENTS = (EXAMPLE / "lovelace.txt", EXAMPLE / "hopper.txt")
-EXAMPLE_NAME = "Example chat"
-EXAMPLE_NEW_TOKENS = 24
+BLOCK_MAP_SIZE = 64
+GGUF_MAGIC = b"GGUF"
 
-Progress = Callable[[float, str], None]  # share done, what comes next
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to inspect.
-
-    text          TEXT, a file's name or "-"; None with no chat: an example that comes with the package
-    model         a folder or a GGUF file; None: the hand-written model
-    chat          a JSON file of messages, instead of a text
-    documents     files: before the question, or somewhere in the chat's messages
-    segments      NAME:START-END in tokens, instead of what chat and documents say
-    rest          the name of tokens that `segments` leave out
-    layers        such as "0-3,7"; None: all
-    new_tokens    how many the model writes on, before all is inspected
-    reads         a segment that is going to be asked for, refused early where there is none of that name
-    """
-
-    text: str | None = None
-    model: Path | None = None
-    chat: Path | None = None
-    documents: tuple[Path, ...] = ()
-    segments: tuple[str, ...] = ()
-    rest: str | None = None
-    layers: str | None = None
-    new_tokens: int = 0
-    reads: str | None = None
+Progress = Callable[[float, str], None]  # the share that is done, and the next step
 
 
 def inspect(request: Request, progress: Progress = lambda _share, _next: None) -> Inspection:
-    """Read a text with a model, and see where every head looks.
+    """Run a model on a text and summarise what every head reads.
 
-    Errors
-        InspectionError for whatever cannot be used, with what to do.
+    Parameters
+    ----------
+    request : Request
+        Text, model and segments.
+    progress : callable, optional
+        Called with the share that is done, 0 to 1, and the name of the next step.
 
+    Returns
+    -------
+    Inspection
+        The summary of every layer.
+
+    Raises
+    ------
+    InspectionError
+        If the text or the model cannot be used; the message states what to do.
+
+    Examples
+    --------
     >>> found = inspect(Request("the cat sat. the cat sat. the cat"))
     >>> found.ranked("induction")[-1].name
     'induction'
     """
-    check(request)
     progress(0.0, "loading the model")
-    subject = subject_of(request.model)
-    request = with_example(request, subject)
-    marked = marked_text(request, subject)
-    tokens = tokens_of(marked, subject, request.new_tokens)
-    layers = read_layers(request.layers, subject.layers)
+    subject = load(request.model)
+    request = request.or_example(chats=subject.chats)
+    layers = request.chosen_layers(subject.layers)
+    text = read(request, subject)
+    tokens = tokenize(
+        subject, text.name, text.content, templated=text.templated, new_tokens=request.new_tokens
+    )
     if request.new_tokens:
-        progress(0.0, "writing on")
-        tokens = subject.write_on(tokens, request.new_tokens)
-    segments = segments_of(request, marked, tokens, subject)
-    check_reads(request.reads, segments)
-    progress(0.0, f"layer {layers[0]}")
-    many = len(tokens.ids)
-    asked = {
-        "segments": None if segments is None else segments.labels,
+        progress(0.0, "generating")
+        tokens = subject.generate(tokens, request.new_tokens)
+    segments = segment(request, text, tokens)
+    labels = None if segments is None else segments.labels
+    count = len(tokens.ids)
+    statistics = {
+        "segments": labels,
         "first_keys": FIRST_KEYS,
-        "top_keys": min(TOP_KEYS, many),
+        "top_keys": min(TOP_KEYS, count),
         "received": True,
-        "map_size": min(MAP_SIZE, many),
+        "block_map_size": min(BLOCK_MAP_SIZE, count),
     }
 
     def step(done: int) -> None:
         progress(done / len(layers), f"layer {layers[min(done, len(layers) - 1)]}")
 
-    seen = tuple(
-        summarized(each, tokens.ids, None if segments is None else segments.labels)
-        for each in subject.observe(tokens, layers, asked, step)
+    step(0)
+    observed = subject.observe(tokens, layers, statistics, step)
+    summaries = tuple(summarize(layer, tokens.ids, labels) for layer in observed)
+    return Inspection(
+        text.name, subject.name, tokens, segments, summaries, provenance(text.name, count, subject)
     )
-    return Inspection(marked.name, subject.name, tokens, segments, seen, facts_of(subject, marked, many))
 
 
-def check(request: Request) -> None:
-    """What can be said before a model is loaded."""
-    if request.text is not None and request.chat is not None:
-        raise InspectionError("give either TEXT or --chat FILE, not both: each is all that the model reads.")
-    if request.rest is not None and not request.segments:
-        raise InspectionError(
-            f"rest={request.rest!r} names what --segments leave out, and there are none. Give both."
-        )
-    if request.new_tokens < 0:
-        raise InspectionError(f"new-tokens={request.new_tokens}: expected 0 or more.")
-    if request.documents and request.text is None and request.chat is None:
-        raise InspectionError(
-            "--document needs a question: give it as TEXT, or --chat FILE with the whole chat."
-        )
+def load(source: Path | None) -> Subject:
+    """The hand-written model, or the model that Transformers loads from a folder or a GGUF file, without a download.
 
-
-def with_example(request: Request, subject: Subject) -> Request:
-    """The example where nothing is given: a chat, or a question for models without a template.
-
-    The hand-written model writes its answer on.
+    Raises
+    ------
+    InspectionError
+        If the source contains no model, or torch or Transformers is missing.
     """
-    if request.text is not None or request.chat is not None:
-        return request
-    whole = {"chat": EXAMPLE / "chat.json"} if subject.chats else {"text": str(EXAMPLE / "question.txt")}
-    new_tokens = EXAMPLE_NEW_TOKENS if request.model is None else 0
-    return replace(request, documents=EXAMPLE_DOCUMENTS, new_tokens=request.new_tokens or new_tokens, **whole)
-
-
-def marked_text(request: Request, subject: Subject) -> MarkedText:
-    """What the model reads, with the segments that chat and documents make."""
-    documents = tuple(read_file(path) for path in request.documents)
-    if request.chat is not None:
-        chat = read_chat(request.chat)
-        marked = chat.marked(subject.template).with_documents(documents)
-    else:
-        assert request.text is not None
-        text = read_given(request.text)
-        marked = question_after(documents, text) if documents else MarkedText(text.name, text.content)
-    is_example = request.documents == EXAMPLE_DOCUMENTS
-    return replace(marked, name=EXAMPLE_NAME) if is_example else marked
-
-
-def tokens_of(marked: MarkedText, subject: Subject, new_tokens: int) -> Tokens:
-    """The model's tokens, where they fit.
-
-    Errors
-        InspectionError for a text longer than the model's context, and for one that has no token.
-    """
-    tokens = subject.tokenize(marked.content, templated=marked.templated)
-    many = len(tokens.ids)
-    if many == 0:
-        raise InspectionError(f"{marked.name} has no token for {subject.name}: there is nothing to read.")
-    if subject.context is not None and many + new_tokens > subject.context:
-        beyond = f" and {new_tokens:,} new ones" if new_tokens else ""
+    if source is None:
+        return HandWritten()
+    check_source(source)
+    try:
+        from attnscope.inspection.transformers_model import TransformersModel
+    except ImportError as error:
         raise InspectionError(
-            f"{marked.name} has {many:,} tokens{beyond}, expected at most {subject.context:,} in all, the context of "
-            f"{subject.name}. Shorten the text, or take a model with a longer context."
+            f"--model needs torch and transformers ({error}). Install them: pip install 'attnscope[transformers]'."
+        ) from error
+    return TransformersModel(source)
+
+
+def check_source(source: Path) -> None:
+    """Raise InspectionError if the source is not a model, before anything large is imported."""
+    if not source.exists():
+        raise InspectionError(f"model={str(source)!r}: no such folder or file. Models are never downloaded.")
+    if source.is_dir():
+        if (source / "config.json").is_file():
+            return
+        files = sorted(path.name for path in source.glob("*.gguf"))
+        remedy = (
+            f"Give the file: {source / files[0]}" if files else "Give the folder that save_pretrained() wrote"
         )
-    return tokens
-
-
-def segments_of(request: Request, marked: MarkedText, tokens: Tokens, subject: Subject) -> Segments | None:
-    """A segment for each token, from the command line or else from the marks; what the model wrote is one of its own."""
-    new = request.new_tokens
-    read = len(tokens.ids) - new
-    if request.segments:
-        labels, names = read_ranges(request.segments, read, request.rest)
-    elif marked.marks:
-        check_places(tokens, subject)
-        labels, names = marked.labels(tokens.starts[:read], tokens.ends[:read])
-    elif new:
-        labels, names = np.zeros(read, np.int64), ("text",)
-    else:
-        return None
-    if new:
-        if WRITTEN in names:
-            raise InspectionError(
-                f"a segment is named {WRITTEN!r}, as what the model writes is. Choose another name."
-            )
-        labels, names = np.concatenate([labels, np.full(new, len(names))]), (*names, WRITTEN)
-    check_count(names)
-    return Segments(labels, names)
-
-
-def check_reads(reads: str | None, segments: Segments | None) -> None:
-    """Whether there is a segment of that name.
-
-    Errors
-        InspectionError.
-    """
-    names = () if segments is None else segments.names
-    if reads is not None and reads not in names:
-        known = ", ".join(names) or "none: give --chat, --document or --segments"
-        raise InspectionError(f"reads={reads!r}: expected a segment. There are {known}.")
-
-
-def check_places(tokens: Tokens, subject: Subject) -> None:
-    """Whether tokens say which characters they stand for.
-
-    Errors
-        InspectionError.
-    """
-    if not (tokens.starts < tokens.ends).any():
+        raise InspectionError(f"model={str(source)!r}: the folder contains no config.json. {remedy}.")
+    with source.open("rb") as file:
+        magic = file.read(len(GGUF_MAGIC))
+    if magic != GGUF_MAGIC:
         raise InspectionError(
-            f"{subject.name}'s tokenizer does not say where its tokens stand in the text, so messages and documents cannot be "
-            "found among them. Give the text alone, and its parts by --segments NAME:START-END."
+            f"model={str(source)!r} is not a GGUF file: it begins with {magic!r}. Give a model folder or a GGUF file."
         )
-
-
-def facts_of(subject: Subject, marked: MarkedText, tokens: int) -> dict[str, str]:
-    versions = {"attnscope": metadata.version("attnscope"), "Python": sys.version.split()[0]}
-    return {
-        "text": f"{marked.name}, {tokens:,} tokens",
-        **subject.facts,
-        "computed by": f"at.observe(), {at.kernels.level() or 'the reference'}",
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    }

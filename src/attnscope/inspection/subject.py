@@ -1,4 +1,4 @@
-"""What is inspected: a model that makes tokens of a text and says where each layer looked."""
+"""The interface of a model under inspection: it tokenizes a text, continues it, and observes its layers on it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-import attnscope as at
 from attnscope.inspection.chat import Message
+from attnscope.inspection.text import InspectionError, shown_name
+from attnscope.observation import Observation
 
 Step = Callable[[int], None]  # called with the number of layers that are done
 
@@ -17,10 +18,14 @@ Step = Callable[[int], None]  # called with the number of layers that are done
 class Tokens:
     """A text as the model reads it.
 
-    Shapes
-        ids             (tokens,)
-        pieces          (tokens,)      what each token says; "" where a character goes on that an earlier token began
-        starts, ends    (tokens,)      the characters of the text that it stands for; none where start = end
+    Parameters
+    ----------
+    ids : ndarray of int64, (tokens,)
+        The token ids.
+    pieces : tuple of str
+        The text of each token; "" if the token continues a character that an earlier token began.
+    starts, ends : ndarray of int64, (tokens,)
+        The characters start <= i < end of the text that each token stands for; start = end if there are none.
     """
 
     ids: NDArray[np.int64]
@@ -29,7 +34,20 @@ class Tokens:
     ends: NDArray[np.int64]
 
     def followed_by(self, ids: Sequence[int], pieces: Sequence[str]) -> "Tokens":
-        """These, and tokens that stand for no characters of the text."""
+        """Return these tokens and further ones that stand for no characters of the text.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            The ids of the further tokens.
+        pieces : sequence of str
+            Their texts.
+
+        Returns
+        -------
+        Tokens
+            All tokens.
+        """
         nowhere = np.full(len(ids), self.ends.max(initial=0))
         return Tokens(
             np.concatenate([self.ids, np.asarray(ids, np.int64)]),
@@ -40,23 +58,23 @@ class Tokens:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerSeen:
-    """One layer's observation, of one text, with what the layer and its heads are called."""
+class ObservedLayer:
+    """The observation of one layer on one text, with the names of the layer and its heads."""
 
     number: int
     name: str
     head_names: tuple[str, ...]
-    observation: at.Observation
+    observation: Observation
 
 
 class Subject(Protocol):
     """A model under inspection.
 
-    name       what reports call it
-    facts      where it is from and what it is, as words for people: file, class, versions
-    layers     how many there are
-    context    how many tokens it can read; None: any number
-    chats      whether it has a template that makes a text of messages
+    name       its name in reports
+    facts      where it is from and what it is: file, class, versions
+    layers     the number of its layers
+    context    the largest number of tokens that it can read; None if there is no limit
+    chats      whether it has a chat template
     """
 
     name: str
@@ -65,16 +83,37 @@ class Subject(Protocol):
     context: int | None
     chats: bool
 
-    def template(self, messages: Sequence[Message]) -> str:
-        """A chat as the text that the model reads."""
+    def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:
+        """The text that the model reads for a chat; answer_next adds the template's generation prompt."""
 
     def tokenize(self, text: str, *, templated: bool) -> Tokens:
-        """The tokens of a text; with those that a tokenizer adds unless a template wrote them."""
+        """The tokens of a text. Special tokens are added unless a template has rendered them."""
 
-    def write_on(self, tokens: Tokens, new_tokens: int) -> Tokens:
-        """The tokens, and those that the model likes best behind them."""
+    def generate(self, tokens: Tokens, new_tokens: int) -> Tokens:
+        """The tokens and the most likely continuation."""
 
     def observe(
-        self, tokens: Tokens, layers: Sequence[int], asked: Mapping[str, Any], step: Step
-    ) -> Iterator[LayerSeen]:
-        """Read the tokens once, and hand out what each of the layers looked at; `asked` as in at.observe()."""
+        self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step
+    ) -> Iterator[ObservedLayer]:
+        """Run the model once, and yield the observation of each layer. `statistics` are arguments of observe()."""
+
+
+def tokenize(subject: Subject, name: str, text: str, *, templated: bool, new_tokens: int) -> Tokens:
+    """The tokens of a text if they and the tokens to be generated fit into the context of the model.
+
+    Raises
+    ------
+    InspectionError
+        If the text has no token, or too many.
+    """
+    tokens = subject.tokenize(text, templated=templated)
+    count = len(tokens.ids)
+    if count == 0:
+        raise InspectionError(f"{shown_name(name)} has no token for {subject.name}. Give a longer text.")
+    if subject.context is not None and count + new_tokens > subject.context:
+        generated = f" and {new_tokens:,} to be generated" if new_tokens else ""
+        raise InspectionError(
+            f"{shown_name(name)} has {count:,} tokens{generated}, expected at most {subject.context:,} in all, the "
+            f"context of {subject.name}. Shorten the text, or use a model with a longer context."
+        )
+    return tokens

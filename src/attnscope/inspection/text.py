@@ -1,104 +1,99 @@
-"""The text that is read: given as it is, in a file, or on standard input."""
+"""Check texts that come from outside, and show them so that nothing in them is invisible or moves a cursor."""
 
-import sys
+import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 
-from attnscope.inspection.error import InspectionError
-from attnscope.inspection.shown import shown_name
+from attnscope.errors import AttentionError
 
-LONGEST_SHOWN = 40
+BLANKS = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
+CONTINUED = "…"  # the token continues a character that an earlier token began
+PICTURES = 0x2400  # Unicode's pictures of the control characters below 0x20
+DELETE = 0x7F
+INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # Unicode categories
+
+
+class InspectionError(AttentionError):
+    """A text, a chat, segments or a model that cannot be inspected as requested."""
 
 
 @dataclass(frozen=True)
 class NamedText:
-    """A text, and what reports call it."""
+    """A text, and the name that reports use for it."""
 
     name: str
     content: str
 
 
-def read_given(given: str) -> NamedText:
-    """TEXT, the name of a file, or "-" for standard input.
-
-    Errors
-        InspectionError for what is empty or no UTF-8 text, and for what looks like a path and is none.
-
-    >>> read_given("the cat sat").content
-    'the cat sat'
-    """
-    if given == "-":
-        return decoded("standard input", sys.stdin.buffer.read())
-    if is_file(given):
-        return read_file(Path(given))
-    if looks_like_a_path(given):
-        raise InspectionError(
-            f"{given}: no such file. To inspect these words themselves: echo '{given}' | attnscope inspect -"
-        )
-    shown = given if len(given) <= LONGEST_SHOWN else given[: LONGEST_SHOWN - 1] + "…"
-    return checked(f'"{shown}"', given)
-
-
-def read_file(path: Path) -> NamedText:
-    """A UTF-8 text file.
-
-    Errors
-        InspectionError for a file that cannot be read, is empty or no text.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InspectionError(f"cannot read {path}: {error.strerror}.") from error
-    return decoded(str(path), content)
-
-
 def decoded(name: str, content: bytes) -> NamedText:
-    """Bytes as text, or what is wrong with them."""
+    """Bytes as a text.
+
+    Raises
+    ------
+    InspectionError
+        If the bytes are not UTF-8 text, or are empty.
+    """
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise InspectionError(
-            f"{name} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. Give a text file; convert "
-            "another encoding with iconv -t utf-8. A model is named by --model."
+            f"{shown_name(name)} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. Give a "
+            "text file, or convert it with iconv -t utf-8. A model is given by --model."
         ) from error
     if "\0" in text:
         raise InspectionError(
-            f"{name} looks binary: byte 0x00 at {content.index(0):,}. Give a text file; a model is named by --model."
+            f"{shown_name(name)} looks binary: byte 0x00 at {content.index(0):,}. Give a text file. A model is given by "
+            "--model."
         )
     return checked(name, text)
 
 
 def checked(name: str, text: str) -> NamedText:
-    """A text that has words, and that UTF-8 has bytes for: arguments and JSON can hold halves of characters.
+    """A text with at least one visible character, in which every character has UTF-8 bytes.
 
-    Errors
-        InspectionError.
+    Command-line arguments and JSON can hold surrogates, which have none.
+
+    Raises
+    ------
+    InspectionError
+        If the text has a surrogate, or only blanks.
     """
-    halves = [character for character in text if "\ud800" <= character <= "\udfff"]
-    if halves:
+    surrogates = [character for character in text if "\ud800" <= character <= "\udfff"]
+    if surrogates:
         raise InspectionError(
-            f"{shown_name(name)} is not UTF-8 text: it holds half a character, U+{ord(halves[0]):04X}. Give a text in UTF-8."
+            f"{shown_name(name)} is not UTF-8 text: it contains a surrogate, U+{ord(surrogates[0]):04X}. Give UTF-8 text."
         )
     if not text.strip():
-        raise InspectionError(
-            f"{name} is empty: there is nothing to read. Give a text, a file, or --chat FILE."
-        )
+        raise InspectionError(f"{shown_name(name)} is empty. Give a text, a file, or --chat FILE.")
     return NamedText(name, text)
 
 
-def is_file(given: str) -> bool:
-    try:
-        return Path(given).is_file()
-    except (OSError, ValueError):  # a text longer than any name can be, or with a NUL in it
-        return False
+def shown_piece(piece: str) -> str:
+    r"""One token with every character visible.
 
-
-def looks_like_a_path(given: str) -> bool:
-    """One word with a folder or an ending, which nobody would inspect for its own sake.
-
-    >>> looks_like_a_path("notes/today.txt"), looks_like_a_path("e.g. this one"), looks_like_a_path("word.")
-    (True, False, False)
+    >>> shown_piece(" the"), shown_piece("\n\n"), shown_piece("a\u202eb"), shown_piece("")
+    ('␣the', '⏎⏎', 'a⟨U+202E⟩b', '…')
     """
-    if any(character.isspace() for character in given):
-        return False
-    return "/" in given or Path(given).suffix not in ("", ".")
+    return "".join(map(shown_character, piece)) or CONTINUED
+
+
+def shown_name(name: str) -> str:
+    r"""A name, path or fact on one line: blanks stay, and control characters become visible.
+
+    >>> shown_name("my \x1b[31mnotes\n")
+    'my ␛[31mnotes⏎'
+    """
+    return "".join(character if character == " " else shown_character(character) for character in name)
+
+
+def shown_character(character: str) -> str:
+    """A character, or a sign for it if it is a blank, invisible, or changes the direction of the text around it."""
+    if character in BLANKS:
+        return BLANKS[character]
+    code = ord(character)
+    if code < 0x20:
+        return chr(PICTURES + code)
+    if code == DELETE:
+        return "␡"
+    if unicodedata.category(character) in INVISIBLE or not character.isprintable():
+        return f"⟨U+{code:04X}⟩"
+    return character

@@ -1,16 +1,18 @@
 """Where a whole Transformers model looks: an observation of each layer, collected while it runs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 import attnscope as at
-from attnscope.interop.seen_layer import AskedOfText, Segments, joined, of_text
+from attnscope.interop.runs import Runs
+from attnscope.interop.seen_layer import AskedOfText, Segments, joined, of_text, rows_of
 from attnscope.interop.transformers_attention import Call, Observer, observers
 
 NAME = "attnscope"
@@ -22,7 +24,8 @@ class Seen(Observer):
 
     Layers are numbered from 0 in the order in which the model calls them, which names tell: `seen.names[3]`. A model
     that was called several times, as generate() does, gave each layer several observations: `seen.calls(3)` lists them,
-    `seen[3]` has all their queries, one after the other.
+    `seen[3]` has all their queries, one after the other. Rows follow the cache: beam search reorders its rows, and
+    row r of every call is of the text that row r of the cache holds in the end.
 
     Keys are counted from the start of the text, also where a cache with a window has let go of the first ones: in
     max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
@@ -34,7 +37,10 @@ class Seen(Observer):
     modules: dict[torch.nn.Module, str]
     arguments: list[dict[str, Any]] | None  # of attention(), by layer, where they are kept
     numbers: dict[torch.nn.Module, int] = field(default_factory=dict)
-    collected: dict[int, list[at.Observation]] = field(default_factory=dict)
+    collected: dict[int, list[tuple[int, at.Observation]]] = field(
+        default_factory=dict
+    )  # beside the run's number
+    runs: Runs = field(default_factory=Runs)
 
     @property
     def names(self) -> list[str]:
@@ -58,9 +64,17 @@ class Seen(Observer):
         """
         number = layer + len(self) if isinstance(layer, int) and layer < 0 else layer
         if number not in self.collected:
-            some = ", ".join(map(str, sorted(self.collected)[:8])) or "none: the model did not run"
+            some = ", ".join(map(str, sorted(self.collected)[:8])) or "none" + self._why_none()
             raise at.AttentionError(f"layer {layer!r} was not observed. Observed are: {some}.")
-        return self.collected[number]
+        orders = self.runs.orders()
+        return [rows_of(each, orders[run]) for run, each in self.collected[number]]
+
+    def _why_none(self) -> str:
+        if self.numbers:
+            return f": layers={self.layers!r}, and the model called layers 0 to {len(self) - 1}"
+        return (
+            ": the model ran, and none of its attention came here" if self.runs else ": the model did not run"
+        )
 
     def attend(self, module: torch.nn.Module, call: Call) -> NDArray[Any] | None:
         """Observe a call of one of the model's modules."""
@@ -85,7 +99,8 @@ class Seen(Observer):
             **call.options, **self.asked.of_keys(call.key_offset, call.key.shape[2]),
         )  # fmt: skip
         output: NDArray[Any] = observation.output
-        self.collected.setdefault(layer, []).append(of_text(observation, self.asked, call.key_offset))
+        kept = of_text(observation, self.asked, call.key_offset)
+        self.collected.setdefault(layer, []).append((self.runs.last, kept))
         output[:, ablated] = 0
         return output
 
@@ -98,13 +113,20 @@ class Seen(Observer):
             )
         return named
 
-    def check_ablated(self) -> None:
-        """Refuse to have ablated a head of a layer that the model does not have."""
-        unknown = sorted(layer for layer, _ in self.ablate if not 0 <= layer < len(self.numbers))
-        if unknown and self.numbers:
-            raise at.AttentionError(
-                f"ablate names layer {unknown[0]}, and the model called layers 0 to {len(self.numbers) - 1}."
+    def check_layers(self) -> None:
+        """Refuse a layer in `layers` or `ablate` that the model does not have, and a model that called none."""
+        if self.runs and not self.numbers:
+            raise at.UnsupportedProblemError(
+                "the model ran, and none of its attention went through Transformers' AttentionInterface: it computes "
+                "its attention by itself, or has none. Nothing was observed. Its arrays can be given to observe() by hand."
             )
+        named = {"layers": self.layers or (), "ablate": {layer for layer, _ in self.ablate}}
+        for argument, layers in named.items():
+            unknown = sorted(layer for layer in layers if layer >= len(self.numbers))
+            if unknown and self.numbers:
+                raise at.AttentionError(
+                    f"{argument} names layer {unknown[0]}, and the model called layers 0 to {len(self.numbers) - 1}."
+                )
 
 
 @contextmanager
@@ -115,7 +137,7 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool = False,
-    map_size: int | None = None,
+    block_map_size: int | None = None,
     layers: Collection[int] | None = None,
     ablate: Collection[tuple[int, int]] = (),
     keep_arguments: bool = False,
@@ -128,14 +150,16 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
 
     Arguments
         segments      of the text's tokens, as in observe(); {name: (start, None)} reaches to the end, however long
-        first_keys, top_keys, received, map_size    as in observe(); a map is of one call, and none of several
+        first_keys, top_keys, received, block_map_size    as in observe(); a map is of one call, and none of several
         layers        numbers of those to observe; the others only run. All unless given
         ablate        heads, as (layer, head), whose output is 0: what the model answers without them is its own answer
-        keep_arguments    whether seen.arguments keeps every layer's arguments of attention(), for observe.rollout(); of
+        keep_arguments    whether seen.arguments keeps every layer's arguments of attention(), for observation.rollout(); of
                       its last call, in the memory of the model's queries, keys and values
     Errors
-        UnsupportedProblemError for a model whose attention does not go through Transformers' AttentionInterface, and
-        what register() names; AttentionError for one that is being observed already.
+        UnsupportedProblemError for a model whose attention does not go through Transformers' AttentionInterface, when
+        the block begins if its class shows that, else when it ends; and for what register() names. AttentionError
+        for a model that is being observed already, for ranges, layers and heads that cannot be, and, when the block
+        ends, for layers that the model did not call.
 
     >>> with observing(model, segments={"system": (0, 40), "rest": (40, None)}) as seen:  # doctest: +SKIP
     ...     model(**inputs)
@@ -146,17 +170,54 @@ def observing(  # noqa: PLR0913  # what is asked, each by its name
         raise at.AttentionError(
             "this model is being observed already: leave the other `with observing(...)` first."
         )
-    asked = AskedOfText(segments, first_keys, top_keys, received, map_size)
-    heads = frozenset((int(layer), int(head)) for layer, head in ablate)
-    seen = Seen(asked, layers, heads, modules, [] if keep_arguments else None)
-    with attending_by_attnscope(model):
+    asked = AskedOfText(segments, first_keys, top_keys, received, block_map_size)
+    seen = Seen(asked, read_layers(layers), read_heads(ablate), modules, [] if keep_arguments else None)
+    with attending_by_attnscope(model), seen.runs.followed(models_of(model)):
         observers.update(dict.fromkeys(modules, seen))
         try:
             yield seen
         finally:
             for module in modules:
                 observers.pop(module, None)
-    seen.check_ablated()
+    seen.check_layers()
+
+
+def read_layers(given: Any) -> frozenset[int] | None:
+    """The numbers of layers; None: all.
+
+    Errors
+        AttentionError for what is no collection of numbers from 0.
+    """
+    if given is None:
+        return None
+    numbers = None if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if numbers is None or not all(is_number(each) for each in numbers):
+        raise at.AttentionError(
+            f"layers is {given!r}, expected numbers of layers, counted from 0 in the order in which the model calls them: "
+            "layers=[0, 3], or None for all."
+        )
+    return frozenset(map(int, numbers))
+
+
+def read_heads(given: Any) -> frozenset[tuple[int, int]]:
+    """The heads that `ablate` names.
+
+    Errors
+        AttentionError for what is no collection of pairs of numbers from 0.
+    """
+    pairs = None if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if pairs is None or not all(
+        isinstance(pair, Sequence) and len(pair) == 2 and all(is_number(each) for each in pair)
+        for pair in pairs
+    ):
+        raise at.AttentionError(
+            f"ablate is {given!r}, expected pairs (layer, head), both counted from 0: ablate=[(3, 1)], or () for none."
+        )
+    return frozenset((int(layer), int(head)) for layer, head in pairs)
+
+
+def is_number(given: Any) -> bool:
+    return isinstance(given, (int, np.integer)) and not isinstance(given, bool) and bool(given >= 0)
 
 
 def modules_of(model: Any) -> dict[str, torch.nn.Module]:

@@ -21,7 +21,17 @@ class AskedOfText:
     first_keys: int
     top_keys: int
     received: bool
-    map_size: int | None
+    block_map_size: int | None
+
+    def __post_init__(self) -> None:
+        """Check what needs no text: whole numbers, and ranges that count from the start.
+
+        Errors
+            AttentionError.
+        """
+        if isinstance(self.segments, Mapping):
+            for name, ends in self.segments.items():
+                _check_range(name, ends)
 
     def of_keys(self, key_offset: int, key_len: int) -> dict[str, Any]:
         """The same as arguments of observe(), about keys that begin at `key_offset`.
@@ -34,7 +44,7 @@ class AskedOfText:
             "first_keys": max(0, self.first_keys - key_offset),
             "top_keys": min(self.top_keys, key_len),
             "received": self.received,
-            "map_size": self.map_size,
+            "block_map_size": self.block_map_size,
         }
 
     def _segments_of_keys(self, key_offset: int, key_len: int) -> Any:
@@ -67,6 +77,24 @@ class AskedOfText:
         return tuple(map(str, range(int(labels.max(initial=0)) + 1)))
 
 
+def _check_range(name: str, ends: Any) -> None:
+    whole = (
+        isinstance(ends, Sequence)
+        and len(ends) == 2
+        and all(_is_whole(end) for end in ends if end is not None)
+    )
+    if not whole or ends[0] is None or ends[0] < 0 or (ends[1] is not None and ends[1] < ends[0]):
+        raise at.AttentionError(
+            f"segments[{name!r}] is {ends!r}, expected (start, end) with 0 <= start <= end, counted in tokens from the "
+            "start of the text; end=None reaches to its end. Negative numbers do not count from the end, which moves "
+            "while the model generates."
+        )
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
 def of_text(observation: at.Observation, asked: AskedOfText, key_offset: int) -> at.Observation:
     """The same observation, its keys counted from the start of the text, and without the output.
 
@@ -90,6 +118,16 @@ def of_text(observation: at.Observation, asked: AskedOfText, key_offset: int) ->
         dropped = np.zeros((*observation.received.shape[:-1], key_offset), observation.received.dtype)
         changed["received"] = np.concatenate([dropped, observation.received], axis=-1)
     return replace(observation, **changed)
+
+
+def rows_of(observation: at.Observation, rows: NDArray[np.intp] | None) -> at.Observation:
+    """The observation of these rows of the batch, in this order; unchanged if None, or if its batch is another."""
+    if rows is None or len(observation.entropy) != len(rows):
+        return observation
+    arrays: dict[str, Any] = {
+        name: each[rows] for name, each in vars(observation).items() if isinstance(each, np.ndarray)
+    }
+    return replace(observation, **arrays)
 
 
 def moved(keys: NDArray[Any], key_offset: int) -> NDArray[Any]:
@@ -122,5 +160,5 @@ def joined(calls: Sequence[at.Observation]) -> at.Observation:
                 f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are no chunks of one text. "
                 "Take them one by one: calls(layer)."
             )
-    whole: at.Observation = at.observe.join(*(replace(each, map=None) for each in calls))
+    whole: at.Observation = at.observation.join(*(replace(each, block_map=None) for each in calls))
     return whole

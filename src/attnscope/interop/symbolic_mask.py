@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import attnscope as at
 
@@ -30,6 +32,13 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
         )
         made.mask, made.keys_read, made.key_offset = mask, keys_read, key_offset
         return made
+
+    def matrix(self) -> NDArray[np.bool_]:
+        """Every entry, [batch, 1, query_len, keys_read], True = visible: to broadcast a mask of one query or key."""
+        batch, _, query_len, _ = self.shape
+        if self.mask is None:
+            return np.ones((batch, 1, query_len, self.keys_read), np.bool_)
+        return self.mask.visible(query_len, self.keys_read, batch=batch, heads=1)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         what = "every key" if self.mask is None else str(self.mask)

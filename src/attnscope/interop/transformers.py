@@ -20,6 +20,9 @@ def register() -> str:
     [batch, heads, query_len, key_len] of bools or of numbers that are added. Threads are torch's: torch.set_num_threads().
     A row that sees no key is 0. Calling it again changes nothing.
 
+    A model, or a part of one, that computes its attention by itself runs as before, without an error: DeBERTa, Mamba,
+    the image encoder of SAM. Transformers offers no way to notice that here; observing(model) raises if nothing came.
+
     Errors
         UnsupportedProblemError for a version of Transformers whose mask functions mean something else; where the model
         runs, for what cannot be honoured: gradients, dropout while training, output_attentions, paged caches, tensors

@@ -1,6 +1,8 @@
 """The attention that Transformers' modules call, on their tensors."""
 
+import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -8,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.weak import WeakTensorKeyDictionary
+from transformers import PreTrainedModel
+from transformers.utils import output_capturing
 
 import attnscope as at
 from attnscope.interop.symbolic_mask import SymbolicMask
@@ -63,7 +67,8 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
         key, value       (batch, kv_heads, key_len, key_dim or value_dim)
         output           (batch, query_len, query_heads, value_dim)
     """
-    refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout, others)
+    refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
+    refuse_options(module, others)
     if attention_mask is None:
         seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
     else:
@@ -96,8 +101,8 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     return output, None
 
 
-def refuse(tensors: Sequence[torch.Tensor], dropout: float, others: dict[str, Any]) -> None:
-    """Raise UnsupportedProblemError for what cannot be honoured."""
+def refuse(tensors: Sequence[torch.Tensor], dropout: float) -> None:
+    """Raise UnsupportedProblemError for gradients, dropout, and tensors that are not on the CPU."""
     if learns(*tensors):
         raise at.UnsupportedProblemError(
             "a gradient is asked for, and attnscope's kernel has no backward pass. Run the model under "
@@ -110,18 +115,33 @@ def refuse(tensors: Sequence[torch.Tensor], dropout: float, others: dict[str, An
     for tensor in tensors:
         if tensor.device.type != "cpu":
             raise at.UnsupportedProblemError(
-                f"the model is on {tensor.device}, and attnscope computes on the CPU. Move it, model.to('cpu'). {EAGER}"
+                f"the model is on {tensor.device}, and attnscope computes on the CPU. "
+                f"Move it, model.to('cpu'). {EAGER}"
             )
-    if others.get("output_attentions"):
+
+
+def refuse_options(module: torch.nn.Module, others: dict[str, Any]) -> None:
+    """Raise UnsupportedProblemError for the matrix of weights, and for what single models add to the call."""
+    if others.get("output_attentions") or collects_weights(module):
         raise at.UnsupportedProblemError(
-            "output_attentions=True asks for the matrix of weights, which is never made here. What it shows is told by "
-            f"observing(model), in memory of the rows. For the matrix: {EAGER[0].lower()}{EAGER[1:]}"
+            "output_attentions=True asks for the matrix of weights, which attnscope never computes. "
+            "observing(model) collects its statistics, in memory that grows with the rows. "
+            f"For the matrix: {EAGER[0].lower()}{EAGER[1:]}"
         )
     for name in NOT_HONOURED:
         if others.get(name) is not None:
             raise at.UnsupportedProblemError(
                 f"{name} is a {type(others[name]).__name__}, which attnscope cannot honour. {EAGER}"
             )
+
+
+def collects_weights(module: torch.nn.Module) -> bool:
+    """Whether the model that is running returns weights: many models do not pass output_attentions on."""
+    collector = getattr(output_capturing, "_active_collector", None)
+    collected = None if collector is None else collector.get()
+    if any("attentions" in name for name in collected or ()):
+        return True
+    return bool(getattr(getattr(module, "config", None), "output_attentions", False))
 
 
 class Visible(NamedTuple):
@@ -143,7 +163,12 @@ def without_mask(
     is_causal: bool | None,
     sliding_window: int | None,
 ) -> at.Mask | None:
-    """A module that comes without a mask sees everything, unless it calls itself causal: Transformers' own rule."""
+    """The mask of a call that has none: what Transformers' sdpa makes of `is_causal`; eager ignores it.
+
+    A model that refuses sdpa was written for eager, which shows every key.
+    """
+    if not supports_sdpa(tuple(base.__module__ for base in type(module).__mro__)):
+        return None
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     if query.shape[2] == 1 or not causal:
         left_out = sliding_window is not None and key.shape[2] > sliding_window
@@ -159,6 +184,18 @@ def without_mask(
     return at.Causal() if sliding_window is None else at.Window(left=sliding_window - 1, right=0)
 
 
+@cache
+def supports_sdpa(files: tuple[str, ...]) -> bool:
+    """Whether a model in the first of these Python modules that defines one supports Transformers' sdpa."""
+    for file in files:
+        named = vars(sys.modules[file]).values() if file in sys.modules else ()
+        classes: list[Any] = [each for each in named if isinstance(each, type)]
+        models = [each for each in classes if issubclass(each, PreTrainedModel) and each.__module__ == file]
+        if models:
+            return any(model._supports_sdpa for model in models)  # noqa: SLF001  # Transformers has no other way
+    return True
+
+
 def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visible:
     """Read a mask: our own statement, or a tensor that the user gave."""
     if mask.ndim != 4 or mask.shape[2] not in (1, query.shape[2]) or mask.shape[3] not in (1, key.shape[2]):
@@ -167,7 +204,10 @@ def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visib
             f"{query.shape[2]}, key_len={key.shape[2]}]. A mask of the tokens is given to the model as [batch, tokens]."
         )
     if isinstance(mask, SymbolicMask):
-        return Visible(mask.mask, None, mask.keys_read, mask.key_offset)
+        if mask.shape[2:] == (query.shape[2], key.shape[2]):
+            return Visible(mask.mask, None, mask.keys_read, mask.key_offset)
+        keys_read = mask.keys_read if mask.shape[3] == key.shape[2] else key.shape[2]
+        return Visible(at.Dense(mask.matrix()), None, keys_read, mask.key_offset)
     read = visible_of_numbers if mask.is_inference() else _visible_once  # those do not count their changes
     return read(mask)._replace(keys_read=key.shape[2])
 

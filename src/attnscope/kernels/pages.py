@@ -40,21 +40,21 @@ def run_pages(  # noqa: PLR0913  # as attention()
     scoring: Scoring,
     *,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[np.float32] | None = None,
+    alibi_slopes: NDArray[np.float32] | None = None,
     sinks: NDArray[np.float32] | None = None,
     out: NDArray[Any] | None = None,
-    log_normalizer: bool = False,
+    logsumexp: bool = False,
     threads: int | None = None,
     statistics: "_core.StatisticsArrays | None" = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Compute output and, if asked for, the log normalizer and statistics. The caller has validated everything.
+    """Compute output and, if asked for, the logsumexp and statistics. The caller has validated everything.
 
     Shapes
         query             (sequences, query_heads, query_len, key_dim)     float32, bfloat16 or float16
         bias              (sequences, query_heads, query_len, longest key_lens)
         visible           its spans or bits count keys of each sequence
         output            (sequences, query_heads, query_len, value_dim)   in the query's format
-        log_normalizer    (sequences, query_heads, query_len)
+        logsumexp    (sequences, query_heads, query_len)
     """
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     name = level()
@@ -79,7 +79,7 @@ def run_pages(  # noqa: PLR0913  # as attention()
     )
     if out is None:
         out = np.empty((sequences, query_heads, query_len, value_dim), query.dtype)
-    normalizer = np.empty((sequences, query_heads, query_len), np.float32) if log_normalizer else None
+    normalizer = np.empty((sequences, query_heads, query_len), np.float32) if logsumexp else None
     bias_format = "float32" if bias is None else NAMES[bias.dtype]
     plan.run_pages(
         as_bits(query),
@@ -93,7 +93,7 @@ def run_pages(  # noqa: PLR0913  # as attention()
         normalizer,
         None if bias is None else as_bits(bias),
         bias_format,
-        slopes,
+        alibi_slopes,
         sinks,
         threads,
         statistics,

@@ -41,16 +41,16 @@ def run(
     operands: Operands,
     *,
     out: NDArray[Any] | None = None,
-    log_normalizer: bool = False,
+    logsumexp: bool = False,
     output_format: str | None = None,
     threads: int | None = None,
     statistics: "_core.StatisticsArrays | None" = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Compute output and, if asked for, the log normalizer; and fill the arrays of statistics that are wanted.
+    """Compute output and, if asked for, the logsumexp; and fill the arrays of statistics that are wanted.
 
     Shapes
         out, output       (batch, query_heads, query_len, value_dim)
-        log_normalizer    (batch, query_heads, query_len)      natural log
+        logsumexp    (batch, query_heads, query_len)      natural log
     Errors
         UnsupportedProblemError when why_not() gives a reason; AttentionError for a bad number of threads.
     """
@@ -62,9 +62,9 @@ def run(
         rows = (shape.batch, shape.query_heads, shape.query_len, shape.value_dim)
         out = np.empty(rows, DTYPES[output_format])
     normalizer = None
-    if log_normalizer:
+    if logsumexp:
         normalizer = np.empty((shape.batch, shape.query_heads, shape.query_len), np.float32)
-    query, key, value, bias, slopes, sinks, _ = operands
+    query, key, value, bias, alibi_slopes, sinks, _ = operands
     bias_format = "float32"
     if problem.number_format == "bfloat16":
         query, key, value = as_bits(query), as_bits(key), as_bits(value)
@@ -72,7 +72,17 @@ def run(
         bias_format = NAMES[bias.dtype]
         bias = as_bits(bias)
     plan.run(
-        query, key, value, as_bits(out), normalizer, bias, bias_format, slopes, sinks, threads, statistics
+        query,
+        key,
+        value,
+        as_bits(out),
+        normalizer,
+        bias,
+        bias_format,
+        alibi_slopes,
+        sinks,
+        threads,
+        statistics,
     )
     return out, normalizer
 

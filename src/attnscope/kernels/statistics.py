@@ -38,9 +38,9 @@ def observe(
         UnsupportedProblemError when why_not() gives a reason, and for 2^24 keys or more.
     """
     arrays, wanted = prepare(problem.shape, asked)
-    output, log_normalizer = run(problem, operands, log_normalizer=True, threads=threads, statistics=wanted)
-    assert log_normalizer is not None
-    return output, collected(arrays, log_normalizer)
+    output, logsumexp = run(problem, operands, logsumexp=True, threads=threads, statistics=wanted)
+    assert logsumexp is not None
+    return output, collected(arrays, logsumexp)
 
 
 def observe_pages(  # noqa: PLR0913  # as run_pages()
@@ -51,7 +51,7 @@ def observe_pages(  # noqa: PLR0913  # as run_pages()
     asked: Questions,
     *,
     bias: NDArray[Any] | None = None,
-    slopes: NDArray[np.float32] | None = None,
+    alibi_slopes: NDArray[np.float32] | None = None,
     sinks: NDArray[np.float32] | None = None,
     threads: int | None = None,
 ) -> tuple[NDArray[Any], Statistics]:
@@ -62,12 +62,12 @@ def observe_pages(  # noqa: PLR0913  # as run_pages()
         sequences, query_heads, pages.key.shape[1], query_len, key_len, key_dim, pages.value.shape[3]
     )
     arrays, wanted = prepare(shape, asked)
-    output, log_normalizer = run_pages(
+    output, logsumexp = run_pages(
         query, pages, visible, scoring,
-        bias=bias, slopes=slopes, sinks=sinks, log_normalizer=True, threads=threads, statistics=wanted,
+        bias=bias, alibi_slopes=alibi_slopes, sinks=sinks, logsumexp=True, threads=threads, statistics=wanted,
     )  # fmt: skip
-    assert log_normalizer is not None
-    return output, collected(arrays, log_normalizer)
+    assert logsumexp is not None
+    return output, collected(arrays, logsumexp)
 
 
 def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, "_core.StatisticsArrays"]:
@@ -101,10 +101,10 @@ def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, "_core.Sta
     return arrays, wanted
 
 
-def collected(arrays: Arrays, log_normalizer: NDArray[np.float32]) -> Statistics:
+def collected(arrays: Arrays, logsumexp: NDArray[np.float32]) -> Statistics:
     """What the kernel has filled."""
     return Statistics(
-        log_normalizer=log_normalizer,
+        logsumexp=logsumexp,
         entropy=arrays["entropy"],
         max_weight=arrays["max_weight"],
         max_key=arrays["max_key"],
@@ -115,5 +115,5 @@ def collected(arrays: Arrays, log_normalizer: NDArray[np.float32]) -> Statistics
         top_keys=arrays.get("top_keys"),
         top_weights=arrays.get("top_weights"),
         received=arrays.get("received"),
-        map=arrays.get("map"),
+        block_map=arrays.get("map"),
     )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -29,6 +30,7 @@ from attnscope.lesson import asking, suspects
 from attnscope.lesson.asking import StepResultError
 from attnscope.lesson.forms import FormError, Unwritten, read
 from attnscope.lesson.question import Arguments, Arrays, Task
+from attnscope.probing import buffers, captured
 
 Trouble = Literal["unwritten", "raised", "time", "library", "wrote", "form", "no function", "ended"]
 
@@ -124,7 +126,10 @@ class Answers:
     def run(self, work: Callable[[], Any], measured: bool) -> Run:
         """Run in a thread, and wait for it no longer than it may take."""
         run = Run()
-        thread = threading.Thread(target=in_the_thread, args=(run, work, not self.library_allowed, measured))
+        buffer = buffers()[-1] if buffers() else None  # what this thread captures, its thread does too
+        thread = threading.Thread(
+            target=in_the_thread, args=(run, work, not self.library_allowed, measured, buffer)
+        )
         thread.daemon = True
         thread.start()
         try:
@@ -136,8 +141,14 @@ class Answers:
         return run
 
 
-def in_the_thread(run: Run, work: Callable[[], Any], watched: bool, measured: bool) -> None:
+def in_the_thread(
+    run: Run, work: Callable[[], Any], watched: bool, measured: bool, buffer: StringIO | None = None
+) -> None:
     """Do the work, and note what happens."""
+    if buffer is not None:
+        with captured(buffer):
+            in_the_thread(run, work, watched, measured)
+        return
     try:
         with np.errstate(all="ignore"), memory_of(run) if measured else nullcontext():
             run.result = observed(run, work) if watched else work()

@@ -1,11 +1,15 @@
 """What an answer returned, read as arrays: whatever can be read as what was asked for is accepted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.lesson.question import Arguments, Arrays, Kind, Task
+
+LONGEST = 300  # digits of a whole number: a float holds no more, and no answer needs so many
+LARGEST = 10**LONGEST
 
 
 class FormError(Exception):
@@ -33,7 +37,20 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
         "whole numbers": whole_numbers,
         "pairs": lambda part, name: pairs(part, name, int(arguments["tokens"])),
     }
-    return tuple(readers[task.kind](part, name) for part, name in zip(parts, task.gives, strict=True))
+    return tuple(
+        part_read(readers[task.kind], part, name) for part, name in zip(parts, task.gives, strict=True)
+    )
+
+
+def part_read(reader: Callable[[Any, str], NDArray[Any]], part: Any, name: str) -> NDArray[Any]:
+    """One result; an object may raise anything when it is read."""
+    try:
+        return reader(part, name)
+    except FormError:
+        raise
+    except Exception as error:
+        says = f"returns {described(part)} for {name}, which cannot be read: {type(error).__name__}"
+        raise FormError(says) from error
 
 
 def parted(raw: Any, task: Task) -> list[Any]:
@@ -102,7 +119,9 @@ def whole_numbers(part: Any, name: str) -> NDArray[Any]:
     number: Any = array[()]
     if not isinstance(number, int | float | np.integer | np.floating):
         raise FormError(f"returns {described(number)} for {name}, expected a number")
-    if not np.isfinite(float(number)) or float(number) != int(number):
+    if isinstance(number, int) and abs(number) >= LARGEST:
+        raise FormError(f"returns an integer of more than {LONGEST} digits for {name}")
+    if not np.isfinite(float(number)) or number != int(number):
         raise FormError(f"returns {float(number):.6g} for {name}, expected a whole number")
     return np.asarray(int(number), dtype=object)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from attnscope.lesson.check import EXERCISES, exercise_of
-from attnscope.lesson.judge import judge
+from attnscope.lesson.judge import internal_error, judge
 from attnscope.lesson.notebook import code_cells
 from attnscope.lesson.process import FarAnswers, Host, Limits
 from attnscope.lesson.question import Exercise
@@ -61,7 +61,17 @@ def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Grade
     Errors
         LessonError where the file is no notebook.
     """
-    code_cells(path)
+    try:
+        code_cells(path)
+        return graded_exercises(path, limits, progress)
+    except LessonError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this notebook and not the class
+        return Graded(str(path), trouble=f"{path} could not be graded: {internal_error(error)}")
+
+
+def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> Graded:
+    """The ten grades of a notebook."""
     grades = []
     with Host(path, limits, monotonic() + limits.seconds) as host:
         for number in EXERCISES:
@@ -87,6 +97,9 @@ def verdict_on(exercise: Exercise, host: Host) -> Verdict:
     except WireError as error:
         host.end()
         return Verdict(False, f"the notebook cannot be run: {error}.")
+    except OSError as error:
+        host.end()
+        return Verdict(False, f"the notebook's process cannot be started: {error.strerror or error}.")
 
 
 def notebooks_in(folder: Path) -> list[Path]:

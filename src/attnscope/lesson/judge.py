@@ -1,10 +1,10 @@
 """The judge: puts every question to an answer, and says of the first failure what it is, as small as it can be shown."""
 
 import re
+import traceback
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
+from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from attnscope.lesson.comparing import agree, close, differences, gap, misshapen
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Mistake, Question, Task
 from attnscope.lesson.verdict import Counterexample, Verdict
 from attnscope.lesson.wording import amiss, elsewhere, where
+from attnscope.probing import captured
 
 MOST_TRIES = 150  # smaller questions, while an example shrinks
 MOST_SECONDS = 5.0  # for them
@@ -46,7 +47,25 @@ class Put:
 
 
 def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict:
-    """Go through an exercise's tasks until one fails."""
+    """Judge an exercise's tasks until one fails. An error of the judge is a verdict too: it costs this exercise alone."""
+    try:
+        return first_failure(exercise, asked, stretch)
+    except Exception as error:  # noqa: BLE001  # answers are foreign: no list of what they can cause is complete
+        return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
+
+
+def internal_error(error: Exception) -> str:
+    """Name an error of attnscope itself, and its place, for the report of a class."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:160]
+    return (
+        f"internal error of attnscope, {type(error).__name__}{f': {text}' if text else ''}, in {frame.name} "
+        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not affected."
+    )
+
+
+def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
+    """The verdict on the first task that fails, or that all passed."""
     tasks = exercise.stretch if stretch else exercise.tasks
     for task in tasks:
         verdict = TaskJudge(task, asked).verdict()
@@ -129,7 +148,7 @@ class TaskJudge:
         if outcome.trouble not in SHOWN_WHERE_IT_HAPPENS or not question.arguments:
             return Verdict(False, outcome.says)
         for smaller in self.shrunk(question):
-            with redirect_stdout(StringIO()):  # what it prints was printed once; not also for each try
+            with captured():  # what it prints was printed once; not also for each try
                 tried = self.asked.ask(self.task, smaller.question.arguments)
             if smaller.keep(alike_in_words(tried, outcome)):
                 outcome, question = tried, smaller.question
@@ -173,7 +192,7 @@ class TaskJudge:
         """Shrink while it stays wrong in the same way, and the eye can see it."""
         found, visible = first, min(PLAIN_TO_SEE, gap(first.outcome.arrays, first.expected))
         for smaller in self.shrunk(first.question):
-            with redirect_stdout(StringIO()):
+            with captured():
                 tried = self.put(smaller.question)
             same = tried.outcome.trouble is None and tried.wrong
             same = same and gap(tried.outcome.arrays, tried.expected) >= visible

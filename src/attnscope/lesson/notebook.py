@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from attnscope.lesson.verdict import LessonError
+from attnscope.lesson.verdict import LessonError, printable
 
 RUN_ANYWAY = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python
 
@@ -24,7 +24,7 @@ def code_cells(path: Path) -> list[str]:
         )
     language = of_dictionaries(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
-        raise LessonError(f"{path} is a notebook in {language}, expected Python.")
+        raise LessonError(f"{path} is a notebook in {printable(str(language))}, expected Python.")
     return [
         plain_python(source_of(cell))
         for cell in cells
@@ -35,10 +35,11 @@ def code_cells(path: Path) -> list[str]:
 def parsed(path: Path) -> dict[str, Any]:
     """The file as a JSON object."""
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        # Python refuses to read an int of more than 4300 digits; a float becomes inf, and no number matters here
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float)
     except OSError as error:
         raise LessonError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise LessonError(f"{path} is no notebook: it holds no JSON ({error}).") from error
     if not isinstance(notebook, dict):
         raise LessonError(f"{path} is no notebook: expected a JSON object, not a {type(notebook).__name__}.")

@@ -14,6 +14,7 @@ import numpy as np
 
 from attnscope.lesson.calling import PATIENCE, Outcome
 from attnscope.lesson.question import Arguments, Exercise, Task
+from attnscope.lesson.verdict import printable
 from attnscope.lesson.wire import WireError, receive, send
 
 MOST_STARTS = (
@@ -115,7 +116,7 @@ class Host:
                 return cell
             cell = told["cell"]
             if "trouble" in told:
-                self.notes[cell] = str(told["trouble"])
+                self.notes[cell] = printable(str(told["trouble"]))
 
     def spawn(self) -> None:
         """A process in a group of its own, so that all that it starts can be ended with it."""
@@ -189,6 +190,9 @@ class FarAnswers:
         except WireError:
             self.host.end()
             return Outcome(trouble="ended", says=f"{task.call} ended the process it ran in.")
+        except Exception:
+            self.host.end()  # the next question must not read the rest of this reply
+            raise
 
 
 def outcome_of(told: dict[str, Any], task: Task) -> Outcome:
@@ -196,7 +200,7 @@ def outcome_of(told: dict[str, Any], task: Task) -> Outcome:
     arrays = told.get("arrays")
     peak = told.get("peak_bytes")
     if told.get("trouble") is not None:
-        return Outcome(trouble=told["trouble"], says=str(told.get("says")))
+        return Outcome(trouble=told["trouble"], says=printable(str(told.get("says"))))
     if not isinstance(arrays, list) or len(arrays) != len(task.gives):
         raise WireError("no results")
     kinds = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}

@@ -51,7 +51,7 @@ class Attended:
 
     output: Floats
     weights: Floats
-    log_normalizer: Floats
+    logsumexp: Floats
 
 
 def given(array: Any) -> Rounded:

@@ -71,6 +71,15 @@ class Verdict:
     __repr__ = __str__  # a notebook shows the last expression of a cell by it
 
 
+def printable(text: str) -> str:
+    r"""Foreign text, with every character escaped that a terminal would obey or that no encoding holds.
+
+    >>> printable("\x1b[2J \ud800")
+    '\\x1b[2J \\ud800'
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def written(value: Any, indent: int = 0) -> str:
     """An array as one would type it, or its shape where it is long.
 

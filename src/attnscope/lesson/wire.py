@@ -48,6 +48,8 @@ def receive(read: Callable[[int], bytes]) -> dict[str, Any]:
             raise WireError("a message of a size that none has")
         header, arrays = exactly(read, sizes[0]), BytesIO(exactly(read, sizes[1]))
         message = unpacked(json.loads(header), arrays)
+    except TimeoutError:  # an OSError too, but the other side may still be there
+        raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
         raise WireError(str(error)) from error
     if not isinstance(message, dict):

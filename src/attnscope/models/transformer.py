@@ -1,79 +1,43 @@
-"""A transformer of attention layers alone, over bytes, with every matrix in the open.
+"""A transformer of attention layers alone, over bytes.
 
     residual[i]  = embedding[byte i]
-    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o    each layer
+    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o    for each layer
     logits[i]    = residual[i] unembedding
 
-The logits of position i score every byte that could come next.
+The logits of position i score every byte that can come next.
 """
 
-from __future__ import annotations  # the public index imports this file while it is itself being made
-
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import attnscope as at
 from attnscope.errors import AttentionError, AttentionFormatError, AttentionShapeError
+from attnscope.models.layer import Floats, Layer
+from attnscope.observation import Observation, observe
+from attnscope.problem import Causal, Mask
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Tokens = bytes | NDArray[Any]
 Head = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """The weights of one attention layer.
-
-    Shapes
-        names            (heads,)      what each head is for
-        w_q, w_k         (heads, width, key_dim)
-        w_v              (heads, width, value_dim)
-        w_o              (heads, value_dim, width)
-        slopes, sinks    (heads,)      what a byte of distance costs; the logit of "read nothing"
-        rotary           queries and keys are turned by their positions (RoPE)
-    """
-
-    names: tuple[str, ...]
-    w_q: Floats
-    w_k: Floats
-    w_v: Floats
-    w_o: Floats
-    slopes: Floats
-    sinks: Floats
-    rotary: bool
-
-    def queries_keys_values(self, residual: Floats, positions: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-        """What each head asks, offers and carries at these positions."""
-        query, key, value = residual @ self.w_q, residual @ self.w_k, residual @ self.w_v
-        if self.rotary:
-            query, key = at.rotate(query, positions), at.rotate(key, positions)
-        return query, key, value
-
-    def attend(self, query: Floats, key: Floats, value: Floats, mask: at.Mask) -> Floats:
-        """Each head's mix of the values that its queries see."""
-        return at.attention(query, key, value, mask=mask, **self.scoring)
-
-    @property
-    def scoring(self) -> dict[str, Any]:
-        """How scores are made of queries and keys, as arguments of attention()."""
-        return {"scale": 1.0, "slopes": self.slopes, "sinks": self.sinks}
-
-
-@dataclass(frozen=True, eq=False)
 class HeadReading:
-    """One head on one text: what attention() was given, so that anyone can ask again.
+    """The inputs of one head on one text.
 
-    Shapes
-        query, key     (tokens, key_dim)
-        value          (tokens, value_dim)
-        slope, sink    floats
+    Parameters
+    ----------
+    name : str
+        What the head does.
+    query, key : ndarray of float32, (tokens, key_dim)
+        Its queries and keys.
+    value : ndarray of float32, (tokens, value_dim)
+        Its values.
+    slope, sink : float
+        Its ALiBi slope and the logit of its sink.
     """
 
     name: str
@@ -86,111 +50,186 @@ class HeadReading:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A text, read: the logits, and the arrays of each layer behind them.
+    """One forward pass over a text: the logits, and the inputs of every layer's attention.
 
-    Shapes
-        mask      which bytes each byte was shown
-        logits    (tokens, 256)
-        query     a layer: (heads, tokens, key_dim)
-        key       a layer: (heads, tokens, key_dim)
-        value     a layer: (heads, tokens, value_dim)
+    Parameters
+    ----------
+    model : Transformer
+        The model.
+    mask : Mask
+        The keys that each byte sees.
+    logits : ndarray of float32, (tokens, 256)
+        The scores of the next byte.
+    query, key : tuple of ndarray of float32, (heads, tokens, key_dim)
+        The queries and keys, one array per layer.
+    value : tuple of ndarray of float32, (heads, tokens, value_dim)
+        The values, one array per layer.
     """
 
-    model: Transformer
-    mask: at.Mask
+    model: "Transformer"
+    mask: Mask
     logits: Floats
     query: tuple[Floats, ...]
     key: tuple[Floats, ...]
     value: tuple[Floats, ...]
 
-    def observe(self, layer: int, **asked: Any) -> at.Observation:
-        """Where the heads of one layer looked: at.observe() of the very arrays that were read, with what it is asked.
+    def observe(self, layer: int, **statistics: Any) -> Observation:
+        """Observe the heads of one layer on the arrays of this forward pass.
 
+        Parameters
+        ----------
+        layer : int
+            The number of the layer.
+        **statistics
+            Further arguments of observe(), such as top_keys.
+
+        Returns
+        -------
+        Observation
+            Output and statistics of the layer.
+
+        Examples
+        --------
         >>> from attnscope.models import copying_transformer
         >>> seen = copying_transformer().read(b"a cat, a c").observe(0)
-        >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, faintly
+        >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, with little weight
         [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
         """
-        scoring = self.model.layers[layer].scoring
-        return at.observe(
-            self.query[layer], self.key[layer], self.value[layer], mask=self.mask, **scoring, **asked
-        )
+        query, key, value = self.query[layer], self.key[layer], self.value[layer]
+        return observe(query, key, value, mask=self.mask, **self.model.layers[layer].scoring, **statistics)
 
     def head(self, layer: int, head: int) -> HeadReading:
-        """One head's part of it."""
+        """Select one head.
+
+        Parameters
+        ----------
+        layer, head : int
+            The numbers of layer and head.
+
+        Returns
+        -------
+        HeadReading
+            The inputs of the head.
+        """
         weights = self.model.layers[layer]
-        slope, sink = float(weights.slopes[head]), float(weights.sinks[head])
+        slope, sink = float(weights.alibi_slopes[head]), float(weights.sinks[head])
         arrays = (self.query[layer][head], self.key[layer][head], self.value[layer][head])
         return HeadReading(weights.names[head], *arrays, slope, sink)
 
 
 class Transformer:
-    """Bytes in, scores for the next byte out.
+    """An attention-only transformer over bytes, in float32.
 
-    Shapes
-        embedding      (256, width)
-        unembedding    (width, 256)
-    Precision
-        float32.
-    Errors
-        AttentionError where tokens are no bytes, or an ablated head does not exist.
-    Source
-        Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits": attention-only transformers.
+    Parameters
+    ----------
+    embedding : ndarray of float32, (256, width)
+        The residual stream of each byte.
+    layers : tuple of Layer
+        The attention layers.
+    unembedding : ndarray of float32, (width, 256)
+        The projection of the residual stream to logits.
+
+    References
+    ----------
+    Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
     """
 
     def __init__(self, embedding: Floats, layers: tuple[Layer, ...], unembedding: Floats) -> None:
         self.embedding, self.layers, self.unembedding = embedding, layers, unembedding
 
-    def logits(self, tokens: Tokens, *, mask: at.Mask | None = None, ablate: Collection[Head] = ()) -> Floats:
-        """Score, at each position, every byte that could come next.
+    def logits(self, tokens: Tokens, *, mask: Mask | None = None, ablate: Collection[Head] = ()) -> Floats:
+        """Score, at each position, every byte that can come next.
 
-        Shapes
-            logits    (tokens, 256)
+        Parameters
+        ----------
+        tokens : bytes or ndarray of int, (tokens,)
+            The text.
+        mask : Mask, optional
+            The keys that each byte sees. Default: Causal(). Causal(offset=1) leaks the next byte.
+        ablate : collection of (layer, head)
+            Heads whose output is left out.
 
-        mask is at.Causal() unless given; another breaks the promise on purpose: Causal(offset=1) leaks.
-        ablate names heads, as (layer, head), that add nothing to the residual stream.
+        Returns
+        -------
+        ndarray of float32, (tokens, 256)
+            The logits.
+
+        Raises
+        ------
+        AttentionError
+            If tokens are not bytes, or an ablated head does not exist.
         """
         return self.read(tokens, mask=mask, ablate=ablate).logits
 
-    def read(self, tokens: Tokens, *, mask: at.Mask | None = None, ablate: Collection[Head] = ()) -> Reading:
-        """Like logits(), and keep every head's queries, keys and values."""
+    def read(self, tokens: Tokens, *, mask: Mask | None = None, ablate: Collection[Head] = ()) -> Reading:
+        """Compute the logits, and keep the queries, keys and values of every head.
+
+        Parameters
+        ----------
+        tokens, mask, ablate
+            As for logits().
+
+        Returns
+        -------
+        Reading
+            The logits and arrays.
+        """
         text = as_bytes(tokens)
         self._check_heads(ablate)
         memory = self._memory(len(text))
-        mask = at.Causal() if mask is None else mask
+        mask = Causal() if mask is None else mask
         logits, query = self._forward(text, 0, memory, mask, ablate)
         return Reading(self, mask, logits, query, *zip(*memory, strict=True))
 
     def generate(self, tokens: Tokens, new_tokens: int, *, ablate: Collection[Head] = ()) -> bytes:
-        """Continue a text by the likeliest byte, new_tokens times, each time reading only what is new.
+        """Continue a text by its most likely next bytes. Keys and values of earlier bytes are cached.
 
-        The keys and values of what was read stand in memory (the KV cache).
+        Parameters
+        ----------
+        tokens : bytes or ndarray of int, (tokens,)
+            The text.
+        new_tokens : int
+            How many bytes to generate.
+        ablate : collection of (layer, head)
+            Heads whose output is left out.
+
+        Returns
+        -------
+        bytes
+            The generated bytes.
+
+        Raises
+        ------
+        AttentionError
+            If tokens are empty or not bytes, new_tokens is negative, or an ablated head does not exist.
         """
         text = as_bytes(tokens)
         self._check_heads(ablate)
         if new_tokens < 0:
             raise AttentionShapeError(f"new_tokens={new_tokens}, expected 0 or more.")
         if len(text) == 0:
-            raise AttentionShapeError("tokens is empty: nothing to continue. Pass at least one byte.")
+            raise AttentionShapeError(
+                "tokens is empty, so there is nothing to continue. Pass at least one byte."
+            )
         memory = self._memory(len(text) + new_tokens)
-        written = bytearray()
+        generated = bytearray()
         start = 0
         for _ in range(new_tokens):
-            logits, _query = self._forward(text, start, memory, at.Causal(), ablate)
+            logits, _query = self._forward(text, start, memory, Causal(), ablate)
             start += len(text)
             text = logits[-1:].argmax(axis=-1).astype(np.uint8)
-            written.append(int(text[0]))
-        return bytes(written)
+            generated.append(int(text[0]))
+        return bytes(generated)
 
     def _forward(
         self,
         text: Bytes,
         start: int,
         memory: list[tuple[Floats, Floats]],
-        mask: at.Mask,
+        mask: Mask,
         ablate: Collection[Head],
     ) -> tuple[Floats, tuple[Floats, ...]]:
-        """Read text at positions start, start + 1, ...; keys and values before them stand in memory."""
+        """Logits and queries of a text at positions start, start + 1, ...; earlier keys and values are in memory."""
         end = start + len(text)
         residual = self.embedding[text]
         queries = []
@@ -205,7 +244,7 @@ class Transformer:
         return residual @ self.unembedding, tuple(queries)
 
     def _memory(self, tokens: int) -> list[tuple[Floats, Floats]]:
-        """Room for the keys and values of so many tokens, a layer."""
+        """Arrays for the keys and values of so many tokens, one pair per layer."""
         return [
             (
                 np.empty((len(layer.names), tokens, layer.w_k.shape[-1]), np.float32),
@@ -226,7 +265,13 @@ class Transformer:
 
 
 def as_bytes(tokens: Tokens) -> Bytes:
-    """The tokens as an array of uint8, or say what is wrong with them."""
+    """The tokens as an array of uint8.
+
+    Raises
+    ------
+    AttentionFormatError
+        If they are not bytes, nor one row of integers from 0 to 255.
+    """
     if isinstance(tokens, bytes | bytearray | memoryview):
         return np.frombuffer(tokens, np.uint8)
     if not isinstance(tokens, np.ndarray):

@@ -36,11 +36,11 @@ def statistics(
     problem, _, inputs = read(query, key, value, **options)
     asked = read_questions(problem.shape) if questions is None else questions
     scores = masked_scores(inputs)
-    weights, log_normalizer = softmax(scores, inputs.visible, inputs.sinks)
-    whole = ~np.isnan(log_normalizer)
+    weights, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
+    whole = ~np.isnan(logsumexp)
     strongest, top_weights = strongest_keys(scores, weights, inputs.visible, max(1, asked.top_keys))
     seen = Statistics(
-        log_normalizer=log_normalizer,
+        logsumexp=logsumexp,
         entropy=entropy(weights),
         max_weight=np.where(whole, top_weights[..., 0], np.nan),
         max_key=strongest[..., 0],
@@ -51,7 +51,7 @@ def statistics(
         top_keys=strongest if asked.top_keys else None,
         top_weights=np.where(whole[..., None], top_weights, np.nan) if asked.top_keys else None,
         received=received(weights, asked.counted) if asked.received else None,
-        map=None if asked.map_size is None else pooled(weights, asked.map_size),
+        block_map=None if asked.block_map_size is None else pooled(weights, asked.block_map_size),
     )
     return mix(weights, inputs.visible, inputs.value), seen
 
@@ -105,12 +105,14 @@ def received(weights: Floats, counted: NDArray[np.float32] | None) -> Floats:
     return given
 
 
-def pooled(weights: Floats, map_size: int) -> Floats:
+def pooled(weights: Floats, block_map_size: int) -> Floats:
     """Blocks of the matrix: the mean over their queries of what their keys get, so that rows sum as rows do."""
     query_len, key_len = weights.shape[-2:]
-    rows = min(map_size, query_len)
+    rows = min(block_map_size, query_len)
     row_block = np.arange(query_len) * rows // max(1, query_len)
     of_row = (row_block == np.arange(rows)[:, None]).astype(np.float64)
-    of_column = (np.arange(key_len) * map_size // key_len == np.arange(map_size)[:, None]).astype(np.float64)
+    of_column = (np.arange(key_len) * block_map_size // key_len == np.arange(block_map_size)[:, None]).astype(
+        np.float64
+    )
     pooled_weights: Floats = of_row / of_row.sum(axis=-1, keepdims=True) @ weights @ of_column.T
     return pooled_weights

@@ -1,90 +1,117 @@
-"""Where a config comes from: a mapping, a config.json or the folder that holds it, or the header of a GGUF file."""
+"""Where a config comes from: a mapping, a config.json or its folder, or the header of a GGUF file.
+
+Files are hostile until they are read: only regular files are opened, and only so many bytes are parsed.
+"""
 
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from attnscope.arguments import brief, kind_of
 from attnscope.errors import ConfigError
-from attnscope.problem.given import kind_of, told
-from attnscope.sizing.gguf import MAGIC, read_header
-from attnscope.sizing.gguf_fields import config_of_gguf
+from attnscope.sizing.fields import printable
+from attnscope.sizing.gguf import MAGIC, config_of_gguf, read_header
 
-LARGEST_CONFIG = 2**24
+LARGEST_CONFIG = 2**22  # bytes; published configs have some kB
 
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config's fields, and the folder beside which weights may lie."""
+    """A config's fields, the folder in which weights may lie, and the bytes of a GGUF file's tensors."""
 
     fields: Mapping[str, Any]
     folder: Path | None = None
-    tensor_bytes: int | None = None  # of a GGUF file: all that follows its header
+    tensor_bytes: int | None = None
 
 
 def read_config(given: Any) -> ConfigFile:
-    """The fields of a config.
-
-    Errors
-        ConfigError for files that are missing, too large, or hold no mapping.
-    """
+    """The fields of a mapping, a Transformers config or a file; raises ConfigError if there are none."""
     if isinstance(given, Mapping):
         return ConfigFile(given)
     to_dict = getattr(given, "to_dict", None)
     if callable(to_dict) and not isinstance(given, type) and isinstance(fields := to_dict(), Mapping):
         return ConfigFile(fields)
-    if not isinstance(given, str | PathLike) or not isinstance(path_text := str(given), str):
+    if not isinstance(given, str | PathLike) or not isinstance(text := os.fspath(given), str):
         raise ConfigError(
-            f"config={told(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF file, or an "
-            f"AttentionShape, got {kind_of(given)}."
+            f"config={brief(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
+            f"file, "
+            f"or an AttentionShape, got {kind_of(given)}."
         )
     try:
-        return _read_path(Path(path_text))
+        return _read_path(Path(text))
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{path_text[:200]!r} cannot be read: {error}.") from None
+        raise ConfigError(f"{printable(text)} cannot be read: {printable(str(error))}.") from None
 
 
 def _read_path(path: Path) -> ConfigFile:
     if path.is_dir():
-        inner = path / "config.json"
-        if not inner.is_file():
-            raise ConfigError(f"{path} has no config.json. Give the path of a config.json or a GGUF file.")
-        path = inner
-    if not path.is_file():
+        folder, path = path, path / "config.json"
+        if not path.exists():
+            raise ConfigError(
+                f"{printable(folder)} has no config.json. Give the path of a config.json or a GGUF file."
+            )
+    if not path.exists():
         raise ConfigError(
-            f"{path} does not exist. Give the path of a config.json, of its folder or of a GGUF file."
+            f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
+            f"file."
         )
-    with path.open("rb") as file:
-        start = file.read(len(MAGIC))
-    if start == MAGIC or path.suffix == ".gguf":
-        header = read_header(path)
-        fields = config_of_gguf(header.metadata, path)
-        parts = header.metadata.get("split.count", 1)
-        if parts not in (0, 1):  # the other files hold the other tensors, in formats of their own
-            return ConfigFile(fields | {"quantization_config": f"one of {parts} files"})
-        return ConfigFile(fields, None, header.tensor_bytes)
-    if path.stat().st_size > LARGEST_CONFIG:
-        raise ConfigError(f"{path} has {path.stat().st_size:,} bytes: no config is that large.")
-    return ConfigFile(_read_json(path), path.parent)
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(path.read_bytes())
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no UTF-8 text: {error.reason} at byte {error.start}.") from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is no JSON that a config could be: {error}.") from None
+    with regular_file(path) as (file, size):
+        if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:
+            return _read_gguf(file, size, printable(path))
+        fields = read_json(file, path, LARGEST_CONFIG)
     if not isinstance(fields, Mapping):
         raise ConfigError(
-            f"{path} holds {told(fields)}: expected a mapping of fields, got {kind_of(fields)}."
+            f"{printable(path)} holds {brief(fields)}: expected a mapping of fields, got {kind_of(fields)}."
         )
-    return fields
+    return ConfigFile(fields, path.parent)
+
+
+def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
+    header = read_header(file, size, name)
+    fields = config_of_gguf(header.metadata, name)
+    parts = header.metadata.get("split.count", 1)
+    if parts not in (0, 1):  # the other files hold the other tensors, in formats of their own
+        return ConfigFile(fields | {"quantization_config": f"one of {brief(parts)} files"})
+    return ConfigFile(fields, None, header.tensor_bytes)
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
+        yield file, status.st_size
+
+
+def read_json(file: BinaryIO, path: Path, largest: int) -> Any:
+    """The JSON value that a file holds, from its start; raises ConfigError if it is too large or no JSON."""
+    file.seek(0)
+    content = file.read(largest + 1)
+    name = printable(path)
+    if len(content) > largest:
+        raise ConfigError(f"{name} has more than {largest:,} bytes: expected a smaller JSON file.")
+    return parse_json(content, name)
+
+
+def parse_json(content: bytes, name: str) -> Any:
+    """The value of a JSON text; raises ConfigError, with the place of the mistake, if it is none."""
+    try:
+        return json.loads(content)
+    except UnicodeDecodeError as error:
+        reason = f"is no UTF-8 text: {error.reason} at byte {error.start}"
+    except json.JSONDecodeError as error:
+        reason = f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        reason = f"is no JSON that a config could be: {error}"
+    raise ConfigError(f"{name} {reason}. Correct it, or download it again.")

@@ -1,39 +1,54 @@
-"""Fields of a config: read by name, and never silently left unread."""
+"""The fields of a config: read by name, checked, and refused if a field that could matter stays unread."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 
 LARGEST = 2**31  # no size of a model is as large
-# what a field's name says if it could change the cache
-SUSPICIOUS = re.compile(r"window|kv|head|layer|state|lora|index|compress|chunk", re.IGNORECASE)
-# names that sound so, and do not: norms, dropout, training, tokens, outputs, which layers hold which MLP, prediction
-# heads that generate() does not run, and what belongs to pictures or sound
+MOST_FIELDS = 2**16
+LONGEST_NAME = 200
+# parts of names whose fields could change the cache; attention.* is a field of a GGUF file
+SUSPICIOUS = re.compile(r"window|kv|head|layer|state|lora|index|compress|chunk|attention\.", re.IGNORECASE)
+# names with such parts that do not change it: norms, dropout, training, tokens, outputs, which layers hold
+# which MLP, prediction heads that generate() does not run, and what belongs to pictures or sound
 HARMLESS = re.compile(
     r"""
     .*layer_?norm.*|norm_.*|.*layer_?drop.*|.*_dropout.*|.*layer_?scale.*|chunk_size_feed_forward
-    |output_.*|return_.*states?|.*_(token|pad|bos|eos|unk)_(index|id|ids)|(pad|bos|eos|unk|mask)_index|.*lora_(alpha|dropout)
-    |lm_head.*|.*classifier.*|summary_.*|pruned_heads|logits_to_keep|guided_attention_.*|.*head_init.*|init.*
-    |mlp_layer_types|moe_layers?|moe_layer_.*|.*expert.*|interleave_moe_layer_step|mlp_only_layers|.*dense_layers?|first_k_dense.*
-    |num_nextn_predict_layers|mtp_.*|num_mtp_.*|.*_per_layer_input|layer_rope_theta|no_rope_.*|.*rope.*
-    |qkv_bias|use_qkv.*|attention_qkv.*|clip_qkv|qk_layer_?norms?|.*_checkpoint.*|pretraining_tp|transformers_.*
+    |output_.*|return_.*states?|.*_(token|pad|bos|eos|unk)_(index|id|ids)|(pad|bos|eos|unk|mask)_index
+    |.*lora_(alpha|dropout)|lm_head.*|.*classifier.*|summary_.*|pruned_heads|logits_to_keep
+    |guided_attention_.*|.*head_init.*|init.*|mlp_layer_types|moe_layers?|moe_layer_.*|.*expert.*
+    |interleave_moe_layer_step
+    |mlp_only_layers|.*dense_layers?|first_k_dense.*|num_nextn_predict_layers|mtp_.*|num_mtp_.*
+    |.*_per_layer_input|layer_rope_theta|no_rope_.*|.*rope.*|qkv_bias|use_qkv.*|attention_qkv.*|clip_qkv
+    |qk_layer_?norms?
+    |.*_checkpoint.*|pretraining_tp|transformers_.*
     |(vision|image|audio|video|speech|projector|mm|multimodal|perceiver|resampler|encodec|depth)_.*
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 
 
+def printable(text: object) -> str:
+    r"""A name from a file for an error: without control characters, lone surrogates and excess length.
+
+    >>> print(printable("config.json"), printable(chr(27) + "[31m"))
+    config.json \x1b[31m
+    """
+    shown = "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in str(text)[: LONGEST_NAME + 1]
+    )
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."
+
+
 class Fields:
-    """The fields of one mapping: which were read, which were missing and what stands in for them.
+    """The fields of one mapping; remembers which were read, and notes on those that were filled in.
 
-    `where` is the mapping's place in the file, as in "text_config."; `defaults` are the architecture's own, as its
-    documentation gives them.
-
-    Errors
-        ConfigError.
+    `where` is the mapping's place in the file, such as "text_config."; `defaults` are the architecture's
+    documented values of fields that files leave out. Every reader raises ConfigError for a value that is not
+    of its kind.
     """
 
     def __init__(
@@ -44,21 +59,27 @@ class Fields:
         defaults: Mapping[str, Any] | None = None,
         model_type: str = "",
     ) -> None:
+        if len(given) > MOST_FIELDS:
+            raise ConfigError(
+                f"{where or 'the config'} has {len(given):,} fields: expected at most {MOST_FIELDS:,}."
+            )
         self.given = given
         self.where = where
         self.defaults = defaults or {}
         self.model_type = model_type
         self.used: set[str] = set()
-        self.filled: dict[str, str] = {}
+        self.notes: dict[str, str] = {}  # by the field that they are about
 
     def value(self, *names: str) -> Any:
-        """What stands under one of these names, or None; the architecture's default where no name is there."""
+        """The value under any of these names, or None; the default if none of the names is in the file."""
         self.used.update(names)
         found = {name: self.given[name] for name in names if self.given.get(name) is not None}
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
-            said = " and ".join(f"{self.where}{name}={told(value)}" for name, value in found.items())
+            both = " and ".join(f"{self.where}{name}={brief(value)}" for name, value in found.items())
             raise ConfigError(
-                f"{said} are names of one size and disagree. Correct the file, or assume= one and None."
+                f"{both} are names of one size and disagree. Correct the file, or assume= one of them and "
+                f"None for "
+                "the other."
             )
         if found:
             return next(iter(found.values()))
@@ -70,102 +91,113 @@ class Fields:
 
     def fill(self, name: str, value: Any, why: str) -> None:
         """Note that a missing field was given a value."""
-        self.filled[name] = f"{self.where}{name}={told(value)} ({why})"
+        self.notes[name] = f"not in the file: {self.where}{name}={brief(value)} ({why})"
 
-    def maybe_whole(self, *names: str, minimum: int = 1) -> int | None:
-        """An integer, or None where there is none."""
+    def note_unused(self, name: str, why: str) -> None:
+        """Note that a field of the file has no effect."""
+        self.used.add(name)
+        self.notes[name] = f"not used: {self.where}{name}={brief(self.given[name])} ({why})"
+
+    def optional_integer(self, *names: str, minimum: int = 1) -> int | None:
+        """An integer, or None if the field is missing."""
         value = self.value(*names)
-        return None if value is None else self._whole(value, self._present(names), minimum)
+        return None if value is None else self._integer(value, self.present(names), minimum)
 
-    def whole(self, *names: str, minimum: int = 1, otherwise: int | None = None, why: str = "") -> int:
-        """An integer; where it is missing, what `otherwise` says, with its reason."""
-        number = self.maybe_whole(*names, minimum=minimum)
+    def integer(self, *names: str, minimum: int = 1, otherwise: int | None = None, why: str = "") -> int:
+        """An integer; if it is missing, `otherwise`, which is noted with its reason."""
+        number = self.optional_integer(*names, minimum=minimum)
         if number is not None:
             return number
         if otherwise is None:
             raise ConfigError(
-                f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for it. "
+                f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
+                f"it. "
                 f"Give it: assume={{{names[0]!r}: ...}}."
             )
         self.fill(names[0], otherwise, why)
         return otherwise
 
     def require(self, name: str) -> None:
-        """Raise ConfigError where the field is missing."""
+        """Raise ConfigError if the field is missing."""
         if self.value(name) is None:
             raise ConfigError(
-                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to layer. "
+                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to "
+                f"layer. "
                 f"Give it: assume={{{name!r}: ...}}."
             )
 
     def flag(self, *names: str, otherwise: bool = False) -> bool:
+        """A boolean; `otherwise` if it is missing."""
         value = self.value(*names)
         if value is None:
             return otherwise
         if type(value) is not bool:
-            raise ConfigError(f"{self.where}{self._present(names)}={told(value)}: expected true or false.")
+            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected true or false.")
         return value
 
-    def words(self, *names: str) -> list[str] | None:
-        """A list of strings, or None."""
+    def strings(self, *names: str) -> list[str] | None:
+        """A list of strings, or None if the field is missing."""
         value = self.value(*names)
         if value is None:
             return None
         if not isinstance(value, list | tuple) or not all(type(word) is str for word in value):
-            raise ConfigError(f"{self.where}{self._present(names)}={told(value)}: expected a list of names.")
+            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected a list of names.")
         return list(value)
 
-    def wholes(self, *names: str, minimum: int = 0) -> list[int] | None:
-        """A list of integers, or None."""
+    def integers(self, *names: str, minimum: int = 0) -> list[int] | None:
+        """A list of integers, or None if the field is missing."""
         value = self.value(*names)
         if value is None:
             return None
-        name = self._present(names)
-        if not isinstance(value, list | tuple) or len(value) > LARGEST:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a list of integers.")
-        return [self._whole(each, f"{name}[{i}]", minimum) for i, each in enumerate(value)]
+        name = self.present(names)
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a list of integers.")
+        return [self._integer(each, f"{name}[{i}]", minimum) for i, each in enumerate(value)]
 
-    def inner(self, name: str) -> "Fields | None":
-        """The fields of a mapping within, or None."""
+    def mapping(self, name: str) -> "Fields | None":
+        """The fields of an inner mapping, or None if it is missing."""
         value = self.value(name)
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected a mapping of fields.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a mapping of fields.")
         return Fields(value, where=f"{self.where}{name}.", defaults=self.defaults, model_type=self.model_type)
 
-    def leave(self, *names: str) -> None:
-        """Say that these fields do not matter here."""
+    def ignore(self, *names: str) -> None:
+        """Note that these fields do not change the cache here."""
         self.used.update(names)
 
-    def refuse_unread(self, harmless: Sequence[str] = ()) -> None:
-        """Refuse a field that nobody read and whose name speaks of what a cache is made of.
+    def present(self, names: Sequence[str]) -> str:
+        """The name under which the file has the field; the first one if it has none."""
+        return next((name for name in names if self.given.get(name) is not None), names[0])
 
-        null and false say that something is off, and count as not there.
+    def refuse_unread(self, harmless: Sequence[str] = ()) -> None:
+        """Raise ConfigError for an unread field whose name suggests that it could change the cache.
+
+        null, false and empty values switch something off, and count as missing.
         """
         own = [re.compile(pattern) for pattern in harmless]
         for name, value in self.given.items():
             if name in self.used or value is None or value is False or value in ({}, []):
                 continue
-            if not SUSPICIOUS.search(name) or HARMLESS.fullmatch(name):
+            start = name[:LONGEST_NAME]  # the whole of a longer name is no more telling
+            if not SUSPICIOUS.search(start) or HARMLESS.fullmatch(start):
                 continue
-            if any(pattern.fullmatch(name) for pattern in own):
+            if any(pattern.fullmatch(start) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.where}{name}={told(value)}: {self.model_type or 'this model'} is not known to have this field, "
-                f"and it could change the cache. If it does not: assume={{{name!r}: None}}."
+                f"{self.where}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
+                f"known to have "
+                f"this field, and it could change the cache. If it does not: assume={{{brief(name)}: None}}."
             )
 
-    def _present(self, names: Sequence[str]) -> str:
-        return next((name for name in names if self.given.get(name) is not None), names[0])
-
-    def _whole(self, value: Any, name: str, minimum: int) -> int:
+    def _integer(self, value: Any, name: str, minimum: int) -> int:
         if type(value) is float and value.is_integer():
             value = int(value)
         if type(value) is not int:
-            raise ConfigError(f"{self.where}{name}={told(value)}: expected an integer.")
+            raise ConfigError(f"{self.where}{name}={brief(value)}: expected an integer.")
         if not minimum <= value < LARGEST:
             raise ConfigError(
-                f"{self.where}{name}={told(value)}: expected {minimum} or more, and less than 2**31."
+                f"{self.where}{name}={brief(value)}: expected {minimum} or more, and less than 2**31."
             )
         return value

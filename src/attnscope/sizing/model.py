@@ -1,4 +1,4 @@
-"""What a model is, as far as its cache, its weights and its arithmetic go: layers, and what each keeps of a token."""
+"""A model as data: its layers, and what each keeps, computes and reads."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -8,11 +8,21 @@ from math import prod
 
 @dataclass(frozen=True)
 class Rows:
-    """What a layer keeps of every token: so many heads of so many numbers, in the cache's number format.
+    """Numbers that a layer caches for every token: `heads` vectors of `dim` numbers.
 
-    `number_format` is None, or the format that these rows keep whatever the cache's is; `heads_in_transformers` is
-    None, or the number that Transformers caches where it repeats heads before it does.
+    Parameters
+    ----------
+    name : str
+        What the rows hold: key, value, latent, rotary key or indexer key.
+    heads, dim : int
+        Vectors per token, and numbers per vector.
+    number_format : str or None
+        A format that these rows keep whatever kv_dtype is; None: kv_dtype.
+    heads_in_transformers : int or None
+        The heads that Transformers caches if it repeats heads first; None: `heads`.
 
+    Examples
+    --------
     >>> Rows("key", heads=8, dim=128).numbers
     1024
     """
@@ -25,15 +35,25 @@ class Rows:
 
     @property
     def numbers(self) -> int:
+        """Numbers per token."""
         return self.heads * self.dim
 
 
 @dataclass(frozen=True)
 class State:
-    """What a layer keeps of a sequence, however long it is: convolution and recurrent states.
+    """Numbers that a layer caches per sequence, whatever its length: convolution and recurrent states.
 
-    `number_format` is None where the state is kept as the model computes, in its activations' format.
+    Parameters
+    ----------
+    name : str
+        convolution or recurrent.
+    shape : tuple of int
+        Sizes of one sequence's state.
+    number_format : str or None
+        A format of its own; None: the format of the model's activations.
 
+    Examples
+    --------
     >>> State("recurrent", (32, 128, 128), "float32").numbers
     524288
     """
@@ -44,6 +64,7 @@ class State:
 
     @property
     def numbers(self) -> int:
+        """Numbers per sequence."""
         return prod(self.shape)
 
 
@@ -51,16 +72,30 @@ class State:
 class Layer:
     """One layer of a decoder.
 
-    kind             in words: "full", "sliding", "latent", "linear", ...; rows of the plan's table are named after it
-    rows, states     what it keeps of each token, and of a sequence
-    window           how many tokens a query sees, itself counted; None: all
-    of_encoder       its rows are of the encoder's tokens, written once
-    shared           its rows are an earlier layer's: it reads them, and holds none
-    query_heads, key_dim, value_dim     of its scores and its output, whatever is cached for them
-    attention_weights, mlp_weights, active_mlp_weights     parameters; active: those that one token meets
-    experts, experts_per_token     of a routed MLP: how many there are, and how many of them a token meets; else 0
-    index_heads      of an indexer that scores every token; 0: none runs in this layer
-    index_tokens     how many tokens an indexer leaves to a query; None: no indexer chooses
+    Parameters
+    ----------
+    kind : str
+        full, sliding, chunked, latent, linear, ...; the plan's table has one row per kind.
+    rows : tuple of Rows
+        What the layer caches per token.
+    states : tuple of State
+        What the layer caches per sequence.
+    window : int or None
+        Tokens that a query sees, its own included; None: all.
+    of_encoder : bool
+        The rows belong to the encoder's tokens and are written once.
+    shared : bool
+        The layer reads an earlier layer's rows and caches none.
+    query_heads, key_dim, value_dim : int
+        Sizes of the scores and of the output, whatever is cached for them.
+    attention_weights, mlp_weights, active_mlp_weights : int
+        Parameters; active: those that one token uses.
+    experts, experts_per_token : int
+        Experts of a routed MLP, and how many of them one token activates; 0 without experts.
+    index_heads : int
+        Heads of an indexer that scores every token; 0: no indexer runs in this layer.
+    index_tokens : int or None
+        Tokens that an indexer selects per query; None: no indexer selects.
     """
 
     kind: str
@@ -82,22 +117,38 @@ class Layer:
 
     @property
     def grows(self) -> bool:
-        """Whether every further token is kept."""
+        """Whether the layer caches every further token."""
         return bool(self.rows) and not (self.shared or self.of_encoder or self.window)
-
-    @property
-    def numbers_per_token(self) -> int:
-        return 0 if self.shared else sum(rows.numbers for rows in self.rows)
 
 
 @dataclass(frozen=True)
 class ModelDescription:
     """A model, read from its config.
 
-    encoder_tokens       how long the encoder's output always is; None: as long as its input, or there is no encoder
-    quantized            whether the file has a quantization_config: weights are smaller than number_format says
-    weights_missing      why not all parameters are counted, if they are not
-    filled, assumed      fields that the file lacks, with the value taken and why; and those that the caller gave
+    Parameters
+    ----------
+    model_type : str
+        The architecture.
+    layers : tuple of Layer
+        All layers of the decoder, in order.
+    hidden_size, vocabulary : int or None
+        Sizes; None if the config lacks them.
+    tied_embeddings : bool
+        Input and output share one matrix.
+    max_positions : int or None
+        The longest sequence that the config names.
+    number_format : str or None
+        The format of the weights as the config names it.
+    quantized : bool
+        The config has a quantization_config, so weights are smaller than number_format says.
+    encoder_tokens : int or None
+        Fixed length of the encoder's output; None: as long as its input, or no encoder.
+    encoder_weights : int
+        Parameters of the encoder.
+    weights_missing : str or None
+        Why not all parameters are counted; None if they are.
+    notes : tuple of str
+        Fields that were filled in, that have no effect, or that the caller gave.
     """
 
     model_type: str
@@ -111,12 +162,11 @@ class ModelDescription:
     encoder_tokens: int | None = None
     encoder_weights: int = 0
     weights_missing: str | None = None
-    filled: tuple[str, ...] = ()
-    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def kinds(self) -> dict[Layer, int]:
-        """Each kind of layer, in the order in which they first come, and how many there are; their MLPs may differ."""
+        """Each kind of layer in order of appearance, and how many there are; MLPs are left out."""
         return Counter(
             replace(layer, mlp_weights=0, active_mlp_weights=0, experts=0, experts_per_token=0)
             for layer in self.layers
@@ -139,21 +189,18 @@ class ModelDescription:
 
     @property
     def has_encoder(self) -> bool:
+        """Whether any layer reads an encoder's output."""
         return any(layer.of_encoder for layer in self.layers)
 
     @property
     def embedding_weights(self) -> int:
-        """The embedding, and the output's matrix where it is another one."""
+        """Parameters of the embedding, and of the output matrix if it is another one."""
         return (self.vocabulary or 0) * (self.hidden_size or 0) * (1 if self.tied_embeddings else 2)
 
     @property
     def weights(self) -> int | None:
-        """All parameters, norms and biases left out; None where the config does not tell them."""
+        """All parameters, without norms and biases; None if the config does not determine them."""
         if self.weights_missing:
             return None
         each = sum(layer.attention_weights + layer.mlp_weights for layer in self.layers)
         return each + self.embedding_weights + self.encoder_weights
-
-    def but(self, **changes: object) -> "ModelDescription":
-        """The same model, with some fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # dataclasses check the names

@@ -1,80 +1,22 @@
-"""How fast a model can run at the most: operations and bytes of prefill and decode, beside the hardware's limits."""
+"""How fast a model can run at most: operations and bytes of prefill and decode, and the hardware's limits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from os import PathLike
 from typing import Any
 
+from attnscope.arguments import whole_number
 from attnscope.errors import ConfigError
 from attnscope.problem import AttentionShape
-from attnscope.problem.given import whole_number
 from attnscope.sizing.costs import Costs
 from attnscope.sizing.hardware import Hardware, read_hardware
 from attnscope.sizing.model import ModelDescription
-from attnscope.sizing.number_formats import BITS, read_number_format
-from attnscope.sizing.phase import Phase
-from attnscope.sizing.ridge import ridge_batch, ridge_context, step_phase, steps_seconds, weights_ridge_batch
-from attnscope.sizing.roofline_table import explanation, table
+from attnscope.sizing.roofline_result import Phase, Roofline
 from attnscope.sizing.size import describe_model, size, state_dtype
-from attnscope.sizing.table import in_units
+from attnscope.sizing.units import BITS, in_units, read_number_format
 
-
-@dataclass(frozen=True)
-class Roofline:
-    """A bound from below on the seconds that a prompt and the tokens after it take.
-
-    prefill            Phase: all prompts in one pass. It also predicts the first new token
-    decode             Phase: the last step, which has the longest cache: prompt + new_tokens
-    decode_seconds     all new_tokens steps, each at its own context; a step reads one new token of each sequence
-    ridge_batch        the least batch, at the last step's context, whose step is bound by arithmetic; None: no batch
-                       changes what binds
-    weights_ridge_batch    the same for the weights alone, without attention and cache, at any context
-    ridge_context      the least context, at this batch, whose step is bound by another limit than a context of 1; None:
-                       no context changes what binds
-    notes              what the reader must know
-
-    Source
-        Williams, Waterman & Patterson 2009, "Roofline", doi:10.1145/1498765.1498785.
-    """
-
-    model_type: str
-    prompt: int
-    new_tokens: int
-    batch: int
-    kv_dtype: str
-    weight_dtype: str
-    hardware: Hardware
-    prefill: Phase
-    decode: Phase
-    decode_seconds: float
-    ridge_batch: int | None
-    weights_ridge_batch: int | None
-    ridge_context: int | None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def total_seconds(self) -> float:
-        """The prefill and all steps."""
-        return self.prefill.seconds + self.decode_seconds
-
-    @property
-    def tokens_per_second(self) -> float:
-        """New tokens of the whole batch a second of decoding."""
-        return self.batch * self.new_tokens / self.decode_seconds
-
-    @property
-    def bound(self) -> str:
-        """What limits the decode step: "arithmetic" or "reading"."""
-        return self.decode.bound
-
-    def explain(self) -> str:
-        """The formulas with their numbers, part by part."""
-        return explanation(self)
-
-    def __repr__(self) -> str:
-        return table(self)
-
-    __str__ = __repr__
+LARGEST = 2**40  # batch and context up to which a change of the limit is searched
+MOST_EDGES = 4096
 
 
 def roofline(
@@ -88,55 +30,70 @@ def roofline(
     weight_dtype: str | None = None,
     assume: Mapping[str, Any] | None = None,
 ) -> Roofline:
-    """What limits a model's prefill and decode on this hardware, and how long they take at the least.
+    """Bound the time of prefill and decode from below, and find what limits them.
 
     seconds of a pass = max(operations / flops_per_second, bytes / bytes_per_second)
 
-    config, assume     as in size()
-    prompt             tokens that each sequence brings
-    new_tokens         tokens that are decoded after it, one step each
-    hardware           a name, of which Hardware.known() lists all, or a Hardware; Hardware.measure() is this machine
-    weight_dtype       of all weights; what the config says unless given, or bfloat16
+    Parameters
+    ----------
+    config, assume
+        As in `size`.
+    prompt : int
+        Tokens that each sequence starts with.
+    new_tokens : int
+        Tokens that are decoded after it, one step each.
+    hardware : str or Hardware
+        A name from `Hardware.known()`, or a Hardware; `Hardware.measure()` is this machine.
+    batch : int
+        Sequences.
+    kv_dtype : str
+        Number format of the cache.
+    weight_dtype : str or None
+        Number format of all weights; None: the config's, or bfloat16.
 
-    What each part counts stands in `explain()`. Arithmetic runs at the 16-bit rate, whatever the formats.
+    Returns
+    -------
+    Roofline
+        Both passes, their limits and times; it prints as a table, and `explain()` shows every formula.
 
-    Precision
-        A bound from below: activations, norms, launches and the network between devices take time of their own, and no
-        machine reaches its data sheet.
-    Errors
-        ConfigError, a ValueError, which names what is wrong: also for encoder-decoders, and for models whose MLPs the
-        config does not tell.
+    Raises
+    ------
+    ConfigError
+        If an argument is impossible, the model has an encoder, or the config does not determine its weights.
 
-    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
-    ...          "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 14336, "vocab_size": 128256}
+    Notes
+    -----
+    A lower bound: activations, norms, kernel launches and networks between devices take additional time, and
+    no machine reaches its data sheet. Arithmetic runs at the 16-bit rate, whatever the formats.
+
+    Examples
+    --------
+    >>> llama = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "head_dim": 128,
+    ...          "num_attention_heads": 32, "num_key_value_heads": 8,
+    ...          "intermediate_size": 14336, "vocab_size": 128256}
     >>> line = roofline(llama, prompt=8000, new_tokens=192, hardware="h100")
     >>> line.prefill.bound, line.decode.bound
-    ('arithmetic', 'reading')
-    >>> round(line.tokens_per_second)
+    ('compute', 'memory')
+    >>> round(line.tokens_per_second)  # 15 GB of weights and 1 GB of cache at 3.35 TB/s
     208
     """
-    prompt = _positive(prompt, "prompt")
-    new_tokens = _positive(new_tokens, "new_tokens")
-    batch = _positive(batch, "batch")
+    prompt = whole_number(prompt, "prompt", minimum=1, error=ConfigError)
+    new_tokens = whole_number(new_tokens, "new_tokens", minimum=1, error=ConfigError)
+    batch = whole_number(batch, "batch", minimum=1, error=ConfigError)
     limits = read_hardware(hardware)
     kv_dtype = read_number_format(kv_dtype)
     model = describe_model(config, assume)
-    _check_counted(model)
-    if weight_dtype is None and model.quantized:
-        raise ConfigError(
-            "the config has a quantization_config, and in how many bits that keeps the weights is not read. "
-            "Say the nearest: weight_dtype='fp8' or 'int4' (--weight-dtype)."
-        )
-    weight_dtype = read_number_format(weight_dtype or model.number_format or "bfloat16", "weight_dtype")
-    costs = Costs(model, weight_dtype, kv_dtype, state_dtype(model, kv_dtype))
+    _check_weights(model)
+    costs = Costs(model, _weight_dtype(model, weight_dtype), kv_dtype, state_dtype(model, kv_dtype))
     context = prompt + new_tokens
+    cache = size(config, context=context, batch=batch, kv_dtype=kv_dtype, assume=assume)
     return Roofline(
         model_type=model.model_type,
         prompt=prompt,
         new_tokens=new_tokens,
         batch=batch,
         kv_dtype=kv_dtype,
-        weight_dtype=weight_dtype,
+        weight_dtype=costs.weight_dtype,
         hardware=limits,
         prefill=Phase("prefill", costs.prefill(prompt, batch), limits),
         decode=step_phase(costs, limits, context, batch),
@@ -144,18 +101,24 @@ def roofline(
         ridge_batch=ridge_batch(costs, limits, context),
         weights_ridge_batch=weights_ridge_batch(costs, limits),
         ridge_context=ridge_context(costs, limits, batch),
-        notes=_notes(model, limits, costs, _cache_bytes(config, context, batch, kv_dtype, assume)),
+        notes=_notes(model, limits, costs, cache.cache_bytes),
     )
 
 
-def _positive(given: Any, name: str) -> int:
-    return whole_number(given, name, minimum=1, error=ConfigError)
+def _weight_dtype(model: ModelDescription, given: str | None) -> str:
+    if given is None and model.quantized:
+        raise ConfigError(
+            "the config has a quantization_config, whose number of bits is not read here. "
+            "Give the nearest: weight_dtype='fp8' or 'int4' (--weight-dtype)."
+        )
+    return read_number_format(given or model.number_format or "bfloat16", "weight_dtype")
 
 
-def _check_counted(model: ModelDescription) -> None:
+def _check_weights(model: ModelDescription) -> None:
     if model.has_encoder:
         raise ConfigError(
-            f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its cache."
+            f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its "
+            f"cache."
         )
     if model.weights_missing and model.model_type != "AttentionShape":
         raise ConfigError(
@@ -164,23 +127,98 @@ def _check_counted(model: ModelDescription) -> None:
         )
 
 
-def _cache_bytes(
-    config: Any, context: int, batch: int, kv_dtype: str, assume: Mapping[str, Any] | None
-) -> int:
-    return size(config, context=context, batch=batch, kv_dtype=kv_dtype, assume=assume).cache_bytes
-
-
 def _notes(model: ModelDescription, hardware: Hardware, costs: Costs, cache_bytes: int) -> tuple[str, ...]:
-    notes = [f"not in the file: {text}" for text in model.filled]
-    notes += [f"assumed: {text}" for text in model.assumed]
+    notes = list(model.notes)
     if model.weights is None:
         notes.append("one attention layer alone: a shape has no projections and no MLP")
     needed = cache_bytes + (model.weights or 0) * BITS[costs.weight_dtype] // 8
     if hardware.memory_bytes is not None and needed > hardware.memory_bytes:
         notes.append(
             f"does not fit: weights and cache take {in_units(needed)}, and {hardware.name} has "
-            f"{in_units(hardware.memory_bytes)}; as many devices as it takes would share all times, at the best"
+            f"{in_units(hardware.memory_bytes)}; several devices would divide all times at best by their "
+            f"number"
         )
     if any(layer.states for layer in model.layers):
-        notes.append("the operations on recurrent states are estimated: 6 a number and token")
+        notes.append("operations on recurrent states are estimated: 6 per number and token")
     return tuple(notes)
+
+
+def step_phase(costs: Costs, hardware: Hardware, context: int, batch: int) -> Phase:
+    """The decode step of `batch` sequences of `context` tokens."""
+    return Phase("decode step", costs.step(context, batch), hardware)
+
+
+def ridge_batch(costs: Costs, hardware: Hardware, context: int) -> int | None:
+    """The smallest batch whose decode step is compute-bound; None if all are, or none is.
+
+    A larger batch shares the weights that it reads, so the intensity only grows.
+    """
+    return _first_change(lambda batch: step_phase(costs, hardware, context, batch).bound, 1, LARGEST)
+
+
+def weights_ridge_batch(costs: Costs, hardware: Hardware) -> int | None:
+    """The same for the weights alone: projections, MLPs and unembedding, without attention and cache."""
+
+    def bound(batch: int) -> str:
+        parts = costs.step(1, batch)
+        of_weights = tuple(part for part in parts if part.name not in ("attention", "cache"))
+        return Phase("weights", of_weights, hardware).bound
+
+    return _first_change(bound, 1, LARGEST)
+
+
+def ridge_context(costs: Costs, hardware: Hardware, batch: int) -> int | None:
+    """The smallest context with another limit than a context of 1; None if the limit never changes.
+
+    Between the edges operations and bytes grow linearly, so they cross at most once. Of chunked layers only
+    the first chunk is searched, since later ones repeat it.
+    """
+
+    def bound(context: int) -> str:
+        return step_phase(costs, hardware, context, batch).bound
+
+    edges = sorted({1, *costs.edges(), *costs.chunks(), LARGEST})
+    for start, end in pairwise(edges):
+        change = _first_change(bound, start, end)
+        if change is not None:
+            return change
+    return None
+
+
+def _first_change(bound: Callable[[int], str], start: int, end: int) -> int | None:
+    """The first number in (start, end] with another limit than start's, if there is at most one change."""
+    before = bound(start)
+    if bound(end) == before:
+        return None
+    while end - start > 1:
+        middle = (start + end) // 2
+        if bound(middle) == before:
+            start = middle
+        else:
+            end = middle
+    return end
+
+
+def steps_seconds(costs: Costs, hardware: Hardware, first: int, last: int, batch: int) -> float:
+    """The sum of the seconds of the steps at contexts first to last.
+
+    Between edges the seconds grow linearly while one limit applies: count * (first + last) / 2. More than
+    4,096 chunks are summed several at a time.
+    """
+    starts = {edge + 1 for edge in costs.edges() if first <= edge < last}
+    for chunk in costs.chunks():
+        stride = chunk * max(1, (last - first) // chunk // MOST_EDGES)
+        starts |= set(range(first + (-(first - 1)) % chunk, last + 1, stride))
+    bounds = sorted({first, *starts, last + 1})
+    return sum(_linear_seconds(costs, hardware, batch, start, end - 1) for start, end in pairwise(bounds))
+
+
+def _linear_seconds(costs: Costs, hardware: Hardware, batch: int, first: int, last: int) -> float:
+    at_first = step_phase(costs, hardware, first, batch)
+    at_last = step_phase(costs, hardware, last, batch)
+    if at_first.bound == at_last.bound or last - first < 2:
+        return (last - first + 1) * (at_first.seconds + at_last.seconds) / 2
+    middle = (first + last) // 2
+    return _linear_seconds(costs, hardware, batch, first, middle) + _linear_seconds(
+        costs, hardware, batch, middle + 1, last
+    )

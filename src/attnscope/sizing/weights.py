@@ -1,120 +1,138 @@
-"""Bytes of the weights: counted where the files are there, else estimated and called so."""
+"""Bytes of the weights: counted from the files beside the config, otherwise estimated from its sizes."""
 
-import json
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
+from attnscope.sizing.config_file import parse_json, read_json, regular_file
+from attnscope.sizing.fields import printable
 from attnscope.sizing.model import ModelDescription
-from attnscope.sizing.number_formats import bytes_of
+from attnscope.sizing.units import bytes_of
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
-LONGEST_HEADER = 100 * 2**20  # the format's own limit
-LONGEST_INDEX = 2**28
+LARGEST_JSON = 2**25  # bytes of an index, or of all headers together: 140,000 tensors take 15 MB
+LARGEST_WEIGHTS = 2**60  # bytes
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Bytes of the weights; `exact` where they were read from files, and `said` tells how they came about."""
+    """Bytes of the weights.
+
+    Parameters
+    ----------
+    weight_bytes : int or None
+        The bytes; None if neither files nor config determine them.
+    exact : bool
+        They were counted in files.
+    source : str
+        How they were found.
+    """
 
     weight_bytes: int | None
     exact: bool
-    said: str
+    source: str
 
 
 def weights_of(model: ModelDescription, folder: Path | None) -> Weights:
-    """From a safetensors index or header beside the config, else from the sizes in it.
+    """The bytes in a safetensors index or header beside the config, otherwise an estimate.
 
-    Errors
-        ConfigError for an index or header that is none.
+    Raises ConfigError if the index or a header is broken.
     """
     if folder is not None:
         index = folder / INDEX
-        if index.is_file():
+        if index.exists():
             return Weights(_from_index(index), True, f"counted in {INDEX}")
-        files = _whole_set(folder)
+        files = _complete_set(folder)
         if files:
-            return Weights(
-                sum(map(_from_header, files)),
-                True,
-                f"counted in {', '.join(path.name for path in files[:3])}",
-            )
+            names = ", ".join(path.name for path in files[:3])
+            return Weights(_from_headers(files), True, f"counted in {names}")
     number = model.weights
     if number is None:
         return Weights(None, False, f"{model.weights_missing}")
     if model.quantized:
-        return Weights(None, False, f"{number:,} parameters, quantised in a way that is not read here")
+        return Weights(None, False, f"{number:,} parameters, quantized in a format that is not read here")
     number_format = model.number_format or "bfloat16"
     return Weights(
         bytes_of(number, number_format),
         False,
-        f"estimated: {number:,} parameters in {number_format}, norms and what surrounds the decoder left out",
+        f"estimated: {number:,} parameters in {number_format}, without norms and what surrounds the decoder",
     )
 
 
-def _whole_set(folder: Path) -> list[Path]:
-    """The one file of all weights, or all shards of a set; other variants of the same weights are not added."""
+def _complete_set(folder: Path) -> list[Path]:
+    """The single file, or all shards of one set; other variants of the same weights are not added."""
     single = folder / SINGLE
-    if single.is_file():
+    if single.exists():
         return [single]
     shards = [(path, match) for path in sorted(folder.iterdir()) if (match := SHARD.fullmatch(path.name))]
-    whole = len(shards) > 0 and all(int(match[1]) == len(shards) for _, match in shards)
-    return [path for path, _ in shards] if whole else []
+    complete = len(shards) > 0 and all(int(match[1]) == len(shards) for _, match in shards)
+    return [path for path, _ in shards] if complete else []
 
 
 def _from_index(path: Path) -> int:
     """metadata.total_size."""
-    if path.stat().st_size > LONGEST_INDEX:
-        raise ConfigError(
-            f"{path}: an index of {path.stat().st_size:,} bytes. Expected less than {LONGEST_INDEX:,}."
-        )
-    try:
-        index = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: no JSON ({error}). Download it again, or move it away.") from None
+    with regular_file(path) as (file, _):
+        index = read_json(file, path, LARGEST_JSON)
     metadata = index.get("metadata") if isinstance(index, Mapping) else None
     total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
     if type(total) is float and total.is_integer():
         total = int(total)
-    if type(total) is not int or total < 0:
+    if type(total) is not int or not 0 <= total <= LARGEST_WEIGHTS:
         raise ConfigError(
-            f"{path}: metadata.total_size={told(total)}: expected a number of bytes. Download it again, or move it away."
+            f"{printable(path)}: metadata.total_size={brief(total)}: expected a number of bytes, at most "
+            f"2**60. "
+            "Download the index again, or move it away."
         )
     return total
 
 
-def _from_header(path: Path) -> int:
-    """The tensors' bytes: 8 bytes that tell how long the header is, the header, and then nothing else."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+def _from_headers(paths: list[Path]) -> int:
+    total, budget = 0, LARGEST_JSON
+    for path in paths:
+        tensor_bytes, header_bytes = _from_header(path, budget)
+        total, budget = total + tensor_bytes, budget - header_bytes
+    return total
+
+
+def _from_header(path: Path, budget: int) -> tuple[int, int]:
+    """Bytes of the tensors and of the header; a file is a length of 8 bytes, the header and the tensors."""
+    name = printable(path)
+    with regular_file(path) as (file, size):
         start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+        length = int.from_bytes(start, "little") if len(start) == 8 else 0
+        if not 2 <= length <= size - 8:
             raise ConfigError(
-                f"{path}: its header is {length:,} bytes of {size:,}: no safetensors. Download it again."
+                f"{name}: its header has {length:,} of the file's {size:,} bytes: expected a safetensors "
+                f"file. "
+                "Download it again."
             )
-        try:
-            header: Any = json.loads(file.read(length))
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: its header is no JSON ({error}). Download it again.") from None
-    ends = [0]
-    for name, tensor in header.items() if isinstance(header, Mapping) else ():
-        offsets = tensor.get("data_offsets") if isinstance(tensor, Mapping) else None
-        if name != "__metadata__":
-            if not (
-                isinstance(offsets, list) and len(offsets) == 2 and all(type(end) is int for end in offsets)
-            ):
-                raise ConfigError(f"{path}: {told(name)} has no data_offsets. Download it again.")
-            ends.append(offsets[1])
-    if max(ends) != size - 8 - length:
+        if length > budget:
+            raise ConfigError(f"{name}: its header has {length:,} bytes: expected at most {budget:,}.")
+        header = parse_json(file.read(length), f"{name}: its header")
+    end = max(_tensor_ends(header, name), default=0)
+    if end != size - 8 - length:
         raise ConfigError(
-            f"{path}: its header speaks of {max(ends):,} bytes, and {size - 8 - length:,} follow. Download it again."
+            f"{name}: its header lists {brief(end)} bytes of tensors, and {size - 8 - length:,} follow. "
+            "Download it again."
         )
-    return max(ends)
+    return end, length
+
+
+def _tensor_ends(header: Any, name: str) -> list[int]:
+    """Where each tensor ends."""
+    tensors = header.items() if isinstance(header, Mapping) else ()
+    ends = []
+    for tensor_name, tensor in tensors:
+        if tensor_name == "__metadata__":
+            continue
+        offsets = tensor.get("data_offsets") if isinstance(tensor, Mapping) else None
+        if not isinstance(offsets, list) or [type(end) for end in offsets] != [int, int]:
+            raise ConfigError(f"{name}: {brief(tensor_name)} has no data_offsets. Download it again.")
+        ends.append(offsets[1])
+    return ends

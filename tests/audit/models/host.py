@@ -171,7 +171,9 @@ class Host:
     def turn(self, heads: Any, positions: Any) -> Any:
         if self.kind != "rotary":
             return heads
-        turned = [at.rotate(row, np.asarray(places)) for row, places in zip(heads, positions, strict=True)]
+        turned = [
+            at.apply_rotary(row, np.asarray(places)) for row, places in zip(heads, positions, strict=True)
+        ]
         return np.stack(turned).astype(np.float32)
 
     def mix(self, asked: Asked, layer: int, query: Any, key: Any, value: Any) -> Any:

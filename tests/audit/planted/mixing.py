@@ -9,7 +9,7 @@ from attnscope.audit import Contract
 from tests.audit.plain import Asked, Plain
 from tests.audit.planted.registry import planting
 
-planted = planting(Contract(causal=True, key_mask=True, grouped_heads=True, log_normalizer=True))
+planted = planting(Contract(causal=True, key_mask=True, grouped_heads=True, logsumexp=True))
 
 
 @planted("head mapping")

@@ -8,7 +8,7 @@ from attnscope.audit import Contract
 from tests.audit.plain import Asked, Plain
 from tests.audit.planted.registry import planting
 
-planted = planting(Contract(causal=True, key_mask=True, mask=True, log_normalizer=True))
+planted = planting(Contract(causal=True, key_mask=True, mask=True, logsumexp=True))
 
 
 @planted("dependence", "leak")

@@ -1,4 +1,4 @@
-"""Mistakes about scale, soft-cap, bias, sinks and the log normalizer."""
+"""Mistakes about scale, soft-cap, bias, sinks and the logsumexp."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ from tests.audit.plain import Asked, Plain
 from tests.audit.planted.registry import planting
 
 planted = planting(
-    Contract(causal=True, mask=True, scale=True, softcap=True, bias=True, sinks=True, log_normalizer=True)
+    Contract(causal=True, mask=True, scale=True, softcap=True, bias=True, sinks=True, logsumexp=True)
 )
 
 
@@ -119,8 +119,8 @@ class SinkOfHeadZero(Plain):
         return None if sinks is None else np.broadcast_to(sinks[:1], sinks.shape)
 
 
-@planted("log normalizer")
-class LogNormalizerInBaseTwo(Plain):
+@planted("logsumexp")
+class LogSumExpInBaseTwo(Plain):
     """sglang#40903."""
 
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
@@ -128,15 +128,15 @@ class LogNormalizerInBaseTwo(Plain):
         return weights, logs / logs.dtype.type(np.log(2))
 
 
-@planted("log normalizer")
-class LogNormalizerWithoutTheMaximum(Plain):
+@planted("logsumexp")
+class LogSumExpWithoutTheMaximum(Plain):
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
         weights, logs = super().softmax(asked, scores, visible)
         return weights, logs - np.where(visible.any(-1), scores.max(-1), 0)
 
 
-@planted("log normalizer")
-class LogNormalizerWithoutTheSinks(Plain):
+@planted("logsumexp")
+class LogSumExpWithoutTheSinks(Plain):
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
         weights, _ = super().softmax(asked, scores, visible)
         return weights, super().softmax(replace(asked, sinks=None), scores, visible)[1]

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from attnscope.inspection import Inspection
-from attnscope.inspection.viewer import page
+from attnscope.inspection import Inspection, page
 
 
 @dataclass

@@ -144,7 +144,7 @@ def column(query, key, value, block):
     return output, log[:, None]
 
 
-@planted(10, "flash", "expected 2: (output, log_normalizer)")
+@planted(10, "flash", "expected 2: (output, logsumexp)")
 def output_alone(query, key, value, block):
     return flash(query, key, value, block)[0]
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from attnscope.audit.mistakes.mistake import Mistake
 from attnscope.audit.reading import Answering, Floats, Reading, by_definition
-from attnscope.reference.definition import biased, capped_scores, masked_scores, mix, softmax
-from attnscope.reference.inputs import Inputs
+from attnscope.reference import Inputs, biased, capped_scores, masked_scores, mix, softmax
 
 HEADS = "Query head h reads kv head h // (query_heads // kv_heads)."
 MASK = "Set hidden scores to -inf before the softmax."
@@ -86,15 +85,13 @@ def not_normalised(inputs: Inputs) -> tuple[Floats, Floats]:
 
 
 def logs_as(wrong: Callable[[Inputs, Floats], Floats]) -> Callable[[Reading], Reading | None]:
-    """The output is right; the log normalizer is not."""
+    """The output is right; the logsumexp is not."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         output, logs = by_definition(inputs)
         return output, wrong(inputs, logs)
 
-    return lambda reading: (
-        reading.answered(answer) if reading.call.options.get("return_log_normalizer") else None
-    )
+    return lambda reading: reading.answered(answer) if reading.call.options.get("return_logsumexp") else None
 
 
 def top_of(inputs: Inputs) -> Floats:
@@ -179,20 +176,20 @@ MIXING = (
             of_batch_item(lambda batch: np.zeros(batch, int))),
     Mistake("batch items read each other's keys, in reverse order", "batch invariance", "Index keys by batch item.",
             of_batch_item(lambda batch: np.arange(batch)[::-1])),
-    Mistake("the log normalizer in base 2", "log normalizer", "Multiply by ln 2, or use the natural log.",
+    Mistake("the logsumexp in base 2", "logsumexp", "Multiply by ln 2, or use the natural log.",
             logs_as(lambda i, logs: logs / np.log(2))),
-    Mistake("the log normalizer in base 10", "log normalizer", "Use the natural log.",
+    Mistake("the logsumexp in base 10", "logsumexp", "Use the natural log.",
             logs_as(lambda i, logs: logs / np.log(10))),
-    Mistake("the log normalizer without the row's largest score", "log normalizer", "Add the largest score back.",
+    Mistake("the logsumexp without the row's largest score", "logsumexp", "Add the largest score back.",
             logs_as(lambda i, logs: logs - top_of(i))),
-    Mistake("the row's largest score in place of the log normalizer", "log normalizer", "Add the log of the sum.",
+    Mistake("the row's largest score in place of the logsumexp", "logsumexp", "Add the log of the sum.",
             logs_as(lambda i, logs: top_of(i))),
-    Mistake("the normalizer without its log", "log normalizer", "Take the natural log.",
+    Mistake("the normalizer without its log", "logsumexp", "Take the natural log.",
             logs_as(lambda i, logs: np.exp(logs))),
-    Mistake("the shifted sum in place of the log normalizer", "log normalizer", "Take its log and add the largest score.",
+    Mistake("the shifted sum in place of the logsumexp", "logsumexp", "Take its log and add the largest score.",
             logs_as(lambda i, logs: np.exp(logs - top_of(i)))),
-    Mistake("the log normalizer with a sign", "log normalizer", "Return log(sum), not its negative.",
+    Mistake("the logsumexp with a sign", "logsumexp", "Return log(sum), not its negative.",
             logs_as(lambda i, logs: -logs)),
-    Mistake("only the sum's log is in base 2, not the largest score", "log normalizer", "Use one base for both.",
+    Mistake("only the sum's log is in base 2, not the largest score", "logsumexp", "Use one base for both.",
             logs_as(lambda i, logs: top_of(i) + (logs - top_of(i)) / np.log(2))),
 )  # fmt: skip

@@ -8,8 +8,7 @@ import numpy as np
 
 from attnscope.audit.mistakes.mistake import Mistake
 from attnscope.audit.reading import Floats, Reading, by_definition
-from attnscope.reference.definition import biased, dot_products, masked, mix, soft_capped, softmax
-from attnscope.reference.inputs import Inputs
+from attnscope.reference import Inputs, biased, dot_products, masked, mix, soft_capped, softmax
 
 ORDER = "The order is scale, soft-cap, bias, mask; sinks are neither scaled nor capped."
 DEFAULT = "Multiply the dot products by the scale, 1/sqrt(key_dim) unless given, once."
@@ -39,8 +38,8 @@ def scored(score: Callable[[Inputs], Floats]) -> Callable[[Inputs], tuple[Floats
     """Answer from scores of another make, masked as usual."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
-        weights, log_normalizer = softmax(masked(score(inputs), inputs.visible), inputs.visible, inputs.sinks)
-        return mix(weights, inputs.visible, inputs.value), log_normalizer
+        weights, logsumexp = softmax(masked(score(inputs), inputs.visible), inputs.visible, inputs.sinks)
+        return mix(weights, inputs.visible, inputs.value), logsumexp
 
     return answer
 
@@ -73,8 +72,8 @@ def cap_after_mask(reading: Reading) -> Reading | None:
         capped = cap_after_bias(inputs, inputs.softcap or 1.0)
         scores = np.where(inputs.visible, capped, -(inputs.softcap or 1.0))
         everywhere = np.ones_like(inputs.visible)
-        weights, log_normalizer = softmax(scores, everywhere, inputs.sinks)
-        return mix(weights, everywhere, inputs.value), log_normalizer
+        weights, logsumexp = softmax(scores, everywhere, inputs.sinks)
+        return mix(weights, everywhere, inputs.value), logsumexp
 
     return reading.answered(answer)
 
@@ -190,6 +189,6 @@ SCORING = (
     Mistake("the sinks added to the sum as they are, not as e^sink", "sinks", "Add e^sink.", when_sinks(sink_as_a_probability)),
     Mistake("e^sink added to a sum that was shifted by the row's largest score", "sinks",
             "Add e^(sink - largest score).", when_sinks(sink_unshifted)),
-    Mistake("the log normalizer without the sinks", "log normalizer", "The sink is part of the sum.",
+    Mistake("the logsumexp without the sinks", "logsumexp", "The sink is part of the sum.",
             when_sinks(sink_without_output)),
 )  # fmt: skip

@@ -44,8 +44,8 @@ def explains_empty_rows(mistake: Mistake, expected: Expectation, answer: Answer)
     output, logs = other.answer()
     bound = expected.bound_of_other(other)
     pairs = [(answer.output, output, bound.output)]
-    if answer.log_normalizer is not None:
-        pairs.append((answer.log_normalizer, logs, bound.log_normalizer))
+    if answer.logsumexp is not None:
+        pairs.append((answer.logsumexp, logs, bound.logsumexp))
     return all(near(actual, right, allowed)[expected.empty].all() for actual, right, allowed in pairs)
 
 

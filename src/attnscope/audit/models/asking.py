@@ -2,7 +2,6 @@
 
 from time import monotonic
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.layers import with_first_layer
 from attnscope.audit.models.probes import repetition, troubles
 from attnscope.audit.models.probes.table import PROBES, skipped
@@ -14,6 +13,7 @@ from attnscope.audit.models.setting import Setting
 from attnscope.audit.models.subject import Subject
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
+from attnscope.probing import Finding, Severity
 
 LENGTHS = (8, 21, 37, 70, 140, 270)
 ALWAYS_ASKED = 21  # tokens of a row, however slow the model is

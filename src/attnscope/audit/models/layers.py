@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.calling import NoAnswer, Printed, guarded
-from attnscope.audit.finding import Finding
 from attnscope.audit.models.question import Tokens
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.setting import Setting
+from attnscope.probing import Finding, NoAnswer, Printed, guarded
 
 
 def with_first_layer(setting: Setting, finding: Finding) -> Finding:

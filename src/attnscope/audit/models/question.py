@@ -90,6 +90,9 @@ def build(scenario: Scenario, claims: ModelClaims) -> Question:
         start = width - length if scenario.side == "left" else 0
         token_ids[row, start : start + length] = drawn(claims, scenario.seed, row, length)
         real[row, start : start + length] = True
+        if scenario.tail:
+            token_ids[row, -scenario.tail :] = drawn(claims, scenario.seed + 7, row, scenario.tail)
+            real[row, -scenario.tail :] = True
     documents = None
     if claims.documents:
         ends = np.cumsum(scenario.documents or scenario.lengths[:1])

@@ -19,6 +19,7 @@ class Scenario:
     mask         whether an attention mask is given, and as which numbers
     documents    lengths of the documents that each row is packed of; they add up to its length
     chunks       tokens of each cached step; they add up to the width
+    tail         real tokens with which each row goes on behind its padding
     """
 
     lengths: tuple[int, ...]
@@ -28,11 +29,12 @@ class Scenario:
     documents: tuple[int, ...] = ()
     chunks: tuple[int, ...] = ()
     seed: int = 0
+    tail: int = 0
 
     @property
     def width(self) -> int:
         """Slots of a row, padding included."""
-        return max(self.lengths) + self.extra
+        return max(self.lengths) + self.extra + self.tail
 
     @property
     def padded(self) -> bool:
@@ -63,7 +65,9 @@ class Scenario:
         if self.documents:
             said += f", packed of documents of {listed([str(each) for each in self.documents])}"
         if self.padded:
-            said += f", padded on the {self.side} to {self.width}"
+            said += f", padded on the {self.side} to {self.width - self.tail}"
+        if self.tail:
+            said += f", and {self.tail} more behind it"
         said += {"none": ", without a mask", "int": "", "bool": ", with a mask of bool"}[self.mask]
         if self.chunks:
             said += f", cached in chunks of {listed([str(each) for each in self.chunks])}"

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.calling import NoAnswer
 from attnscope.audit.models.question import Question, Tokens, Where, mask_of
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.subject import Subject
+from attnscope.probing import NoAnswer
 
 
 class NotOffered(Exception):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attnscope.audit.finding import Counterexample, Finding, Severity
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where, build
 from attnscope.audit.models.rounding import Floats, Move, Rounding
 from attnscope.audit.models.scenario import Scenario, smaller
 from attnscope.audit.models.subject import Subject, Trouble
+from attnscope.probing import Counterexample, Finding, Severity
 
 MOST_TRIES = 60
 
@@ -96,8 +96,9 @@ def finding_of(  # noqa: PLR0913  # all that a finding tells
     fix: str | None = None,
 ) -> Finding:  # fmt: skip
     """A finding with the question that shows it."""
-    arrays = {**question.named_arrays(), **(answers or {})}
-    shown = Counterexample(str(scenario), scenario.seed, indices or {}, arrays)
+    shown = Counterexample(
+        str(scenario), question.named_arrays(), answers or {}, indices=indices or {}, seed=scenario.seed
+    )
     return Finding(check, severity, sentence, shown, None if cause is None else f"agrees with: {cause}", fix)
 
 
@@ -119,12 +120,12 @@ def leak_of(
         if before.documents is None or check != "documents"
         else f", of document {before.documents[move.row, move.slot]},"
     )
-    arrays = {"token_ids_before": before.token_ids, **after.named_arrays()}
-    arrays |= {"logits_before": answers[0], "logits_after": answers[1]}
+    asked = {"token_ids_before": before.token_ids, **after.named_arrays()}
+    came = {"logits_before": answers[0], "logits_after": answers[1]}
     places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}
     return Finding(
         check, Severity.LEAK, f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
-        Counterexample(str(scenario), scenario.seed, places, arrays), None if cause is None else f"agrees with: {cause}", fix,
+        Counterexample(str(scenario), asked, came, indices=places, seed=scenario.seed), None if cause is None else f"agrees with: {cause}", fix,
     )  # fmt: skip
 
 

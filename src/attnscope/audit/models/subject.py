@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.calling import NoAnswer, Printed, guarded
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.suspect import kind_of
+from attnscope.probing import NoAnswer, Printed, guarded
 
 LATE = "late"  # the kind of a call that was not made any more
 MOST_HANGS = 3  # then nothing more is asked

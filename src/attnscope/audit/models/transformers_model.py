@@ -76,7 +76,7 @@ def transformers(
 
 
 def load(folder: Path) -> Any:
-    """The model in a folder, in float32, by the class that its configuration names; nothing is downloaded.
+    """The model in a folder, in float32, by the class that its configuration names; nothing is downloaded, and no code in it runs.
 
     Errors
         ContractError where torch or transformers is missing, or where the folder holds no model.
@@ -88,10 +88,11 @@ def load(folder: Path) -> Any:
             f"a model needs torch and transformers: {error}. pip install torch transformers."
         ) from error
     try:
-        config = library.AutoConfig.from_pretrained(folder, local_files_only=True)
+        no_code = {"local_files_only": True, "trust_remote_code": False}  # None would ask on stdin
+        config = library.AutoConfig.from_pretrained(folder, **no_code)
         names = config.architectures or ["AutoModelForCausalLM"]
         kind = getattr(library, names[0], library.AutoModelForCausalLM)
-        return kind.from_pretrained(folder, local_files_only=True, dtype="float32").eval()
+        return kind.from_pretrained(folder, **no_code, dtype="float32").eval()
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ContractError(
             f"{folder} holds no model that Transformers loads: {' '.join(str(error).split())}"

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.calling import NoAnswer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import read_array
+from attnscope.probing import Finding, NoAnswer, Severity
 from attnscope.problem import AttentionShape
 
 FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."

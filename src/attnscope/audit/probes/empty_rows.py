@@ -1,4 +1,4 @@
-"""Rows that see no key: the output is 0, the log normalizer -inf, or the sink's logit."""
+"""Rows that see no key: the output is 0, the logsumexp -inf, or the sink's logit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import Failure, counterexample
 from attnscope.audit.mistakes import explains_empty_rows
 from attnscope.audit.probes.hiding_cases import hides
@@ -18,8 +17,9 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row
 from attnscope.audit.words import condition, place
+from attnscope.probing import Finding, Severity
 
-FIX = "Where a row sees no key, return 0, and -inf (with sinks: the sink) as its log normalizer."
+FIX = "Where a row sees no key, return 0, and -inf (with sinks: the sink) as its logsumexp."
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def emptyings(contract: Contract) -> list[Emptying]:
 
 
 def run(setting: Setting) -> list[Finding]:
-    """One finding: for the output, or where that is right, for the log normalizer."""
+    """One finding: for the output, or where that is right, for the logsumexp."""
     found: dict[str, Finding] = {}
-    logs = sorted({False, setting.contract.log_normalizer})
+    logs = sorted({False, setting.contract.logsumexp})
     for way, number_format, with_logs in product(emptyings(setting.contract), setting.contract.dtypes, logs):
-        case = way.case(setting).but(number_format=number_format, log_normalizer=with_logs)
+        case = way.case(setting).but(number_format=number_format, logsumexp=with_logs)
         for what in [each for each in look(setting, case) if each not in found]:
             smallest = shrink(case, setting.contract, shows(setting, what))
             found |= {name: each for name, each in look(setting, smallest).items() if name == what}
@@ -87,17 +87,15 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
         finding = of_output(setting, case, call, answer, expected, row)
         if finding.severity is not Severity.LEAK or others is None or not leaks(setting, others):
             found["output"] = finding
-    if answer.log_normalizer is not None and others is None:
-        right = expected.log_normalizer
+    if answer.logsumexp is not None and others is None:
+        right = expected.logsumexp
         with np.errstate(invalid="ignore"):
-            near = (answer.log_normalizer == right) | (
-                np.abs(answer.log_normalizer - right) <= expected.bound.log_normalizer
+            near = (answer.logsumexp == right) | (
+                np.abs(answer.logsumexp - right) <= expected.bound.logsumexp
             )
         wrong = expected.empty & ~near
         if wrong.any():
-            found["log normalizer"] = of_logs(
-                case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0]))
-            )
+            found["logsumexp"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
     return found
 
 
@@ -139,13 +137,13 @@ def of_output(
 
 
 def of_logs(case: Case, call: Call, answer: Answer, expected: Expectation, row: Row) -> Finding:
-    """A log normalizer that is not what nothing weighs."""
-    assert answer.log_normalizer is not None
-    actual, right = float(answer.log_normalizer[row]), float(expected.log_normalizer[row])
+    """A logsumexp that is not what nothing weighs."""
+    assert answer.logsumexp is not None
+    actual, right = float(answer.logsumexp[row]), float(expected.logsumexp[row])
     return Finding(
         "empty rows",
         Severity.WRONG,
-        f"{place(row, case)} sees no key and has log normalizer {actual:.6g}, where {right:.6g} is right"
+        f"{place(row, case)} sees no key and has logsumexp {actual:.6g}, where {right:.6g} is right"
         + condition(case),
         counterexample(case, call, answer, expected, row._asdict()),
         None,

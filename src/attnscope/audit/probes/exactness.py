@@ -6,12 +6,12 @@ import numpy as np
 
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
-from attnscope.audit.finding import Finding
 from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import Failure, judge
 from attnscope.audit.probes.poison import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.reference.definition import biased, capped_scores
+from attnscope.probing import Finding
+from attnscope.reference import biased, capped_scores
 
 SECONDS_OF_DIAGNOSIS = 6.0
 SHARE_OF_TIME = 0.6  # for the grid; the rest is for the other probes
@@ -26,7 +26,7 @@ def checks(contract: Contract) -> tuple[str, ...]:
     of_options = [check for name, check in OF_OPTIONS.items() if getattr(contract, name)]
     hiding = ["dependence"] if contract.causal or contract.key_mask or contract.mask else []
     aligned = ["alignment"] if contract.causal or contract.window or contract.documents else []
-    logs = ["log normalizer"] if contract.log_normalizer else []
+    logs = ["logsumexp"] if contract.logsumexp else []
     return ("exactness", *hiding, *aligned, *dict.fromkeys(["scale", *of_options]), *logs,
             "magnitudes", "dtypes", "layouts", "batch invariance")  # fmt: skip
 

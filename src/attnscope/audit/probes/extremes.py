@@ -13,7 +13,6 @@ import numpy as np
 from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.hiding_cases import hidden_keys, hides, hiding_cases
@@ -21,6 +20,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row, why_hidden
 from attnscope.audit.words import condition, listed, place
+from attnscope.probing import Finding, Severity
 
 LEVELS = {"float16": (20.0, 300.0, 2e4), "bfloat16": (20.0, 300.0, 2e4, 2e9)}
 USUAL_LEVELS = (20.0, 300.0, 2e4, 2e9)

@@ -7,19 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import reference
-from attnscope.audit.bound import Arithmetic, size_of
-from attnscope.audit.calling import NoAnswer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_array
 from attnscope.audit.visibility import joined
 from attnscope.audit.words import condition
-from attnscope.reference.definition import quietly
-from attnscope.reference.gradients import of_shared_heads
-from attnscope.reference.inputs import Inputs
+from attnscope.probing import Arithmetic, Finding, NoAnswer, Severity, size_of
+from attnscope.reference import Inputs, of_shared_heads, quietly
 
 Floats = NDArray[np.float64]
 NAMES = ("query", "key", "value")
@@ -28,7 +24,7 @@ LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
 
 def cases(setting: Setting) -> list[Case]:
     """Each option alone, beside causal, and all."""
-    return [setting.grid.case(options, lengths).but(log_normalizer=False)
+    return [setting.grid.case(options, lengths).but(logsumexp=False)
             for options in setting.grid.few_options() for lengths in LENGTHS]  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """Cases in which something is hidden: each option alone and beside causal, within and past a block."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnscope.audit.case import HIDING, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.probes.probe import Setting
-from attnscope.problem.mask import Bools
 
 LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67), (5, 133))
 
@@ -24,7 +24,7 @@ def hiding_cases(setting: Setting) -> list[Case]:
     return [setting.grid.case(options, lengths, batch=2) for options in chosen for lengths in LENGTHS]
 
 
-def hidden_keys(visible: Bools) -> list[int]:
+def hidden_keys(visible: NDArray[np.bool_]) -> list[int]:
     """Up to four keys that some row does not see: the last, the first, and two between."""
     some = np.flatnonzero((~visible).any(axis=(0, 1, 2)))
     last = len(some) - 1

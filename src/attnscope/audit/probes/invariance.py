@@ -4,10 +4,10 @@ import numpy as np
 
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.words import condition
+from attnscope.probing import Finding, Severity
 
 
 def item(call: Call, number: int) -> Call:

@@ -10,7 +10,6 @@ import numpy as np
 from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.isolation import Isolation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.hiding_cases import hidden_keys, hides, hiding_cases
@@ -18,6 +17,7 @@ from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.visibility import Row, why_hidden
 from attnscope.audit.words import condition, listed, place
+from attnscope.probing import Finding, Severity
 
 Part = Literal["value", "key"]
 PARTS: tuple[Part, ...] = ("value", "key")
@@ -93,9 +93,9 @@ class Poisoning:
 
 
 def finite_rows(answer: Answer) -> np.ndarray:
-    """Rows whose output, and log normalizer, are numbers (-inf is one, for a row that sees nothing)."""
+    """Rows whose output, and logsumexp, are numbers (-inf is one, for a row that sees nothing)."""
     finite: Any = np.isfinite(answer.output).all(axis=-1)
-    logs = answer.log_normalizer
+    logs = answer.logsumexp
     both: np.ndarray = finite if logs is None else finite & ~np.isnan(logs) & ~np.isposinf(logs)
     return both
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from attnscope.audit.contract import Contract
-from attnscope.audit.finding import Finding
 from attnscope.audit.grid import Grid
 from attnscope.audit.mistakes import Mistake
 from attnscope.audit.suspect import Suspect
+from attnscope.probing import Finding
 
 
 @dataclass(eq=False)

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from attnscope.audit.answer import Answer
-from attnscope.audit.calling import NoAnswer, random_states
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_answer
 from attnscope.audit.words import condition
+from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 REPEATS = 4
 

@@ -5,12 +5,12 @@ import re
 from attnscope.audit.case import Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import simplicity_of_case
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect, Trouble
 from attnscope.audit.words import condition
+from attnscope.probing import Finding, Severity
 
 MOST_KINDS = 6
 BROADCAST = ("of keys", "the same for batch and heads")

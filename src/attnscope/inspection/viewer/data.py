@@ -1,23 +1,25 @@
-"""What the page shows, as JSON and packed arrays."""
+"""The data of the page: JSON and packed arrays."""
 
 from typing import Any
 
 import numpy as np
 
 from attnscope.inspection.inspection import Inspection
-from attnscope.inspection.marking import MARKUP
 from attnscope.inspection.measures import KINDS, MEASURES, NOT_AN_INFLUENCE
-from attnscope.inspection.shown import shown_name, shown_piece
+from attnscope.inspection.segments import TEMPLATE
+from attnscope.inspection.text import shown_name, shown_piece
 from attnscope.inspection.viewer.packing import Array, Pack
 
 MOST_TOP_KEYS = 8
 LEAST_TOP_KEYS = 2
-TOP_KEYS_IN_ALL = 600_000  # of all heads and tokens together: what keeps 2,000 tokens x 72 heads below 3 MB
-SMALL = 65536
+TOP_KEYS_IN_ALL = (
+    600_000  # of all heads and tokens together: a page of 2,000 tokens x 72 heads stays below 3 MB
+)
+SMALL = 65536  # tokens whose distances fit into 16 bits
 
 
 def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
-    """The facts, and the packed arrays that they speak of."""
+    """The facts as JSON types, and the packed arrays as text."""
     pack = Pack()
     strongest = top_keys_kept(found)
     add_rows(pack, found, strongest)
@@ -25,7 +27,7 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
     facts = {
         "text": shown_name(found.text_name),
         "model": shown_name(found.model_name),
-        "facts": {name: shown_name(fact) for name, fact in found.facts.items()},
+        "facts": {shown_name(name): shown_name(fact) for name, fact in found.facts.items()},
         "note": NOT_AN_INFLUENCE,
         "tokens": [shown_piece(piece) for piece in found.tokens.pieces],
         "segments": segments_of(found),
@@ -42,7 +44,7 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
             for layer in found.layers
         ],
         "topKeys": strongest,
-        "map": list(found.layers[0].map.shape[1:]),
+        "map": list(found.layers[0].block_map.shape[1:]),
         "start": start_of(found),
         "arrays": pack.places,
     }
@@ -50,17 +52,18 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
 
 
 def top_keys_kept(found: Inspection) -> int:
-    """How many strongest keys a token and head the page has room for."""
+    """The number of strongest keys per token and head that the page has room for."""
     room = TOP_KEYS_IN_ALL // (found.heads * len(found.tokens.ids))
     observed = found.layers[0].top_keys.shape[-1]
     return int(min(observed, max(LEAST_TOP_KEYS, min(MOST_TOP_KEYS, room))))
 
 
 def add_rows(pack: Pack, found: Inspection, strongest: int) -> None:
+    """Add the statistics of each head and token."""
     tokens = len(found.tokens.ids)
     pack.numbers("entropy", of_all_heads(found, "entropy"))
     visible = np.stack([layer.visible_keys[0] for layer in found.layers]).astype(np.int64)
-    steps = np.diff(visible, axis=1, prepend=0)  # nearly all of them 0 or 1
+    steps = np.diff(visible, axis=1, prepend=0)  # nearly all are 0 or 1, so they compress well
     pack.integers("visibleSteps", (steps % 2**32).astype(np.uint32))
     keys = of_all_heads(found, "top_keys")[..., :strongest].astype(np.int64)
     weights = of_all_heads(found, "top_weights")[..., :strongest]
@@ -69,10 +72,11 @@ def add_rows(pack: Pack, found: Inspection, strongest: int) -> None:
     pack.integers("topDistances", (np.where(keys < 0, 0, distances) % modulus).astype(kind))
     pack.shares("topWeights", np.where(keys < 0, 0.0, weights))
     pack.shares("received", of_all_heads(found, "received") / tokens)
-    pack.shares("mapWeights", of_all_heads(found, "map"))
+    pack.shares("mapWeights", of_all_heads(found, "block_map"))
 
 
 def add_segments(pack: Pack, found: Inspection) -> None:
+    """Add the label of each token and the weights per segment."""
     if found.segments is None:
         return
     pack.integers("labels", found.segments.labels.astype(np.uint8))
@@ -84,6 +88,7 @@ def add_segments(pack: Pack, found: Inspection) -> None:
 
 
 def of_all_heads(found: Inspection, name: str) -> Array:
+    """An array of every layer, joined along the heads."""
     return np.concatenate([getattr(layer, name) for layer in found.layers])
 
 
@@ -94,16 +99,17 @@ def segments_of(found: Inspection) -> dict[str, Any] | None:
     return {
         "names": [shown_name(name) for name in names],
         "sizes": found.segments.sizes,
-        "markup": names.index(MARKUP) if MARKUP in names else -1,
+        "template": names.index(TEMPLATE) if TEMPLATE in names else -1,
     }
 
 
 def start_of(found: Inspection) -> dict[str, int]:
-    """What is shown first: the head that copies most, and the last token."""
+    """The head with the highest induction score and the last token, which the page shows first."""
     best = found.ranked("induction")[-1]
     before = sum(layer.heads for layer in found.layers if layer.number < best.layer)
     return {"head": before + best.head, "token": len(found.tokens.ids) - 1}
 
 
 def significant(values: Array) -> list[float]:
+    """Values rounded to four significant digits."""
     return [float(f"{value:.4g}") for value in np.nan_to_num(values)]

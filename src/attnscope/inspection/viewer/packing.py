@@ -1,4 +1,4 @@
-"""Arrays, quantised and compressed into text that fits into a page; viewer/assets/data.js reads them."""
+"""Pack arrays into text that fits into a page: quantised and compressed. viewer/assets/data.js unpacks them."""
 
 import base64
 import zlib
@@ -16,25 +16,25 @@ STEPS_16_BITS = 65535
 
 @dataclass(eq=False)
 class Pack:
-    """A blob of arrays one after the other, and where each is."""
+    """Arrays one after the other, and the place of each."""
 
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
     def integers(self, name: str, array: Array) -> None:
-        """Integers as they are: uint8, uint16 or uint32."""
+        """Add integers without loss: uint8, uint16 or uint32."""
         kind = array.dtype.name
         assert kind in ("uint8", "uint16", "uint32")
         self._add(name, kind, planes(array), {})
 
     def shares(self, name: str, array: Array) -> None:
-        """Numbers from 0 to 1 in 8 bits, finer near 0: round(255 sqrt(share)), within 1/255 of each share."""
+        """Add numbers from 0 to 1 in 8 bits, finer near 0: round(255 sqrt(share)), within 1/255 of each share."""
         steps = np.round(STEPS_8_BITS * np.sqrt(np.clip(np.nan_to_num(array), 0.0, 1.0)))
         self._add(name, "share8", steps.astype(np.uint8).tobytes(), {})
 
     def numbers(self, name: str, array: Array) -> None:
-        """Numbers from 0 on in 16 bits, within 1/131,070 of the largest."""
+        """Add numbers >= 0 in 16 bits, within 1/131,070 of the largest."""
         found = np.maximum(np.nan_to_num(array, posinf=0.0), 0.0)
         most = float(found.max(initial=0.0)) or 1.0
         steps = np.round(STEPS_16_BITS * (found / most)).astype(np.uint16)
@@ -47,11 +47,11 @@ class Pack:
         self.size += len(content) + padding
 
     def text(self) -> str:
-        """The blob, deflated, as base64."""
+        """All arrays, deflated, as base64."""
         return base64.b64encode(zlib.compress(b"".join(self.parts), 9)).decode()
 
 
 def planes(array: Array) -> bytes:
-    """All lowest bytes, then all second ones, ...: the higher ones hardly change, and compress to little."""
+    """All lowest bytes, then all second ones, ...: the higher bytes hardly change, so they compress well."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return little.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T.tobytes()

@@ -1,4 +1,4 @@
-"""The page itself: markup, style and program of viewer/assets, and the data, in one file."""
+"""The page to explore an inspection: data, style and program in one HTML file that fetches nothing."""
 
 import base64
 import hashlib
@@ -10,21 +10,36 @@ from typing import Any
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.viewer.data import viewer_data
 
-PROGRAM = (  # in the order in which they need each other
-    "data.js", "colour.js", "state.js", "drawing.js", "heads.js", "text.js", "token.js", "map.js", "entropy.js",
-    "segments.js", "main.js",
-)  # fmt: skip
+PROGRAM = (
+    "data",
+    "colour",
+    "drawing",
+    "heads",
+    "text",
+    "map",
+    "entropy",
+    "segments",
+    "main",
+)  # in this order
 
 
 def page(found: Inspection) -> str:
-    """One HTML file that needs nothing else, and that no text can break out of.
+    """Build the page of an inspection.
 
-    The data stands in it as JSON without a single "<", and reaches the page as text only. A content security policy lets this
-    program and this style run, by their digests, and nothing else; nothing can be fetched.
+    Parameters
+    ----------
+    found : Inspection
+        The inspection.
+
+    Returns
+    -------
+    str
+        One HTML file. Its data is JSON without a single "<", which the program only inserts as text. Its content
+        security policy allows this program and this style, by their digests, and nothing else.
     """
     facts, arrays = viewer_data(found)
     style = asset("viewer.css")
-    program = '(() => {\n"use strict";\n' + "\n".join(asset(name) for name in PROGRAM) + "\n})();\n"
+    program = '(() => {\n"use strict";\n' + "\n".join(asset(f"{name}.js") for name in PROGRAM) + "\n})();\n"
     return Template(asset("viewer.html")).substitute(
         policy=f"default-src 'none'; script-src {digest(program)}; style-src {digest(style)}; img-src data:",
         style=style,
@@ -35,16 +50,17 @@ def page(found: Inspection) -> str:
 
 
 def asset(name: str) -> str:
+    """One file of viewer/assets."""
     return resources.files("attnscope.inspection.viewer").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def digest(content: str) -> str:
-    """As a content security policy names what may run."""
+    """The digest by which a content security policy allows a script or a style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def harmless_json(facts: Any) -> str:
-    r"""JSON in which nothing ends a script element or begins a comment.
+    r"""JSON that can neither end a script element nor begin a comment.
 
     >>> harmless_json("</script>")
     '"\\u003c/script\\u003e"'

@@ -136,11 +136,11 @@ def turned(rng: np.random.Generator, size: Any) -> Arguments:
 def right_rotary(x: Array, positions: Array) -> tuple[Expected, ...]:
     size = np.abs(x[:, : x.shape[1] // 2]) + np.abs(x[:, x.shape[1] // 2 :])
     bound = np.tile(size, (1, 2)) * UNIT * (4 * positions[:, None] + 16)
-    return (Expected(at.rotate(x, positions), bound),)
+    return (Expected(at.apply_rotary(x, positions), bound),)
 
 
 def rotary_with(base: float = 10000.0, sign: int = 1, **options: Any) -> Any:
-    return lambda x, positions: at.rotate(x, sign * positions, base, **options)
+    return lambda x, positions: at.apply_rotary(x, sign * positions, base, **options)
 
 
 ROTARY = Task(
@@ -157,7 +157,7 @@ ROTARY = Task(
                 rotary_with(style="interleaved")),
         Mistake("the vectors turn the other way round.", rotary_with(sign=-1)),
         Mistake("the positions are counted 0, 1, 2, ... whatever they are.",
-                lambda x, positions: at.rotate(x, np.arange(len(x)))),
+                lambda x, positions: at.apply_rotary(x, np.arange(len(x)))),
     ),
 )  # fmt: skip
 

@@ -58,10 +58,10 @@ def long_text(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_partial(query: Array, key: Array, value: Array, block: int) -> tuple[Expected, ...]:
-    """The reference's output and log normalizer."""
-    right = at.reference.partial(query, key, value)
+    """The reference's output and logsumexp."""
+    right = at.reference.partial_attention(query, key, value)
     bounds = attended(given(query), given(key), given(value))
-    return Expected(right.output, bounds.output), Expected(right.log_normalizer, bounds.log_normalizer)
+    return Expected(right.output, bounds.output), Expected(right.logsumexp, bounds.logsumexp)
 
 
 def online(
@@ -105,7 +105,7 @@ def online(
 def flash_with(
     logs: Callable[[Array, Array], Any] = lambda top, total: top + np.log(total), **steps: Any
 ) -> Any:
-    """(output, log normalizer) of an online softmax with steps left out."""
+    """(output, logsumexp) of an online softmax with steps left out."""
 
     def reading(*arguments: Any) -> tuple[Array, Any]:
         output, top, total = online(**steps)(*arguments)
@@ -153,13 +153,13 @@ def last_block(n: int, block: int) -> list[slice]:
     return [slice((n - 1) // block * block, n)]
 
 
-LOG = "the log normalizer is wrong, the output right: "
+LOG = "the logsumexp is wrong, the output right: "
 EVEN = {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2, "block": 2}
 UNEVEN = {"query_len": 3, "key_len": 7, "key_dim": 3, "value_dim": 2, "block": 3}
 FLASH = Task(
     name="flash",
     takes=("query", "key", "value", "block"),
-    gives=("output", "log_normalizer"),
+    gives=("output", "logsumexp"),
     draws=(
         Draw("blocks that fit", operands, EVEN, {"key_len": 2}, seeds=2),
         Draw("a last block that is short", operands, UNEVEN, {"key_len": 2}, seeds=2),
@@ -212,9 +212,9 @@ FLASH = Task(
                 flash_with(lambda top, total: np.exp(top) * total)),
     ),
     symptoms=(
-        Symptom("the output is right, the log normalizer is not: it is the natural logarithm of the sum of e^score.",
+        Symptom("the output is right, the logsumexp is not: it is the natural logarithm of the sum of e^score.",
                 lambda a, came, right: bool(np.allclose(came[0], right[0], rtol=2.0**-12, atol=2.0**-12))),
-        Symptom("the log normalizer is right, the output is not: the weights' sum is known, so look at how values add up.",
+        Symptom("the logsumexp is right, the output is not: the weights' sum is known, so look at how values add up.",
                 lambda a, came, right: came[1].shape == right[1].shape
                 and bool(np.allclose(came[1], right[1], rtol=2.0**-12, atol=2.0**-12))),
     ),
@@ -243,20 +243,20 @@ def two_parts(rng: np.random.Generator, size: Any) -> Arguments:
 
 def right_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) -> tuple[Expected, ...]:
     parts = [
-        at.Partial(np.asarray(output), np.asarray(log))
+        at.PartialAttention(np.asarray(output), np.asarray(log))
         for output, log in ((output_a, log_a), (output_b, log_b))
     ]
-    merged = at.reference.merge(*parts)
+    merged = at.reference.merge_partials(*parts)
     size = np.abs(np.nan_to_num(log_a, neginf=0)) + np.abs(np.nan_to_num(log_b, neginf=0)) + 8
     wrong_by = UNIT * 8 * size
     bound = np.expm1(2 * wrong_by)[:, None] * (np.abs(output_a) + np.abs(output_b)) + UNIT**2
-    return Expected(merged.output, bound), Expected(merged.log_normalizer, 2 * wrong_by)
+    return Expected(merged.output, bound), Expected(merged.logsumexp, 2 * wrong_by)
 
 
 MERGE = Task(
     name="merge",
     takes=("output_a", "log_a", "output_b", "log_b"),
-    gives=("output", "log_normalizer"),
+    gives=("output", "logsumexp"),
     draws=(
         Draw("two parts", two_parts, {"query_len": 2, "value_dim": 2, "spread": 2}),
         Draw("parts that saw nothing", two_parts, {"query_len": 4, "value_dim": 2, "spread": 2}, {"query_len": 3}),

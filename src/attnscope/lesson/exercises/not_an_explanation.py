@@ -32,7 +32,7 @@ def judged(_arguments: Arguments, came: Arrays) -> str | None:
     trouble = shapes(query, key, value)
     if trouble is not None:
         return trouble
-    weights = at.reference.weights(query, key, value)[0, 0, 0]
+    weights = at.reference.weights(query, key)[0]
     bound = float(attended(given(query), given(key), given(value)).weights.max())
     order = np.argsort(weights)
     heaviest = int(order[-1])
@@ -56,11 +56,19 @@ def shapes(query: Array, key: Array, value: Array) -> str | None:
         return f"value has shape {value.shape}, expected ({len(key)}, value_dim): one for each key."
     if not all(np.isfinite(array).all() for array in (query, key, value)):
         return "expected finite numbers: NaN and inf explain nothing."
+    return too_little(query, key, value)
+
+
+def too_little(query: Array, key: Array, value: Array) -> str | None:
+    """Whether there are too few keys or numbers, or too few different ones."""
     if len(key) < 3:
         return (
             f"{len(key)} key{'s' * (len(key) != 1)} cannot do it: with two, what is left when one goes is the other's value. "
             "Use at least three."
         )
+    for name, array in (("query", query), ("value", value)):
+        if not array.size:
+            return f"{name} has shape {array.shape}: expected at least one number in each row."
     if np.ptp(value, axis=0).max() == 0:
         return "all values are the same, so the output is the same whatever is removed: the lightest key can go too."
     return None
@@ -129,7 +137,7 @@ def judged_twins(_arguments: Arguments, came: Arrays) -> str | None:
         return trouble.replace("query", "query_a")
     if other.shape != one.shape or not np.isfinite(other).all():
         return f"query_b has shape {other.shape}, expected finite numbers of shape {one.shape}, as query_a."
-    apart = np.abs(at.reference.weights(one, key, value) - at.reference.weights(other, key, value)).sum() / 2
+    apart = np.abs(at.reference.weights(one, key) - at.reference.weights(other, key)).sum() / 2
     if apart < 0.5:
         return f"the two queries give {apart:.2g} of their weight to different keys; expected half of it at least."
     (first, bound), (second, bound_of_second) = (

@@ -54,8 +54,8 @@ def right_weights(scores: Array) -> tuple[Expected, ...]:
     """The reference's softmax: its scores are a bias on nothing."""
     rows = np.atleast_2d(scores).astype(np.float64)
     rows = rows.reshape(-1, rows.shape[-1])
-    nothing = np.zeros((len(rows), 1)), np.zeros((rows.shape[1], 1)), np.zeros((rows.shape[1], 1))
-    weights = at.reference.weights(*nothing, bias=rows)[0, 0]
+    nothing = np.zeros((len(rows), 1)), np.zeros((rows.shape[1], 1))
+    weights = at.reference.weights(*nothing, bias=rows)
     top = np.max(rows, axis=-1, keepdims=True, initial=-np.inf)
     top = np.where(np.isneginf(top), 0.0, top)
     finite = np.where(np.isneginf(rows), 0.0, rows)
@@ -193,7 +193,7 @@ def right_attention(query: Array, key: Array, value: Array) -> tuple[Expected, .
     """The reference's output and weights."""
     bounds = attended(given(query), given(key), given(value))
     output = at.reference.attention(query, key, value)
-    weights = at.reference.weights(query, key, value)[0, 0]
+    weights = at.reference.weights(query, key)
     return Expected(output, bounds.output), Expected(weights, bounds.weights)
 
 

@@ -1,7 +1,7 @@
 """Encoder-decoders: the decoder's own keys, and those of the encoder's output, which are written once.
 
-Source
-    Each architecture's configuration and modeling files in Transformers 5.23, and the model cards of published files.
+Sources: each architecture's configuration and modeling files in Transformers 5.23, and the model cards of
+published files.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +13,9 @@ from attnscope.sizing.model import ModelDescription
 
 @dataclass(frozen=True)
 class EncoderDecoder:
-    """What an architecture calls the sizes of its decoder; head_dim is d_model / heads unless it has a name.
+    """The names of an architecture's sizes; head_dim is d_model / heads unless it has a name.
 
-    encoder_tokens     names the field that fixes how long the encoder's output is; None: as long as its input
-    matrices           of an MLP: 3 with a gate, else 2
+    `encoder_tokens` is the field with the length of the encoder's output; None: as long as its input.
     """
 
     hidden: tuple[str, ...] = ("d_model", "hidden_size")
@@ -44,8 +43,19 @@ T5 = EncoderDecoder(
 )
 ENCODER_DECODERS: dict[str, EncoderDecoder] = {
     **dict.fromkeys(
-        ("bart", "blenderbot", "blenderbot-small", "fsmt", "m2m_100", "marian", "mbart", "mvp", "pegasus", "plbart",
-         "nllb-moe"),
+        [
+            "bart",
+            "blenderbot",
+            "blenderbot-small",
+            "fsmt",
+            "m2m_100",
+            "marian",
+            "mbart",
+            "mvp",
+            "pegasus",
+            "plbart",
+            "nllb-moe",
+        ],
         BART,
     ),
     "bigbird_pegasus": replace(BART, harmless=(*BART.harmless, "block_.*")),
@@ -53,28 +63,24 @@ ENCODER_DECODERS: dict[str, EncoderDecoder] = {
     "led": replace(BART, harmless=(*BART.harmless, "attention_window", "max_.*_position_embeddings")),
     "whisper": replace(BART, encoder_tokens="max_source_positions"),
     "speech_to_text": replace(BART, harmless=(*BART.harmless, "num_conv_layers")),
-    **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "pop2piano", "switch_transformers"), T5),
-}  # fmt: skip
+    **dict.fromkeys(["t5", "mt5", "umt5", "longt5", "pop2piano", "switch_transformers"], T5),
+}
 
 
 def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDescription:
-    """Two layers of the table for each of the decoder's: over its own tokens, and over the encoder's.
-
-    Errors
-        ConfigError.
-    """
+    """The model of a config; each decoder layer becomes two: over its own tokens, and over the encoder's."""
     layers = _layer_count(fields, names)
     check_layers(fields, names.layers[0], layers)
     heads = _heads(fields, names)
     own = full(fields, heads)
-    inner = fields.maybe_whole(*names.inner)
+    inner = fields.optional_integer(*names.inner)
     matrices = 3 if _is_gated(fields) else 2
     mlp = matrices * heads.hidden_size * (inner or 0)
     cross = replace(own, kind="cross", of_encoder=True)
     own = replace(own, mlp_weights=mlp, active_mlp_weights=mlp)
-    encoder_tokens = fields.whole(names.encoder_tokens) if names.encoder_tokens else None
+    encoder_tokens = fields.integer(names.encoder_tokens) if names.encoder_tokens else None
     encoder_weights = _encoder_weights(fields, names, own.attention_weights, heads.hidden_size * matrices)
-    vocabulary = fields.maybe_whole("vocab_size", "tgt_vocab_size")
+    vocabulary = fields.optional_integer("vocab_size", "tgt_vocab_size")
     missing = None
     if inner is None or encoder_weights is None or vocabulary is None:
         missing = "sizes of the MLP, the encoder or the vocabulary are missing"
@@ -91,17 +97,17 @@ def describe_encoder_decoder(fields: Fields, names: EncoderDecoder) -> ModelDesc
 
 
 def _layer_count(fields: Fields, names: EncoderDecoder) -> int:
-    number = fields.maybe_whole(*names.layers)
+    number = fields.optional_integer(*names.layers)
     if number is None and names.layers != BART.layers:
-        number = fields.whole(*names.encoder_layers)
+        number = fields.integer(*names.encoder_layers)
         fields.fill(names.layers[0], number, f"as {names.encoder_layers[0]}")
-    return number if number is not None else fields.whole(*names.layers)
+    return number if number is not None else fields.integer(*names.layers)
 
 
 def _heads(fields: Fields, names: EncoderDecoder) -> Heads:
-    hidden = fields.whole(*names.hidden)
-    number = fields.whole(*names.heads)
-    dim = fields.whole(*names.head_dim) if names.head_dim else max(hidden // number, 1)
+    hidden = fields.integer(*names.hidden)
+    number = fields.integer(*names.heads)
+    dim = fields.integer(*names.head_dim) if names.head_dim else max(hidden // number, 1)
     return Heads(hidden, number, number, dim, dim)
 
 
@@ -111,5 +117,8 @@ def _is_gated(fields: Fields) -> bool:
 
 
 def _encoder_weights(fields: Fields, names: EncoderDecoder, attention: int, inner_weights: int) -> int | None:
-    layers, inner = fields.maybe_whole(*names.encoder_layers), fields.maybe_whole(*names.encoder_inner)
+    layers, inner = (
+        fields.optional_integer(*names.encoder_layers),
+        fields.optional_integer(*names.encoder_inner),
+    )
     return None if layers is None or inner is None else layers * (attention + inner_weights * inner)

@@ -1,62 +1,65 @@
-"""What single architectures do in a way of their own."""
+"""Rules that only one or two architectures have."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.sizing.architectures.attention import KINDS as PLAIN_KINDS
-from attnscope.sizing.architectures.attention import Builder, Heads, full, sliding
-from attnscope.sizing.fields import Fields
+from attnscope.sizing.architectures.attention import Builder, Heads, full, latent, sliding
+from attnscope.sizing.fields import Fields, printable
 from attnscope.sizing.model import Layer
 
 
 def bigcode_kv_heads(fields: Fields) -> int | None:
     """GPT-BigCode: one key head for all, unless multi_query is off."""
     multi_query = fields.flag("multi_query", otherwise=True)
-    fields.leave("num_key_value_heads")
+    fields.ignore("num_key_value_heads")
     return 1 if multi_query else None
 
 
 def mpt_kv_heads(fields: Fields) -> int | None:
-    """MPT: kv_n_heads, within attn_config, where attention is grouped."""
-    attention = fields.inner("attn_config")
+    """MPT: kv_n_heads, within attn_config, if attention is grouped."""
+    attention = fields.mapping("attn_config")
     if attention is None:
         return None
     kind = attention.value("attn_type")
     if kind not in (None, "multihead_attention", "multiquery_attention", "grouped_query_attention"):
         raise ConfigError(
-            f"{attention.where}attn_type={kind!r}: expected multihead_attention, multiquery_attention or "
-            "grouped_query_attention."
+            f"{attention.where}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention "
+            "or grouped_query_attention."
         )
     if kind == "multiquery_attention":
         return 1
-    heads = attention.maybe_whole("kv_n_heads")
+    heads = attention.optional_integer("kv_n_heads")
     attention.refuse_unread(("attn_.*",))
     return heads
 
 
 def dbrx_kv_heads(fields: Fields) -> int | None:
     """DBRX: kv_n_heads, within attn_config."""
-    attention = fields.inner("attn_config")
-    fields.leave("num_key_value_heads")
+    attention = fields.mapping("attn_config")
+    fields.ignore("num_key_value_heads")
     if attention is None:
-        raise ConfigError(f"{fields.where}attn_config is missing: it holds kv_n_heads. Give it: assume=...")
-    return attention.whole("kv_n_heads")
+        raise ConfigError(
+            f"{fields.where}attn_config is missing: it contains kv_n_heads. Give it: "
+            f"assume={{'attn_config': {{'kv_n_heads': ...}}}}."
+        )
+    return attention.integer("kv_n_heads")
 
 
 def falcon_kv_heads(fields: Fields) -> int | None:
-    """Falcon: num_kv_heads in the new decoder architecture, one with multi_query, else as many as query heads."""
+    """Falcon: num_kv_heads in the new architecture, 1 with multi_query, else as many as query heads."""
     if fields.flag("new_decoder_architecture"):
-        fields.leave("multi_query")
-        return fields.maybe_whole("num_kv_heads") or fields.whole("num_attention_heads")
-    fields.leave("num_kv_heads")
+        fields.ignore("multi_query")
+        return fields.optional_integer("num_kv_heads") or fields.integer("num_attention_heads")
+    fields.ignore("num_kv_heads")
     if fields.flag("multi_query", otherwise="multi_query" not in fields.given):  # null is false
         return 1
-    return fields.whole("num_attention_heads")
+    return fields.integer("num_attention_heads")
 
 
 def _falcon(fields: Fields, heads: Heads) -> Layer:
-    """Transformers repeats each key head of the new architecture before it caches it; other engines do not."""
+    """Transformers repeats the key heads of the new architecture before caching; other engines do not."""
     layer = full(fields, heads)
     if not fields.flag("new_decoder_architecture"):
         return layer
@@ -66,7 +69,7 @@ def _falcon(fields: Fields, heads: Heads) -> Layer:
 
 
 def _mpt(fields: Fields, heads: Heads) -> Layer:
-    """Transformers' MPT knows no kv_n_heads and caches every head; other engines keep the groups."""
+    """Transformers' MPT ignores kv_n_heads and caches every head; other engines keep the groups."""
     layer = full(fields, heads)
     return replace(
         layer, rows=tuple(replace(rows, heads_in_transformers=heads.query_heads) for rows in layer.rows)
@@ -78,11 +81,11 @@ FALCON_KINDS: Mapping[str, Builder] = {"full": _falcon}
 
 
 def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
-    """Gemma 4's layers that see all have heads of their own size and, where keys are values, of their own number."""
+    """Gemma 4's full layers have their own head size and, if keys are values, their own number of heads."""
     overrides = fields.value("per_layer_config")
     equal = fields.flag("attention_k_eq_v")
-    dim = fields.maybe_whole("global_head_dim")
-    number = fields.maybe_whole("num_global_key_value_heads")
+    dim = fields.optional_integer("global_head_dim")
+    number = fields.optional_integer("num_global_key_value_heads")
     if isinstance(overrides, Mapping) and overrides:
         kinds = {repr(sorted(each.items())): each for each in overrides.values() if isinstance(each, Mapping)}
         if len(kinds) != 1:
@@ -93,10 +96,10 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
         unknown = sorted(set(map(str, each)) - {"head_dim", "num_key_value_heads"})
         if unknown:
             raise ConfigError(
-                f"{fields.where}per_layer_config.{unknown[0]}: not known to be set layer by layer."
+                f"{fields.where}per_layer_config.{printable(unknown[0])}: not known to be set layer by layer."
             )
         inner = Fields(each, where=f"{fields.where}per_layer_config.", model_type=fields.model_type)
-        dim, number = inner.maybe_whole("head_dim"), inner.maybe_whole("num_key_value_heads")
+        dim, number = inner.optional_integer("head_dim"), inner.optional_integer("num_key_value_heads")
         equal = True
     if dim is None:
         dim = 512
@@ -109,8 +112,8 @@ GEMMA4_KINDS: Mapping[str, Builder] = {"full": _gemma4_full, "sliding": sliding}
 
 
 def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
-    """Gemma 3n and 4: the last num_kv_shared_layers read the keys of an earlier layer of their kind."""
-    shared = fields.maybe_whole("num_kv_shared_layers", minimum=0) or 0
+    """Gemma 3n and 4: the last num_kv_shared_layers layers read an earlier layer's keys."""
+    shared = fields.optional_integer("num_kv_shared_layers", minimum=0) or 0
     if shared >= len(layers):
         raise ConfigError(
             f"{fields.where}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
@@ -122,18 +125,18 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
 
 
 def refuse_unused_windows(fields: Fields, layers: list[Layer]) -> list[Layer]:
-    """Qwen2-MoE: without use_sliding_window there is no window, so that no layer can slide."""
+    """Qwen2-MoE: without use_sliding_window there is no window, so no layer can slide."""
     if any(layer.window for layer in layers) and not fields.flag("use_sliding_window"):
         raise ConfigError(
             f"{fields.where}layer_types has sliding layers, and use_sliding_window is not true. "
-            "Say which it is: assume={'use_sliding_window': True}."
+            "Decide which: assume={'use_sliding_window': True}."
         )
     return layers
 
 
 def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
-    """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" keeps no keys for it."""
-    words = fields.words("indexer_types")
+    """GLM's and Hunyuan's sparse attention: a layer whose indexer is "shared" caches no keys for it."""
+    words = fields.strings("indexer_types")
     if words is None:
         return layers
     if len(words) != len(layers) or set(words) - {"full", "shared"}:
@@ -153,19 +156,35 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     ]
 
 
+def latent_of_minicpm3(fields: Fields, heads: Heads) -> Layer:
+    """MiniCPM3: without v_head_dim a value has hidden_size / num_attention_heads numbers."""
+    if fields.value("v_head_dim") is None:
+        dim = heads.hidden_size // heads.query_heads
+        fields.fill("v_head_dim", dim, "hidden_size / num_attention_heads")
+        return latent(fields, heads, value_dim=dim)
+    return latent(fields, heads)
+
+
+def mimo_layers(fields: Fields, layers: int) -> list[str]:
+    """MiMo V2: the first layer and every sixth one see all tokens."""
+    return ["full" if i == 0 or i % 6 == 5 else "sliding" for i in range(layers)]
+
+
 def _mimo(kind: str) -> Builder:
+    """MiMo V2: values are smaller than keys, and sliding layers have their own kv heads and window."""
+
     def build(fields: Fields, heads: Heads) -> Layer:
-        """MiMo V2: values are smaller than keys, and sliding layers have kv heads of their own."""
-        value_dim = fields.whole("v_head_dim")
-        kv_heads = heads.kv_heads
-        own = fields.maybe_whole("swa_num_key_value_heads")
-        if kind == "sliding":
-            if own is None:
-                own = 2 * heads.kv_heads
-                fields.fill("swa_num_key_value_heads", own, "twice num_key_value_heads")
-            kv_heads = own
-        fields.leave("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
-        return PLAIN_KINDS[kind](fields, replace(heads, value_dim=value_dim, kv_heads=kv_heads))
+        heads = replace(heads, value_dim=fields.integer("v_head_dim"))
+        own_heads = fields.optional_integer("swa_num_key_value_heads")
+        neighbours = fields.optional_integer("sliding_window_size")  # without the query's own token
+        fields.ignore("swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads")
+        if kind != "sliding":
+            return full(fields, heads)
+        if own_heads is None:
+            own_heads = 2 * heads.kv_heads
+            fields.fill("swa_num_key_value_heads", own_heads, "twice num_key_value_heads")
+        layer = sliding(fields, replace(heads, kv_heads=own_heads))
+        return layer if neighbours is None else replace(layer, window=neighbours + 1)
 
     return build
 

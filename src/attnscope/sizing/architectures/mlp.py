@@ -1,4 +1,4 @@
-"""The parameters of each layer's MLP: dense, or experts of which a token meets a few."""
+"""The parameters of each layer's MLP: dense, or experts of which a token activates a few."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,13 +17,13 @@ SHARED_SIZE = (
 
 @dataclass(frozen=True)
 class Mlp:
-    """How an architecture's MLP is made.
+    """How an architecture's MLP is built.
 
     inner       names of the inner size
     matrices    3 with a gate, else 2
-    factor      the inner size where none is given, in hidden sizes; None: it must be there
-    expert      names of an expert's inner size; where none is there, it is the inner size
-    shared_experts     how many experts every token meets, where no field says so
+    factor      the inner size in hidden sizes if the file lacks it; None: the file must have it
+    expert      names of an expert's inner size; if the file has none, it is the inner size
+    shared_experts    experts that every token activates if no field gives their number
     """
 
     inner: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim")
@@ -43,31 +43,27 @@ class MlpWeights(NamedTuple):
 
 
 def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpWeights] | str:
-    """All and active parameters of each layer's MLP, or why they cannot be told.
-
-    Errors
-        ConfigError for sizes that are none.
-    """
+    """All and active parameters of each layer's MLP, or why the config does not determine them."""
     listed = fields.given.get(mlp.inner[0])
-    if isinstance(listed, list | tuple):  # a size each layer
-        sizes = fields.wholes(mlp.inner[0], minimum=1) or []
+    if isinstance(listed, list | tuple):  # one size per layer
+        sizes = fields.integers(mlp.inner[0], minimum=1) or []
         if len(sizes) != layers:
             return f"{fields.where}{mlp.inner[0]} has {len(sizes)} entries for {layers} layers"
     else:
-        size = fields.maybe_whole(*mlp.inner)
+        size = fields.optional_integer(*mlp.inner)
         if size is None and mlp.factor:
             size = mlp.factor * hidden
         sizes = [size or 0] * layers
     dense = [mlp.matrices * hidden * size for size in sizes]
-    experts = fields.maybe_whole(*EXPERTS, minimum=0)
+    experts = fields.optional_integer(*EXPERTS, minimum=0)
     if not experts or experts == 1:
         return (
             [MlpWeights(each, each) for each in dense]
             if all(sizes)
             else f"{fields.where}{mlp.inner[0]} is missing"
         )
-    chosen = fields.maybe_whole(*CHOSEN)
-    expert_size = fields.maybe_whole(*mlp.expert) or sizes[0]
+    chosen = fields.optional_integer(*CHOSEN)
+    expert_size = fields.optional_integer(*mlp.expert) or sizes[0]
     if chosen is None or not expert_size:
         return f"{fields.where}{CHOSEN[0] if chosen is None else EXPERT_SIZE[0]} is missing"
     expert = mlp.matrices * hidden * expert_size
@@ -84,25 +80,28 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpW
 
 
 def _shared_size(fields: Fields, expert_size: int, otherwise: int) -> int:
-    size = fields.maybe_whole(*SHARED_SIZE, minimum=0)
+    size = fields.optional_integer(*SHARED_SIZE, minimum=0)
     if size is not None:
         return size
-    number = fields.maybe_whole("n_shared_experts", "num_shared_experts", minimum=0)
+    number = fields.optional_integer("n_shared_experts", "num_shared_experts", minimum=0)
     return expert_size * (otherwise if number is None else number)
 
 
 def _routed_layers(fields: Fields, layers: int) -> list[bool]:
-    """Which layers choose experts: listed, or by the first dense ones and a step."""
-    types = fields.words("mlp_layer_types")
+    """Which layers have experts: listed, or by the number of first dense ones and a step."""
+    types = fields.strings("mlp_layer_types")
     if types is not None and len(types) == layers:
         return [each == "sparse" for each in types]
     listed = fields.given.get("moe_layers")
     if isinstance(listed, list | tuple):
-        chosen = set(fields.wholes("moe_layers") or [])
+        chosen = set(fields.integers("moe_layers") or [])
         return [i in chosen for i in range(layers)]
-    dense = set(fields.wholes("mlp_only_layers") or [])
-    first = fields.maybe_whole("first_k_dense_replace", "num_dense_layers", minimum=0) or 0
-    step = fields.maybe_whole("decoder_sparse_step", "interleave_moe_layer_step", "expert_layer_period") or 1
-    offset = fields.maybe_whole("expert_layer_offset", minimum=0)
+    dense = set(fields.integers("mlp_only_layers") or [])
+    first = fields.optional_integer("first_k_dense_replace", "num_dense_layers", minimum=0) or 0
+    step = (
+        fields.optional_integer("decoder_sparse_step", "interleave_moe_layer_step", "expert_layer_period")
+        or 1
+    )
+    offset = fields.optional_integer("expert_layer_offset", minimum=0)
     offset = step - 1 if offset is None else offset
     return [i >= first and i not in dense and i % step == offset % step for i in range(layers)]

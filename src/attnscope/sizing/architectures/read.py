@@ -4,28 +4,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.problem.given import told
 from attnscope.sizing.architectures.attention import Heads, check_layers, read_heads
-from attnscope.sizing.architectures.class_defaults import class_defaults
-from attnscope.sizing.architectures.decoders import DECODERS
 from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
 from attnscope.sizing.architectures.family import Family
-from attnscope.sizing.architectures.hybrids import HYBRIDS
+from attnscope.sizing.architectures.known import FAMILIES, TEXT_MODELS
 from attnscope.sizing.architectures.mlp import mlp_weights
-from attnscope.sizing.architectures.wrappers import TEXT_MODELS
-from attnscope.sizing.fields import Fields
+from attnscope.sizing.fields import Fields, printable
 from attnscope.sizing.model import Layer, ModelDescription
-from attnscope.sizing.number_formats import BITS, SHORT
+from attnscope.sizing.units import known_number_format
 
-FAMILIES: dict[str, Family] = {
-    name: replace(family, defaults=class_defaults(name) | dict(family.defaults))
-    for name, family in (DECODERS | HYBRIDS).items()
-}
-POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length",
-             "max_target_positions", "model_max_length")  # fmt: skip
-
-# beside a text_config: what belongs to an encoder of pictures or sound, and adapters of weights
+POSITIONS = [
+    "max_position_embeddings",
+    "n_positions",
+    "n_ctx",
+    "max_seq_len",
+    "max_sequence_length",
+    "seq_length",
+    "max_target_positions",
+    "model_max_length",
+]
+# beside a text_config: fields of an encoder of pictures or sound, and adapters of weights
 OF_OTHER_PARTS = (
     ".*_config",
     "acoustic_.*",
@@ -37,17 +37,11 @@ OF_OTHER_PARTS = (
 )
 
 
-def known_model_types() -> list[str]:
-    """Every model_type that can be sized."""
-    return sorted({*FAMILIES, *ENCODER_DECODERS, *TEXT_MODELS})
-
-
 def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = None) -> ModelDescription:
-    """A model, from its config; `assume` stands in for fields that the file lacks or has wrong.
+    """The model that a config describes; `assume` replaces fields that the file lacks or has wrong.
 
-    Errors
-        ConfigError for an unknown model_type, a missing or impossible field, and for an unread one that could change
-        the cache.
+    Raises ConfigError for an unknown model_type, a missing or impossible field, and an unread one that could
+    change the cache.
     """
     assume = _checked_assumptions(assume)
     _check_names(config, "")
@@ -58,14 +52,14 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     where, inner = text
     own = {name.removeprefix(where): value for name, value in assume.items()}
     outer = Fields({**config, **assume}, model_type=outer_type)
-    outer.leave("text_config", *assume, *(name for name in config if name in inner))
+    outer.ignore("text_config", *assume, *(name for name in config if name in inner))
     outer.refuse_unread(OF_OTHER_PARTS)
     merged = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner, **own}
     merged.setdefault("quantization_config", config.get("quantization_config"))
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
     if type(model_type) is not str:
-        raise ConfigError(f"{where}model_type={told(model_type)}: expected the name of an architecture.")
+        raise ConfigError(f"{where}model_type={brief(model_type)}: expected the name of an architecture.")
     return _describe(merged, TEXT_MODELS.get(model_type) or model_type, where, assume)
 
 
@@ -74,7 +68,9 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
         return {}
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
-            f"assume={told(assume)}: expected a mapping of fields to values, and to None for a field that does not matter."
+            f"assume={brief(assume)}: expected a mapping of fields to values, or to None for a field that "
+            f"does not "
+            "matter."
         )
     return dict(assume)
 
@@ -83,7 +79,7 @@ def _check_names(fields: Mapping[Any, Any], where: str) -> None:
     wrong = [name for name in fields if type(name) is not str]
     if wrong:
         raise ConfigError(
-            f"{where}{told(wrong[0])} is no name of a field. Give a mapping of names to values."
+            f"{where}{brief(wrong[0])} is no name of a field. Give a mapping of names to values."
         )
 
 
@@ -91,24 +87,25 @@ def _model_type(config: Mapping[str, Any], assume: Mapping[str, Any]) -> str:
     model_type = assume.get("model_type", config.get("model_type"))
     if type(model_type) is not str or not model_type:
         raise ConfigError(
-            f"model_type={told(model_type)}: expected the name of an architecture, such as 'llama'. "
-            "If this is a model's config, say which it follows: assume={'model_type': ...}."
+            f"model_type={brief(model_type)}: expected the name of an architecture, such as 'llama'. "
+            "If this is a model's config, give the architecture: assume={'model_type': ...}."
         )
     return model_type
 
 
 def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mapping[str, Any]] | None:
-    """The part of a model of pictures or sound that describes its decoder, and where it stands."""
+    """The part of a model of pictures or sound that describes its decoder, and its place in the file."""
     inner = config.get("text_config")
     if inner is None:
         return None
     if outer_type not in TEXT_MODELS:
         raise ConfigError(
-            f"model_type={outer_type!r} with a text_config is not known. If its decoder is an ordinary one, size "
+            f"model_type={brief(outer_type)} with a text_config is not known. If its decoder is a known one, "
+            f"size "
             "config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"text_config={told(inner)}: expected a mapping of fields.")
+        raise ConfigError(f"text_config={brief(inner)}: expected a mapping of fields.")
     _check_names(inner, "text_config.")
     return "text_config.", inner
 
@@ -129,24 +126,26 @@ def _describe(
         harmless = family.harmless
     else:
         raise ConfigError(
-            f"{where}model_type={model_type!r} is not known, and its cache would be a guess. If it follows an "
-            "architecture that is known, say so: assume={'model_type': 'llama'}."
+            f"{where}model_type={brief(model_type)} is not known, and its cache would be a guess. "
+            "If it follows a known architecture, give that: assume={'model_type': 'llama'}."
         )
-    model = replace(model, max_positions=fields.maybe_whole(*POSITIONS), number_format=_number_format(fields))
+    model = replace(
+        model, max_positions=fields.optional_integer(*POSITIONS), number_format=_number_format(fields)
+    )
     fields.refuse_unread(harmless)
-    assumed = tuple(f"{name}={told(value)}" for name, value in assume.items())
     given_names = {name.removeprefix(where) for name in assume}
-    filled = tuple(text for name, text in fields.filled.items() if name not in given_names)
-    return replace(model, filled=filled, assumed=assumed, quantized=quantized)
+    notes = [text for name, text in fields.notes.items() if name not in given_names]
+    notes += [f"assumed: {printable(name)}={brief(value)}" for name, value in assume.items()]
+    return replace(model, notes=tuple(notes), quantized=quantized)
 
 
 def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
     if family.decoder_flag and not fields.flag("is_decoder"):
         raise ConfigError(
-            f"{fields.where}is_decoder is not true: {fields.model_type} is an encoder, which keeps no cache. "
+            f"{fields.where}is_decoder is not true: {fields.model_type} is an encoder, which has no cache. "
             "If it is used as a decoder: assume={'is_decoder': True}."
         )
-    number = family.layer_count(fields) if family.layer_count else fields.whole(*family.names.layers)
+    number = family.layer_count(fields) if family.layer_count else fields.integer(*family.names.layers)
     check_layers(fields, family.names.layers[0], number)
     for name in family.required:
         fields.require(name)
@@ -154,7 +153,7 @@ def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
         own = family.kv_heads(fields) if family.kv_heads else None
         heads = read_heads(fields, family.names, own)
     else:
-        heads = Heads(fields.whole(*family.names.hidden), 0, 0, 0, 0)
+        heads = Heads(fields.integer(*family.names.hidden), 0, 0, 0, 0)
     kinds = family.pattern(fields, number)
     built = {kind: _build(fields, family, kind, heads) for kind in dict.fromkeys(kinds)}
     layers = [built[kind] for kind in kinds]
@@ -172,7 +171,7 @@ def _build(fields: Fields, family: Family, kind: str, heads: Heads) -> Layer:
 
 
 def _with_weights(fields: Fields, family: Family, hidden: int, layers: list[Layer]) -> ModelDescription:
-    vocabulary = fields.maybe_whole("vocab_size")
+    vocabulary = fields.optional_integer("vocab_size")
     missing = None if vocabulary else f"{fields.where}vocab_size is missing"
     if family.mlp is not None:
         each = mlp_weights(fields, family.mlp, hidden, len(layers))
@@ -193,7 +192,5 @@ def _with_weights(fields: Fields, family: Family, hidden: int, layers: list[Laye
 
 
 def _number_format(fields: Fields) -> str | None:
-    """What the file says its weights are in, if it is a format with a name here."""
-    given = fields.value("dtype", "torch_dtype")
-    word = SHORT.get(given.lower(), given.lower()).removeprefix("torch.") if isinstance(given, str) else None
-    return word if word in BITS else None
+    """The format of the weights, if the file names a known one."""
+    return known_number_format(fields.value("dtype", "torch_dtype"))

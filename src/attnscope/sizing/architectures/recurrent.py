@@ -7,17 +7,7 @@ from attnscope.sizing.architectures.attention import Builder, Heads
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, State
 
-FLOAT32 = "float32"  # what Transformers keeps recurrent states in, whatever the model computes in
-
-
-def _inner_size(fields: Fields, hidden: int, given: tuple[str, ...], expand: tuple[str, ...]) -> int:
-    """The channels within: given, or so many times the hidden size; a file that says both must say the same."""
-    inner = fields.maybe_whole(*given) if given else None
-    times = fields.maybe_whole(*expand) if inner is not None else fields.whole(*expand)
-    expanded = None if times is None else times * hidden
-    if inner is not None and expanded is not None:
-        _check_same(fields, given[0], inner, f"{expand[0]} * hidden_size", expanded)
-    return inner or expanded or 0
+FLOAT32 = "float32"  # Transformers' format of recurrent states, whatever the model computes in
 
 
 def _check_same(fields: Fields, name: str, size: int, other: str, expected: int) -> None:
@@ -28,27 +18,21 @@ def _check_same(fields: Fields, name: str, size: int, other: str, expected: int)
         )
 
 
-def mamba(
-    prefix: str = "", inner: tuple[str, ...] = ("intermediate_size",), head_name: str | None = None
-) -> Builder:
-    """A selective state space: the last inputs of its convolution, and a state of each channel.
-
-    Source
-        "Mamba", arXiv:2312.00752.
-    """
-    kernel, state, expand = (
-        ("conv_kernel", "state_size", "expand")
-        if not prefix
-        else ("mamba_d_conv", "mamba_d_state", "mamba_expand")
-    )
+def mamba(prefix: str = "", head_name: str | None = None) -> Builder:
+    """A selective state space, arXiv:2312.00752: its convolution's last inputs, and a state per channel."""
+    names = f"{prefix}d_conv {prefix}d_state {prefix}expand" if prefix else "conv_kernel state_size expand"
+    kernel, state, expand = names.split()
 
     def build(fields: Fields, heads: Heads) -> Layer:
-        channels = _inner_size(fields, heads.hidden_size, inner, (expand,))
-        taps, states = fields.whole(kernel), fields.whole(state)
-        groups = fields.whole(head_name) if head_name else 1
-        rank = fields.maybe_whole("time_step_rank", "mamba_dt_rank") if _is_number(fields) else None
+        channels = fields.integer(expand) * heads.hidden_size
+        inner = fields.optional_integer("intermediate_size") if not prefix else None
+        if inner not in (None, channels):
+            fields.note_unused("intermediate_size", f"it is always {expand} * hidden_size = {channels}")
+        taps, states = fields.integer(kernel), fields.integer(state)
+        groups = fields.integer(head_name) if head_name else 1
+        rank = fields.optional_integer("time_step_rank", "mamba_dt_rank") if _is_number(fields) else None
         rank = rank or -(-heads.hidden_size // 16)
-        fields.leave("time_step_rank", "mamba_dt_rank")
+        fields.ignore("time_step_rank", "mamba_dt_rank")
         shape = (channels, states) if head_name is None else (groups, channels // groups, states)
         weights = heads.hidden_size * channels * 3 + channels * (rank * 2 + states * 3 + taps)
         return Layer(
@@ -61,47 +45,57 @@ def mamba(
 
 
 def _is_number(fields: Fields) -> bool:
-    """Whether the rank is one: "auto" is hidden_size / 16."""
+    """Whether the rank is a number; "auto" is hidden_size / 16."""
     return not any(fields.given.get(name) == "auto" for name in ("time_step_rank", "mamba_dt_rank"))
 
 
-MAMBA2_PLAIN: Mapping[str, tuple[str, ...]] = {
-    "heads": ("num_heads",), "head_dim": ("head_dim",), "groups": ("n_groups",), "state": ("state_size",),
-    "kernel": ("conv_kernel",), "inner": (), "expand": ("expand",),
-}  # fmt: skip
-MAMBA2_PREFIXED = {
-    "heads": ("mamba_n_heads",), "head_dim": ("mamba_d_head",), "groups": ("mamba_n_groups",),
-    "state": ("mamba_d_state",), "kernel": ("mamba_d_conv",), "inner": ("mamba_d_ssm",), "expand": ("mamba_expand",),
-}  # fmt: skip
-MAMBA2_NEMOTRON = {
-    "heads": ("mamba_num_heads",), "head_dim": ("mamba_head_dim",), "groups": ("n_groups", "mamba_n_groups"),
-    "state": ("ssm_state_size",), "kernel": ("conv_kernel", "mamba_d_conv"), "inner": (), "expand": (),
-}  # fmt: skip
-MAMBA2_ZAMBA = {
-    "heads": ("n_mamba_heads",), "head_dim": ("mamba_headdim",), "groups": ("mamba_ngroups",),
-    "state": ("mamba_d_state",), "kernel": ("mamba_d_conv",), "inner": (), "expand": ("mamba_expand",),
-}  # fmt: skip
+def _mamba2_names(*names: str) -> Mapping[str, tuple[str, ...]]:
+    """The names of one architecture's fields, in this order; alternatives are separated by |, "" is none."""
+    sizes = ("heads", "head_dim", "groups", "state", "kernel", "inner", "expand")
+    return {size: tuple(name.split("|")) if name else () for size, name in zip(sizes, names, strict=True)}
+
+
+MAMBA2_PLAIN = _mamba2_names("num_heads", "head_dim", "n_groups", "state_size", "conv_kernel", "", "expand")
+MAMBA2_PREFIXED = _mamba2_names(
+    "mamba_n_heads",
+    "mamba_d_head",
+    "mamba_n_groups",
+    "mamba_d_state",
+    "mamba_d_conv",
+    "mamba_d_ssm",
+    "mamba_expand",
+)
+MAMBA2_NEMOTRON = _mamba2_names(
+    "mamba_num_heads",
+    "mamba_head_dim",
+    "n_groups|mamba_n_groups",
+    "ssm_state_size",
+    "conv_kernel|mamba_d_conv",
+    "",
+    "",
+)
+MAMBA2_ZAMBA = _mamba2_names(
+    "n_mamba_heads", "mamba_headdim", "mamba_ngroups", "mamba_d_state", "mamba_d_conv", "", "mamba_expand"
+)
 
 
 def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
-    """A state space in heads; its convolution also runs over the two matrices of each group.
+    """A state space with heads, "Transformers are SSMs", arXiv:2405.21060.
 
-    convolution channels = heads * head_dim + 2 * groups * state
-
-    Source
-        "Transformers are SSMs", arXiv:2405.21060.
+    convolution channels = heads * head_dim + 2 * groups * state, since it also runs over two matrices per
+    group
     """
 
     def build(fields: Fields, heads: Heads) -> Layer:
-        number = fields.whole(*names["heads"])
+        number = fields.integer(*names["heads"])
         if any(fields.given.get(name) == "auto" for name in names["head_dim"]):
-            fields.leave(*names["head_dim"])
-            inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
-            head_dim = (inner or fields.whole(*names["expand"]) * heads.hidden_size) // number
+            fields.ignore(*names["head_dim"])
+            inner = fields.optional_integer(*names["inner"]) if names["inner"] else None
+            head_dim = (inner or fields.integer(*names["expand"]) * heads.hidden_size) // number
         else:
-            head_dim = fields.whole(*names["head_dim"])
+            head_dim = fields.integer(*names["head_dim"])
         _check_channels(fields, names, heads.hidden_size, number * head_dim)
-        groups, state, taps = (fields.whole(*names[name]) for name in ("groups", "state", "kernel"))
+        groups, state, taps = (fields.integer(*names[name]) for name in ("groups", "state", "kernel"))
         channels = number * head_dim
         convolved = channels + 2 * groups * state
         weights = heads.hidden_size * (channels + convolved + number) + convolved * taps
@@ -118,10 +112,10 @@ def mamba2(names: Mapping[str, tuple[str, ...]]) -> Builder:
 
 
 def _check_channels(fields: Fields, names: Mapping[str, tuple[str, ...]], hidden: int, channels: int) -> None:
-    """Heads * head_dim is what the file otherwise says of the channels: d_ssm, or expand * hidden_size."""
+    """Check that heads * head_dim is d_ssm, or expand * hidden_size, if the file has them."""
     product = f"{names['heads'][0]} * {names['head_dim'][0]}"
-    inner = fields.maybe_whole(*names["inner"]) if names["inner"] else None
-    times = fields.maybe_whole(*names["expand"]) if names["expand"] else None
+    inner = fields.optional_integer(*names["inner"]) if names["inner"] else None
+    times = fields.optional_integer(*names["expand"]) if names["expand"] else None
     if inner is not None:
         _check_same(fields, names["inner"][0], inner, product, channels)
     elif times is not None:
@@ -129,14 +123,10 @@ def _check_channels(fields: Fields, names: Mapping[str, tuple[str, ...]], hidden
 
 
 def gated_delta(fields: Fields, heads: Heads) -> Layer:
-    """A gated delta rule: a matrix a value head, and the last inputs of the convolution over queries, keys, values.
-
-    Source
-        "Gated Delta Networks", arXiv:2412.06464.
-    """
-    key_heads, value_heads = fields.whole("linear_num_key_heads"), fields.whole("linear_num_value_heads")
-    key_dim, value_dim = fields.whole("linear_key_head_dim"), fields.whole("linear_value_head_dim")
-    taps = fields.whole("linear_conv_kernel_dim")
+    """A gated delta rule, arXiv:2412.06464: one matrix per value head, and a convolution's last inputs."""
+    key_heads, value_heads = fields.integer("linear_num_key_heads"), fields.integer("linear_num_value_heads")
+    key_dim, value_dim = fields.integer("linear_key_head_dim"), fields.integer("linear_value_head_dim")
+    taps = fields.integer("linear_conv_kernel_dim")
     convolved = 2 * key_heads * key_dim + value_heads * value_dim
     weights = (
         heads.hidden_size * (convolved + 2 * value_heads * value_dim + 2 * value_heads) + convolved * taps
@@ -152,9 +142,9 @@ def gated_delta(fields: Fields, heads: Heads) -> Layer:
 
 
 def delta_of_equal_heads(fields: Fields, heads: Heads) -> Layer:
-    """A delta rule whose queries, keys and values have equal heads: Kimi Linear's and Bailing's."""
-    number, dim = fields.whole("linear_num_heads"), fields.whole("linear_head_dim")
-    taps = fields.whole("linear_conv_kernel_dim")
+    """A delta rule whose queries, keys and values have equal heads, as in Kimi Linear and Bailing."""
+    number, dim = fields.integer("linear_num_heads"), fields.integer("linear_head_dim")
+    taps = fields.integer("linear_conv_kernel_dim")
     channels = number * dim
     return Layer(
         "linear",
@@ -164,19 +154,15 @@ def delta_of_equal_heads(fields: Fields, heads: Heads) -> Layer:
 
 
 def lightning(fields: Fields, heads: Heads) -> Layer:
-    """MiniMax's linear attention: a matrix a head, in the format that the model computes in.
-
-    Source
-        "MiniMax-01", arXiv:2501.08313, section 2.2.
-    """
+    """MiniMax's linear attention, arXiv:2501.08313, section 2.2: one matrix per head."""
     weights = 5 * heads.hidden_size * heads.query_heads * heads.key_dim
     state = State("recurrent", (heads.query_heads, heads.key_dim, heads.key_dim))
     return Layer("linear", states=(state,), attention_weights=weights)
 
 
 def short_convolution(fields: Fields, heads: Heads) -> Layer:
-    """The last conv_L_cache inputs of a gated convolution, and nothing else."""
-    taps = fields.whole("conv_L_cache")
+    """The last conv_L_cache inputs of a gated convolution."""
+    taps = fields.integer("conv_L_cache")
     weights = 4 * heads.hidden_size**2 + heads.hidden_size * taps
     return Layer(
         "convolution", states=(State("convolution", (heads.hidden_size, taps)),), attention_weights=weights
@@ -184,7 +170,7 @@ def short_convolution(fields: Fields, heads: Heads) -> Layer:
 
 
 def beside(attention: Builder, recurrent: Builder, kind: str) -> Builder:
-    """A layer that has both: keys and values of each token, and a state."""
+    """A layer with both: keys and values of each token, and a state."""
 
     def build(fields: Fields, heads: Heads) -> Layer:
         first, second = attention(fields, heads), recurrent(fields, heads)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tests.audit.models.host import Asked, Cache, Generation, Host, Learned, Unplaced, Windowed
+from tests.audit.models.host import Asked, Cache, Generation, Host, Learned, RightPadded, Unplaced, Windowed
 from tests.audit.models.planted.registry import EVERYTHING, planted
 
 
@@ -50,6 +50,16 @@ class CachedPositionsOneOff(Host):
 @planted("cache", "wrong")
 class CachedStepsCountPadding(Learned):
     """A decoded token's position is the number of slots, padding included."""
+
+    def positions(self, asked: Asked) -> Any:
+        if not asked.past:
+            return super().positions(asked)
+        return np.broadcast_to(np.arange(asked.total), (asked.batch, asked.total))
+
+
+@planted("cache", "wrong", "positions of cached steps that count the padded slots")
+class CachedStepsCountPaddingOnTheRight(RightPadded):
+    """The same behind rows that are padded on the right."""
 
     def positions(self, asked: Asked) -> Any:
         if not asked.past:

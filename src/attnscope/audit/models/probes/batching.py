@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+from attnscope.probing import Finding, Severity
 
 CHECK = "batch invariance"
 FIX = "Keep the batch axis apart in every reshape, mask and reduction: a row is a sequence of its own."

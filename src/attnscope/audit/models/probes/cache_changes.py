@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnscope.audit.calling import NoAnswer
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Tokens, Where, drawn
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import NotOffered, Session, given, spread
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.probing import Finding, NoAnswer, Severity
 
 REORDER_FIX = (
     "Index keys and values of every layer, and lengths and positions of each row, with the same index."

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import cached, given
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.probing import Finding, Severity
 
 CHECK = "cache"
 SHORT = 9  # a cache that is wrong with so few tokens is wrong from the first cached step on
@@ -43,25 +43,20 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
 def behind_a_hole(setting: Setting) -> Finding | None:
     """Rows padded on the right go on behind their padding, where the uncached model can do that at all."""
     for lengths, tail in (((5, 3), (1, 1)), ((4, 6, 2), (1, 2)), ((6, 3), (3,))):
-        scenario = Scenario(lengths, "right", chunks=(max(lengths), *tail))
-        prefilled = setting.build(scenario.but(chunks=()))
-        more = setting.build(Scenario((sum(tail),) * len(lengths), seed=7))
-        real = np.concatenate([prefilled.real, more.real], axis=1)
-        ids = np.concatenate([prefilled.token_ids, more.token_ids], axis=1)
-        documents = None if prefilled.documents is None else np.zeros_like(ids)
-        question = Question(ids, real, real.astype(np.int64), documents, "right")
+        scenario = Scenario(lengths, "right", chunks=(max(lengths), *tail), tail=sum(tail))
+        question = setting.build(scenario)
         whole = setting.ask(question)
         parts = cached(setting.subject, question, scenario.chunks, "int")
         if whole is None or parts is None or not as_alone(setting, question, whole):
             return None
-        move = setting.differ(whole, parts, real & given(parts))
+        move = setting.differ(whole, parts, question.real & given(parts))
         if move is not None:
             step, _ = step_of(scenario.chunks, move.slot)
             cause, fix = cause_of(setting, scenario, question, (whole, parts), step)
             return finding_of(
                 CHECK, Severity.WRONG,
                 f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
-                f"uncached ones behind padding on the right, in {scenario.words}", scenario, question,
+                f"uncached ones, in {scenario.words}", scenario, question,
                 {"logits": whole, "logits_cached": parts}, {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
             )  # fmt: skip
     return None
@@ -107,7 +102,7 @@ def cause_of(
             "Mask such slots before the softmax, and keep them finite.",
         )
     if scenario.padded and same(
-        setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0)
+        setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0, tail=0)
     ):
         if shows_padding(setting, scenario, question, answers[1]):
             return "cached steps that do not hide the padded slots of the cache", (
@@ -142,7 +137,7 @@ def cause_of(
 
 def right_when_short(setting: Setting, scenario: Scenario, window: int) -> bool:
     return window > 1 and same(
-        setting, scenario.but(lengths=(window,), side=None, extra=0, chunks=(1,) * window)
+        setting, scenario.but(lengths=(window,), side=None, extra=0, tail=0, chunks=(1,) * window)
     )
 
 

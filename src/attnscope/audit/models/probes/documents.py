@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question
 from attnscope.audit.models.rounding import distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of
+from attnscope.probing import Finding, Severity
 
 CHECK = "documents"
 ISOLATE = "Let a token see tokens of its own document only, in every layer and on every path."

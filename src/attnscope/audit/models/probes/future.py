@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from attnscope.audit.finding import Finding
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, leak_of
+from attnscope.probing import Finding
 
 FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
 NEAREST = 12

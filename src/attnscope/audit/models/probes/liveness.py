@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.probing import Finding, Severity
 
 SHORTEST_OF_MANY = 30  # from here on only some tokens are changed
 DRAWS = 3

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question, Where, mask_of
 from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+from attnscope.probing import Finding, Severity
 
 CHECK = "padding invariance"
 HIDE = "Hide padded slots as keys in every layer and on every path, in each row by its own mask."

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.audit.calling import NoAnswer, random_states
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question
 from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 CHECK = "determinism"
 REPEATS = 3

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attnscope.audit.finding import Finding
 from attnscope.audit.models import scenarios as drawn
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.probes import (
@@ -19,6 +18,7 @@ from attnscope.audit.models.probes import (
 )  # fmt: skip
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Look, Setting, first_found
+from attnscope.probing import Finding
 
 Wanted = Callable[[ModelClaims], bool]
 

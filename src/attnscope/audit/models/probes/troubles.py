@@ -2,9 +2,9 @@
 
 import re
 
-from attnscope.audit.finding import Counterexample, Finding, Severity
 from attnscope.audit.models.setting import Setting
 from attnscope.audit.models.subject import Trouble
+from attnscope.probing import Counterexample, Finding, Severity
 
 MOST_KINDS = 4
 
@@ -18,7 +18,7 @@ def shown(setting: Setting, trouble: Trouble) -> Counterexample:
     question = trouble.question
     batch, tokens = question.token_ids.shape
     said = f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots{trouble.when}"
-    return Counterexample(said, setting.seed, {}, dict(question.named_arrays()))
+    return Counterexample(said, question.named_arrays(), seed=setting.seed)
 
 
 def size_of(trouble: Trouble) -> int:

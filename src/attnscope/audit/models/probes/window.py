@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from attnscope.audit.calling import NoAnswer, Printed, guarded
-from attnscope.audit.finding import Finding, Severity
 from attnscope.audit.models.question import Question
 from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.probing import Finding, NoAnswer, Printed, Severity, guarded
 
 CHECK = "window"
 DEEPEST = 40  # layers; what reaches further than so many windows has no window

@@ -1,4 +1,4 @@
-// One palette, ordered by lightness, so that it reads the same without hues; and the themes.
+// The palette, ordered by lightness so that it reads the same in grey, and the two themes.
 
 const RAMPS = {
   light: ["#f7f4ec", "#dbe6e0", "#b3d2d3", "#83b6c1", "#5596ae", "#2f7397", "#1d517b", "#12325a", "#0a1a38"],
@@ -31,7 +31,7 @@ function channels(hex) {
 
 const RAMP_CHANNELS = Object.fromEntries(Object.entries(RAMPS).map(([theme, ramp]) => [theme, ramp.map(channels)]));
 
-// share from 0 to 1 as [red, green, blue]
+// The colour of a share from 0 to 1, as [red, green, blue].
 function rampColour(share) {
   const ramp = RAMP_CHANNELS[themeNow()];
   const place = Math.min(Math.max(share || 0, 0), 1) * (ramp.length - 1);
@@ -44,7 +44,7 @@ function css([red, green, blue]) {
   return `rgb(${red} ${green} ${blue})`;
 }
 
-// Black or white, whichever has more contrast on a colour (WCAG's relative luminance).
+// Black or white: the one with more contrast on a colour, by the relative luminance of WCAG 2.
 function inkOn(colour) {
   const [red, green, blue] = colour.map((channel) => {
     const part = channel / 255;
@@ -53,7 +53,7 @@ function inkOn(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#10151c" : "#ffffff";
 }
 
-const knownColours = {}; // to ask for a style is to have the page laid out anew
+const knownColours = {}; // reading a computed style forces a layout, so each is read once
 
 function themed(name) {
   const known = (knownColours[themeNow()] ??= {});

@@ -1,4 +1,4 @@
-// The packed arrays, unpacked: what attnscope/inspection/viewer/packing.py wrote.
+// Unpack the arrays that attnscope/inspection/viewer/packing.py packed.
 
 async function readData() {
   const facts = JSON.parse(document.getElementById("data").textContent);
@@ -28,7 +28,9 @@ function unpacked(bytes, place) {
 function withHeads(facts, arrays) {
   const heads = [];
   facts.layers.forEach((layer, row) => {
-    layer.heads.forEach((name, column) => heads.push({ row, column, name, layer: layer.number, means: means(layer, column) }));
+    layer.heads.forEach((name, column) => {
+      heads.push({ row, column, name, layer: layer.number, means: means(layer, column) });
+    });
   });
   return { ...facts, ...arrays, heads, count: facts.tokens.length, visible: visibleKeys(facts, arrays) };
 }
@@ -37,13 +39,15 @@ function means(layer, column) {
   return Object.fromEntries(Object.entries(layer.means).map(([name, values]) => [name, values[column]]));
 }
 
-// How many keys each token sees, layer by layer: kept as differences from token to token.
+// The number of keys that each token sees, per layer. They are packed as differences from token to token.
 function visibleKeys(facts, arrays) {
   const count = facts.tokens.length;
   return facts.layers.map((_layer, row) => {
     const visible = new Int32Array(count);
     let keys = 0;
-    for (let token = 0; token < count; token++) visible[token] = keys = (keys + arrays.visibleSteps[row * count + token]) | 0;
+    for (let token = 0; token < count; token++) {
+      visible[token] = keys = (keys + arrays.visibleSteps[row * count + token]) | 0;
+    }
     return visible;
   });
 }
@@ -58,19 +62,20 @@ function readsOf(data, head, token) {
   return found;
 }
 
-// Who has this token among its strongest keys, those that read it most first.
+// The tokens that have this one among their strongest keys: [{token, weight}], strongest first.
 function readersOf(data, head, token) {
   const found = [];
   const first = head * data.count * data.topKeys;
   for (let reader = 0; reader < data.count; reader++) {
     for (let place = first + reader * data.topKeys, end = place + data.topKeys; place < end; place++) {
-      if (data.topWeights[place] > 0 && keyAt(data, reader, place) === token) found.push({ token: reader, weight: data.topWeights[place] });
+      const weight = data.topWeights[place];
+      if (weight > 0 && keyAt(data, reader, place) === token) found.push({ token: reader, weight });
     }
   }
   return found.sort((one, other) => other.weight - one.weight);
 }
 
-// Keys are kept as distances, which wrap around where a key comes after its reader.
+// Keys are packed as distances, modulo 2^16 or 2^32: an encoder also reads later tokens.
 function keyAt(data, reader, place) {
   const wraps = data.topDistances.BYTES_PER_ELEMENT === 2 ? 65536 : 4294967296;
   return (reader - data.topDistances[place] + wraps) % wraps;

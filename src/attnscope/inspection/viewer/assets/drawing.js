@@ -1,4 +1,4 @@
-// What several parts draw with: elements, numbers in words, canvases as sharp as the screen.
+// Elements, numbers as text, and sharp canvases, for all parts of the page.
 
 function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -13,7 +13,8 @@ function percent(share) {
 
 function number(value, unit = "") {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) + (unit ? ` ${unit}` : "");
+  const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return unit ? `${text} ${unit}` : text;
 }
 
 function many(count, word) {
@@ -26,10 +27,11 @@ function headName(data, head) {
 }
 
 function tokenRange(first, last) {
-  return first === last ? `token ${first.toLocaleString("en")}` : `tokens ${first.toLocaleString("en")}–${last.toLocaleString("en")}`;
+  const [from, to] = [first, last].map((token) => token.toLocaleString("en"));
+  return first === last ? `token ${from}` : `tokens ${from}–${to}`;
 }
 
-// A canvas in CSS pixels, whatever the screen's own; null while it has no size.
+// A cleared canvas that is drawn in CSS pixels on any screen; null while it has no size.
 function fresh(canvas, width, height) {
   if (width < 1 || height < 1) return null;
   const ratio = window.devicePixelRatio || 1;
@@ -41,7 +43,7 @@ function fresh(canvas, width, height) {
   return pen;
 }
 
-// Squares of the palette, a pixel each: drawn larger, they have no seams between them.
+// Squares of the palette, one pixel each: enlarged, they have no seams between them.
 function squares(columns, rows, shareAt) {
   const small = element("canvas", { width: columns, height: rows });
   const smallPen = small.getContext("2d");
@@ -60,7 +62,7 @@ function drawSquares(pen, small, left, top, width, height) {
   pen.drawImage(small, left, top, width, height);
 }
 
-// Keeps what was made last, until it would be made from something else.
+// A function that keeps its last result, and returns it while the arguments stay the same.
 function remembering(make) {
   let key = null;
   let made = null;
@@ -71,13 +73,12 @@ function remembering(make) {
   };
 }
 
-// Tells an element's width, when it is a new one, and not for the height that it is then given. To ask for it while
-// drawing would have the page laid out in between.
-function onNewWidth(watched, tell) {
+// Report the width of an element whenever it changes. Reading it while drawing would force a layout.
+function onNewWidth(watched, report) {
   let width = -1;
   new ResizeObserver(() => {
     if (watched.clientWidth === width) return;
     width = watched.clientWidth;
-    tell(width);
+    report(width);
   }).observe(watched);
 }

@@ -1,4 +1,4 @@
-// Entropy over position, of the chosen head: where in the text it is sharp, and where it looks everywhere.
+// The entropy of each token in the chosen head, over its position.
 
 const ENTROPY_HEIGHT = 240;
 const ENTROPY_MARGIN = { left: 34, right: 8, top: 10, bottom: 22 };
@@ -19,9 +19,12 @@ function showEntropy(data, state) {
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     const { left, right } = ENTROPY_MARGIN;
-    return clamp(Math.round(((event.clientX - box.left - left) / (box.width - left - right)) * (data.count - 1)), data.count);
+    const share = (event.clientX - box.left - left) / (box.width - left - right);
+    return clamp(Math.round(share * (data.count - 1)), data.count);
   };
-  canvas.addEventListener("pointermove", (event) => event.pointerType !== "touch" && state.set({ token: place(event) }));
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "touch") state.set({ token: place(event) });
+  });
   canvas.addEventListener("pointerleave", () => state.set({ token: state.pinned }));
   canvas.addEventListener("click", (event) => state.pin(place(event)));
   canvas.addEventListener("keydown", (event) => {
@@ -37,7 +40,7 @@ function showEntropy(data, state) {
   state.listen((changed) => ["head", "token", "theme"].some((name) => changed.has(name)) && draw());
 }
 
-// All that does not depend on the chosen token, drawn once: {canvas, x, y, values, limit}.
+// The part that does not depend on the chosen token, drawn once: {canvas, x, y, values, limit}.
 function entropyCurve(data, head, width, height) {
   const canvas = element("canvas");
   const pen = fresh(canvas, width, height);
@@ -53,7 +56,8 @@ function entropyCurve(data, head, width, height) {
   const buckets = inBuckets(values, width - left - right);
   area(pen, buckets, x, () => y(0), (bucket) => y(bucket.mean), 0.16);
   area(pen, buckets, x, (bucket) => y(bucket.least), (bucket) => y(bucket.most), 0.3);
-  line(pen, buckets.length, (place) => x(buckets[place].middle), (place) => y(buckets[place].mean), themed("accent"), [], 1.5);
+  const [middle, mean] = [(place) => x(buckets[place].middle), (place) => y(buckets[place].mean)];
+  line(pen, buckets.length, middle, mean, themed("accent"), [], 1.5);
   return { canvas, x, y, values, limit };
 }
 
@@ -91,14 +95,15 @@ function drawNatAxis(pen, data, { left, right, width, height, most, y }) {
   pen.fillText(((data.count - 1) >> 1).toLocaleString("en"), left + (width - left - right) / 2, height);
 }
 
-// Neighbouring tokens together where the screen has no room for each: their mean, and the range that they are in.
+// Neighbouring tokens joined if there are more tokens than pixels: their mean and their range.
 function inBuckets(values, most) {
   const count = Math.min(values.length, Math.max(Math.floor(most / 2), 1));
   return Array.from({ length: count }, (_none, bucket) => {
     const [first, end] = [bucket, bucket + 1].map((edge) => Math.floor((edge * values.length) / count));
     const within = values.subarray(first, end);
     const sum = within.reduce((one, other) => one + other, 0);
-    return { middle: (first + end - 1) / 2, mean: sum / within.length, least: Math.min(...within), most: Math.max(...within) };
+    const [least, most] = [Math.min(...within), Math.max(...within)];
+    return { middle: (first + end - 1) / 2, mean: sum / within.length, least, most };
   });
 }
 

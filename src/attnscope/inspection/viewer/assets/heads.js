@@ -1,6 +1,6 @@
-// The grid of layers by heads, coloured by a measure, and what one head is like.
+// The grid of layers by heads, coloured by a measure, and all measures of the chosen head.
 
-const READS_FROM = "reads:"; // a measure that is a segment: what the chosen reader takes from it
+const READS_FROM = "reads:"; // prefix of a measure: the weight that the chosen reader gives to a segment
 
 function showHeads(data, state) {
   const grid = document.getElementById("grid");
@@ -42,7 +42,8 @@ function makeGrid(data, state, grid, columns) {
   data.layers.forEach((layer, row) => {
     const line = element("div");
     line.setAttribute("role", "row");
-    line.append(element("span", { className: "axis layer", textContent: row % Math.ceil(data.layers.length / 30) ? "" : layer.number }));
+    const label = row % Math.ceil(data.layers.length / 30) ? "" : layer.number;
+    line.append(element("span", { className: "axis layer", textContent: label }));
     line.firstChild.setAttribute("aria-hidden", "true");
     layer.heads.forEach((_name, column) => {
       const head = cells.length;
@@ -62,12 +63,14 @@ function makeGrid(data, state, grid, columns) {
 function fillMeasures(data, select) {
   select.append(...data.measures.map(({ key, label }) => element("option", { value: key, textContent: label })));
   if (!data.segments) return;
-  const group = element("optgroup", { label: "reads from the segment" });
-  group.append(...data.segments.names.map((name, segment) => element("option", { value: READS_FROM + segment, textContent: name })));
+  const group = element("optgroup", { label: "weight on the segment" });
+  group.append(...data.segments.names.map((name, segment) => {
+    return element("option", { value: READS_FROM + segment, textContent: name });
+  }));
   select.append(group);
 }
 
-// The chosen measure as numbers a head, with words for it.
+// The chosen measure: one number per head, with label, unit and meaning.
 function measured(data, state) {
   if (!state.measure.startsWith(READS_FROM)) {
     const measure = data.measures.find(({ key }) => key === state.measure);
@@ -76,8 +79,8 @@ function measured(data, state) {
   const segment = Number(state.measure.slice(READS_FROM.length));
   const names = data.segments.names;
   return {
-    label: `reads ${names[segment]}`, unit: "", low: "none", high: "all", scale: "share",
-    meaning: `what the tokens of ${names[state.reader]} read from ${names[segment]}`,
+    label: `weight on ${names[segment]}`, unit: "", low: "none", high: "all", scale: "share",
+    meaning: `the weight that the tokens of ${names[state.reader]} give to ${names[segment]}`,
     values: data.heads.map((_head, head) => bySegment(data, head, state.reader, segment)),
   };
 }
@@ -98,12 +101,13 @@ function colourCells(data, state, cells, withNumbers) {
     cell.style.background = css(colour);
     cell.style.color = inkOn(colour);
     cell.textContent = withNumbers ? shortly(value, measure.scale) : "";
-    const said = `${headName(data, head)}: ${measure.label} ${number(value, measure.unit)}`;
-    cell.title = said;
-    cell.setAttribute("aria-label", said);
+    const label = `${headName(data, head)}: ${measure.label} ${number(value, measure.unit)}`;
+    cell.title = label;
+    cell.setAttribute("aria-label", label);
   });
-  document.getElementById("measure-meaning").textContent = `${measure.meaning}, a mean over tokens`;
-  const [least, most] = measure.scale === "share" ? [0, 1] : [Math.min(...measure.values), Math.max(...measure.values)];
+  document.getElementById("measure-meaning").textContent = `${measure.meaning}: mean over the tokens`;
+  const ofHeads = [Math.min(...measure.values), Math.max(...measure.values)];
+  const [least, most] = measure.scale === "share" ? [0, 1] : ofHeads;
   document.getElementById("legend-low").textContent = `${measure.low} ${shortly(least, measure.scale)}`;
   document.getElementById("legend-high").textContent = `${shortly(most, measure.scale)} ${measure.high}`;
 }
@@ -142,9 +146,10 @@ function showHead(data, head) {
   for (const measure of data.measures) {
     const value = means[measure.key];
     const strong = data.kinds.includes(measure.key) && value >= 0.4 ? "strong" : "";
+    const text = measure.scale === "share" ? percent(value) : number(value, measure.unit);
     facts.append(
       element("dt", { textContent: measure.label, title: measure.meaning, className: strong }),
-      element("dd", { textContent: measure.scale === "share" ? percent(value) : number(value, measure.unit), className: strong }),
+      element("dd", { textContent: text, className: strong }),
     );
   }
 }

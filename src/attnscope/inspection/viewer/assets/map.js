@@ -1,4 +1,4 @@
-// A head's pooled map: blocks of tokens that read, by blocks of tokens that are read.
+// The block map of the chosen head: the weight that blocks of tokens give to blocks of tokens.
 
 function mapMargin(data) {
   return { left: 10 + 6 * (data.count - 1).toLocaleString("en").length, top: 18 };
@@ -54,7 +54,7 @@ function blockOf(data, blocks, token) {
   return Math.floor((token * blocks) / data.count);
 }
 
-// The first and the last token of a block: token i is in block floor(i blocks / count).
+// The first and the last token of a block. Token i is in block floor(i blocks / count).
 function blockRange(data, blocks, block) {
   return [Math.ceil((block * data.count) / blocks), Math.ceil(((block + 1) * data.count) / blocks) - 1];
 }
@@ -89,7 +89,7 @@ function drawMap(canvas, width, data, state, block, drawn) {
     pen.lineWidth = 2;
     pen.strokeRect(left + block.column * across, top + block.row * down, across, down);
   }
-  sayMap(data, rows, columns, block, own, (row, column) => data.mapWeights[first + row * columns + column]);
+  describeBlock(data, rows, columns, block, own, (row, column) => data.mapWeights[first + row * columns + column]);
 }
 
 function drawMapAxes(pen, data, width, height) {
@@ -106,13 +106,13 @@ function drawMapAxes(pen, data, width, height) {
   }
 }
 
-function sayMap(data, rows, columns, block, own, valueAt) {
-  const said = document.getElementById("map-value");
+function describeBlock(data, rows, columns, block, own, valueAt) {
+  const value = document.getElementById("map-value");
   if (!block) {
-    said.textContent = `Outlined: the row of ${tokenRange(...blockRange(data, rows, own))}.`;
+    value.textContent = `Outlined: the row of the chosen token, with ${tokenRange(...blockRange(data, rows, own))}.`;
     return;
   }
   const reader = tokenRange(...blockRange(data, rows, block.row));
   const read = tokenRange(...blockRange(data, columns, block.column));
-  said.textContent = `${reader} → ${read}: ${percent(valueAt(block.row, block.column))}`;
+  value.textContent = `${reader} → ${read}: ${percent(valueAt(block.row, block.column))}`;
 }

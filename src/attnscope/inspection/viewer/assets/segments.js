@@ -1,4 +1,4 @@
-// What the tokens of one segment read from each segment, in the chosen head and in all.
+// The weight that the tokens of one segment give to each segment, in the chosen head and in all heads.
 
 function bySegment(data, head, reader, segment) {
   const segments = data.segments.names.length;
@@ -12,7 +12,7 @@ function showSegments(data, state) {
     return;
   }
   const select = document.getElementById("reader");
-  data.segments.names.forEach((name, segment) => select.append(element("option", { value: segment, textContent: name })));
+  select.append(...data.segments.names.map((name, segment) => element("option", { value: segment, textContent: name })));
   select.value = state.reader;
   select.addEventListener("change", () => state.set({ reader: Number(select.value) }));
   state.listen((changed) => (changed.has("reader") || changed.has("head")) && fillSegments(data, state));
@@ -20,22 +20,23 @@ function showSegments(data, state) {
 
 function fillSegments(data, state) {
   const { names, sizes } = data.segments;
-  const mean = (segment) => data.heads.reduce((sum, _head, head) => sum + bySegment(data, head, state.reader, segment), 0) / data.heads.length;
+  const shareIn = (head, segment) => bySegment(data, head, state.reader, segment);
+  const mean = (segment) => data.heads.reduce((sum, _head, head) => sum + shareIn(head, segment), 0) / data.heads.length;
   document.getElementById("segments-meaning").textContent =
-    `What ${many(sizes[state.reader], "token")} of ${names[state.reader]} read, on average.` +
-    (data.evenlyShares ? " The mark: if all visible keys weighed alike." : "");
+    `Mean weight that ${many(sizes[state.reader], "token")} of ${names[state.reader]} give to each segment.` +
+    (data.evenlyShares ? " The mark shows uniform weights." : "");
   const head = element("tr", {}, ...["", "this head", "", "all heads"].map((title, column) => {
     return element("th", { textContent: title, scope: "col", className: column === 3 ? "number" : "" });
   }));
   head.children[1].colSpan = 2;
   head.children[2].remove();
   const body = names.map((name, segment) => {
-    const share = bySegment(data, state.head, state.reader, segment);
+    const share = shareIn(state.head, segment);
     const bar = element("div", { className: "bar" }, element("i"));
     bar.firstChild.style.width = percentWidth(share);
     const even = evenShare(data, state, segment);
     if (even !== null) {
-      const mark = element("b", { title: `evenly: ${percent(even)}` });
+      const mark = element("b", { title: `uniform weights: ${percent(even)}` });
       mark.style.left = percentWidth(even);
       bar.append(mark);
     }

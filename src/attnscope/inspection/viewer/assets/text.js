@@ -1,12 +1,16 @@
-// The text, token by token: what the chosen one reads is filled, who reads it is underlined.
+// The text, token by token: the keys of the chosen token are filled, the tokens that read it are underlined. Beside it,
+// both as rankings.
 
 const SHADINGS = {
-  reads: ["reading", "Filled: what the chosen token reads. Underlined: who reads it. Hover, click to hold, or use the arrow keys."],
-  received: ["received", "The darker, the more of this head's weight a token is given by all others: sinks stand out."],
-  entropy: ["entropy", "The darker, the more keys a token reads from; the pale ones are sharp."],
+  reads: ["weights", "Filled: the keys that the chosen token reads. Underlined: the tokens that read it. " +
+    "Hover over a token, click to keep it, or use the arrow keys."],
+  received: ["received", "Strong colour: tokens that receive much of this head's weight, such as attention sinks."],
+  entropy: ["entropy", "Strong colour: high entropy, the token reads many keys. Weak colour: it reads few."],
 };
 
-const BLOCK = 200; // tokens that are laid out together, and only where they are seen
+const BLOCK = 200; // tokens that the browser lays out together, and only if they are in view
+const LONGEST_RANKING = 6;
+const CONTEXT = 6; // characters before and after a token in a ranking
 
 function showText(data, state) {
   const text = document.getElementById("text");
@@ -55,8 +59,8 @@ function makeTokens(data, text) {
   let begun = -BLOCK;
   data.tokens.forEach((shown, token) => {
     const segment = data.segments ? data.labels[token] : -1;
-    const markup = data.segments !== null && segment === data.segments.markup;
-    const tagged = segment !== before && segment >= 0 && !markup;
+    const ofTemplate = data.segments !== null && segment === data.segments.template;
+    const tagged = segment !== before && segment >= 0 && !ofTemplate;
     if (token - begun >= BLOCK && (tagged || block === null || block.lastChild.nodeName === "BR")) {
       block = element("div", { className: "block" });
       block.setAttribute("role", "presentation");
@@ -68,7 +72,7 @@ function makeTokens(data, text) {
     }
     before = segment;
     const blank = /^[␣⏎␍⇥⍽…]+$/.test(shown);
-    const span = element("span", { className: `t${blank ? " blank" : ""}${markup ? " markup" : ""}`, id: `t${token}` });
+    const span = element("span", { className: `t${blank ? " blank" : ""}${ofTemplate ? " template" : ""}`, id: `t${token}` });
     span.textContent = blank ? shown : shown.replace(/^␣/, " ").replaceAll("␣", " ");
     span.dataset.token = token;
     span.setAttribute("role", "option");
@@ -112,7 +116,8 @@ function shadeAll(data, state, spans) {
   const first = state.head * data.count;
   const values = data[state.shading].subarray(first, first + data.count);
   const most = values.reduce((one, other) => Math.max(one, other), 1e-9);
-  spans.forEach((span, token) => fill(span, state.shading === "received" ? Math.sqrt(values[token] / most) : values[token] / most));
+  const bend = state.shading === "received" ? Math.sqrt : (share) => share;
+  spans.forEach((span, token) => fill(span, bend(values[token] / most)));
   return spans;
 }
 
@@ -120,7 +125,8 @@ function moveInText(event, data, state, spans) {
   const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -50, PageDown: 50, Home: -Infinity, End: Infinity };
   let token = state.token;
   if (event.key in steps) token = Math.min(Math.max(token + steps[event.key], 0), data.count - 1);
-  else if (event.key === "ArrowUp" || event.key === "ArrowDown") token = inOtherLine(spans, token, event.key === "ArrowUp" ? -1 : 1);
+  else if (event.key === "ArrowUp") token = inOtherLine(spans, token, -1);
+  else if (event.key === "ArrowDown") token = inOtherLine(spans, token, 1);
   else if (event.key === "Escape") token = data.start.token;
   else return;
   event.preventDefault();
@@ -128,7 +134,7 @@ function moveInText(event, data, state, spans) {
   spans[token].scrollIntoView({ block: "nearest" });
 }
 
-// The token above or below: the one in the next line that stands nearest.
+// The token above or below: the nearest one in the next line.
 function inOtherLine(spans, token, direction) {
   const { offsetTop: own, offsetLeft: left } = spans[token];
   let line = null;
@@ -141,4 +147,52 @@ function inOtherLine(spans, token, direction) {
     if (best === token || Math.abs(place - left) < Math.abs(spans[best].offsetLeft - left)) best = other;
   }
   return best;
+}
+
+// The chosen token: the keys that it reads most, and the tokens that read it most.
+function showToken(data, state) {
+  state.listen((changed) => {
+    if (!changed.has("token") && !changed.has("head")) return;
+    const { token, head } = state;
+    document.getElementById("token-title").replaceChildren(element("code", { textContent: data.tokens[token] }));
+    document.getElementById("token-place").textContent = tokenFacts(data, head, token);
+    rank("reads", readsOf(data, head, token), data, state, "no key: a learned sink can take all weight");
+    rank("read-by", readersOf(data, head, token), data, state, "no token has it among its strongest keys");
+  });
+}
+
+function tokenFacts(data, head, token) {
+  const segment = data.segments ? `, ${data.segments.names[data.labels[token]]}` : "";
+  const entropy = data.entropy[head * data.count + token];
+  const visible = data.visible[data.heads[head].row][token].toLocaleString("en");
+  const keys = `${number(Math.exp(entropy))} effective of ${visible} visible keys`;
+  return `token ${token.toLocaleString("en")}${segment}: ${number(entropy)} nats, ${keys}`;
+}
+
+function rank(id, found, data, state, none) {
+  const list = document.getElementById(id);
+  list.replaceChildren(...found.slice(0, LONGEST_RANKING).map(({ token, weight }) => {
+    const bar = element("span", { className: "bar" }, element("i"));
+    bar.firstChild.style.width = `${100 * weight}%`;
+    const button = element("button", { type: "button" },
+      element("span", { className: "place", textContent: token.toLocaleString("en") }),
+      inContext(data, token), bar,
+      element("span", { className: "share", textContent: percent(weight) }));
+    button.addEventListener("click", () => {
+      state.pin(token);
+      document.getElementById(`t${token}`).scrollIntoView({ block: "nearest" });
+    });
+    return element("li", {}, button);
+  }));
+  if (found.length === 0) list.append(element("li", { className: "none", textContent: none }));
+}
+
+// A token between its neighbours.
+function inContext(data, token) {
+  const before = data.tokens.slice(Math.max(token - CONTEXT, 0), token).join("");
+  const after = data.tokens.slice(token + 1, token + 1 + CONTEXT).join("");
+  return element("code", {},
+    element("span", { textContent: [...before].slice(-CONTEXT).join("") }),
+    element("b", { textContent: data.tokens[token] }),
+    element("span", { textContent: [...after].slice(0, CONTEXT).join("") }));
 }

@@ -1,0 +1,26 @@
+"""One engine for audits and the lesson's checks: calls of foreign code, error bounds, shrinking, known mistakes, findings."""
+
+from attnscope.probing.bound import Arithmetic as Arithmetic
+from attnscope.probing.bound import Bound as Bound
+from attnscope.probing.bound import bound_of as bound_of
+from attnscope.probing.bound import same_precision_baseline as same_precision_baseline
+from attnscope.probing.bound import size_of as size_of
+from attnscope.probing.calls import NoAnswer as NoAnswer
+from attnscope.probing.calls import Printed as Printed
+from attnscope.probing.calls import Run as Run
+from attnscope.probing.calls import TimeIsUp as TimeIsUp
+from attnscope.probing.calls import alarm as alarm
+from attnscope.probing.calls import error_in_words as error_in_words
+from attnscope.probing.calls import guarded as guarded
+from attnscope.probing.calls import message_of as message_of
+from attnscope.probing.calls import random_states as random_states
+from attnscope.probing.calls import run_in_thread as run_in_thread
+from attnscope.probing.findings import Counterexample as Counterexample
+from attnscope.probing.findings import Finding as Finding
+from attnscope.probing.findings import KnownMistake as KnownMistake
+from attnscope.probing.findings import Severity as Severity
+from attnscope.probing.findings import listed as listed
+from attnscope.probing.findings import written as written
+from attnscope.probing.output import buffers as buffers
+from attnscope.probing.output import captured as captured
+from attnscope.probing.shrinking import shrink as shrink

@@ -1,0 +1,152 @@
+"""How far a careful computation may be from the exact answer: a proof, so that no test types a tolerance.
+
+Let u be the rounding unit of the arithmetic. A score is computed with an error of at most d[j]: each of its
+operations, in whatever order, costs u relative to what it works on.
+
+    d[j] = (s(key_dim) + 8 u) * mass[j]      products, sums and the scale; mass = scale * sum |query| |key|
+           + 16 u * softcap                  a tanh good to a few u of 1, and its scaling
+           + 4 u * |bias[j]|                 widening, a change of base, the sum
+           + 2 u * |score[j] - top|          the differences of the exponent, summed over all rescales
+           + 4 u * |score[j]|                rounding the score itself, where it is stored before the difference
+           + 8 u                             the exponential itself
+
+where s(n) is what a sum of n terms costs: n u in float32 and float64, whatever its order. In 16-bit formats that
+would allow sums that stop growing, which is a bug and no rounding: there a careful sum is taken in float32, or
+in halves of halves, so that s(n) = n 2^-24 + log2(n) u.
+
+So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times itself,
+where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products with the values and
+rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
+
+`same_precision_baseline` is the second judge: the bound states what is possible, the baseline what is usual.
+
+tests/tolerance.py derives the same bound for attnscope's own code and shares nothing with this file: it also judges the
+reference, whose weights are exact here. tests/probing/test_bound.py compares the two.
+"""
+
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.problem import FORMATS
+from attnscope.reference import Inputs, biased, mix, quietly, soft_capped, softmax
+
+Floats = NDArray[np.float64]
+finfo: Any = ml_dtypes.finfo  # untyped
+FLOAT32_UNIT = 2.0**-24
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Numbers of one format, and the sums that careful code takes of them.
+
+    Parameters
+    ----------
+    number_format : str
+        "float64", "float32", "float16" or "bfloat16".
+
+    Examples
+    --------
+    >>> Arithmetic("float32").unit == 2**-24
+    True
+    """
+
+    number_format: str
+
+    @property
+    def unit(self) -> float:
+        """Half the distance from 1 to the next number."""
+        return float(finfo(FORMATS[self.number_format]).eps) / 2
+
+    @property
+    def smallest_normal(self) -> float:
+        return float(finfo(FORMATS[self.number_format]).smallest_normal)
+
+    @property
+    def smallest_subnormal(self) -> float:
+        return float(finfo(FORMATS[self.number_format]).smallest_subnormal)
+
+    @property
+    def largest(self) -> float:
+        return float(finfo(FORMATS[self.number_format]).max)
+
+    def of_sum(self, terms: int) -> float:
+        """s(n) of the proof."""
+        if self.unit <= FLOAT32_UNIT:
+            return terms * self.unit
+        return terms * FLOAT32_UNIT + log2(max(terms, 2)) * self.unit
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The largest error that the proof allows, per entry; `weights` without the output's rounding."""
+
+    output: Floats
+    logsumexp: Floats
+    weights: Floats
+
+
+@quietly
+def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats], u: Arithmetic) -> Bound:
+    """The proof; scores are masked, exact is (weights, output, logsumexp)."""
+    weights, output, logsumexp = exact
+    top = scores.max(axis=-1, initial=-np.inf)
+    if inputs.sinks is not None:
+        top = np.maximum(top, inputs.sinks[:, None])
+    hidden = np.isneginf(scores)
+    wrong_by = np.where(hidden, 0.0, score_errors(inputs, scores, top, u))
+    above = (weights * np.exp(wrong_by)).sum(axis=-1)
+    below = (weights * np.exp(-wrong_by)).sum(axis=-1)
+    if inputs.sinks is not None:
+        sinks = inputs.sinks[:, None]
+        weight = np.nan_to_num(np.exp(sinks - logsumexp))
+        wrong_sink = u.unit * (4 * np.abs(sinks) + 2 * size_of(top - sinks) + 8)
+        above, below = above + weight * np.exp(wrong_sink), below + weight * np.exp(-wrong_sink)
+    empty = np.isneginf(logsumexp)
+    above, below = np.where(empty, 1.0, above), np.where(empty, 1.0, below)
+    sums = 3 * u.of_sum(scores.shape[-1]) + 32 * u.unit
+    relative = np.maximum(np.exp(wrong_by) / below[..., None] - 1, 1 - np.exp(-wrong_by) / above[..., None])
+    vanishing = u.smallest_normal * inputs.visible  # weights below it may be lost
+    wrong_weights = np.minimum(weights * (relative + sums * (1 + relative)), 1 + sums) + vanishing
+    outputs = wrong_weights @ size_of(inputs.value)
+    logs = np.maximum(np.log(above), -np.log(below)) + sums + 4 * u.unit * (size_of(logsumexp) + size_of(top))
+    return Bound(
+        output=outputs + u.unit * (np.abs(output) + outputs) + u.smallest_subnormal / 2,
+        logsumexp=logs,
+        weights=wrong_weights,
+    )
+
+
+def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> Floats:
+    """d[j] of the proof."""
+    mass = inputs.scale * (size_of(inputs.query) @ size_of(inputs.key).swapaxes(-1, -2))
+    widened = 2 * size_of(scores - top[..., None]) + 4 * size_of(scores) + 8
+    errors: Floats = (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass + u.unit * widened
+    if inputs.softcap is not None:
+        errors = errors + 16 * u.unit * inputs.softcap
+    if inputs.bias is not None:
+        errors = errors + 4 * u.unit * size_of(inputs.bias)
+    return errors
+
+
+def size_of(array: Floats) -> Floats:
+    """Absolute values, 0 for what is no number."""
+    return np.abs(np.where(np.isfinite(array), array, 0.0))
+
+
+@quietly
+def same_precision_baseline(inputs: Inputs, number_format: str) -> tuple[Floats, Floats]:
+    """(output, logsumexp) of careful code in a format: each step is rounded to it, sums are taken in float64."""
+    dtype: Any = FORMATS[number_format]
+
+    def rounded(array: Any) -> Any:
+        return array.astype(dtype).astype(np.float64)
+
+    raw = rounded(inputs.scale * (rounded(inputs.query) @ rounded(inputs.key).swapaxes(-1, -2)))
+    scores = rounded(biased(rounded(soft_capped(raw, inputs.softcap)), inputs))
+    weights, logs = softmax(np.where(inputs.visible, scores, -np.inf), inputs.visible, inputs.sinks)
+    return rounded(mix(rounded(weights), inputs.visible, rounded(inputs.value))), rounded(logs)
