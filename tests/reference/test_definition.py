@@ -25,7 +25,9 @@ def assert_matches_by_hand(case: Case) -> None:
     assert_within(reference.attention(*case.arrays, **case.options), expected.output, bound.output, "output")
     assert_within(part.output, expected.output, bound.output, "output of the partial")
     assert_within(part.logsumexp, expected.logsumexp, bound.logsumexp, "logsumexp")
-    assert_within(reference.weights(case.query, case.key, **case.options), expected.weights, bound.weights, "weights")
+    assert_within(
+        reference.weights(case.query, case.key, **case.options), expected.weights, bound.weights, "weights"
+    )
 
 
 @given(problems(**SMALL))
@@ -154,7 +156,8 @@ def test_a_constant_on_all_scores_moves_the_logsumexp_alone(case: Case, constant
 def test_scores_can_be_asked_for_at_each_stage() -> None:
     case = small_case(softcap=2.0, bias=np.ones((4, 6)), mask=Causal(), scale=3.0)
     raw, capped, biased = (
-        reference.scores(case.query, case.key, stage=stage, **case.options) for stage in ("raw", "softcap", "bias")
+        reference.scores(case.query, case.key, stage=stage, **case.options)
+        for stage in ("raw", "softcap", "bias")
     )
     bound = error_bound(case, arithmetic=np.float64, output=np.float64).scores.max()
     np.testing.assert_allclose(raw[0, 1], case.query[0, 1] @ (3.0 * case.key[0, 0]).T, rtol=0, atol=bound)

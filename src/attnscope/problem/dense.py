@@ -103,7 +103,9 @@ class Dense(Mask):
 
     def runs(self, sizes: Sizes) -> Runs | None:
         if self.shape[1:3] != (1, 1):
-            return None  # only an array that all queries of a batch row share, such as padding, is read as runs
+            return (
+                None  # only an array that all queries of a batch row share, such as padding, is read as runs
+            )
         visible = self.sees(sizes, sizes.queries)[:, 0, 0]
         return runs_of_rows(np.broadcast_to(visible, (len(visible), sizes.key_len)))
 

@@ -309,7 +309,9 @@ class Or(Combined):
 
 def _outside(name: str, index: int, axis: str, size: int) -> str:
     if name in ("query", "key"):
-        return f"{name}={index} lies outside {axis}={size}. Pass the sizes that are meant: query_len=, key_len=."
+        return (
+            f"{name}={index} lies outside {axis}={size}. Pass the sizes that are meant: query_len=, key_len=."
+        )
     return f"{name}={index}: expected an index from 0 to {size - 1}, as the mask was made for {size}."
 
 
@@ -317,8 +319,6 @@ def joinable(other: Any) -> Mask:
     """The other operand of & or |; raise AttentionMaskError unless it is a mask."""
     if not issubclass(type(other), Mask):
         way_out = "Pass Dense(array)." if isinstance(other, np.ndarray) else "Make one, such as Causal()."
-        raise AttentionMaskError(
-            f"a mask is combined with {brief(other)}, expected another mask. {way_out}"
-        )
+        raise AttentionMaskError(f"a mask is combined with {brief(other)}, expected another mask. {way_out}")
     mask: Mask = other
     return mask

@@ -177,7 +177,9 @@ def read_bias(bias: Any, name: str, shape: AttentionShape, number_format: str) -
     full = tuple(Sizes.of(shape))
     expected = f"expected one that broadcasts to [batch, query_heads, query_len, key_len] = {list(full)}"
     if bias.ndim > 4:
-        raise AttentionShapeError(f"{name} has shape {list(bias.shape)}, {expected}. It has {bias.ndim} axes.")
+        raise AttentionShapeError(
+            f"{name} has shape {list(bias.shape)}, {expected}. It has {bias.ndim} axes."
+        )
     for axis, size, given in zip(AXES, full, (1,) * (4 - bias.ndim) + bias.shape, strict=True):
         if given not in (1, size):
             raise AttentionShapeError(

@@ -89,7 +89,9 @@ def influence(
     weight, _ = softmax(scores, inputs.visible, inputs.sinks)
     output = mix(weight, inputs.visible, inputs.value)
     change = np.where(inputs.visible, _change(weight, inputs.value, output), 0.0)
-    heavy = weight > 0.5  # at most one per row. 1 - weight has lost its digits there, so the key is removed literally
+    heavy = (
+        weight > 0.5
+    )  # at most one per row. 1 - weight has lost its digits there, so the key is removed literally
     if heavy.any():
         change = np.where(heavy, _change_without(scores, heavy, inputs, output), change)
     drop = operands.added_axes
@@ -97,7 +99,7 @@ def influence(
 
 
 def _change(weight: Floats, value: Floats, output: Floats) -> Floats:
-    """w / (1 - w) |value - output|, from output - (output - w value) / (1 - w), for weights up to a half."""
+    """W / (1 - w) |value - output|, from output - (output - w value) / (1 - w), for weights up to a half."""
     lengths = np.empty_like(weight)
     for row in range(weight.shape[-2]):  # subtract before squaring: a difference of squares would lose digits
         lengths[..., row, :] = np.linalg.norm(value - output[..., row, None, :], axis=-1)
