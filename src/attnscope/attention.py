@@ -171,7 +171,7 @@ def partial_attention(
             problem, operands, logsumexp=True, output_format="float32", threads=threads
         )
         assert logsumexp is not None
-        return PartialAttention(output[operands.added_axes], logsumexp[operands.added_axes])
+        return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
     computed = reference.partial_attention(query, key, value, mask=mask, **scoring)
     accumulated = np.float64 if problem.number_format == "float64" else np.float32
     return PartialAttention(computed.output.astype(accumulated), computed.logsumexp.astype(accumulated))

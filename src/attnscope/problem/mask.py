@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -250,10 +250,10 @@ class Combined(Mask):
     def implied_sizes(self) -> Sizes:
         return Sizes(*map(max, self.left.implied_sizes(), self.right.implied_sizes()))
 
-    def leaves(self) -> list[Mask]:
+    def leaves(self) -> list[Rule]:
         return self.left.leaves() + self.right.leaves()
 
-    def standing_at(self, offset: PerBatch) -> Mask:
+    def standing_at(self, offset: PerBatch) -> Self:
         return type(self)(self.left.standing_at(offset), self.right.standing_at(offset))
 
     def _parts(self) -> list[Mask]:

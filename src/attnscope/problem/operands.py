@@ -1,6 +1,6 @@
 """The arrays of a problem, and the array that receives the output."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from attnscope.arguments import kind_of
 from attnscope.errors import AttentionFormatError, AttentionShapeError
 from attnscope.problem.arrays import check_vectors, overlap, plain
 from attnscope.problem.problem import AttentionProblem
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Operands(NamedTuple):
@@ -39,6 +41,11 @@ class Operands(NamedTuple):
     def added_axes(self) -> tuple[int, ...]:
         """The index that removes from a result the axes that the caller's query did not have."""
         return (0,) * (4 - self.rank)
+
+    def like_query(self, array: NDArray[Number]) -> NDArray[Number]:
+        """The array without the axes that the caller's query did not have."""
+        rows: NDArray[Number] = array[self.added_axes]
+        return rows
 
 
 def check_out(out: NDArray[Any], problem: AttentionProblem, operands: Operands) -> None:

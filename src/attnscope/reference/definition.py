@@ -64,7 +64,7 @@ def attention(
     array([[15.]])
     """
     _, operands, inputs = read(query, key, value, **options)
-    return attend(inputs)[0][operands.added_axes]
+    return operands.like_query(attend(inputs)[0])
 
 
 @quietly
@@ -95,7 +95,7 @@ def weights(query: NDArray[Any], key: NDArray[Any], **options: Unpack[AttentionO
     array([[0.5, 0.5]])
     """
     _, operands, inputs = read(query, key, key, **options)
-    return softmax(masked_scores(inputs), inputs.visible, inputs.sinks)[0][operands.added_axes]
+    return operands.like_query(softmax(masked_scores(inputs), inputs.visible, inputs.sinks)[0])
 
 
 @quietly
@@ -135,7 +135,7 @@ def scores(
     if stage not in stages:
         raise AttentionScoringError(f"stage={stage!r}: expected one of {list(stages)}.")
     _, operands, inputs = read(query, key, key, **options)
-    return stages[stage](inputs)[operands.added_axes]
+    return operands.like_query(stages[stage](inputs))
 
 
 def attend(inputs: Inputs) -> tuple[Floats, Floats]:

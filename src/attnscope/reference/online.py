@@ -89,7 +89,7 @@ def blockwise(
     # 4. one division at the end
     output = accumulated / nonzero(running_sum)[..., None]
     logsumexp = finite_anchor(running_max) + np.log(running_sum)
-    return PartialAttention(output[operands.added_axes], logsumexp[operands.added_axes])
+    return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
 
 
 def nothing_read(inputs: Inputs) -> tuple[Floats, Floats, Floats]:

@@ -46,7 +46,7 @@ def partial_attention(
     """
     _, operands, inputs = read(query, key, value, **options)
     output, logsumexp = attend(inputs)
-    return PartialAttention(output[operands.added_axes], logsumexp[operands.added_axes])
+    return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
 
 
 @quietly
