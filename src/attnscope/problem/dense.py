@@ -96,7 +96,7 @@ class Dense(Mask):
                     "mask [batch, key_len] is mask[:, None, None, :]."
                 )
 
-    def sees(self, _: Sizes, queries: range) -> Bools:
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
         asked = slice(queries.start, queries.stop) if self.shape[2] > 1 else slice(None)
         bits = self.bits[:, :, asked]
         return np.unpackbits(bits, axis=-1, count=self.shape[-1], bitorder="little").view(np.bool_)
@@ -109,7 +109,7 @@ class Dense(Mask):
         visible = self.sees(sizes, sizes.queries)[:, 0, 0]
         return runs_of_rows(np.broadcast_to(visible, (len(visible), sizes.key_len)))
 
-    def reason(self, slot: Slot, _: Sizes) -> tuple[bool, str]:
+    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         batch, head, query, key = (i if size > 1 else 0 for i, size in zip(slot, self.shape, strict=True))
         shown = bool(self.bits[batch, head, query, key // 8] >> (key % 8) & 1)
         names = ("batch row", "head", "query", "key")

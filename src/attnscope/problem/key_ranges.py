@@ -87,7 +87,7 @@ class KeyRanges(Mask):
                 "call, including cached ones."
             )
 
-    def sees(self, sizes: Sizes, _: range) -> Bools:
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
         first, end = (column(each)[:, None, :, None] for each in (self.first, self.end))
         keys = np.arange(sizes.key_len)
         return (first <= keys) & (keys < end)
@@ -95,7 +95,7 @@ class KeyRanges(Mask):
     def runs(self, sizes: Sizes) -> Runs | None:
         return runs_from(column(self.first)[..., None], column(self.end)[..., None], sizes.key_len)
 
-    def reason(self, slot: Slot, _: Sizes) -> tuple[bool, str]:
+    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         first, end = of_batch(self.first, slot.batch), of_batch(self.end, slot.batch)
         shown = first <= slot.key < end
         real = f"keys {first} to {end - 1} are real"
@@ -185,14 +185,14 @@ class Prefix(Mask):
     def check(self, sizes: Sizes) -> None:
         check_per_batch(self.length, "Prefix(length)", sizes.batch)
 
-    def sees(self, sizes: Sizes, _: range) -> Bools:
+    def sees(self, sizes: Sizes, queries: range) -> Bools:
         return np.arange(sizes.key_len) < column(self.length)[:, None, :, None]
 
     def runs(self, sizes: Sizes) -> Runs | None:
         end = column(self.length)[..., None]
         return runs_from(np.zeros_like(end), end, sizes.key_len)
 
-    def reason(self, slot: Slot, _: Sizes) -> tuple[bool, str]:
+    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         length = of_batch(self.length, slot.batch)
         shown = slot.key < length
         verb = "belongs" if shown else "does not belong"

@@ -27,7 +27,7 @@ class ScoringOptions(TypedDict, total=False):
 
     score = cap(scale * query . key) + bias - alibi_slope * |i + key_len - query_len - j|
 
-    Parameters
+    Attributes
     ----------
     scale : float, default 1 / sqrt(key_dim)
         Multiplies the dot products.
@@ -56,7 +56,7 @@ class ScoringOptions(TypedDict, total=False):
 class AttentionOptions(ScoringOptions, total=False):
     """The keyword arguments that decide what attention() computes: a mask, and the scoring options.
 
-    Parameters
+    Attributes
     ----------
     mask : Mask or ndarray of bool, optional
         Which keys each query sees; True = visible. None: every key.
