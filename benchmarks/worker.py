@@ -1,4 +1,4 @@
-"""A process that holds one library: it finds the library's fastest correct call, and times it when told to."""
+"""A process that holds one library, finds its fastest correct call, and times that call on request."""
 
 import os
 import time
@@ -19,13 +19,13 @@ CONTEXT = get_context("spawn")
 ROUND_SECONDS = 0.25  # what a round of short calls may take
 MOST_REPEATS = 1_000
 CHECKED_ROWS = 16
-# Enough to tell this work from any other; how exact the libraries are is error.py's question
+# Enough to tell this work from any other; error.py measures how exact the libraries are
 SAME_WORK = 1e-3
 
 
 @dataclass
 class Chosen:
-    """The fastest correct way of a library, the others' seconds, and why some did not run."""
+    """A library's fastest correct way, the seconds of each, and why some did not run."""
 
     peer: str
     version: str
@@ -36,7 +36,7 @@ class Chosen:
 
 
 class Worker:
-    """The parent's end. Only one worker at a time is told to do something."""
+    """The parent's end. Only one worker at a time computes."""
 
     def __init__(self, peer: str, work: Work, threads: int) -> None:
         died: dict[str, str] = {}
@@ -50,7 +50,7 @@ class Worker:
             try:
                 while isinstance(message := self._connection.recv(), str):
                     tried = message
-            except EOFError:  # a crash is this way's result; the others get a new process
+            except EOFError:  # the way crashed: that is its result, and the others get a new process
                 self._process.join()
                 died[tried] = f"the process ended with code {self._process.exitcode}"
                 if tried == "import":
@@ -71,7 +71,7 @@ class Worker:
 
 
 def serve(connection: Connection, peer: str, work: Work, threads: int, died: dict[str, str]) -> None:
-    """The child's end: name each way before it is tried, then answer questions until told to stop."""
+    """The child's end: name each way before trying it, then answer questions until "stop" comes."""
     inputs = [work.inputs(seed) for seed in range(work.copies)]
     limit_threads(threads)
     library = load_peer(peer)
@@ -88,8 +88,19 @@ def serve(connection: Connection, peer: str, work: Work, threads: int, died: dic
         connection.send(answers[question]())
 
 
+def sent_by(serve: Callable[..., None], *arguments: Any) -> Any:
+    """What `serve(connection, *arguments)` sends from a new process."""
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=serve, args=(theirs, *arguments))
+    process.start()
+    theirs.close()
+    received = ours.recv()
+    process.join()
+    return received
+
+
 def limit_threads(threads: int) -> None:
-    """For every library the same CPUs, and the same number in the variables that some read at import."""
+    """Give every library the same CPUs, and the same number in the variables that some read at import."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -97,19 +108,19 @@ def limit_threads(threads: int) -> None:
 
 
 def choose(
-    ways: Mapping[str, Way], work: Work, inputs: list[Inputs], chosen: Chosen, tell: Callable[[str], None]
+    ways: Mapping[str, Way], work: Work, inputs: list[Inputs], chosen: Chosen, report: Callable[[str], None]
 ) -> Call | None:
-    """Check every way against float64, time the correct ones, and keep the fastest."""
+    """Check every way against float64, time the correct ones, and return the fastest."""
     best = None
     for name, way in ways.items():
-        tell(name)
+        report(name)
         try:
             call = in_turn([way(work, each) for each in inputs])
             error = error_of(call, work, inputs[0])
         except NotOfferedError as reason:
             chosen.refused[name] = str(reason)
             continue
-        except Exception as trouble:  # noqa: BLE001  a library may refuse in any way it likes: that is a result
+        except Exception as trouble:  # noqa: BLE001  libraries refuse with any exception: that is a result
             chosen.refused[name] = f"{type(trouble).__name__}: {str(trouble).strip().splitlines()[0][:200]}"
             continue
         if not error < SAME_WORK:
@@ -136,7 +147,7 @@ def error_of(call: Call, work: Work, inputs: Inputs) -> float:
 
 
 def timed(call: Call, repeats: int) -> float:
-    """The median; a first call wakes the threads and is not counted, unless calls are long."""
+    """The median; the first call wakes the threads and does not count, unless calls are long."""
     first = seconds_of(call)
     if first > 1.0:
         return first if repeats == 1 else min(first, seconds_of(call))
@@ -144,7 +155,7 @@ def timed(call: Call, repeats: int) -> float:
 
 
 def least(call: Call, repeats: int) -> float:
-    """To choose by: what disturbs a call only ever adds to it."""
+    """The least seconds, to choose by: a disturbance only ever adds to a call."""
     first = min(seconds_of(call) for _ in range(2))
     return first if first > 1.0 else min(seconds_of(call) for _ in range(repeats))
 
@@ -160,6 +171,6 @@ def measure_limits(threads: int) -> dict[str, float]:
     from attnscope import kernels
 
     return {
-        "arithmetic": kernels.measure_fma_limit(threads),
-        "reading": kernels.measure_read_bandwidth(threads),
+        "compute": kernels.measure_fma_limit(threads),
+        "memory": kernels.measure_read_bandwidth(threads),
     }

@@ -53,12 +53,13 @@ struct Bias {
 struct Statistics {
     const std::uint8_t* labels;  // [batch or 1][key_len]: the segment of each key
     std::int64_t labels_batch_stride, segments, first_keys, top_keys;
-    float *entropy, *max_weight, *first_mass, *mean_distance;  // [batch][query_heads][query_len]
+    float *entropy, *max_weight, *first_mass, *mean_distance, *sink_mass;  // [batch][query_heads][query_len]
     std::int32_t *max_key, *visible_keys;
     float* segment_mass;                           // [row][segments]
     std::int32_t* top_key;                         // [row][top_keys]
     float* top_weight;                             // [row][top_keys]
-    // The survey, a second pass over the scores, for what needs a row's final sum: weight = exp2(score - largest) * share
+    // The survey, a second pass over the scores, for what needs a row's final sum: weight = exp2(score - largest) * share,
+    // which sums to 1 over the visible keys
     float *largest, *share;                        // a row's, written by the first pass
     const float* counted;                          // how much a row counts in `received`; null: 1
     float* received;                               // [batch][query_heads][key_len]
@@ -101,8 +102,9 @@ struct KernelTable {
     std::int64_t (*tiles)(const AttentionCall& call);
     std::int64_t (*workspace_bytes)(const AttentionCall& call);
     std::int64_t (*state_floats)(const AttentionCall& call);
-    // The workspace is 64-byte aligned and belongs to one thread
-    void (*run_tiles)(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace);
+    // Runs some of the tiles [first, end), at least the first, and returns the first one that it has not run.
+    // The workspace is 64-byte aligned and belongs to one thread.
+    std::int64_t (*run_some_tiles)(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace);
     // The same in two steps, so that threads can share a long row: each part into a state of its own, then all of a
     // tile's states, one after another in memory, into its rows
     void (*run_part)(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace);

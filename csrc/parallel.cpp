@@ -11,17 +11,20 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace attnscope {
 namespace {
 
-// A thread's scratch memory, kept from call to call.
+// A thread's scratch memory, kept from call to call. A call takes it out of its thread, since a signal handler may compute
+// attention in the middle of it.
 class Workspace {
 public:
     void* of(std::int64_t bytes) {
@@ -56,26 +59,44 @@ void look_out_for(const Condition& met) {
 struct Job {
     std::int64_t tasks, threads;
     std::int64_t workspace_bytes;
-    const std::function<void(std::int64_t, std::int64_t, void*)>& body;
+    const RunSome& body;
     std::atomic<std::int64_t> next = 0;
+    std::atomic<bool> ended_early = false;
     std::atomic<std::int64_t> active = 0;  // changed under the pool's mutex
     // guarded by the pool's mutex
     std::int64_t openings = 0;
     std::condition_variable finished = {};
+    std::exception_ptr thrown = {};
 
-    void work(void* workspace) {
-        for (std::int64_t first = next.load(std::memory_order_relaxed); first < tasks;) {
-            const std::int64_t end = first + std::max<std::int64_t>(1, (tasks - first) / (4 * threads));
-            if (!next.compare_exchange_weak(first, end, std::memory_order_relaxed)) continue;
-            body(first, end, workspace);
-            first = next.load(std::memory_order_relaxed);
+    // Takes part until no task is left; returns what a body threw
+    std::exception_ptr work(void* workspace, const GoOn& go_on) noexcept {
+        try {
+            for (std::int64_t first = next.load(std::memory_order_relaxed); first < tasks;) {
+                const std::int64_t end = first + std::max<std::int64_t>(1, (tasks - first) / (4 * threads));
+                if (!next.compare_exchange_weak(first, end, std::memory_order_relaxed)) continue;
+                while (first < end && !ended_early.load(std::memory_order_relaxed)) {
+                    first = body(first, end, workspace);
+                    if (go_on && !go_on()) end_early();
+                }
+                first = next.load(std::memory_order_relaxed);
+            }
+        } catch (...) {
+            end_early();
+            return std::current_exception();
         }
+        return {};
+    }
+
+private:
+    void end_early() {
+        ended_early.store(true, std::memory_order_relaxed);
+        next.store(tasks, std::memory_order_relaxed);
     }
 };
 
 class Pool {
 public:
-    void run(Job& job, std::int64_t helpers, void* workspace) {
+    void run(Job& job, std::int64_t helpers, void* workspace, const GoOn& go_on) {
         {
             const std::lock_guard lock(mutex_);
             hire(helpers);
@@ -84,11 +105,12 @@ public:
             ++posted_;
         }
         for (std::int64_t i = 0; i < helpers; ++i) wake_.notify_one();
-        job.work(workspace);
+        std::exception_ptr thrown = job.work(workspace, go_on);
         look_out_for([&] { return job.active == 0; });
         std::unique_lock lock(mutex_);
         open_.erase(std::find(open_.begin(), open_.end(), &job));
         job.finished.wait(lock, [&] { return job.active == 0; });
+        if (!job.thrown) job.thrown = std::move(thrown);
     }
 
 private:
@@ -119,8 +141,10 @@ private:
             ++job->active;
             const std::uint64_t seen = posted_;
             lock.unlock();
-            if (void* workspace = thread_workspace.of(job->workspace_bytes)) job->work(workspace);
+            std::exception_ptr thrown;
+            if (void* workspace = thread_workspace.of(job->workspace_bytes)) thrown = job->work(workspace, {});
             lock.lock();
+            if (thrown) job->thrown = std::move(thrown);
             if (--job->active == 0) job->finished.notify_one();
             lock.unlock();
             look_out_for([&] { return posted_ != seen; });
@@ -152,17 +176,21 @@ Pool& pool() {
 
 }  // namespace
 
-void parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
-                     const std::function<void(std::int64_t, std::int64_t, void*)>& body) {
-    if (tasks <= 0) return;
-    void* workspace = thread_workspace.of(std::max<std::int64_t>(workspace_bytes, 64));
+bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes, const RunSome& body,
+                     const GoOn& go_on) {
+    if (tasks <= 0) return true;
+    Workspace own = std::exchange(thread_workspace, {});
+    void* workspace = own.of(std::max<std::int64_t>(workspace_bytes, 64));
     if (workspace == nullptr) throw std::bad_alloc();
     const std::int64_t helpers = std::max<std::int64_t>(std::min(threads, tasks), 1) - 1;
     Job job{tasks, helpers + 1, std::max<std::int64_t>(workspace_bytes, 64), body};
     if (helpers == 0)
-        job.work(workspace);
+        job.thrown = job.work(workspace, go_on);
     else
-        pool().run(job, helpers, workspace);
+        pool().run(job, helpers, workspace, go_on);
+    thread_workspace = std::move(own);
+    if (job.thrown) std::rethrow_exception(job.thrown);
+    return !job.ended_early;
 }
 
 }  // namespace attnscope

@@ -26,11 +26,26 @@ def assert_statistics(seen: Statistics, case: Case, asked: Questions) -> None:
     """The reference judges every statistic."""
     _, expected = reference.statistics(*case.arrays, questions=asked, **case.options)
     bound = error_bound(case, arithmetic=np.float32, output=np.float32)
-    weights, wrong_by = reference.weights(case.query, case.key, **case.options), bound.weights
     assert_within(seen.logsumexp, expected.logsumexp, bound.logsumexp, "logsumexp")
+    assert_sink_mass(seen, expected, case, bound.logsumexp)
+    keys_alone = case.but(sinks=None)  # statistics are over the visible keys, renormalised
+    weights = reference.weights(case.query, case.key, **keys_alone.options)
+    wrong_by = error_bound(keys_alone, arithmetic=np.float32, output=np.float32).weights
     assert_rows(seen, expected, case, weights, wrong_by, asked)
     assert_strongest(seen, expected, weights, wrong_by)
     assert_surveyed(seen, expected, weights, wrong_by, asked)
+
+
+def assert_sink_mass(seen: Statistics, expected: Statistics, case: Case, logsumexp_wrong_by: Floats) -> None:
+    """e^(sink - logsumexp): wrong by the error of the exponent, and by a few roundings relative to the largest score."""
+    sinks = case.options.get("sinks")
+    if sinks is None:
+        whole = ~np.isnan(expected.logsumexp)
+        assert (np.asarray(seen.sink_mass)[whole] == 0).all()
+        return
+    mass = np.asarray(expected.sink_mass)
+    exponent = np.abs(np.asarray(sinks, np.float64))[:, None] + np.abs(np.nan_to_num(expected.logsumexp)) + 8
+    assert_within(seen.sink_mass, mass, mass * np.expm1(logsumexp_wrong_by + 8 * U * exponent), "sink_mass")
 
 
 def assert_rows(

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "../kernel_table.hpp"
 
@@ -35,6 +36,14 @@ public:
     }
     void expect_contiguous() const {
         if (PyBuffer_IsContiguous(&view_, 'C') == 0) fail("is not contiguous");
+    }
+    // A contiguous array's elements as they are now. What leads to memory is copied first and checked then, since another
+    // thread may write to the array meanwhile.
+    template <typename T>
+    std::vector<T> copy(std::initializer_list<std::int64_t> shape) const {
+        expect(shape, sizeof(T));
+        expect_contiguous();
+        return std::vector<T>(data<const T>(), data<const T>() + view_.len / view_.itemsize);
     }
     Array4 array() const {
         if (size(3) > 1 && stride(3) != view_.itemsize) fail("has a last axis that is not contiguous");

@@ -15,7 +15,9 @@
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
 #include "buffer.hpp"
+#include "page_table.hpp"
 #include "statistics_arrays.hpp"
+#include "unlocked.hpp"
 
 namespace {
 
@@ -30,28 +32,48 @@ const KernelTable& level_named(const std::string& name) {
 // Below this many multiply-adds a call is over before a sleeping thread has woken up
 constexpr double worth_a_thread = 1e6;
 
-void survey(const KernelTable& table, const AttentionCall& call, std::int64_t threads) {
-    parallel_for(table.survey_tasks(call), threads, table.survey_workspace_bytes(call),
-                 [&](std::int64_t task, void* work) { table.run_survey(call, task, work); });
-}
+// From here on an unevenly divided rest costs less than 1/8 of the time, and parts, which must be merged, are not worth it.
+constexpr std::int64_t many_tiles_per_thread = 8;
 
-// Tiles over threads. Where there are too few of them to go round, the parts of their rows are shared out instead;
-// the arithmetic is the same.
-void run_call(const KernelTable& table, const AttentionCall& call, std::int64_t threads) {
+// Tiles over threads. If there are too few of them to go round, the parts of their rows are shared out instead; the
+// arithmetic is the same. False if `go_on` ended it.
+bool run_call(const KernelTable& table, const AttentionCall& call, std::int64_t threads, const GoOn& go_on) {
     const std::int64_t tiles = table.tiles(call), parts = call.parts(), workspace = table.workspace_bytes(call);
-    if (threads == 1 || parts == 1 || tiles % threads == 0 || tiles >= 8 * threads) {
-        parallel_ranges(tiles, threads, workspace,
-                        [&](std::int64_t first, std::int64_t end, void* work) { table.run_tiles(call, first, end, work); });
-        return;
+    if (threads == 1 || parts == 1 || tiles % threads == 0 || tiles >= many_tiles_per_thread * threads) {
+        const RunSome run_some = [&](std::int64_t first, std::int64_t end, void* work) {
+            return table.run_some_tiles(call, first, end, work);
+        };
+        return parallel_ranges(tiles, threads, workspace, run_some, go_on);
     }
     const std::int64_t state = table.state_floats(call);
     std::vector<float> states(static_cast<std::size_t>(tiles * parts * state));
-    parallel_for(tiles * parts, threads, workspace, [&](std::int64_t task, void* work) {
+    const auto run_part = [&](std::int64_t task, void* work) {
         table.run_part(call, task / parts, task % parts, states.data() + task * state, work);
-    });
-    parallel_for(tiles, threads, workspace, [&](std::int64_t tile, void*) {
+    };
+    const auto finish_tile = [&](std::int64_t tile, void*) {
         table.finish_tile(call, tile, states.data() + tile * parts * state);
-    });
+    };
+    return parallel_for(tiles * parts, threads, workspace, run_part, go_on) &&
+           parallel_for(tiles, threads, workspace, finish_tile, go_on);
+}
+
+// The second pass of observe(), if anything that is asked needs it
+bool run_survey(const KernelTable& table, const AttentionCall& call, std::int64_t threads, const GoOn& go_on) {
+    if (!call.statistics.surveys()) return true;
+    const auto run_task = [&](std::int64_t task, void* work) { table.run_survey(call, task, work); };
+    return parallel_for(table.survey_tasks(call), threads, table.survey_workspace_bytes(call), run_task, go_on);
+}
+
+// Both passes without the GIL. Raises what a signal handler raises meanwhile; a call too small for a second thread is over
+// before one could be noticed.
+void run_unlocked(const KernelTable& table, const AttentionCall& call, std::int64_t threads, bool is_small) {
+    bool complete;
+    {
+        Unlocked python;
+        const GoOn go_on = is_small ? GoOn() : GoOn([&] { return python.go_on(); });
+        complete = run_call(table, call, threads, go_on) && run_survey(table, call, threads, go_on);
+    }
+    if (!complete) throw nb::python_error();
 }
 
 // A problem made ready: what does not change from call to call.
@@ -60,7 +82,7 @@ public:
     Plan(const std::string& level, std::array<std::int64_t, 7> sizes, const std::string& format,
          const std::string& key_value_format, const std::string& output_format, double scale, std::optional<double> softcap, nb::object first_key,
          nb::object end_key, nb::object words)
-        : table_(level_named(level)), first_key_(first_key), end_key_(end_key), words_(words) {
+        : table_(level_named(level)), words_(words) {
         call_ = {};
         call_.batch = sizes[0], call_.query_heads = sizes[1], call_.kv_heads = sizes[2], call_.query_len = sizes[3];
         call_.key_len = sizes[4], call_.key_dim = sizes[5], call_.value_dim = sizes[6];
@@ -70,7 +92,7 @@ public:
         call_.scale = scale;
         call_.has_softcap = softcap.has_value();
         call_.softcap = softcap.value_or(0.0);
-        if (!first_key.is_none()) set_spans();
+        if (!first_key.is_none()) set_spans(first_key, end_key);
         if (!words.is_none()) set_words();
         multiply_adds_ = static_cast<double>(call_.batch) * static_cast<double>(call_.query_heads) *
                          static_cast<double>(call_.query_len) * static_cast<double>(call_.key_len) *
@@ -104,21 +126,9 @@ public:
         v.expect({pages, call.kv_heads, page_tokens, call.value_dim}, bytes);
         call.key = k.array(), call.value = v.array();
 
-        const Buffer table(block_table, "block_table", 2, false), lens(key_lens, "key_lens", 1, false);
-        table.expect({call.batch, table.size(1)}, 4);
-        lens.expect({call.batch}, 8);
-        table.expect_contiguous();
-        lens.expect_contiguous();
-        call.pages = {table.data<const std::int32_t>(), table.size(1), page_tokens};
-        call.key_lens = lens.data<const std::int64_t>();
-        for (std::int64_t b = 0; b < call.batch; ++b) {
-            if (call.key_lens[b] < 0 || call.key_lens[b] > call.key_len || call.key_lens[b] > table.size(1) * page_tokens)
-                throw nb::value_error("key_lens reach beyond the block table");
-            for (std::int64_t block = 0; block * page_tokens < call.key_lens[b]; ++block) {
-                const std::int32_t page = call.pages.table[b * call.pages.table_stride + block];
-                if (page < 0 || page >= pages) throw nb::value_error("block_table points outside the pages");
-            }
-        }
+        const PageTable table(block_table, key_lens, call, pages, page_tokens);
+        call.pages = table.pages();
+        call.key_lens = table.key_lens();
         std::optional<Buffer> key_scales_view, value_scales_view;
         call.key_scales = scales(key_scales, "key_scales", {pages, call.kv_heads, page_tokens}, key_scales_view);
         call.value_scales = scales(value_scales, "value_scales", {pages, call.kv_heads, page_tokens}, value_scales_view);
@@ -152,10 +162,8 @@ private:
         call.slopes = per_head(slopes, "slopes", slopes_view);
         call.sinks = per_head(sinks, "sinks", sinks_view);
 
-        const std::int64_t useful = multiply_adds_ < worth_a_thread ? 1 : threads;
-        const nb::gil_scoped_release unlocked;
-        run_call(table_, call, useful);
-        if (call.statistics.surveys()) survey(table_, call, useful);
+        const bool is_small = multiply_adds_ < worth_a_thread;
+        run_unlocked(table_, call, is_small ? 1 : threads, is_small);
     }
 
     Scales scales(nb::handle array, const char* name, std::initializer_list<std::int64_t> shape,
@@ -166,23 +174,22 @@ private:
         return {view->data(), view->stride(0), view->stride(1), view->stride(2)};
     }
 
-    void set_spans() {
-        spans_view_.emplace(first_key_, "first_key", 3, false);
-        ends_view_.emplace(end_key_, "end_key", 3, false);
-        const std::int64_t shared = spans_view_->size(0), spans = spans_view_->size(2);
+    void set_spans(nb::handle first_key, nb::handle end_key) {
+        const Buffer first(first_key, "first_key", 3, false), end(end_key, "end_key", 3, false);
+        const std::int64_t shared = first.size(0), spans = first.size(2);
         if ((shared != 1 && shared != call_.batch) || spans < 1 || spans > 2)
             throw nb::value_error("spans do not have the plan's shape");
-        spans_view_->expect({shared, call_.query_len, spans}, 4);
-        ends_view_->expect({shared, call_.query_len, spans}, 4);
-        call_.visibility.first_key = spans_view_->data<const std::int32_t>();
-        call_.visibility.end_key = ends_view_->data<const std::int32_t>();
+        first_keys_ = first.copy<std::int32_t>({shared, call_.query_len, spans});
+        end_keys_ = end.copy<std::int32_t>({shared, call_.query_len, spans});
+        for (std::size_t i = 0; i < first_keys_.size(); ++i)
+            if (first_keys_[i] < 0 || end_keys_[i] > call_.key_len) throw nb::value_error("a span reaches beyond the keys");
+        call_.visibility.first_key = first_keys_.data();
+        call_.visibility.end_key = end_keys_.data();
         call_.visibility.spans = spans;
         call_.visibility.span_batch_stride = shared == 1 ? 0 : call_.query_len * spans;
-        for (std::int64_t i = 0; i < shared * call_.query_len * spans; ++i)
-            if (call_.visibility.first_key[i] < 0 || call_.visibility.end_key[i] > call_.key_len)
-                throw nb::value_error("a span reaches beyond the keys");
     }
 
+    // Not copied: bits choose among a block's keys and cannot lead out of it, whatever they are
     void set_words() {
         words_view_.emplace(words_, "words", 4, false);
         const std::int64_t per_row = (call_.key_len + block_keys - 1) / block_keys;
@@ -205,8 +212,9 @@ private:
     }
 
     const KernelTable& table_;
-    nb::object first_key_, end_key_, words_;
-    std::optional<Buffer> spans_view_, ends_view_, words_view_;
+    std::vector<std::int32_t> first_keys_, end_keys_;
+    nb::object words_;
+    std::optional<Buffer> words_view_;
     AttentionCall call_;
     double multiply_adds_;
 };
@@ -218,7 +226,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // FLOP/s of all threads together, each in a register-only loop of fused multiply-adds
 double fma_limit(const std::string& level, std::int64_t threads, std::int64_t iterations) {
     const KernelTable& table = level_named(level);
-    const nb::gil_scoped_release unlocked;
+    const Unlocked python;
     std::atomic<std::int64_t> total = 0;
     std::atomic<double> kept = 0;
     const auto start = std::chrono::steady_clock::now();
@@ -236,7 +244,7 @@ double read_bandwidth(const std::string& level, nb::handle data, std::int64_t th
     const Buffer view(data, "data", 1, false);
     view.expect({view.size(0)}, 4);
     const std::int64_t pieces = threads * 16, piece = view.size(0) / pieces;
-    const nb::gil_scoped_release unlocked;
+    const Unlocked python;
     std::atomic<double> kept = 0;
     const auto start = std::chrono::steady_clock::now();
     parallel_for(pieces, threads, 64, [&](std::int64_t i, void*) {
@@ -258,6 +266,8 @@ void apply_function(const std::string& level, const std::string& function, nb::h
 
 NB_MODULE(_core, m) {
     m.doc() = "The compiled kernel of attnscope; use attnscope.kernels.";
+    // A thread that sleeps while Python exits keeps its plan and its statistics: nothing to warn of
+    nb::set_leak_warnings(false);
     nb::class_<StatisticsArrays>(m, "StatisticsArrays")
         .def("__init__",
              [](StatisticsArrays* self, nb::tuple sizes, nb::dict arrays, std::int64_t first_keys, std::int64_t segments,

@@ -23,6 +23,7 @@ public:
         view_.max_weight = rows<float>("max_weight", true);
         view_.first_mass = rows<float>("first_mass", true);
         view_.mean_distance = rows<float>("mean_distance", true);
+        view_.sink_mass = rows<float>("sink_mass", true);
         view_.max_key = rows<std::int32_t>("max_key", true);
         view_.visible_keys = rows<std::int32_t>("visible_keys", true);
         if (segments > 0) {
@@ -68,19 +69,19 @@ private:
     T* rows(const char* name, bool required) { return filled<T>(name, {batch_, heads_, query_len_}, required); }
 
     void set_labels() {
-        const Buffer& labels = buffers_.emplace_back(arrays_["labels"], "labels", 2, false);
+        const Buffer labels(arrays_["labels"], "labels", 2, false);
         const std::int64_t shared = labels.size(0);
         if (shared != 1 && shared != batch_) throw nb::value_error("labels do not have the plan's batch");
-        labels.expect({shared, key_len_}, 1);
-        labels.expect_contiguous();
-        view_.labels = labels.data<const std::uint8_t>();
+        labels_ = labels.copy<std::uint8_t>({shared, key_len_});
+        view_.labels = labels_.data();
         view_.labels_batch_stride = shared == 1 ? 0 : key_len_;
-        for (std::int64_t i = 0; i < shared * key_len_; ++i)
-            if (view_.labels[i] >= view_.segments) throw nb::value_error("a label is beyond the segments");
+        for (const std::uint8_t label : labels_)
+            if (label >= view_.segments) throw nb::value_error("a label is beyond the segments");
     }
 
     nb::dict arrays_;
     std::deque<Buffer> buffers_;
+    std::vector<std::uint8_t> labels_;
     Statistics view_ = {};
     std::int64_t batch_, heads_, query_len_, key_len_;
 };

@@ -102,14 +102,14 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     const std::size_t keys = static_cast<std::size_t>(call.key_len);
     std::vector<std::uint8_t> labels(keys);
     for (std::size_t j = 0; j < keys; ++j) labels[j] = static_cast<std::uint8_t>(number % 4 == 0 ? j % 5 : j * 5 / keys);
-    std::vector<float> of_rows(rows * (4 + 5 + 3 + 2)), of_keys(pairs * keys), map(pairs * 7);
+    std::vector<float> of_rows(rows * (5 + 5 + 3 + 2)), of_keys(pairs * keys), map(pairs * 7);
     std::vector<std::int32_t> found(rows * (2 + 3));
     Statistics& wanted = call.statistics;
     if (number % 2 == 0) {
         float* to = of_rows.data();
         const auto take = [&](std::size_t each) { return std::exchange(to, to + rows * each); };
         wanted.labels = labels.data(), wanted.segments = 5, wanted.first_keys = 4, wanted.top_keys = 3;
-        wanted.entropy = take(1), wanted.max_weight = take(1), wanted.first_mass = take(1), wanted.mean_distance = take(1);
+        wanted.entropy = take(1), wanted.max_weight = take(1), wanted.first_mass = take(1), wanted.mean_distance = take(1), wanted.sink_mass = take(1);
         wanted.segment_mass = take(5), wanted.top_weight = take(3), wanted.largest = take(1), wanted.share = take(1);
         wanted.max_key = found.data(), wanted.visible_keys = found.data() + rows, wanted.top_key = found.data() + 2 * rows;
         wanted.received = of_keys.data(), wanted.map = map.data(), wanted.map_rows = 1, wanted.map_columns = call.key_len < 7 ? 1 : 7;
@@ -118,7 +118,7 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     std::int64_t bytes = table.workspace_bytes(call);
     if (wanted.wanted() && bytes < table.survey_workspace_bytes(call)) bytes = table.survey_workspace_bytes(call);
     void* workspace = std::aligned_alloc(64, static_cast<std::size_t>((bytes + 63) / 64 * 64 + 64));
-    table.run_tiles(call, 0, table.tiles(call), workspace);
+    for (std::int64_t tile = 0; tile < table.tiles(call);) tile = table.run_some_tiles(call, tile, table.tiles(call), workspace);
     for (std::int64_t task = 0; wanted.wanted() && task < table.survey_tasks(call); ++task) table.run_survey(call, task, workspace);
     std::free(workspace);
     sum = digest(digest(sum, output.data(), output.size()), normalizer.data(), normalizer.size() * sizeof(float));

@@ -21,7 +21,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 
 static constexpr KernelTable make_table(const char* level) {
-    return {level, lanes, count_tiles, count_workspace_bytes, count_state_floats, run_tiles, run_part, finish_tile,
+    return {level, lanes, count_tiles, count_workspace_bytes, count_state_floats, run_some_tiles, run_part, finish_tile,
             count_survey_tasks, count_survey_workspace_bytes, run_survey, fma_loop, read_loop, apply_function};
 }
 

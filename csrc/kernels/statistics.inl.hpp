@@ -3,7 +3,8 @@
 // computes   with p_j = exp2(s_j - largest), relative to which all sums are held:
 //            surprise = sum p (s - largest), distance = sum p |position - j|, first = sum p over the first keys,
 //            a sum of p for each segment; the strongest key, how many are visible, the top_keys best scores
-// entropy    -sum w ln w = ln Z sum w - sum w ln(2) s, with every s relative to the largest, so that no large numbers
+// weights    w_j = p_j / sum p: over the visible keys alone, summing to 1; a sink's share of the whole is sink_mass
+// entropy    -sum w ln w = ln Z - sum w ln(2) s, with every s relative to the largest, so that no large numbers
 //            cancel; when the largest grows by c, sum p (s - largest) becomes 2^-c (sum p (s - largest) - c sum p)
 // order      four partial sums over key mod 4, each in falling order of keys, added left to right, then to the blocks
 //            before: the same bits in both layouts and on all levels
@@ -103,19 +104,21 @@ struct Observer {
         }
     }
 
-    // What the keys alone amount to; a sink, which joins next, is no key
-    struct OfKeys {
-        float largest[tile_rows], sum[tile_rows];
-    };
-    void take_sums(float* state, OfKeys& keys) const {
-        for (std::int64_t row = 0; row < rows.count; ++row) {
-            keys.largest[row] = Layout::largest_of(state, row);
-            keys.sum[row] = Layout::sum_of(state, row);
-        }
+    // Before a sink joins the normalizer: what the keys amount to
+    void write(float* state) const {
+        for (std::int64_t row = 0; row < rows.count; ++row) write_row(state, row);
     }
 
-    void write(float* state, const OfKeys& keys) const {
-        for (std::int64_t row = 0; row < rows.count; ++row) write_row(state, row, keys.largest[row], keys.sum[row]);
+    // After it has: the sink's share of the whole, exp2(sink - largest) / sum
+    void write_sink_mass(float* state) const {
+        for (std::int64_t row = 0; row < rows.count; ++row) {
+            float& mass = call.statistics.sink_mass[index(row)];
+            const float sum = Layout::sum_of(state, row);
+            mass = sum == sum ? 0.0f : __builtin_nanf("");
+            if (call.sinks == nullptr || !(sum > 0.0f)) continue;
+            const float sink = log2_e * call.sinks[rows.head[row]];
+            mass = first_lane(exp2_not_positive(broadcast(sink - Layout::largest_of(state, row)))) / sum;
+        }
     }
 
 private:
@@ -256,30 +259,33 @@ private:
         best[0] = score > best[0] ? score : best[0];
     }
 
-    void write_row(float* state, std::int64_t row, float largest_of_keys, float sum_of_keys) const {
+    // Where a row's numbers are written
+    std::int64_t index(std::int64_t row) const {
+        return (rows.batch * call.query_heads + rows.head[row]) * call.query_len + rows.query[row];
+    }
+
+    void write_row(float* state, std::int64_t row) const {
         const Statistics& to = call.statistics;
-        const std::int64_t at = (rows.batch * call.query_heads + rows.head[row]) * call.query_len + rows.query[row];
+        const std::int64_t at = index(row);
         const auto held = [&](int which) { return sum_of(state, which)[Layout::element(row)]; };
         const float largest = Layout::largest_of(state, row), sum = Layout::sum_of(state, row);
-        const bool empty = sum_of_keys == 0.0f, is_number = sum == sum;
-        // A key's weight is its p, relative to the largest score of the keys, times this share
-        const float shrink = empty ? 0.0f : first_lane(exp2_not_positive(broadcast(largest_of_keys - largest)));
-        const float share = empty ? 0.0f : shrink / sum;
-        const double log_sum = empty ? 0.0 : log_positive(sum) + (static_cast<double>(largest) - largest_of_keys) * ln_2;
-        const double nats = static_cast<double>(share) * (log_sum * sum_of_keys - ln_2 * held(surprise));
+        const bool empty = sum == 0.0f, is_number = sum == sum;
+        const float share = empty ? 0.0f : 1.0f / sum;  // a key's weight is its p times this
+        const double log_sum = empty ? 0.0 : log_positive(sum);
+        const double nats = static_cast<double>(share) * (log_sum * sum - ln_2 * held(surprise));
         const float nan = __builtin_nanf("");
         to.entropy[at] = !is_number ? nan : empty || nats < 0.0 ? 0.0f : static_cast<float>(nats);
         to.max_weight[at] = is_number ? share : nan;
         to.max_key[at] = is_number && !empty ? static_cast<std::int32_t>(held(strongest)) : -1;
         to.first_mass[at] = is_number ? share * held(first_mass) : nan;
-        to.mean_distance[at] = !is_number ? nan : empty ? 0.0f : held(distance) / sum_of_keys;
+        to.mean_distance[at] = !is_number ? nan : empty ? 0.0f : held(distance) / sum;
         to.visible_keys[at] = static_cast<std::int32_t>(held(visible));
         for (std::int64_t s = 0; s < to.segments; ++s)
             to.segment_mass[at * to.segments + s] = is_number ? share * held(segment + static_cast<int>(s)) : nan;
-        write_top_keys(state, row, at, largest_of_keys, share, is_number);
+        write_top_keys(state, row, at, largest, share, is_number);
         if (to.largest == nullptr) return;
         to.largest[at] = empty || !is_number ? 0.0f : largest;
-        to.share[at] = !is_number ? nan : empty ? 0.0f : 1.0f / sum;
+        to.share[at] = !is_number ? nan : share;
     }
 
     void write_top_keys(float* state, std::int64_t row, std::int64_t at, float largest, float share, bool is_number) const {

@@ -200,10 +200,10 @@ static void merge_states(const AttentionCall& call, const TileRows& rows, float*
 template <class Layout>
 static void finish(const AttentionCall& call, const TileRows& rows, float* state) {
     const Observer<Layout> observer(call, rows);
-    typename Observer<Layout>::OfKeys keys;
-    if (call.statistics.wanted()) observer.take_sums(state, keys);
+    // A sink is no key: statistics are over the keys alone, and are written before it joins the normalizer
+    if (call.statistics.wanted()) observer.write(state);
     if (call.sinks != nullptr) Layout::add_sinks(call, rows, state);
-    if (call.statistics.wanted()) observer.write(state, keys);
+    if (call.statistics.wanted()) observer.write_sink_mass(state);
     Layout::write_rows(call, rows, state);
     if (call.logsumexp == nullptr) return;
     for (std::int64_t r = 0; r < rows.count; ++r)
@@ -296,11 +296,10 @@ static int count_together(const AttentionCall& call, std::int64_t tile, std::int
     return count;
 }
 
-static void run_tiles(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace) {
-    for (int count; first < end; first += count) {
-        count = count_together(call, first, end);
-        with_layout<RunTiles>(call, first, count, static_cast<float*>(workspace));
-    }
+static std::int64_t run_some_tiles(const AttentionCall& call, std::int64_t first, std::int64_t end, void* workspace) {
+    const int count = count_together(call, first, end);
+    with_layout<RunTiles>(call, first, count, static_cast<float*>(workspace));
+    return first + count;
 }
 
 static void run_part(const AttentionCall& call, std::int64_t tile, std::int64_t part, float* state, void* workspace) {

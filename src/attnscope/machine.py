@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 from importlib import metadata
 
-import attnscope as at
+from attnscope.kernels import default_threads, level
 
 
 @dataclass(frozen=True)
 class Machine:
-    """level is None where the CPU has none of the kernel's levels, and the reference runs instead."""
+    """The package's version, and what it computes with.
+
+    Parameters
+    ----------
+    version : str
+        Of the installed package.
+    level : str or None
+        The kernel's CPU level; None if the CPU supports none and the reference runs instead.
+    threads : int
+        Threads of a call.
+    """
 
     version: str
     level: str | None
@@ -20,9 +30,20 @@ class Machine:
 
 
 def this_machine(threads: int | None = None) -> Machine:
-    """Ask the package and the CPU; threads as given, or the default."""
+    """Describe this installation and this CPU.
+
+    Parameters
+    ----------
+    threads : int or None
+        Threads of a call; the default number unless given.
+
+    Returns
+    -------
+    Machine
+        Version, level and threads.
+    """
     try:
         version = metadata.version("attnscope")
     except metadata.PackageNotFoundError:
         version = "(not installed)"
-    return Machine(version, at.kernels.level(), threads or at.kernels.default_threads())
+    return Machine(version, level(), threads or default_threads())

@@ -29,7 +29,8 @@ class PartialAttention:
 class Statistics:
     """Statistics of the attention weights of each row of one call.
 
-    w[i, j] is the weight of key j in row i. All arrays lack the axes that the query lacks.
+    w[i, j] is the weight of key j in row i, renormalised over the visible keys: each row sums to 1, with or without a
+    sink. All arrays lack the axes that the query lacks.
 
     Parameters
     ----------
@@ -44,7 +45,9 @@ class Statistics:
     first_mass : ndarray, shape (batch, query_heads, query_len)
         Sum of w over the first keys, where attention sinks are.
     mean_distance : ndarray, shape (batch, query_heads, query_len)
-        sum_j w |position - j| / sum_j w, in tokens.
+        sum_j w |position - j|, in tokens.
+    sink_mass : ndarray, shape (batch, query_heads, query_len)
+        exp(sink - logsumexp), the sink's share of the softmax; 0 without a sink.
     visible_keys : ndarray of int, shape (batch, query_heads, query_len)
         Number of keys that the row sees.
     segment_mass : ndarray, shape (batch, query_heads, query_len, segments), or None
@@ -69,6 +72,7 @@ class Statistics:
     max_key: NDArray[Any]
     first_mass: NDArray[Any]
     mean_distance: NDArray[Any]
+    sink_mass: NDArray[Any]
     visible_keys: NDArray[Any]
     segment_mass: NDArray[Any] | None
     top_keys: NDArray[Any] | None

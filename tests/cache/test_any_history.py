@@ -29,6 +29,7 @@ from tests.cache.texts import (
     check_pages_add_up,
     poison_what_nobody_may_see,
     queries_of,
+    tables_of,
     tokens_of,
 )
 
@@ -61,7 +62,7 @@ class AnyHistory(RuleBasedStateMachine):
         return multiple(*(self.new_sequence_number() for _ in range(3)))
 
     def shuffle(self) -> None:
-        for layer in self.cache._layers:
+        for layer in self.cache._store.layers:
             self.rng.shuffle(layer.arena._free)
 
     @rule(target=sequences)
@@ -151,7 +152,8 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(data=st.data(), sequence=sequences)
     def truncate(self, data: st.DataObject, sequence: int) -> None:
         tokens = data.draw(st.integers(0, self.cache.tokens(sequence)))
-        least = [layer.least_truncation(sequence) for layer in self.cache._layers]
+        tables = zip(self.cache._store.layers, self.cache._store.tables[sequence], strict=True)
+        least = [layer.least_truncation(table) for layer, table in tables]
         if 0 < tokens < max(least) and tokens < self.cache.tokens(sequence):
             with pytest.raises(at.CacheError, match="has dropped what the next query would see"):
                 self.cache.truncate(sequence, tokens)
@@ -182,7 +184,9 @@ class AnyHistory(RuleBasedStateMachine):
         for sequence, layers in getattr(self, "model", {}).items():
             for number, given in enumerate(layers):
                 stored = self.cache.stored(sequence, number)
-                first = self.cache._layers[number].first_in_sight(sequence)
+                first = self.cache._store.layers[number].first_in_sight(
+                    self.cache._store.tables[sequence][number]
+                )
                 # what the earliest query that may still come, the first of the last append, can see
                 assert first <= max(0, self.tokens(sequence, number) - self.appended[sequence] - LEFT)
                 for found, expected in zip(stored, given, strict=True):
@@ -208,9 +212,7 @@ class AnyHistory(RuleBasedStateMachine):
         return -(-tokens // self.page_tokens)
 
     def pages_held(self, layer: int) -> int:
-        return len({
-            page for each in self.cache._layers[layer].held.values() for page in each.pages[each.dropped :]
-        })
+        return len({page for table in tables_of(self.cache)[layer] for page in table.kept})
 
     def expected(self, sequence: int, layer: int, query: Array) -> Array:
         """The rows of a prefill over the same keys and values, the queries before these standing in for others."""

@@ -106,7 +106,7 @@ CALLS: dict[str, tuple[Call, str]] = {
         lambda c, a, b: c.attend(0, a, QUERY, out=np.zeros((6, 1, 9), np.float32)), "out has shape"
     ),
     "an out in the arena": (
-        lambda c, a, b: c.attend(0, a, np.ones((6, 1, KEY_DIM), np.float32), out=c._layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5)),
+        lambda c, a, b: c.attend(0, a, np.ones((6, 1, KEY_DIM), np.float32), out=c._store.layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5)),
         "out overlaps value in memory",
     ),
     "a truncation to more": (lambda c, a, b: c.truncate(b, 3), "sequence 1 has 2 tokens in layer 0, expected at least the 3"),

@@ -118,7 +118,7 @@ def test_growing_asks_for_memory_before_anything_changes(monkeypatch: pytest.Mon
     def no_memory(pages: int) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(cache._layers[0].arena, "_make_room", no_memory)
+    monkeypatch.setattr(cache._store.layers[0].arena, "_grow", no_memory)
     with pytest.raises(MemoryError):
         cache.append(text, 0, *tokens_of(rng, 200))
     assert cache.tokens(text) == 20

@@ -1,6 +1,7 @@
 """Caches that are wrong in one step: the machine of test_any_history must catch each."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -8,112 +9,115 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from numpy.typing import NDArray
 
-from attnscope.cache import kv_cache
-from attnscope.cache.layer import Held, Layer, Step
+from attnscope.cache import layer, store
+from attnscope.cache.arena import Arena
+from attnscope.cache.layer import Growth, Layer
+from attnscope.cache.page_table import EMPTY, PageTable
 from attnscope.errors import CacheError, CacheFullError
 from attnscope.kernels import Pages
 from tests.cache.test_any_history import AnyHistory
 
 
 class WritesIntoSharedPages(Layer):
-    def _plan(self, all_held: Sequence[Held], tokens: int) -> list[Step]:
-        return [
-            Step(step.held, step.out_of_sight, None, step.fresh - (step.shared is not None))
-            for step in super()._plan(all_held, tokens)
-        ]
+    def plan(self, tables: Sequence[PageTable], tokens: int, given_back: Iterable[int] = ()) -> Growth:
+        growth = super().plan(tables, tokens, given_back)
+        steps = [(place, count - (shared is not None), None) for place, count, shared in growth.steps]
+        return Growth(sum(count for _, count, _ in steps), steps)
 
 
-class ForkCountsNoHolder(Layer):
-    def fork(self, sequence: int, new: int) -> None:
-        held = self.held[sequence]
-        self.held[new] = Held(held.tokens, held.dropped, held.pages[:])
+class ForkCountsNoReference(Arena):
+    def add_references(self, pages: Iterable[int]) -> None:
+        pass
 
 
-class ForkSharesTheTable(Layer):
-    """Both sides go on in one list of pages."""
+class TablesThatChangeInPlace(Layer):
+    """Both sides of a fork continue in one list of pages."""
 
-    def fork(self, sequence: int, new: int) -> None:
-        super().fork(sequence, new)
-        self.held[new].pages = self.held[sequence].pages
+    def grown(
+        self, tables: Sequence[PageTable], growth: Growth, new: Sequence[NDArray[Any]]
+    ) -> list[PageTable]:
+        grown = super().grown(tables, growth, new)
+        for before, after in zip(tables, grown, strict=True):
+            if before is not EMPTY:
+                before.pages[:] = after.pages
+        return grown
 
 
-class CopyOnWriteKeepsTheOldPage(Layer):
-    def _take(self, step: Step) -> None:
-        if step.shared is not None:
-            self.arena.share([step.shared])
-        super()._take(step)
+class CopyOnWriteKeepsTheOldPage(Growth):
+    @property
+    def copied(self) -> list[int]:
+        return []
 
 
 class TruncateKeepsPages(Layer):
-    def truncate(self, sequence: int, tokens: int) -> None:
-        self.held[sequence].tokens = tokens
+    def truncated(self, table: PageTable, tokens: int) -> PageTable:
+        return table._replace(tokens=tokens)
 
 
-class ReleaseKeepsPages(Layer):
-    def release(self, sequence: int) -> None:
-        del self.held[sequence]
+class ReleaseKeepsPages(Arena):
+    def remove_references(self, pages: Iterable[int]) -> None:
+        if not isinstance(pages, array):
+            super().remove_references(pages)
 
 
 class WindowOneTokenShort(Layer):
-    def _blocks_out_of_sight(self, held: Held) -> int:
-        if self.left is None:
-            return held.dropped
-        return max(held.dropped, (held.tokens - self.left + 1) // self.layout.page_tokens)
+    def in_sight(self, table: PageTable) -> PageTable:
+        return super().in_sight(table._replace(tokens=table.tokens + 1))._replace(tokens=table.tokens)
 
 
 class WindowCountsTheNewTokens(Layer):
     """Pages go that the first of the new queries still sees."""
 
-    def append(self, sequences: Sequence[int], new: Sequence[NDArray[Any]]) -> None:
-        tokens = new[0].shape[2]
-        self.left = None if self.left is None else self.left - tokens
-        super().append(sequences, new)
-        self.left = None if self.left is None else self.left + tokens
+    def in_sight(self, table: PageTable) -> PageTable:
+        return super().in_sight(table._replace(tokens=table.tokens + 9))._replace(tokens=table.tokens)
 
 
 class WindowKeepsWhatItDrops(Layer):
-    def _let_go(self, step: Step) -> None:
-        self.arena.share(step.out_of_sight)
-        super()._let_go(step)
+    """The table no longer refers to the pages, but the arena counts them."""
+
+    def in_sight(self, table: PageTable) -> PageTable:
+        lean = super().in_sight(table)
+        self.arena.add_references(table.pages[table.dropped : lean.dropped])
+        return lean
 
 
 class FullAfterAHalf(Layer):
     """The tokens that still fit are written before the error."""
 
-    def append(self, sequences: Sequence[int], new: Sequence[NDArray[Any]]) -> None:
+    def check_room(self, growth: Growth, freed: int, tokens: int) -> None:
         try:
-            super().append(sequences, new)
+            super().check_room(growth, freed, tokens)
         except CacheFullError:
-            super().append(sequences, [each[:, :, :1] for each in new])
+            self.arena.arrays[0][:] = 0
             raise
 
 
 class LengthOfTheFirstSequence(Layer):
-    def pages_of(self, sequences: Sequence[int]) -> Pages:
-        pages = super().pages_of(sequences)
+    def pages_of(self, tables: Sequence[PageTable]) -> Pages:
+        pages = super().pages_of(tables)
         lens = pages.key_lens.copy()
-        lens[:] = [min(lens[0], len(self.held[each].pages) * self.layout.page_tokens) for each in sequences]
+        lens[:] = [min(lens[0], len(table.pages) * self.layout.page_tokens) for table in tables]
         return pages._replace(key_lens=lens)
 
 
 MUTANTS = [
-    WritesIntoSharedPages,
-    ForkCountsNoHolder,
-    ForkSharesTheTable,
-    CopyOnWriteKeepsTheOldPage,
-    TruncateKeepsPages,
-    ReleaseKeepsPages,
-    WindowOneTokenShort,
-    WindowCountsTheNewTokens,
-    WindowKeepsWhatItDrops,
-    FullAfterAHalf,
-    LengthOfTheFirstSequence,
+    (store, "Layer", WritesIntoSharedPages),
+    (layer, "Arena", ForkCountsNoReference),
+    (store, "Layer", TablesThatChangeInPlace),
+    (layer, "Growth", CopyOnWriteKeepsTheOldPage),
+    (store, "Layer", TruncateKeepsPages),
+    (layer, "Arena", ReleaseKeepsPages),
+    (store, "Layer", WindowOneTokenShort),
+    (store, "Layer", WindowCountsTheNewTokens),
+    (store, "Layer", WindowKeepsWhatItDrops),
+    (store, "Layer", FullAfterAHalf),
+    (store, "Layer", LengthOfTheFirstSequence),
 ]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_the_machine_catches(mutant: type[Layer], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kv_cache, "Layer", mutant)
+@pytest.mark.parametrize(("module", "name", "mutant"), MUTANTS)
+def test_the_machine_catches(module: Any, name: str, mutant: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, name, mutant)
     unshrunk = settings(
         max_examples=400,
         stateful_step_count=30,

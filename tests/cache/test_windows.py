@@ -24,7 +24,7 @@ def test_a_long_text_takes_no_more_than_its_window(page_tokens: int) -> None:
         windowed.append(cache.attend(0, text, query[:, now]))
         full.append(cache.attend(1, text, query[:, now]))
         # the window's tokens lie in one block more than they would fill, at the most
-        assert cache._layers[0].arena.pages_held <= -(-LEFT // page_tokens) + 1
+        assert cache._store.layers[0].arena.used_pages <= -(-LEFT // page_tokens) + 1
         check_pages_add_up(cache)
         poison_what_nobody_may_see(cache)
     for rows, mask in ((windowed, window), (full, at.Causal())):
@@ -44,7 +44,7 @@ def test_a_window_of_the_token_alone_keeps_one_page() -> None:
         assert (
             row.tobytes() == np.repeat(value, 3, axis=0).tobytes()
         )  # its own value, for the heads of the group
-        assert cache._layers[0].arena.pages_held == 1
+        assert cache._store.layers[0].arena.used_pages == 1
 
 
 def test_other_masks_are_joined_to_the_window() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
+from attnscope.cache.page_table import PageTable
 
 Array = NDArray[Any]
 DTYPES: dict[str, Any] = {
@@ -47,29 +48,37 @@ def cache_of(**options: Any) -> at.KVCache:
 
 def check_pages_add_up(cache: at.KVCache) -> None:
     """No page leaks, none is shared by mistake, and bytes_used is what sequences hold."""
+    cache._store.settle()
     bytes_used = 0
-    for layer in cache._layers:
+    for layer, tables in zip(cache._store.layers, tables_of(cache), strict=True):
         arena = layer.arena
-        held = Counter(page for each in layer.held.values() for page in each.pages[each.dropped :])
-        assert arena.holders == [held[page] for page in range(arena.pages)]
-        assert sorted(arena._free) == [page for page in range(arena.pages) if not held[page]]
-        bytes_used += len(held) * layer.layout.page_bytes
-        for each in layer.held.values():
-            kept = each.pages[each.dropped :]
-            assert len(set(kept)) == len(kept), "a sequence holds a page twice"
-            assert len(each.pages) == layer.layout.blocks_of(each.tokens)
+        counts = Counter(page for table in tables for page in table.kept)
+        assert arena.reference_counts == [counts[page] for page in range(len(arena.arrays[0]))]
+        assert sorted(arena._free) == [page for page in range(arena.pages) if not counts[page]]
+        bytes_used += len(counts) * layer.layout.page_bytes
+        for table in tables:
+            assert len(set(table.kept)) == len(table.kept), "a sequence refers to a page twice"
+            assert len(table.pages) == layer.layout.blocks_of(table.tokens)
     assert cache.bytes_used == bytes_used
+
+
+def tables_of(cache: at.KVCache) -> list[list[PageTable]]:
+    """For each layer, the page tables of all sequences."""
+    return [
+        [tables[layer] for tables in cache._store.tables.values()]
+        for layer in range(len(cache._store.layers))
+    ]
 
 
 def poison_what_nobody_may_see(cache: at.KVCache) -> None:
     """NaN in free pages, and in the slots behind each sequence's last token."""
-    for layer in cache._layers:
+    for layer, tables in zip(cache._store.layers, tables_of(cache), strict=True):
         page_tokens = layer.layout.page_tokens
         used = np.zeros(layer.arena.pages, np.int64)  # slots of each page that some sequence has
-        for each in layer.held.values():
-            for block in range(each.dropped, len(each.pages)):
-                page = each.pages[block]
-                used[page] = max(used[page], min(page_tokens, each.tokens - block * page_tokens))
+        for table in tables:
+            for block in range(table.dropped, len(table.pages)):
+                page = table.pages[block]
+                used[page] = max(used[page], min(page_tokens, table.tokens - block * page_tokens))
         unused = np.arange(page_tokens) >= used[:, None]
         for array in layer.arena.arrays:
             array.swapaxes(1, 2)[unused] = 77 if array.dtype == np.int8 else np.nan

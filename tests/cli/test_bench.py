@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 import attnscope as at
 from attnscope.bench import BenchCase, case_of
-from attnscope.bench.call import masked, visible_pairs
+from attnscope.bench.call import visible_pairs
 from attnscope.bench.decode import DecodeCase, decode_cases, filled_cache
+from attnscope.bench.report import mask_name
 from attnscope.cli import main
 
 SMALL = [
@@ -60,7 +61,7 @@ def test_pairs_are_counted_as_the_mask_shows_them(key_len: int, mask: dict[str, 
 def test_what_is_left_open_follows_its_counterpart() -> None:
     asked = case()
     assert (asked.kv_heads, asked.key_len, asked.value_dim) == (4, 5, 8)
-    assert masked(asked) == "no mask"
+    assert mask_name(asked) == "no mask"
     assert asked.mask is None
     assert case(window=512).mask == at.Window(left=511, right=0)
 
@@ -95,7 +96,7 @@ def test_the_table_names_what_ran(number_format: str) -> None:
     [
         (["--kv-heads", "3"], "kv_heads=3"),
         (["--key-dim", "2000"], "2000"),
-        (["--batch", "100000000"], "GiB to be drawn, and this machine has"),
+        (["--batch", "100000000"], "GiB, and this machine has"),
         (["--query-len", "0"], "0 is not in the range x>=1"),
         (["--dtype", "int4"], "'int4' is not one of 'float32'"),
     ],
@@ -147,7 +148,7 @@ def test_decode_takes_layers_in_turn_until_no_cache_holds_them() -> None:
     assert case.layers == 2  # 156 MiB each
     cache, sequences, query = filled_cache(case)
     assert cache.tokens(sequences[1]) == 10_000
-    assert cache.attend(1, sequences, query).shape == (2, 4, 1, 512)
+    assert cache.attend(layer=1, sequences=sequences, query=query).shape == (2, 4, 1, 512)
 
 
 def test_decode_prints_a_row_a_length() -> None:
@@ -157,7 +158,7 @@ def test_decode_prints_a_row_a_length() -> None:
     assert "1 sequence, 4 query heads on 2 kv heads" in printed
     assert "a int8" not in printed
     assert "30,000" in printed
-    assert "GB/s of a read alone" in printed
+    assert "GB/s of a streaming read" in printed
 
 
 def test_decode_json_has_a_list_of_measurements() -> None:

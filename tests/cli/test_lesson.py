@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attnscope.cli import main
-from attnscope.lesson.copying import copy_lesson, lesson_files
+from attnscope.cli.learn import copy_lesson, lesson_files
 from tests.lesson.notebooks import all_solutions, made_of, saved, shipped
 
 
@@ -119,7 +119,7 @@ def test_learn_opens_jupyterlab_where_the_lesson_lies(
 def test_learn_tells_how_to_get_jupyterlab(tmp_path: Path) -> None:
     done = run("learn", tmp_path)
     assert done.exit_code == 2
-    assert "pip install 'attnscope[lesson]'" in done.output
+    assert "pip install 'jupyterlab>=4.2'" in done.output
     assert (tmp_path / "exercises.ipynb").exists()
 
 

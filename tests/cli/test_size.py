@@ -135,8 +135,7 @@ def test_of_context_prompt_and_new_tokens_each_follows_from_the_others(
         (
             ["--context", "1k", "--prompt", "1k", "--new-tokens", "1"],
             "context=1,024: expected room for the prompt and the new tokens, at least one each, got "
-            "prompt=1,024 and "
-            "new-tokens=1. Give two of the three.",
+            "prompt=1,024 and new-tokens=1. Give two of the three.",
         ),
         (["--context", "1k", "--prompt", "2k"], "got prompt=2,048 and new-tokens=-1,024"),
         (["--new-tokens", "10000"], "got prompt=-1,808 and new-tokens=10,000"),

@@ -21,11 +21,11 @@ MAY_IMPORT = {
     "positions": set(),
     "multi_head": {"attention", "reference"},
     "models": {"attention", "observation", "positions", "problem"},
-    "machine": {INDEX},
-    "bench": {INDEX, "machine", "problem"},
+    "machine": {"kernels"},
+    "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
     "tour": {INDEX, "machine", "models"},
     "inspection": {"interop", "kernels", "models", "observation"},
-    "lesson": {INDEX, "probing"},
+    "lesson": {"audit", "positions", "probing", "problem", "reference"},
     "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}

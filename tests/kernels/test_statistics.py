@@ -134,7 +134,16 @@ def test_a_row_with_a_nan_says_so_and_reaches_no_other(level: str) -> None:
     query[0, 1, 40] = np.nan
     dirty = observe(Case(query, clean.key, clean.value, clean.options), **ASKED)[1]
     whole = observe(clean, **ASKED)[1]
-    for name in ("entropy", "max_weight", "first_mass", "mean_distance", "segment_mass", "top_weights"):
+    names = (
+        "entropy",
+        "max_weight",
+        "first_mass",
+        "mean_distance",
+        "sink_mass",
+        "segment_mass",
+        "top_weights",
+    )
+    for name in names:
         array, other = getattr(dirty, name), getattr(whole, name)
         assert np.isnan(array[0, 1, 40]).all(), name
         array[0, 1, 40] = other[0, 1, 40]

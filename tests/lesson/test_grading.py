@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from attnscope.lesson.grading import Graded, grade, grade_all, notebooks_in
-from attnscope.lesson.process import Limits
+from attnscope.lesson.notebook import Limits
 from attnscope.lesson.verdict import LessonError
 from tests.lesson.notebooks import all_solutions, completed, made_of, saved, shipped
 

@@ -46,7 +46,7 @@ def test_a_constant_does_not_depend_on_its_argument(constant: Any) -> None:
     verdict = check(1, lambda scores: constant, attention)
     assert (
         verdict.message
-        == "softmax gives the same result whatever it is given: it does not depend on its argument."
+        == "softmax returns the same result for all calls: it does not depend on its argument."
     )
 
 
@@ -150,7 +150,7 @@ def test_an_endless_loop_ends(answer: Any, somewhere: Callable[[Callable[[], Ver
     verdict = somewhere(lambda: check(2, answer, seconds=0.1))
     assert not verdict
     assert verdict.message == (
-        "visible(query_len, key_len, key_lengths) gave no answer within 0.1 s. Is there a loop that does not end?"
+        "visible(query_len, key_len, key_lengths) did not return within 0.1 s. Is there a loop that does not end?"
     )
 
 
@@ -167,7 +167,7 @@ def test_an_answer_that_writes_into_its_argument_is_told() -> None:
 
     verdict = check(1, answer, attention)
     assert verdict.message == (
-        "softmax writes into its argument scores: whoever called it still needs it. Work on a copy, or make new arrays."
+        "softmax writes into its argument scores, which the caller still needs. Work on a copy, or make new arrays."
     )
     assert verdict.counterexample is not None
 
@@ -258,3 +258,41 @@ def test_a_verdict_is_true_where_it_passed_and_prints_its_example() -> None:
         "      gives entropy = -0.674794",
         "      expected entropy = 0.674794",
     ]
+
+
+def test_what_an_answer_prints_is_printed_once_per_question(capsys: pytest.CaptureFixture[str]) -> None:
+    questions = 0
+
+    def answer(scores: Any) -> Any:
+        nonlocal questions
+        questions += 1
+        print("called")  # noqa: T201
+        return np.exp(scores)
+
+    assert not check(1, answer, attention)
+    printed = capsys.readouterr().out.count("called")
+    assert 0 < printed < questions, "the smaller calls that look for an example are quiet"
+
+
+class Lazy:
+    """Computes nothing until it is read as an array."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return at.attention(*self.arguments)
+
+
+def test_a_result_that_calls_the_library_when_it_is_read_is_seen() -> None:
+    verdict = check(1, softmax, lambda q, k, v: (Lazy(q, k, v), attention(q, k, v)[1]))
+    assert "attention calls attnscope.attention.attention" in verdict.message
+
+
+def test_a_result_without_end_is_ended() -> None:
+    def answer(attention_fn: Any, tokens: int) -> Any:
+        while True:
+            yield 0, 1
+
+    verdict = check(10, SOLUTIONS[10][0], answer, seconds=0.2)
+    assert verdict.message.startswith("leaks(attention_fn, tokens) did not return within 0.2 s.")

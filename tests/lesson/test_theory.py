@@ -25,7 +25,7 @@ TOPICS = {
     "grouped heads": r"key\.repeat",
     "cache growth": r"contexts",
     "this machine's roofline": r"at\.Hardware\.measure\(\)",
-    "prefill beside decode, measured": r"at\.cache\.simulate",
+    "prefill beside decode, measured": r"simulate\(1024",
     "a model's roofline": r"at\.roofline",
     "ALiBi": r"at\.alibi_slopes",
     "rotary positions": r"at\.apply_rotary",

@@ -13,7 +13,8 @@ from attnscope.cli import main
 from attnscope.lesson import check
 from attnscope.lesson.grading import Graded, grade, grade_all
 from attnscope.lesson.judge import TaskJudge
-from attnscope.lesson.process import Host, Limits
+from attnscope.lesson.notebook import Limits
+from attnscope.lesson.process import Host
 from attnscope.lesson.verdict import Verdict
 from tests.lesson.notebooks import all_solutions, made_of, saved
 

@@ -29,6 +29,7 @@ def test_axes_that_the_query_lacks_are_lacking_everywhere(rank: int, implementat
         "max_key",
         "first_mass",
         "mean_distance",
+        "sink_mass",
         "visible_keys",
     ):
         assert getattr(seen, name).shape == (*lead, 20), name
@@ -138,6 +139,28 @@ def test_effective_keys_and_normalized_entropy() -> None:
     )
     np.testing.assert_allclose(seen.normalized_entropy[..., 1:], 1, rtol=ENTROPY)
     assert (seen.normalized_entropy[..., 0] == 0).all()  # one key: nothing to choose
+
+
+@pytest.mark.parametrize("implementation", ["kernel", "reference"])
+@pytest.mark.parametrize("sink", [-np.inf, -20.0, 0.0, 3.0, 40.0, 300.0])
+@pytest.mark.parametrize("query_scale", [0.0, 1.0, 10.0])
+def test_beside_a_sink_statistics_are_those_of_the_visible_keys(
+    implementation: Any, sink: float, query_scale: float
+) -> None:
+    query = (query_scale * QUERY).astype(np.float32)
+    options: dict[str, Any] = {"mask": at.Causal(), "implementation": implementation, **ASKED}
+    alone = at.observe(query, KEY, VALUE, **options)
+    beside = at.observe(query, KEY, VALUE, sinks=[sink] * 4, **options)
+    for name in ("entropy", "max_weight", "first_mass", "mean_distance", "segment_mass", "top_weights"):
+        assert getattr(beside, name).tobytes() == getattr(alone, name).tobytes(), name
+    for name in ("received", "block_map"):
+        assert getattr(beside, name).tobytes() == getattr(alone, name).tobytes(), name
+    assert (beside.effective_keys <= beside.visible_keys * (1 + ENTROPY)).all()
+    assert (beside.normalized_entropy <= 1 + ENTROPY).all()
+    assert (alone.sink_mass == 0).all()
+    taken = np.exp(sink - beside.logsumexp.astype(np.float64))
+    rounding = (abs(sink) if np.isfinite(sink) else 0) + np.abs(beside.logsumexp) + 8
+    np.testing.assert_array_less(np.abs(beside.sink_mass - taken), taken * 2**-22 * rounding + 1e-37)
 
 
 def test_a_head_s_summary_is_the_mean_over_rows_that_see_something() -> None:

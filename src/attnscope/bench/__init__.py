@@ -1,12 +1,14 @@
-"""How fast attention runs here, beside what this machine could do at the most."""
+"""How fast attention runs here, beside this machine's limits: one call, decoding, a prompt and its new tokens."""
 
 from attnscope.bench.call import BenchCase as BenchCase
 from attnscope.bench.call import Measurement as Measurement
 from attnscope.bench.call import case_of as case_of
 from attnscope.bench.call import measure as measure
-from attnscope.bench.call import print_measurement as print_measurement
 from attnscope.bench.decode import DecodeCase as DecodeCase
 from attnscope.bench.decode import DecodeMeasurement as DecodeMeasurement
 from attnscope.bench.decode import decode_cases as decode_cases
 from attnscope.bench.decode import measure_decode as measure_decode
-from attnscope.bench.decode import print_decode as print_decode
+from attnscope.bench.report import print_decode as print_decode
+from attnscope.bench.report import print_measurement as print_measurement
+from attnscope.bench.simulate import Simulation as Simulation
+from attnscope.bench.simulate import simulate as simulate

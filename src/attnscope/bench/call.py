@@ -1,26 +1,40 @@
-"""How fast attention() runs here on one shape, beside what this machine could do at the most."""
+"""How fast attention() runs here on one shape, beside this machine's limits."""
 
+import os
 import time
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import attnscope as at
-from attnscope.bench.memory import check_memory
-from attnscope.bench.speed import duration, share
+from attnscope.attention import attention
+from attnscope.errors import AttentionShapeError
+from attnscope.kernels import default_threads, level, measure_fma_limit, measure_read_bandwidth
 from attnscope.machine import Machine, this_machine
-from attnscope.problem import FORMATS
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from attnscope.problem import FORMATS, Causal, Mask, Window
 
 
 @dataclass(frozen=True)
 class BenchCase:
-    """What is timed. A window is causal, and counts the query's own key."""
+    """A call to time.
+
+    Parameters
+    ----------
+    batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim : int
+        Sizes.
+    number_format : str
+        Of query, key and value.
+    causal : bool
+        Whether the mask is causal, bottom-right aligned.
+    window : int or None
+        Causal, over this many keys, the query's own included.
+    threads : int
+        Threads of the call.
+    repeat : int
+        Calls to take the median of.
+    """
 
     batch: int
     query_heads: int
@@ -36,18 +50,37 @@ class BenchCase:
     repeat: int
 
     @property
-    def mask(self) -> at.Mask | None:
+    def mask(self) -> Mask | None:
+        """The mask of the call."""
         if self.window is not None:
-            return at.Window(left=self.window - 1, right=0)
-        return at.Causal() if self.causal else None
+            return Window(left=self.window - 1, right=0)
+        return Causal() if self.causal else None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds of one call, and the speeds that follow; limits and shares are None where no kernel runs.
+    """Seconds of one call, and the rates that follow; limits and shares are None if no kernel level runs.
 
-    flops     2 * (key_dim + value_dim) a visible (query, key) pair: a multiplication and an addition an entry
-    bytes     each key and value that any query sees, once
+    Parameters
+    ----------
+    machine : Machine
+        Where it was measured.
+    case : BenchCase
+        What was measured.
+    implementation : str
+        "kernel" or "reference".
+    median_seconds, least_seconds, most_seconds : float
+        Over the repeated calls.
+    visible_pairs : int
+        Visible (query, key) pairs over batch and heads.
+    flops_per_second : float
+        2 * (key_dim + value_dim) per visible pair: one multiplication and one addition per entry.
+    fma_limit_flops_per_second, share_of_fma_limit : float or None
+        Multiply-adds on registers alone, measured in the same run, and the share of it.
+    bytes_per_second : float
+        Every key and value that any query sees, counted once.
+    read_bandwidth_bytes_per_second, share_of_read_bandwidth : float or None
+        A streaming read, measured in the same run, and the share of it.
     """
 
     machine: Machine
@@ -66,18 +99,45 @@ class Measurement:
 
 
 def case_of(options: dict[str, Any]) -> BenchCase:
-    """The command line's options, with what was left open taken from its counterpart."""
+    """Make a case of the command line's options; an open size follows its counterpart.
+
+    Parameters
+    ----------
+    options : dict
+        Fields of BenchCase; None is open.
+
+    Returns
+    -------
+    BenchCase
+        The call to time.
+    """
     given: dict[str, Any] = {"query_heads": 8, "query_len": 2048, "window": None}
     given |= {name: option for name, option in options.items() if option is not None}
     given.setdefault("kv_heads", given["query_heads"])
     given.setdefault("key_len", given["query_len"])
     given.setdefault("value_dim", given["key_dim"])
-    given.setdefault("threads", at.kernels.default_threads())
+    given.setdefault("threads", default_threads())
     return BenchCase(**given)
 
 
 def measure(case: BenchCase) -> Measurement:
-    """Time the case; then the limits, on the same threads."""
+    """Time the case, then the machine's limits, on the same threads.
+
+    Parameters
+    ----------
+    case : BenchCase
+        The call to time, on random arrays.
+
+    Returns
+    -------
+    Measurement
+        Seconds, rates and shares of the limits.
+
+    Raises
+    ------
+    AttentionError
+        If attention() refuses the sizes, or the machine has too little memory for the inputs.
+    """
     query, key, value = random_arrays(case)
     seconds = timings(case, query, key, value)
     typical = median(seconds)
@@ -85,9 +145,9 @@ def measure(case: BenchCase) -> Measurement:
     entries = case.key_dim + case.value_dim
     flops = 2 * entries * visible / typical
     read = case.batch * case.kv_heads * keys_seen * entries * key.itemsize / typical
-    has_kernel = at.kernels.level() is not None
-    fma_limit = at.kernels.measure_fma_limit(case.threads) if has_kernel else None
-    bandwidth = at.kernels.measure_read_bandwidth(case.threads) if has_kernel else None
+    has_kernel = level() is not None
+    fma_limit = measure_fma_limit(case.threads) if has_kernel else None
+    bandwidth = measure_read_bandwidth(case.threads) if has_kernel else None
     return Measurement(
         machine=this_machine(case.threads),
         case=case,
@@ -106,15 +166,17 @@ def measure(case: BenchCase) -> Measurement:
 
 
 def timings(case: BenchCase, query: NDArray[Any], key: NDArray[Any], value: NDArray[Any]) -> list[float]:
+    """Seconds of each repeated call."""
     seconds = []
     for _ in range(case.repeat + 1):
         start = time.perf_counter()
-        at.attention(query, key, value, mask=case.mask, threads=case.threads)
+        attention(query, key, value, mask=case.mask, threads=case.threads)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]  # the first call wakes the threads and touches new memory
 
 
 def random_arrays(case: BenchCase) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Query, key and value of the case."""
     shapes = (
         (case.batch, case.query_heads, case.query_len, case.key_dim),
         (case.batch, case.kv_heads, case.key_len, case.key_dim),
@@ -122,47 +184,27 @@ def random_arrays(case: BenchCase) -> tuple[NDArray[Any], NDArray[Any], NDArray[
     )
     entries = sum(batch * heads * tokens * dim for batch, heads, tokens, dim in shapes)
     draw, dtype = np.random.default_rng(0), FORMATS[case.number_format]
-    check_memory(entries * (4 + dtype.itemsize), "the inputs need {} to be drawn")
+    check_memory(entries * (4 + dtype.itemsize), "drawing the inputs takes {}")
     query, key, value = (draw.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
     return query, key, value
 
 
+def check_memory(needed_bytes: int, sentence: str) -> None:
+    """Raise AttentionShapeError if the machine has less memory; {} in the sentence becomes the amount."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed_bytes > memory_bytes:
+        needed = f"{needed_bytes / 2**30:,.1f} GiB"
+        raise AttentionShapeError(
+            f"{sentence.format(needed)}, and this machine has {memory_bytes / 2**30:,.1f} GiB. "
+            "Use a smaller batch, fewer heads or fewer keys."
+        )
+
+
 def visible_pairs(case: BenchCase) -> tuple[int, int]:
-    """How many (query, key) pairs are visible, over batch and heads; how many keys any query sees."""
+    """Visible (query, key) pairs over batch and heads, and how many keys any query sees."""
     position = np.arange(case.query_len) + (case.key_len - case.query_len)
     end = position + 1 if case.causal or case.window else np.full(case.query_len, case.key_len)
     first = end - case.window if case.window else np.zeros_like(end)
     end, first = np.clip(end, 0, case.key_len), np.clip(first, 0, case.key_len)
     seen = int(end.max() - first[end > first].min(initial=case.key_len)) if end.max() > 0 else 0
     return case.batch * case.query_heads * int((end - first).sum()), seen
-
-
-def print_measurement(measured: Measurement, console: "Console") -> None:
-    """Two lines on what ran, three on how fast."""
-    from rich.table import Table
-
-    case = measured.case
-    console.print(f"[dim]{measured.machine}[/]")
-    console.print(
-        f"batch {case.batch}, {case.query_heads} query heads on {case.kv_heads} kv heads, "
-        f"query_len {case.query_len:,}, key_len {case.key_len:,}, dims {case.key_dim} and {case.value_dim}, "
-        f"{case.number_format}, {masked(case)}, by the {measured.implementation}",
-    )
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    least, most = duration(measured.least_seconds), duration(measured.most_seconds)
-    table.add_row(
-        "time", f"[bold]{duration(measured.median_seconds)}[/]", f"median of {case.repeat}: {least} to {most}"
-    )
-    fma, bandwidth = measured.fma_limit_flops_per_second, measured.read_bandwidth_bytes_per_second
-    of_fma = share(measured.share_of_fma_limit, fma, "GFLOP/s of multiply-adds alone")
-    of_read = share(measured.share_of_read_bandwidth, bandwidth, "GB/s of a read alone")
-    table.add_row("arithmetic", f"{measured.flops_per_second / 1e9:,.1f} GFLOP/s", of_fma)
-    table.add_row("keys, values", f"{measured.bytes_per_second / 1e9:,.1f} GB/s", of_read)
-    console.print(table)
-
-
-def masked(case: BenchCase) -> str:
-    return f"window {case.window:,}" if case.window else "causal" if case.causal else "no mask"

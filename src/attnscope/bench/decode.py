@@ -1,30 +1,52 @@
-"""How fast the cache decodes here: one new token of each sequence, over all that came before."""
+"""How fast the cache decodes here: one new token per sequence, over all tokens before it."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-import attnscope as at
-from attnscope.bench.memory import check_memory
-from attnscope.bench.speed import duration, share
+from attnscope.bench.call import check_memory
+from attnscope.cache import KVCache
+from attnscope.kernels import default_threads, measure_read_bandwidth
 from attnscope.machine import Machine, this_machine
 from attnscope.problem import FORMATS
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 KEY_LENS = (4096, 32768, 131072)
 BEYOND_CACHES = 2**28  # bytes that are read before a layer's turn comes again, as in a model
-CHUNK_TOKENS = 4096  # drawn once, and appended until the cache is full: what is in it does not matter
+CHUNK_TOKENS = 4096  # drawn once, and appended until the cache is full: its content does not matter
+
+
+def token_bytes(kv_heads: int, key_dim: int, value_dim: int, number_format: str) -> int:
+    """Bytes of one token in one layer; an int8 row has a float32 scale."""
+    if number_format == "int8":
+        return kv_heads * (key_dim + value_dim + 2 * 4)
+    return kv_heads * (key_dim + value_dim) * FORMATS[number_format].itemsize
+
+
+def given_format(number_format: str) -> np.dtype[Any]:
+    """The dtype of the arrays that a cache of this format takes: it rounds to int8 itself."""
+    return FORMATS["float32" if number_format == "int8" else number_format]
 
 
 @dataclass(frozen=True)
 class DecodeCase:
-    """What is timed: attend() with one query a sequence, on layers taken in turn."""
+    """Decoding to time: attend() with one query per sequence, on layers taken in turn.
+
+    Parameters
+    ----------
+    batch, query_heads, kv_heads, key_len, key_dim, value_dim : int
+        Sizes; `batch` is the number of sequences, `key_len` their tokens.
+    number_format : str
+        Of the cache.
+    page_tokens : int
+        Tokens per page.
+    threads : int
+        Threads of a call.
+    repeat : int
+        Rounds over the layers.
+    """
 
     batch: int
     query_heads: int
@@ -39,20 +61,37 @@ class DecodeCase:
 
     @property
     def bytes_read(self) -> int:
-        """Each key and value once, as it is stored; int8 has a float32 scale for each."""
-        dims = self.key_dim + self.value_dim
-        item_bytes = {"float32": 4, "int8": 1}.get(self.number_format, 2)
-        row_bytes = dims * item_bytes + (2 * 4 if self.number_format == "int8" else 0)
-        return self.batch * self.kv_heads * self.key_len * row_bytes
+        """Bytes of all keys and values of one layer as stored, each counted once."""
+        token = token_bytes(self.kv_heads, self.key_dim, self.value_dim, self.number_format)
+        return self.batch * self.key_len * token
 
     @property
     def layers(self) -> int:
+        """Layers that together exceed every CPU cache."""
         return max(1, -(-BEYOND_CACHES // self.bytes_read))
 
 
 @dataclass(frozen=True)
 class DecodeMeasurement:
-    """Seconds of one layer's attend(), and the speeds that follow."""
+    """Seconds of one layer's attend(), and the rates that follow.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where it was measured.
+    case : DecodeCase
+        What was measured.
+    layers_in_turn : int
+        Layers that were taken in turn.
+    median_seconds, least_seconds, most_seconds : float
+        Over all calls after the first round.
+    bytes_read : int
+        Keys and values of one layer.
+    bytes_per_second : float
+        Bytes over median seconds.
+    read_bandwidth_bytes_per_second, share_of_read_bandwidth : float
+        A streaming read, measured between the rounds, and the share of it.
+    """
 
     machine: Machine
     case: DecodeCase
@@ -67,26 +106,53 @@ class DecodeMeasurement:
 
 
 def decode_cases(options: dict[str, Any]) -> list[DecodeCase]:
-    """The command line's options: one case, or one for each of three lengths where none was given."""
+    """Make cases of the command line's options: one, or one per length of KEY_LENS.
+
+    Parameters
+    ----------
+    options : dict
+        Fields of DecodeCase; None is open.
+
+    Returns
+    -------
+    list of DecodeCase
+        The cases to time.
+    """
     given = {name: option for name, option in options.items() if option is not None}
     query_heads = given.setdefault("query_heads", 32)
     given.setdefault("kv_heads", max(1, query_heads // 4))
     given.setdefault("value_dim", given["key_dim"])
     given.setdefault("page_tokens", 64)
-    given.setdefault("threads", at.kernels.default_threads())
+    given.setdefault("threads", default_threads())
     lens = [given.pop("key_len")] if "key_len" in given else KEY_LENS
     return [DecodeCase(**given, key_len=key_len) for key_len in lens]
 
 
 def measure_decode(case: DecodeCase) -> DecodeMeasurement:
-    """Fill a cache, and attend to its layers in turn; the read bandwidth is measured in between."""
+    """Fill a cache and attend to its layers in turn; the read bandwidth is measured between the rounds.
+
+    Parameters
+    ----------
+    case : DecodeCase
+        The decoding to time, on random numbers.
+
+    Returns
+    -------
+    DecodeMeasurement
+        Seconds, rates and the share of the limit.
+
+    Raises
+    ------
+    AttentionError
+        If the cache refuses the sizes, or the machine has too little memory for it.
+    """
     cache, sequences, query = filled_cache(case)
     seconds, bandwidths = [], []
     for turn in range(case.repeat + 1):
-        bandwidths.append(at.kernels.measure_read_bandwidth(case.threads, rounds=1))
+        bandwidths.append(measure_read_bandwidth(case.threads, rounds=1))
         for layer in range(case.layers):
             start = time.perf_counter()
-            cache.attend(layer, sequences, query, threads=case.threads)
+            cache.attend(layer=layer, sequences=sequences, query=query, threads=case.threads)
             if turn:  # the first round touches new memory
                 seconds.append(time.perf_counter() - start)
     typical, bandwidth = median(seconds), median(bandwidths)
@@ -104,10 +170,10 @@ def measure_decode(case: DecodeCase) -> DecodeMeasurement:
     )
 
 
-def filled_cache(case: DecodeCase) -> tuple[at.KVCache, list[int], Any]:
-    """A cache whose sequences have key_len tokens in every layer, and a query for each."""
+def filled_cache(case: DecodeCase) -> tuple[KVCache, list[int], Any]:
+    """A cache whose sequences have key_len tokens in every layer, its sequences, and one query for each."""
     check_memory(case.layers * case.bytes_read + BEYOND_CACHES, "the cache takes {}")
-    cache = at.KVCache(
+    cache = KVCache(
         layers=case.layers,
         kv_heads=case.kv_heads,
         key_dim=case.key_dim,
@@ -116,8 +182,7 @@ def filled_cache(case: DecodeCase) -> tuple[at.KVCache, list[int], Any]:
         page_tokens=case.page_tokens,
         capacity_tokens=case.batch * (case.key_len + case.page_tokens),
     )
-    int8 = case.number_format == "int8"  # which rounds what it is given in float32
-    draw, dtype = np.random.default_rng(0), FORMATS["float32" if int8 else case.number_format]
+    draw, dtype = np.random.default_rng(0), given_format(case.number_format)
     tokens = min(CHUNK_TOKENS, case.key_len)
     key, value = (
         draw.standard_normal((case.kv_heads, tokens, dim), np.float32).astype(dtype)
@@ -131,28 +196,3 @@ def filled_cache(case: DecodeCase) -> tuple[at.KVCache, list[int], Any]:
                 cache.append(sequence, layer, key[:, now], value[:, now])
     query = draw.standard_normal((case.batch, case.query_heads, 1, case.key_dim), np.float32)
     return cache, sequences, query.astype(dtype)
-
-
-def print_decode(measured: Sequence[DecodeMeasurement], console: "Console") -> None:
-    """What ran, and a row for each length."""
-    from rich.table import Table
-
-    case = measured[0].case
-    console.print(f"[dim]{measured[0].machine}[/]")
-    console.print(
-        f"decode: {case.batch} sequence{'s' * (case.batch > 1)}, {case.query_heads} query heads on {case.kv_heads} kv "
-        f"heads, dims {case.key_dim} and {case.value_dim}, cached as {case.number_format} in pages of {case.page_tokens} "
-        "tokens; layers in turn, so that none is in the processor's caches",
-    )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("keys", "a layer", "keys, values"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for row in measured:
-        table.add_row(
-            f"{row.case.key_len:,}",
-            f"[bold]{duration(row.median_seconds)}[/]",
-            f"{row.bytes_per_second / 1e9:,.1f} GB/s",
-            share(row.share_of_read_bandwidth, row.read_bandwidth_bytes_per_second, "GB/s of a read alone"),
-        )
-    console.print(table)

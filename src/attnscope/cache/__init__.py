@@ -1,9 +1,7 @@
-"""Keys and values kept between calls: pages of them, the cache that hands pages out, and what decoding costs."""
+"""Keys and values kept between calls: pages of them, and the cache that hands pages out."""
 
 from attnscope.cache.int8 import quantize as quantize
 from attnscope.cache.kv_cache import KVCache as KVCache
 from attnscope.cache.paged import append as append
 from attnscope.cache.paged import attend as attend
-from attnscope.cache.simulate import Simulation as Simulation
-from attnscope.cache.simulate import simulate as simulate
 from attnscope.kernels import Pages as Pages

@@ -1,4 +1,4 @@
-"""The memory of one layer's pages: which are held by how many, and which are free."""
+"""The pages of one layer: their memory, how many sequences refer to each, and which are free."""
 
 from collections.abc import Iterable
 
@@ -8,25 +8,37 @@ FEWEST_PAGES = 16  # of an arena that grows
 
 
 class Arena:
-    """Pages that are handed out, shared and taken back. Whoever writes to a page must be its only holder.
+    """Arrays of pages, with a reference count per page.
 
-    holders[page]    how many sequences hold the page; 0: it is free
+    The counts follow from the sequences' page tables, which are the truth. They are kept because counting reads every
+    table. After an interrupted change they are wrong, and recount() derives them again.
+
+    Parameters
+    ----------
+    layout : Layout
+        Sizes of a page.
+    most_pages : int or None
+        A fixed number of pages, or None for an arena that grows.
     """
 
     def __init__(self, layout: Layout, most_pages: int | None) -> None:
         self.layout = layout
         self.most_pages = most_pages
-        self.holders: list[int] = []
-        self._free: list[int] = []
-        self.arrays: Arrays = ()
-        self._make_room(0 if most_pages is None else most_pages)
+        self.arrays: Arrays = layout.arrays(0)
+        self.reference_counts: list[int] = []
+        self._free: list[int] = []  # taken from the end
+        self._grow(0 if most_pages is None else most_pages)
 
     @property
     def pages(self) -> int:
-        return len(self.holders)
+        return len(self.reference_counts)
 
     @property
-    def pages_held(self) -> int:
+    def free_pages(self) -> int:
+        return len(self._free)
+
+    @property
+    def used_pages(self) -> int:
         return self.pages - len(self._free)
 
     @property
@@ -35,50 +47,61 @@ class Arena:
 
     @property
     def bytes_used(self) -> int:
-        return self.pages_held * self.layout.page_bytes
+        return self.used_pages * self.layout.page_bytes
 
-    def pages_left(self) -> int:
-        """How many more could be taken."""
+    def available_pages(self) -> int:
+        """How many pages are free, counting those that the arena could still grow by."""
         return len(self._free) + (MOST_PAGES - self.pages if self.most_pages is None else 0)
 
     def reserve(self, count: int) -> None:
-        """Have so many pages free; the caller has asked pages_left() before."""
+        """Grow until `count` pages are free. The caller checked available_pages() before."""
         if count > len(self._free):
-            self._make_room(min(MOST_PAGES, max(FEWEST_PAGES, 2 * self.pages, self.pages_held + count)))
+            self._grow(min(MOST_PAGES, max(FEWEST_PAGES, 2 * self.pages, self.used_pages + count)))
 
-    def take(self, count: int) -> list[int]:
-        """Free pages, held once from now on."""
-        assert count <= len(self._free), "reserve() comes before take()"
-        taken = [self._free.pop() for _ in range(count)]
-        for page in taken:
-            self.holders[page] = 1
-        return taken
+    def next_free(self, count: int) -> list[int]:
+        """The free pages that take(count) will take, in this order."""
+        assert count <= len(self._free), "reserve() comes before next_free()"
+        return self._free[: -count - 1 : -1]
 
-    def share(self, pages: Iterable[int]) -> None:
-        """One more sequence holds them."""
+    def take(self, count: int) -> None:
+        """Count one reference to each of next_free(count)."""
+        for page in self.next_free(count):
+            self.reference_counts[page] = 1
+        del self._free[len(self._free) - count :]
+
+    def add_references(self, pages: Iterable[int]) -> None:
         for page in pages:
-            assert self.holders[page] > 0, "a free page cannot be shared"
-            self.holders[page] += 1
+            assert self.reference_counts[page] > 0, "a free page cannot be shared"
+            self.reference_counts[page] += 1
 
-    def give_back(self, pages: Iterable[int]) -> None:
-        """One sequence less holds them; a page that nobody holds is free."""
+    def remove_references(self, pages: Iterable[int]) -> None:
+        """Count one reference less per page; pages without references are free."""
         for page in pages:
-            assert self.holders[page] > 0, "a free page cannot be given back"
-            self.holders[page] -= 1
-            if not self.holders[page]:
+            assert self.reference_counts[page] > 0, "a free page cannot be given back"
+            self.reference_counts[page] -= 1
+            if not self.reference_counts[page]:
                 self._free.append(page)
 
+    def recount(self, tables: Iterable[Iterable[int]]) -> None:
+        """Derive the counts and the free pages from the pages of all sequences."""
+        counts = [0] * len(self.arrays[0])
+        for pages in tables:
+            for page in pages:
+                counts[page] += 1
+        self.reference_counts = counts
+        self._free = [page for page in reversed(range(len(counts))) if not counts[page]]
+
     def copy(self, page: int, to: int) -> None:
-        """The page's tokens, for a sequence that goes on in a way of its own."""
+        """Copy a page's tokens, for a sequence that continues on its own."""
         for array in self.arrays:
             array[to] = array[page]
 
-    def _make_room(self, pages: int) -> None:
-        """Arrays of so many pages. Whoever still reads the old ones keeps them alive."""
-        old, more = self.arrays, range(self.pages, pages)
+    def _grow(self, pages: int) -> None:
+        """Move to arrays of so many pages. Calls that still read the old arrays keep them alive."""
+        more = range(self.pages, pages)
         arrays = self.layout.arrays(pages)
-        for before, after in zip(old, arrays, strict=False):
-            after[: len(before)] = before
+        for old, new in zip(self.arrays, arrays, strict=True):
+            new[: len(old)] = old
         self.arrays = arrays
-        self.holders += [0] * len(more)
+        self.reference_counts += [0] * len(more)
         self._free += reversed(more)

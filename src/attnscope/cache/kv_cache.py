@@ -1,18 +1,17 @@
 """The KV cache: sequences that grow, share what they have in common, and are attended to."""
 
 from collections.abc import Sequence
-from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.arguments import brief, whole_number
-from attnscope.cache.layer import Held, Layer
 from attnscope.cache.layout import Layout
 from attnscope.cache.mixed import check_shared, group_by_query_len
 from attnscope.cache.new_tokens import read_new_tokens
 from attnscope.cache.paged import CAUSAL, attend_checked
+from attnscope.cache.store import Store
 from attnscope.cache.windows import read_windows
 from attnscope.errors import AttentionShapeError, CacheError
 from attnscope.kernels import Pages
@@ -77,17 +76,12 @@ class KVCache:
             )
             most_pages = self._layout.blocks_of(capacity_tokens)
         self._windows = read_windows(window, layers)
-        self._layers = [Layer(self._layout, most_pages, window) for window in self._windows]
-        self._sequences = 0  # ever made: a number is not given twice
-        self._lock = RLock()
+        self._store = Store(self._layout, most_pages, self._windows)
 
     def new_sequence(self) -> int:
         """An empty sequence, by the number it is known by until it is released."""
-        with self._lock:
-            number = self._new_number()
-            for layer in self._layers:
-                layer.held[number] = Held()
-            return number
+        with self._store.lock:
+            return self._store.add()
 
     def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
         """Write new tokens of one layer at the end of a sequence, or of several: all of them or none.
@@ -99,20 +93,19 @@ class KVCache:
         Errors
             CacheError, CacheFullError, AttentionShapeError, AttentionFormatError.
         """
-        with self._lock:
-            sequences, one_layer = (
-                self._known([sequence] if _is_one(sequence) else sequence),
-                self._layer(layer),
-            )
+        with self._store.lock:
+            known = self._known([sequence] if _is_one(sequence) else sequence)
+            number = self._layer_number(layer)
             layout = self._layout
             new = read_new_tokens(
                 key,
                 value,
-                (len(sequences), layout.kv_heads),
+                (len(known), layout.kv_heads),
                 (layout.key_dim, layout.value_dim),
                 layout.dtype,
             )
-            one_layer.append(sequences, new)
+            if known and new[0].shape[2]:
+                self._store.append(known, number, new)
 
     def attend(  # noqa: PLR0913  # as attention()
         self,
@@ -166,12 +159,9 @@ class KVCache:
 
     def fork(self, sequence: int) -> int:
         """A new sequence with the same tokens. Pages are shared, and copied when one side writes to them."""
-        with self._lock:
-            (old,) = self._known([sequence])
-            new = self._new_number()
-            for layer in self._layers:
-                layer.fork(old, new)
-            return new
+        with self._store.lock:
+            (known,) = self._known([sequence])
+            return self._store.fork(known)
 
     def truncate(self, sequence: int, tokens: int) -> None:
         """Keep the first tokens of a sequence, in every layer.
@@ -179,27 +169,33 @@ class KVCache:
         Errors
             CacheError when a layer has fewer, or when the next query would see what a window has dropped.
         """
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
             tokens = whole_number(tokens, "tokens", minimum=0, error=CacheError)
-            for number, layer in enumerate(self._layers):
-                self._check_truncation(number, layer, known, tokens)
-            for layer in self._layers:
-                layer.truncate(known, tokens)
+            self._store.truncate(known, tokens)
 
     def release(self, sequence: int) -> None:
         """Give back what a sequence holds; its number means nothing from now on."""
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
-            for layer in self._layers:
-                layer.release(known)
+            self._store.release(known)
+
+    @property
+    def sequences(self) -> tuple[int, ...]:
+        """The numbers of all sequences that are not released, in the order in which they were made.
+
+        After an exception that interrupted new_sequence() or fork(), a number may be here that the caller never got.
+        """
+        with self._store.lock:
+            return tuple(self._store.tables)
 
     def tokens(self, sequence: int, layer: int | None = None) -> int:
         """How many tokens a layer has of a sequence, those dropped from a window included; None: the fewest of all."""
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
-            layers = self._layers if layer is None else [self._layer(layer)]
-            return min(each.held[known].tokens for each in layers)
+            if layer is not None:
+                return self._store.tables[known][self._layer_number(layer)].tokens
+            return min(table.tokens for table in self._store.tables[known])
 
     def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
         """Copies of a sequence's keys and values as they are read: what attend() works on, for attention() or the eye.
@@ -208,22 +204,25 @@ class KVCache:
             key      (kv_heads, tokens, key_dim)      in the cache's format; float32 for int8
             value    (kv_heads, tokens, value_dim)    zeros for tokens that a window has dropped
         """
-        with self._lock:
+        with self._store.lock:
             (known,) = self._known([sequence])
-            return self._layer(layer).stored(known)
+            number = self._layer_number(layer)
+            return self._store.layers[number].stored(self._store.tables[known][number])
 
     @property
     def bytes_used(self) -> int:
         """Of the pages that sequences hold, over all layers; a shared page counts once."""
-        return sum(layer.arena.bytes_used for layer in self._layers)
+        with self._store.lock:
+            self._store.settle()
+            return sum(layer.arena.bytes_used for layer in self._store.layers)
 
     @property
     def bytes_reserved(self) -> int:
         """Of the arenas. The system gives them memory page by page, as it is first written to."""
-        return sum(layer.arena.bytes_reserved for layer in self._layers)
+        return sum(layer.arena.bytes_reserved for layer in self._store.layers)
 
     def __repr__(self) -> str:
-        layout, layers, sequences = self._layout, len(self._layers), len(self._layers[0].held)
+        layout, layers, sequences = self._layout, len(self._store.layers), len(self._store.tables)
         return (
             f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + {layout.value_dim}) "
             f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} sequence{'s' * (sequences != 1)}: "
@@ -244,11 +243,14 @@ class KVCache:
         Errors
             As in attend().
         """
-        with self._lock:
-            known, one_layer = self._known(sequences), self._layer(layer)
-            one_layer.check_in_sight(known, query_len, layer)
-            pages = one_layer.pages_of(known)
-        window = self._windows[layer]
+        with self._store.lock:
+            known, number = self._known(sequences), self._layer_number(layer)
+            one_layer, window = self._store.layers[number], self._windows[number]
+            tables = [self._store.tables[each][number] for each in known]
+            if window is not None:
+                for each, table in zip(known, tables, strict=True):
+                    one_layer.check_in_sight(table, query_len, each, number)
+            pages = one_layer.pages_of(tables)
         return pages, mask if window is None else joined(mask, window)
 
     def _attend(
@@ -271,7 +273,7 @@ class KVCache:
             raise CacheError(
                 f"query is a list, expected an array for one sequence, or a list of sequences: [{sequences}]."
             )
-        with self._lock:
+        with self._store.lock:
             known = self._known(sequences)
         groups = group_by_query_len(queries, len(known))
         check_shared(options)
@@ -284,15 +286,11 @@ class KVCache:
             output.update(zip(members, found, strict=True))
         return [output[i] for i in range(len(known))]
 
-    def _new_number(self) -> int:
-        self._sequences += 1
-        return self._sequences - 1
-
-    def _layer(self, layer: Any) -> Layer:
+    def _layer_number(self, layer: Any) -> int:
         number = whole_number(layer, "layer", error=CacheError)
-        if not 0 <= number < len(self._layers):
-            raise CacheError(f"layer={number}: expected 0 to {len(self._layers) - 1}.")
-        return self._layers[number]
+        if not 0 <= number < len(self._store.layers):
+            raise CacheError(f"layer={number}: expected 0 to {len(self._store.layers) - 1}.")
+        return number
 
     def _known(self, sequences: Any) -> list[int]:
         """The sequences' numbers, each of which is there, and once."""
@@ -300,29 +298,18 @@ class KVCache:
             raise CacheError(
                 f"sequences={brief(sequences)}: expected a sequence's number, or a list of them."
             )
-        known = [whole_number(each, "sequence", error=CacheError) for each in sequences]
-        held = self._layers[0].held
+        known = [
+            each if type(each) is int else whole_number(each, "sequence", error=CacheError)
+            for each in sequences
+        ]
         for number in known:
-            if number not in held:
-                was = "has been released" if 0 <= number < self._sequences else "was never made"
+            if number not in self._store.tables:
+                was = "has been released" if 0 <= number < self._store.numbers_used else "was never made"
                 raise CacheError(f"sequence {number} {was}: expected a number from new_sequence() or fork().")
         if len(set(known)) < len(known):
             twice = next(number for number in known if known.count(number) > 1)
             raise CacheError(f"sequence {twice} is named twice in one call. fork() makes a second one of it.")
         return known
-
-    def _check_truncation(self, number: int, layer: Layer, sequence: int, tokens: int) -> None:
-        held = layer.held[sequence].tokens
-        if tokens > held:
-            raise CacheError(
-                f"sequence {sequence} has {held} tokens in layer {number}, expected at least the {tokens} to keep."
-            )
-        least = layer.least_truncation(sequence)
-        if 0 < tokens < min(least, held):
-            raise CacheError(
-                f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
-                f"what the next query would see. Keep {min(least, held)} or more, or none; or fork() before going on."
-            )
 
 
 def joined(mask: Mask | NDArray[np.bool_] | None, window: Window) -> Mask:

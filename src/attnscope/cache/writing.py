@@ -22,6 +22,13 @@ def write_tokens(
         first_token    (sequences,)             which token of its sequence the first new one is
     """
     page_tokens, tokens = arenas[0].shape[2], new[0].shape[2]
+    if (
+        len(first_token) == 1 and first_token[0] + tokens <= page_tokens
+    ):  # in the first page: NumPy need not gather
+        page, start = block_table[0, 0], first_token[0]
+        for arena, each in zip(arenas, new, strict=True):
+            _bits(arena)[page, :, start : start + tokens] = _bits(each)[0]
+        return
     places = first_token[:, None] + np.arange(tokens)
     pages = block_table[np.arange(len(places))[:, None], places // page_tokens]
     slots = places % page_tokens

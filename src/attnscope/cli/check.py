@@ -1,4 +1,4 @@
-"""The verb `attnscope check`: a learner's notebook, graded; or a folder of them."""
+"""The verb `attnscope check`: grade a learner's notebook, or a folder of them."""
 
 import sys
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar, print_json, terminal
 
 if TYPE_CHECKING:
-    from attnscope.lesson.grading import Graded
-    from attnscope.lesson.process import Limits
+    from rich.table import Table
+
+    from attnscope.lesson import Graded, Limits
 
 
 def memory(_context: click.Context, _option: click.Parameter, given: str) -> int:
@@ -37,20 +38,31 @@ def memory(_context: click.Context, _option: click.Parameter, given: str) -> int
     metavar="N",
     default=60,
     show_default=True,
-    help="For a notebook.",
+    help="Time limit per notebook.",
 )
 @click.option(
-    "--memory", callback=memory, metavar="BYTES", default="2GiB", show_default=True, help="For a notebook."
+    "--memory",
+    callback=memory,
+    metavar="BYTES",
+    default="2GiB",
+    show_default=True,
+    help="Memory limit per notebook.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), metavar="N", default=2, show_default=True, help="Notebooks at once."
+    "--jobs",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="How many notebooks to grade at once.",
 )
 def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> None:
     """Grade the ten exercises of a learner's notebook, or of all notebooks in a folder.
 
-    The notebook runs in a process of its own; its functions are found by their names, wherever they stand, and judged
-    from outside: what it prints, or makes of check(), is no verdict. Ends with 0 where all ten passed, 1 where some did
-    not, 2 where there is no notebook. The limits guard against mistakes; they are no sandbox: run only what you would open.
+    Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from outside: what
+    it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises passed, 1 if some did
+    not, and 2 if there is no notebook. The limits guard against mistakes and are no sandbox: a notebook can read and
+    write your files, so run only what you would open.
 
     \b
     Examples:
@@ -58,7 +70,7 @@ def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> 
       attnscope check exercises.ipynb --json | jq '.grades[] | select(.passed | not) | .message'
       attnscope check handed-in/ --jobs 4
     """  # noqa: D301 - click reads \b as: keep these lines
-    from attnscope.lesson.process import Limits
+    from attnscope.lesson import Limits
 
     limits = Limits(seconds, seconds / 4, memory_bytes=memory)
     with explained():
@@ -67,8 +79,8 @@ def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> 
 
 
 def of_file(path: Path, limits: "Limits", as_json: bool) -> bool:
-    """Ten lines and a total; whether all passed."""
-    from attnscope.lesson.grading import grade
+    """Print ten lines and a total; returns whether all exercises passed."""
+    from attnscope.lesson import grade
 
     with bar("check") as progress:
         graded = grade(path, limits, shares(10, progress))
@@ -80,44 +92,48 @@ def of_file(path: Path, limits: "Limits", as_json: bool) -> bool:
 
 
 def shares(count: int, progress: Callable[[float, str], None]) -> Callable[[str], None]:
-    """What moves a bar by one of `count` steps each time."""
+    """A callback that moves a progress bar by one of `count` steps each time."""
     steps = iter(range(count))
     return lambda step: progress(next(steps, count) / count, step)
 
 
 def facts(graded: "Graded") -> dict[str, Any]:
-    """All that is known of a notebook."""
-    from attnscope.lesson.verdict import printable
+    """A notebook's grades for JSON."""
+    from attnscope.lesson import printable
 
     found = {**asdict(graded), "passed": graded.passed, "complete": graded.complete}
     return {**found, "file": printable(graded.file), "trouble": graded.trouble and printable(graded.trouble)}
 
 
 def print_grades(graded: "Graded") -> None:
-    """A line for each exercise, and how many passed."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    """Print a line per exercise, and how many passed."""
     console = terminal()
     if graded.trouble is not None:
         console.print(shown(graded.trouble))
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for _ in range(3):
-        table.add_column()
+    table = empty_table()
     for grade in graded.grades:
         mark = "[green]passed[/]" if grade.passed else "[red]not yet[/]"
-        said = grade.title if grade.passed else escape(grade.message)
-        table.add_row(str(grade.number), mark, said)
+        table.add_row(str(grade.number), mark, shown(grade.title if grade.passed else grade.message))
     console.print(table)
     for note in graded.notes:
-        console.print(escape(note), style="yellow")
+        console.print(shown(note), style="yellow")
     console.print(f"{graded.passed} of {len(graded.grades)} exercises passed")
 
 
+def empty_table() -> "Table":
+    """A table of three columns without a header."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column()
+    return table
+
+
 def of_folder(folder: Path, limits: "Limits", jobs: int, as_json: bool) -> bool:
-    """A table for a class: a row for each notebook; whether all passed all."""
-    from attnscope.lesson.grading import grade_all, notebooks_in
+    """Print a table for a class; returns whether all exercises of all notebooks passed."""
+    from attnscope.lesson import grade_all, notebooks_in
 
     paths = notebooks_in(folder)
     graded = []
@@ -134,7 +150,16 @@ def of_folder(folder: Path, limits: "Limits", jobs: int, as_json: bool) -> bool:
 
 
 def print_class(folder: Path, graded: list["Graded"]) -> None:
-    """A column for each exercise, and below the table why a notebook could not be graded."""
+    """Print a row per notebook and a column per exercise; below it, why a notebook could not be graded."""
+    console = terminal()
+    console.print(class_table(folder, graded))
+    for each in graded:
+        if each.trouble is not None:
+            console.print(shown(each.trouble), style="yellow")
+
+
+def class_table(folder: Path, graded: list["Graded"]) -> "Table":
+    """The rows and the totals of a class."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
@@ -151,20 +176,15 @@ def print_class(folder: Path, graded: list["Graded"]) -> None:
         table.add_row(name, *marks, str(each.passed))
     by_exercise = [sum(each.grades[n].passed for each in graded if each.grades) for n in range(10)]
     table.add_section()
-    table.add_row(
-        f"{len(graded)} notebooks", *map(str, by_exercise), str(sum(each.passed for each in graded))
-    )
-    console = terminal()
-    console.print(table)
-    for each in graded:
-        if each.trouble is not None:
-            console.print(shown(each.trouble), style="yellow")
+    total = str(sum(each.passed for each in graded))
+    table.add_row(f"{len(graded)} notebooks", *map(str, by_exercise), total)
+    return table
 
 
 def shown(text: str) -> str:
     """Foreign text for the terminal: nothing in it is markup or a control character."""
     from rich.markup import escape
 
-    from attnscope.lesson.verdict import printable
+    from attnscope.lesson import printable
 
     return escape(printable(text))

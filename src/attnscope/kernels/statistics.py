@@ -21,7 +21,7 @@ from attnscope.problem import (
 from attnscope.result import Statistics
 
 MOST_KEYS = 2**24  # the kernel counts keys in float32, which is exact up to here
-OF_FLOATS = ("entropy", "max_weight", "first_mass", "mean_distance")
+OF_FLOATS = ("entropy", "max_weight", "first_mass", "mean_distance", "sink_mass")
 OF_KEYS = ("max_key", "visible_keys")
 
 Arrays = dict[str, NDArray[Any]]
@@ -110,6 +110,7 @@ def collected(arrays: Arrays, logsumexp: NDArray[np.float32]) -> Statistics:
         max_key=arrays["max_key"],
         first_mass=arrays["first_mass"],
         mean_distance=arrays["mean_distance"],
+        sink_mass=arrays["sink_mass"],
         visible_keys=arrays["visible_keys"],
         segment_mass=arrays.get("segment_mass"),
         top_keys=arrays.get("top_keys"),

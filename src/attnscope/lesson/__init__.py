@@ -1,6 +1,14 @@
-"""The lesson's exercises, checked: what is wrong with an answer, and the smallest call that shows it."""
+"""Check the lesson's exercises: what is wrong with an answer, and the smallest call that shows it."""
 
 from attnscope.lesson.check import check as check
+from attnscope.lesson.grading import Graded as Graded
+from attnscope.lesson.grading import grade as grade
+from attnscope.lesson.grading import grade_all as grade_all
+from attnscope.lesson.grading import notebooks_in as notebooks_in
+from attnscope.lesson.notebook import Limits as Limits
 from attnscope.lesson.verdict import Counterexample as Counterexample
 from attnscope.lesson.verdict import LessonError as LessonError
 from attnscope.lesson.verdict import Verdict as Verdict
+from attnscope.lesson.verdict import printable as printable
+
+__all__ = ["Counterexample", "LessonError", "Verdict", "check"]

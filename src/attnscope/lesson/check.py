@@ -1,4 +1,4 @@
-"""The front door: at.lesson.check(number, *answers)."""
+"""The entry point for learners: at.lesson.check(number, *answers)."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -20,26 +20,43 @@ EXERCISES = {
     7: "alibi",
     8: "decode",
     9: "serving",
-    10: "flash_and_leaks",
+    10: "flash",
 }
-SECONDS = 20.0  # that one call of an answer may take; all of an exercise's calls take less than one
+SECONDS = 20.0  # for one call of an answer; all calls of an exercise together take less than one second
 
 
 def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SECONDS) -> Verdict:
     """Judge a learner's answer to one of the lesson's ten exercises.
 
-    The answers are the exercise's functions, in the order in which it names them, or one mapping that holds them by
-    their names, such as globals(). They are put to random and adversarial questions, always the same ones, and judged
-    by at.reference under a derived bound, whatever their style: float32 or float64, loops or einsum. A wrong answer is
-    compared with known wrong readings, to say what it does instead, and shown on the smallest call that was found.
+    The answers are called with random and adversarial arguments, the same ones each time, and compared with
+    `at.reference` under a derived error bound. Any style passes: float32 or float64, loops or einsum. A wrong answer is
+    compared with known misconceptions, to name what it does instead, and shown on the smallest call that was found.
 
-        stretch    judge the stretch part, whose functions the exercise names too, and which may use the library
-        seconds    how long a single call may take
+    Parameters
+    ----------
+    number : int
+        The exercise, 1 to 10.
+    *answers : callable or mapping
+        The exercise's functions, in the order in which it lists them; or one mapping (or module) that holds them by
+        name, such as `globals()`.
+    stretch : bool
+        Judge the exercise's stretch part instead, which may use the library.
+    seconds : float
+        How long a single call may take.
 
-    Errors
-        LessonError where there is no such exercise, or it has another number of functions. What is wrong with an answer
-        is no error but a verdict: also that it raises, does not return, calls the library or writes into its arguments.
+    Returns
+    -------
+    Verdict
+        True if all answers are right. An answer that raises, does not return, calls the library or writes into its
+        arguments is a verdict, not an error.
 
+    Raises
+    ------
+    LessonError
+        If there is no such exercise, or it has another number of functions.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> def entropy(weights):
     ...     return -(weights * np.log2(np.where(weights > 0, weights, 1))).sum(axis=-1)
@@ -48,7 +65,7 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
     >>> print(check(5, entropy, effective_keys).message)
     entropy: the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.
     """
-    from attnscope.lesson.calling import Answers
+    from attnscope.lesson.calling import Answers  # loaded when the first answer is checked
     from attnscope.lesson.judge import judge
 
     exercise = exercise_of(number)
@@ -57,11 +74,7 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
 
 
 def exercise_of(number: int) -> "Exercise":
-    """One of the ten.
-
-    Errors
-        LessonError for another number.
-    """
+    """One of the ten exercises, loaded when it is first needed. Raises LessonError for another number."""
     if isinstance(number, bool) or not isinstance(number, int) or number not in EXERCISES:
         raise LessonError(f"number={number!r} is no exercise, expected 1 to {len(EXERCISES)}.")
     exercise: Exercise = import_module(f"attnscope.lesson.exercises.{EXERCISES[number]}").EXERCISE
@@ -83,6 +96,6 @@ def by_name(
             f"Use check({exercise.number}, {', '.join(names)}{more})."
         )
     own = [getattr(answer, "__name__", None) for answer in answers]
-    if sorted(map(str, own)) == sorted(names):  # in whatever order they came
+    if sorted(map(str, own)) == sorted(names):  # their order does not matter then
         names = [str(name) for name in own]
     return dict(zip(names, answers, strict=True))

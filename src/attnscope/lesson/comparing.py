@@ -1,4 +1,4 @@
-"""Results beside the right ones, and beside those of a known mistake."""
+"""Compare results with the right ones, and with those of a misconception; and describe what differs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,39 +6,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.lesson.question import Arguments, Arrays, Expected, Mistake
+from attnscope.lesson.question import Arguments, Arrays, Expected, Misconception, Question
+from attnscope.lesson.verdict import spelled
 
-# Two readings of a call are told apart by half of float32's digits: rounding lies far below, a misreading far above.
+# Two versions of a call are told apart by half of float32's digits: rounding is far smaller, a misconception larger.
 HALF_THE_DIGITS = 2.0**-12
 
 
 @dataclass(frozen=True)
-class Misshapen:
-    """Which result has a shape that it should not have."""
+class WrongShape:
+    """Which result has the wrong shape."""
 
     part: int
     came: tuple[int, ...]
     expected: tuple[int, ...]
 
 
-def misshapen(came: Arrays, expected: tuple[Expected, ...]) -> Misshapen | None:
-    """The first result of another shape."""
+def wrong_shape(came: Arrays, expected: tuple[Expected, ...]) -> WrongShape | None:
+    """The first result of another shape than expected."""
     for part, (array, right) in enumerate(zip(came, expected, strict=True)):
         if array.shape != right.value.shape:
-            return Misshapen(part, array.shape, right.value.shape)
+            return WrongShape(part, array.shape, right.value.shape)
     return None
 
 
-def differences(came: Arrays, expected: tuple[Expected, ...]) -> list[NDArray[np.bool_]] | None:
-    """Which entries are wrong, result by result; None where none is."""
-    if misshapen(came, expected) is not None:
-        return [np.ones(array.shape, dtype=bool) for array in came]
-    wrong = [wrong_entries(array, right) for array, right in zip(came, expected, strict=True)]
-    return wrong if any(each.any() for each in wrong) else None
+def is_wrong(came: Arrays, expected: tuple[Expected, ...]) -> bool:
+    """Whether any entry of any result is wrong."""
+    if wrong_shape(came, expected) is not None:
+        return True
+    return any(wrong_entries(array, right).any() for array, right in zip(came, expected, strict=True))
 
 
 def wrong_entries(came: NDArray[Any], right: Expected) -> NDArray[np.bool_]:
-    """Farther from what is right than rounding explains; what is no number is wrong unless expected."""
+    """Entries farther from the right value than the bound. NaN is wrong unless it is expected."""
     if right.value.dtype.kind in "bO":
         return np.asarray(came != right.value, dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -46,15 +46,15 @@ def wrong_entries(came: NDArray[Any], right: Expected) -> NDArray[np.bool_]:
     return np.asarray(~(near | (came == right.value) | (np.isnan(came) & np.isnan(right.value))))
 
 
-def gap(came: Arrays, expected: tuple[Expected, ...]) -> float:
-    """How far off the worst entry is, as a share of the largest one that was expected; inf for what is no number."""
-    if misshapen(came, expected) is not None:
+def relative_error(came: Arrays, expected: tuple[Expected, ...]) -> float:
+    """The largest error, relative to the largest number that was expected; inf for NaN, inf or a wrong shape."""
+    if wrong_shape(came, expected) is not None:
         return np.inf
-    return max(gap_of(array, right.value) for array, right in zip(came, expected, strict=True))
+    return max(error_of_one(array, right.value) for array, right in zip(came, expected, strict=True))
 
 
-def gap_of(came: NDArray[Any], right: NDArray[Any]) -> float:
-    """The same of one result."""
+def error_of_one(came: NDArray[Any], right: NDArray[Any]) -> float:
+    """The same for one result."""
     if right.dtype.kind in "bO":
         return np.inf if np.any(came != right) else 0.0
     same = (came == right) | (np.isnan(came) & np.isnan(right))
@@ -65,25 +65,25 @@ def gap_of(came: NDArray[Any], right: NDArray[Any]) -> float:
     return worst / float(largest) if largest > 0 and np.isfinite(worst) else (np.inf if worst else 0.0)
 
 
-def agree(mistake: Mistake, arguments: Arguments, came: Arrays) -> bool:
-    """Whether a mistake gives these results; one that cannot read the call gives none."""
+def agree(misconception: Misconception, arguments: Arguments, came: Arrays) -> bool:
+    """Whether a misconception returns these results. One that cannot handle the call does not."""
     with np.errstate(all="ignore"):
         try:
-            raw = mistake.reading(*(copied(value) for value in arguments.values()))
-            mistaken = raw if isinstance(raw, tuple) else (raw,)
-            arrays = tuple(np.asarray(part) for part in mistaken)
+            raw = misconception.answer(*(copied(value) for value in arguments.values()))
+            wrong = raw if isinstance(raw, tuple) else (raw,)
+            arrays = tuple(np.asarray(part) for part in wrong)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
             return False
         return len(arrays) == len(came) and all(close(*pair) for pair in zip(came, arrays, strict=True))
 
 
 def copied(value: Any) -> Any:
-    """A mistake may write into what it is given."""
+    """A copy of an array, since a misconception may write into it."""
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def close(came: NDArray[Any], other: NDArray[Any]) -> bool:
-    """The same reading, up to half the digits of its largest number."""
+    """Whether two results are the same, up to half the digits of the largest number."""
     if came.shape != other.shape:
         return False
     if came.dtype.kind in "bO":
@@ -92,6 +92,28 @@ def close(came: NDArray[Any], other: NDArray[Any]) -> bool:
     finite = np.isfinite(other)
     if not np.array_equal(np.isfinite(came), finite):
         return False
-    same_oddities = np.array_equal(came[~finite], other[~finite], equal_nan=True)
+    same_non_finite = np.array_equal(came[~finite], other[~finite], equal_nan=True)
     largest = np.max(np.abs(other[finite]), initial=0.0)
-    return same_oddities and bool(np.all(np.abs(came[finite] - other[finite]) <= HALF_THE_DIGITS * largest))
+    return same_non_finite and bool(np.all(np.abs(came[finite] - other[finite]) <= HALF_THE_DIGITS * largest))
+
+
+def first_difference(came: Arrays, expected: tuple[Expected, ...], names: tuple[str, ...]) -> str:
+    """A sentence about the first wrong entry, for a failure whose cause is unknown."""
+    for array, right, name in zip(came, expected, names, strict=True):
+        wrong = wrong_entries(array, right)
+        if not wrong.any():
+            continue
+        if array.dtype.kind == "f" and np.isnan(array[wrong]).any():
+            return f"{name} holds NaN, as 0 / 0 and inf - inf give."
+        first = tuple(int(index) for index in np.argwhere(wrong)[0])
+        place = f"{name}[{', '.join(map(str, first))}]" if first else name
+        share = "." if wrong.size == 1 else f"; {wrong.sum()} of {wrong.size} entries are wrong."
+        return f"{place} is {spelled(array[first])}, expected {spelled(right.value[first])}{share}"
+    return "the result is not what was asked for."
+
+
+def kind_that_fails(question: Question, wrong: int, asked: int) -> str:
+    """Which kind of question fails, if most others do not."""
+    if 2 * wrong > asked:
+        return ""
+    return f" It fails for {question.draw.name}; {asked - wrong} of {asked} questions are right."

@@ -1,4 +1,4 @@
-"""What an answer returned, read as arrays: whatever can be read as what was asked for is accepted."""
+"""Read what an answer returned as arrays. Whatever can be read as what was asked for is accepted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +13,17 @@ LARGEST = 10**LONGEST
 
 
 class FormError(Exception):
-    """What came back cannot be read as what was asked for; says why."""
+    """The result cannot be read as what was asked for; the message is the end of a sentence."""
 
 
 class Unwritten(Exception):
-    """Nothing came back: the function is not written yet."""
+    """The answer returned nothing: the function is not written yet."""
 
 
 def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
-    """The results of a call, one array for each name that the task gives.
+    """The results of a call, one array for each of the task's results.
 
-    Errors
-        Unwritten for None and `...`, FormError for what is no such array.
+    Raises Unwritten for None and `...`, and FormError if a result is not such an array.
     """
     if raw is None or raw is ...:
         raise Unwritten
@@ -34,7 +33,7 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
     readers: dict[Kind, Any] = {
         "numbers": numbers,
         "booleans": booleans,
-        "whole numbers": whole_numbers,
+        "whole numbers": whole_number,
         "pairs": lambda part, name: pairs(part, name, int(arguments["tokens"])),
     }
     return tuple(
@@ -43,18 +42,18 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
 
 
 def part_read(reader: Callable[[Any, str], NDArray[Any]], part: Any, name: str) -> NDArray[Any]:
-    """One result; an object may raise anything when it is read."""
+    """One result. A foreign object may raise anything while it is read."""
     try:
         return reader(part, name)
     except FormError:
         raise
     except Exception as error:
-        says = f"returns {described(part)} for {name}, which cannot be read: {type(error).__name__}"
-        raise FormError(says) from error
+        message = f"returns {described(part)} for {name}, which cannot be read: {type(error).__name__}"
+        raise FormError(message) from error
 
 
 def parted(raw: Any, task: Task) -> list[Any]:
-    """As many results as were asked for."""
+    """The results, as many as the task has."""
     wanted = len(task.gives)
     if wanted == 1:
         if isinstance(raw, tuple) and any(isinstance(part, np.ndarray) for part in raw):
@@ -68,7 +67,7 @@ def parted(raw: Any, task: Task) -> list[Any]:
 
 
 def described(raw: Any) -> str:
-    """What something is, in two or three words."""
+    """What an object is, in a few words: "an array of shape (2, 3)", "a dict"."""
     if isinstance(raw, np.ndarray):
         return f"an array of shape {raw.shape}"
     name = type(raw).__name__
@@ -76,7 +75,7 @@ def described(raw: Any) -> str:
 
 
 def as_array(part: Any, name: str) -> NDArray[Any]:
-    """Anything that NumPy reads as an array of numbers."""
+    """Anything that NumPy reads as an array of real numbers."""
     try:
         array = np.asarray(part)
     except Exception as error:
@@ -92,27 +91,25 @@ def as_array(part: Any, name: str) -> NDArray[Any]:
 
 
 def numbers(part: Any, name: str) -> NDArray[Any]:
-    """Floats, whatever they are kept in."""
+    """Numbers of any format, as float64."""
     return as_array(part, name).astype(np.float64)
 
 
 def booleans(part: Any, name: str) -> NDArray[Any]:
-    """True and False, and no numbers that stand for them: those are read in two ways."""
+    """Booleans. Numbers in their place are refused: a 1 means visible to some and hidden to others."""
     array = as_array(part, name)
     if array.dtype.kind == "b":
         return array
+    expected = "expected booleans, True if a query sees a key"
     if array.dtype.kind == "f" and np.isneginf(array).any():
-        raise FormError(
-            f"returns an additive mask, 0 and -inf, for {name}; expected booleans, True where a query sees a key"
-        )
+        raise FormError(f"returns an additive mask, 0 and -inf, for {name}; {expected}")
     raise FormError(
-        f"returns {array.dtype} numbers for {name}, and 1 is read as visible by some and as hidden by others; "
-        "expected booleans, True where a query sees a key"
+        f"returns {array.dtype} numbers for {name}, and a 1 can mean visible or hidden; {expected}"
     )
 
 
-def whole_numbers(part: Any, name: str) -> NDArray[Any]:
-    """Numbers without a fraction; kept as Python's, which do not overflow."""
+def whole_number(part: Any, name: str) -> NDArray[Any]:
+    """One number without a fraction, as a Python int, which does not overflow."""
     array = np.asarray(part, dtype=object)
     if array.ndim:
         raise FormError(f"returns an array of shape {array.shape} for {name}, expected one number")
@@ -127,7 +124,7 @@ def whole_numbers(part: Any, name: str) -> NDArray[Any]:
 
 
 def pairs(part: Any, name: str, tokens: int) -> NDArray[Any]:
-    """A set of (query, key) as a table, [tokens, tokens]."""
+    """A set of (query, key) as a table [tokens, tokens]."""
     table = np.zeros((tokens, tokens), dtype=bool)
     try:
         entries = [tuple(int(index) for index in pair) for pair in part]
@@ -136,7 +133,7 @@ def pairs(part: Any, name: str, tokens: int) -> NDArray[Any]:
     for pair in entries:
         if len(pair) != 2 or not all(0 <= index < tokens for index in pair):
             raise FormError(
-                f"names the leak {pair}, expected (query, key) with both from 0 to {tokens - 1}, the last token"
+                f"contains {pair} in {name}, expected (query, key) with both from 0 to {tokens - 1}, the last token"
             )
         table[pair] = True
     return table

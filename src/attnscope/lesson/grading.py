@@ -1,28 +1,28 @@
-"""A learner's notebook, graded: run in a process of its own, its functions judged from here."""
+"""Grade a learner's notebook: run it in its own process, and judge its functions from this one.
+
+The functions import what they need, so that `import attnscope` does not load the judge.
+"""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from attnscope.lesson.check import EXERCISES, exercise_of
-from attnscope.lesson.judge import internal_error, judge
-from attnscope.lesson.notebook import code_cells
-from attnscope.lesson.process import FarAnswers, Host, Limits
-from attnscope.lesson.question import Exercise
-from attnscope.lesson.verdict import LessonError, Verdict
-from attnscope.lesson.wire import WireError
+from attnscope.lesson.notebook import Limits, code_cells
+from attnscope.lesson.verdict import LessonError, Verdict, internal_error
+
+if TYPE_CHECKING:
+    from attnscope.lesson.process import Host
+    from attnscope.lesson.question import Exercise
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Grade:
-    """One exercise of a notebook.
-
-    example    the smallest call that shows what is wrong, printed; None where no call is needed
-    """
+    """One exercise of a notebook; `example` is the printed counterexample, or None."""
 
     number: int
     title: str
@@ -35,8 +35,16 @@ class Grade:
 class Graded:
     """A notebook's ten grades.
 
-    notes      cells that did not run through: "cell 3: NameError: ..."
-    trouble    why the file could not be graded at all, or None
+    Parameters
+    ----------
+    file : str
+        The notebook's path.
+    grades : tuple of Grade
+        One per exercise.
+    notes : tuple of str
+        Cells that failed: "cell 3: NameError: ...".
+    trouble : str, optional
+        Why the file could not be graded at all.
     """
 
     file: str
@@ -46,32 +54,33 @@ class Graded:
 
     @property
     def passed(self) -> int:
-        """How many of the exercises passed."""
+        """How many exercises passed."""
         return sum(grade.passed for grade in self.grades)
 
     @property
     def complete(self) -> bool:
-        """Whether all did."""
+        """Whether all exercises passed."""
         return self.trouble is None and self.passed == len(EXERCISES)
 
 
 def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Graded:
-    """Run a notebook, and judge its functions, found by their names, in all ten exercises.
+    """Run a notebook, find its functions by name, and judge all ten exercises.
 
-    Errors
-        LessonError where the file is no notebook.
+    Raises LessonError if the file is no notebook. Any other error is the result's `trouble`.
     """
     try:
         code_cells(path)
         return graded_exercises(path, limits, progress)
     except LessonError:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this notebook and not the class
+    except Exception as error:  # noqa: BLE001  # any error costs this notebook, and not the class
         return Graded(str(path), trouble=f"{path} could not be graded: {internal_error(error)}")
 
 
 def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> Graded:
     """The ten grades of a notebook."""
+    from attnscope.lesson.process import Host
+
     grades = []
     with Host(path, limits, monotonic() + limits.seconds) as host:
         for number in EXERCISES:
@@ -85,28 +94,30 @@ def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> G
     return Graded(str(path), tuple(grades), notes)
 
 
-def verdict_on(exercise: Exercise, host: Host) -> Verdict:
-    """The judge's verdict, or why there can be none."""
+def verdict_on(exercise: "Exercise", host: "Host") -> Verdict:
+    """The judge's verdict, or why the notebook could not be asked."""
+    from attnscope.lesson.judge import judge
+    from attnscope.lesson.process import RemoteAnswers
+    from attnscope.lesson.wire import WireError
+
     try:
         if host.process is None:
             host.start()
-        return judge(exercise, FarAnswers(host, exercise))
+        return judge(exercise, RemoteAnswers(host, exercise))
     except TimeoutError:
-        host.end()
-        return Verdict(False, f"the notebook did not run through in {host.limits.seconds:g} s.")
+        message = f"the notebook did not run through in {host.limits.seconds:g} s."
     except WireError as error:
-        host.end()
-        return Verdict(False, f"the notebook cannot be run: {error}.")
+        message = f"the notebook cannot be run: {error}."
     except OSError as error:
-        host.end()
-        return Verdict(False, f"the notebook's process cannot be started: {error.strerror or error}.")
+        message = f"the notebook's process cannot be started: {error.strerror or error}."
+    host.end()
+    return Verdict(False, message)
 
 
 def notebooks_in(folder: Path) -> list[Path]:
-    """All notebooks of a folder and of those inside it, without Jupyter's own copies.
+    """All notebooks of a folder and its subfolders, without Jupyter's checkpoints.
 
-    Errors
-        LessonError where there is none.
+    Raises LessonError if there is none.
     """
     found = sorted(
         path
@@ -119,7 +130,9 @@ def notebooks_in(folder: Path) -> list[Path]:
 
 
 def grade_all(paths: list[Path], limits: Limits, jobs: int) -> Iterator[Graded]:
-    """Grade several notebooks at once; one that cannot be read is told, and stops none of the others."""
+    """Grade several notebooks at once. One that cannot be read is reported and stops none of the others."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(grade_or_trouble, path, limits) for path in paths]
         for done in as_completed(waiting):
@@ -127,7 +140,7 @@ def grade_all(paths: list[Path], limits: Limits, jobs: int) -> Iterator[Graded]:
 
 
 def grade_or_trouble(path: Path, limits: Limits) -> Graded:
-    """One of many."""
+    """The grades of one notebook, or why there are none."""
     try:
         return grade(path, limits)
     except LessonError as error:

@@ -1,34 +1,32 @@
-"""The process in which a learner's notebook runs: first its cells, then its functions, as often as the judge asks.
+"""The process of a learner's notebook: it runs the cells, then its functions, as often as the judge asks.
 
-The judge sits in the process that started this one. Here nothing is judged: arrays go back, and nothing that a notebook
-prints, or makes of `check`, is a verdict. That keeps mischief out, and is no sandbox: a notebook can read and write files.
+The judge is in the process that started this one; nothing is judged here. Arrays go back, and nothing that a notebook
+prints, or replaces `check` by, is a verdict. This is no sandbox: a notebook can read and write files.
 """
 
 import linecache
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any, BinaryIO
 
-from attnscope.lesson import notebook
-from attnscope.lesson.calling import Answers, OutOfTimeError, line_of, text_of
-from attnscope.lesson.check import exercise_of
+from attnscope.lesson.calling import Answers, line_of
+from attnscope.lesson.check import EXERCISES, exercise_of
+from attnscope.lesson.notebook import code_cells
 from attnscope.lesson.verdict import Verdict
 from attnscope.lesson.wire import WireError, receive, send, with_suspects
+from attnscope.probing import TimeIsUp, alarm, message_of
 
 OUT_OF_MEMORY = "it needed more memory than it may have"
 
 
 def main() -> None:
-    """Serve one judge: file descriptors to read and to write, the notebook, and what it may take."""
+    """Serve one judge. The arguments are two file descriptors, the notebook, its limits, and the cells to skip."""
     reading, writing, path, cell_seconds, call_seconds, memory_bytes, *skipped = sys.argv[1:]
     with os.fdopen(int(reading), "rb") as requests, os.fdopen(int(writing), "wb") as replies:
-        for number in range(1, 11):
-            exercise_of(number)  # loaded while the notebook can change nothing yet
+        for number in EXERCISES:
+            exercise_of(number)  # loaded before the notebook can change anything
         limit_memory(int(memory_bytes))
         sys.path.insert(0, str(Path(path).parent))
         space = run_cells(Path(path), float(cell_seconds), {int(index) for index in skipped}, replies)
@@ -36,24 +34,24 @@ def main() -> None:
 
 
 def limit_memory(most_bytes: int) -> None:
-    """Refuse memory beyond what the library itself has taken so far, where the system can."""
+    """Limit memory beyond what the library itself uses, if the system can."""
     import resource
 
     try:
-        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     except OSError:
-        taken = 1 << 30
-    resource.setrlimit(resource.RLIMIT_AS, (taken + most_bytes, taken + most_bytes))
+        used = 1 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (used + most_bytes, used + most_bytes))
 
 
 def run_cells(path: Path, seconds: float, skipped: set[int], replies: BinaryIO) -> dict[str, Any]:
-    """Run all cells in one namespace, whatever becomes of each, and tell which one is next and what went wrong."""
+    """Run all cells in one namespace, and report the number and the error of each."""
     module = ModuleType("__main__")
-    sys.modules["__main__"] = module  # where a learner's own classes are looked up
+    sys.modules["__main__"] = module  # pickle looks up a learner's own classes here
     vars(module).update(display=nothing, __builtins__=__builtins__)
     for name in ("attnscope.lesson", "attnscope.lesson.check"):
-        sys.modules[name].check = later  # type: ignore[attr-defined]  # what it says would count for nothing
-    for number, source in enumerate(notebook.code_cells(path), start=1):
+        sys.modules[name].check = later  # type: ignore[attr-defined]  # a verdict in here would not count
+    for number, source in enumerate(code_cells(path), start=1):
         if number in skipped:
             continue
         send(replies, {"cell": number})
@@ -65,38 +63,23 @@ def run_cells(path: Path, seconds: float, skipped: set[int], replies: BinaryIO) 
 
 
 def run_cell(source: str, name: str, space: dict[str, Any], seconds: float) -> str:
-    """What went wrong in a cell, or nothing."""
+    """Run a cell; returns what went wrong, or an empty string."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     try:
         code = compile(source, name, "exec")
-        with alarm(seconds):
-            exec(code, space)  # a learner's notebook, run on purpose
-    except OutOfTimeError:
+        with alarm(seconds, again=0.5):  # repeated, for a cell that catches everything
+            exec(code, space)  # running a learner's notebook is the purpose
+    except TimeIsUp:
         return f"it did not end within {seconds:g} s"
     except MemoryError:
         return OUT_OF_MEMORY
-    except BaseException as error:  # noqa: BLE001  # whatever a cell raises, the next ones run
-        return f"{type(error).__name__}: {' '.join(text_of(error).split())[:160]}{line_of(error)}"
+    except BaseException as error:  # noqa: BLE001  # the other cells run, whatever this one raises
+        return f"{type(error).__name__}: {' '.join(message_of(error).split())[:160]}{line_of(error)}"
     return ""
 
 
-@contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """Raise in a cell whose time is over."""
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise OutOfTimeError
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # and again, for a cell that catches everything
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer until the judge has no more questions."""
+    """Answer questions until the judge closes the pipe."""
     while True:
         try:
             asked = receive(requests.read)
@@ -111,16 +94,16 @@ def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: Bi
             {
                 "arrays": outcome.arrays,
                 "trouble": outcome.trouble,
-                "says": outcome.says,
+                "message": outcome.message,
                 "peak_bytes": outcome.peak_bytes,
             },
         )
 
 
 def later(*_answers: Any, **_options: Any) -> Verdict:
-    """What stands in the place of check() while the cells run."""
+    """Replaces check() while the cells run."""
     return Verdict(True, "to be judged when all cells have run.")
 
 
 def nothing(*_things: Any, **_options: Any) -> None:
-    """What stands in the place of IPython's display()."""
+    """Replaces IPython's display()."""

@@ -1,39 +1,45 @@
-"""The judge: puts every question to an answer, and says of the first failure what it is, as small as it can be shown."""
+"""The judge: asks an answer every question, and describes the first failure on the smallest call that shows it."""
 
 import re
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-import attnscope as at
-from attnscope.lesson.calling import Outcome
-from attnscope.lesson.comparing import agree, close, differences, gap, misshapen
-from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Mistake, Question, Task
-from attnscope.lesson.verdict import Counterexample, Verdict
-from attnscope.lesson.wording import amiss, elsewhere, where
+from attnscope.errors import AttentionError
+from attnscope.lesson.calling import NoAnswerError, Outcome
+from attnscope.lesson.comparing import (
+    agree,
+    close,
+    first_difference,
+    is_wrong,
+    kind_that_fails,
+    relative_error,
+    wrong_shape,
+)
+from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Misconception, Question, Task
+from attnscope.lesson.verdict import Counterexample, Verdict, internal_error
 from attnscope.probing import captured
 
-MOST_TRIES = 150  # smaller questions, while an example shrinks
+MOST_TRIES = 150  # simpler questions while an example shrinks
 MOST_SECONDS = 5.0  # for them
-PLAIN_TO_SEE = 0.1  # of the largest number: so far off an example should be, where the first one was
-SHOWN_WHERE_IT_HAPPENS = ("raised", "wrote", "form")
+# An example keeps an error that one can see, relative to the largest number, if the first failure had one
+VISIBLE_ERROR = 0.1
+SHOWN_BY_A_CALL = ("raised", "wrote", "form")
 
 
 class Asked(Protocol):
-    """Whatever can call a learner's functions: here, or in a process far away."""
+    """Something that can call a learner's functions: in this process, or in another one."""
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
-        """Call the function that a task is about."""
+        """Call the task's function."""
 
 
 @dataclass(frozen=True, eq=False)
-class Put:
-    """A question that was put, and what came."""
+class Reply:
+    """A question, the outcome of the call, and what was expected."""
 
     question: Question
     arguments: Arguments
@@ -42,8 +48,12 @@ class Put:
 
     @property
     def wrong(self) -> bool:
-        """Whether the answer is not what was expected."""
-        return differences(self.outcome.arrays, self.expected) is not None
+        """Whether the outcome is not what was expected."""
+        return is_wrong(self.outcome.arrays, self.expected)
+
+    def agrees(self, misconception: Misconception) -> bool:
+        """Whether the outcome is what this misconception returns."""
+        return agree(misconception, self.arguments, self.outcome.arrays)
 
 
 def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict:
@@ -52,16 +62,6 @@ def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict
         return first_failure(exercise, asked, stretch)
     except Exception as error:  # noqa: BLE001  # answers are foreign: no list of what they can cause is complete
         return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
-
-
-def internal_error(error: Exception) -> str:
-    """Name an error of attnscope itself, and its place, for the report of a class."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:160]
-    return (
-        f"internal error of attnscope, {type(error).__name__}{f': {text}' if text else ''}, in {frame.name} "
-        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not affected."
-    )
 
 
 def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
@@ -79,185 +79,176 @@ def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
 
 @dataclass(frozen=True, eq=False)
 class TaskJudge:
-    """One function, judged."""
+    """Judges one function."""
 
     task: Task
     asked: Asked
 
     def verdict(self) -> Verdict | None:
         """What is wrong, or None."""
-        put: list[Put] = []
+        replies: list[Reply] = []
         for question in self.task.questions:
             arguments = question.arguments
             outcome = self.asked.ask(self.task, arguments)
             if outcome.trouble is not None:
-                if any(each.wrong for each in put):
+                if any(each.wrong for each in replies):
                     break
-                unsteady = self.unsteady(
-                    put
-                )  # a verdict is false where it did not pass, so `or` would not do
+                unsteady = self.unsteady(replies)  # a failed verdict is false, so `or` would skip it
                 return self.troubled(question, outcome) if unsteady is None else unsteady
             if self.task.judged is not None:
-                says = judgement(self.task, arguments, outcome.arrays)
-                if says is not None:
-                    return self.of(says, arguments, outcome)
+                message = judgement(self.task, arguments, outcome.arrays)
+                if message is not None:
+                    return self.of(message, arguments, outcome)
                 continue
-            put.append(Put(question, arguments, outcome, self.expected(arguments)))
-        wrong = [each for each in put if each.wrong]
+            replies.append(Reply(question, arguments, outcome, self.expected(arguments)))
+        wrong = [each for each in replies if each.wrong]
         if wrong:
-            unsteady = self.unsteady(put)
-            return self.diagnosed(put, wrong) if unsteady is None else unsteady
+            unsteady = self.unsteady(replies)
+            return self.diagnosed(replies, wrong) if unsteady is None else unsteady
         too_much = self.too_much_memory()
         return self.audited() if too_much is None else too_much
 
     def expected(self, arguments: Arguments) -> tuple[Expected, ...]:
         """The right results."""
-        assert self.task.expected is not None, (
-            "a task is judged by what it expects, or by a judgement of its own"
-        )
+        assert self.task.expected is not None, "a task has expected results or a judgement of its own"
         return self.task.expected(*arguments.values())
 
-    def put(self, question: Question) -> Put:
-        """Ask one question more."""
+    def reply(self, question: Question) -> Reply:
+        """Ask one more question."""
         arguments = question.arguments
-        return Put(question, arguments, self.asked.ask(self.task, arguments), self.expected(arguments))
+        outcome = self.asked.ask(self.task, arguments)
+        return Reply(question, arguments, outcome, self.expected(arguments))
 
-    def of(self, says: str, arguments: Arguments, outcome: Outcome) -> Verdict:
-        """A verdict with the call that shows it; what is right is not one thing."""
-        came = dict(zip(self.task.gives, outcome.arrays, strict=True))
-        return Verdict(False, f"{self.task.name}: {says}", Counterexample(self.task.call, arguments, came))
+    def of(self, message: str, arguments: Arguments, outcome: Outcome) -> Verdict:
+        """A verdict with the call that shows it, without an expected result."""
+        results = dict(zip(self.task.gives, outcome.arrays, strict=True))
+        return Verdict(
+            False, f"{self.task.name}: {message}", Counterexample(self.task.call, arguments, results)
+        )
 
-    def unsteady(self, put: list[Put]) -> Verdict | None:
-        """Whether the first question, asked again, is answered otherwise."""
-        if not put:
+    def unsteady(self, replies: list[Reply]) -> Verdict | None:
+        """Whether the first question gets another answer when it is asked again."""
+        if not replies:
             return None
-        first = put[0]
+        first = replies[0]
         again = self.asked.ask(self.task, first.question.arguments)
-        if again.trouble in ("time", "ended"):  # which says nothing about memories
+        if again.trouble in ("time", "ended"):  # no evidence of memory between calls
             return None
         if again.trouble is None and all(map(close, again.arrays, first.outcome.arrays)):
             return None
-        says = (
-            f"{self.task.name} gives another result when it is asked the same again. Does it keep something from one call "
-            "to the next, in a global variable or a default argument, or draw random numbers?"
+        message = (
+            f"{self.task.name} returns another result when it is called again with the same arguments. Does it keep "
+            "something between calls, in a global variable or a default argument, or draw random numbers?"
         )
-        return Verdict(False, says, Counterexample(self.task.call, first.arguments, self.came(first)))
+        return Verdict(False, message, Counterexample(self.task.call, first.arguments, self.results(first)))
 
     def troubled(self, question: Question, outcome: Outcome) -> Verdict:
-        """No answer at all, shown by the smallest call that gives none, where it depends on the call."""
-        if outcome.trouble not in SHOWN_WHERE_IT_HAPPENS or not question.arguments:
-            return Verdict(False, outcome.says)
-        for smaller in self.shrunk(question):
-            with captured():  # what it prints was printed once; not also for each try
-                tried = self.asked.ask(self.task, smaller.question.arguments)
-            if smaller.keep(alike_in_words(tried, outcome)):
-                outcome, question = tried, smaller.question
-        return Verdict(False, outcome.says, Counterexample(self.task.call, question.arguments))
+        """No result at all, shown on the smallest call that fails alike, if the failure depends on the call."""
+        if outcome.trouble not in SHOWN_BY_A_CALL or not question.arguments:
+            return Verdict(False, outcome.message)
+        found = outcome
 
-    def diagnosed(self, put: list[Put], wrong: list[Put]) -> Verdict:
-        """Name the cause, as far as it is known, and show it on the smallest call that fails alike."""
-        first = wrong[0]
-        if constant(put):
-            says = (
-                f"{self.task.name} gives the same result whatever it is given: it does not depend on "
-                f"{'its argument' if len(self.task.takes) == 1 else 'its arguments'}."
+        def fails_alike(simpler: Question) -> bool:
+            nonlocal found
+            tried = self.asked.ask(self.task, simpler.arguments)
+            alike = same_trouble(tried, outcome)
+            found = tried if alike else found
+            return alike
+
+        smallest = shrunk(question, fails_alike)
+        return Verdict(False, found.message, Counterexample(self.task.call, smallest.arguments))
+
+    def diagnosed(self, replies: list[Reply], wrong: list[Reply]) -> Verdict:
+        """Name the cause, if it is known, and show it on the smallest call that fails alike."""
+        if constant(replies):
+            arguments = "its argument" if len(self.task.takes) == 1 else "its arguments"
+            message = (
+                f"{self.task.name} returns the same result for all calls: it does not depend on {arguments}."
             )
-            return Verdict(False, says, self.example(first))
-        mistake, always = self.likeliest(put, wrong)
-        shown = self.smallest(
-            next(each for each in wrong if mistake is None or alike(mistake, each)), mistake
-        )
-        if mistake is not None:
-            says = (
-                mistake.says
-                if always
-                else f"{mistake.says} (That is what this call looks like; others differ.)"
-            )
+            return Verdict(False, message, self.example(wrong[0]))
+        cause, always = self.likeliest(replies, wrong)
+        first = next(each for each in wrong if cause is None or each.agrees(cause))
+        shown = self.smallest(first, cause)
+        if cause is None:
+            message = self.symptom(shown) + kind_that_fails(shown.question, len(wrong), len(replies))
         else:
-            says = self.symptom(shown) + elsewhere(shown.question, len(wrong), len(put))
-        return Verdict(False, f"{self.task.name}: {says}", self.example(shown))
+            message = cause.message + ("" if always else " (This call looks like that; others differ.)")
+        return Verdict(False, f"{self.task.name}: {message}", self.example(shown))
 
-    def likeliest(self, put: list[Put], wrong: list[Put]) -> tuple[Mistake | None, bool]:
-        """The mistake that answers alike, and whether it does so in all calls."""
+    def likeliest(self, replies: list[Reply], wrong: list[Reply]) -> tuple[Misconception | None, bool]:
+        """The misconception that agrees with most wrong replies, and whether it agrees with all replies."""
         best, most = None, 0
-        for mistake in self.task.mistakes:
-            hits = sum(alike(mistake, each) for each in wrong)
-            if hits == len(wrong) and all(alike(mistake, each) for each in put):
-                return mistake, True
+        for misconception in self.task.misconceptions:
+            hits = sum(each.agrees(misconception) for each in wrong)
+            if hits == len(wrong) and all(each.agrees(misconception) for each in replies):
+                return misconception, True
             if hits > most and hits >= min(2, len(wrong)):
-                best, most = mistake, hits
+                best, most = misconception, hits
         return best, False
 
-    def smallest(self, first: Put, mistake: Mistake | None) -> Put:
-        """Shrink while it stays wrong in the same way, and the eye can see it."""
-        found, visible = first, min(PLAIN_TO_SEE, gap(first.outcome.arrays, first.expected))
-        for smaller in self.shrunk(first.question):
-            with captured():
-                tried = self.put(smaller.question)
-            same = tried.outcome.trouble is None and tried.wrong
-            same = same and gap(tried.outcome.arrays, tried.expected) >= visible
-            if mistake is not None:
-                same = same and alike(mistake, tried)
-            elif misshapen(first.outcome.arrays, first.expected) is None:
-                same = same and misshapen(tried.outcome.arrays, tried.expected) is None
-            if smaller.keep(same):
-                found = tried
+    def smallest(self, first: Reply, cause: Misconception | None) -> Reply:
+        """Shrink the call while it stays wrong in the same way, and one can see it."""
+        found = first
+        visible = min(VISIBLE_ERROR, relative_error(first.outcome.arrays, first.expected))
+        well_shaped = wrong_shape(first.outcome.arrays, first.expected) is None
+
+        def fails_alike(simpler: Question) -> bool:
+            nonlocal found
+            tried = self.reply(simpler)
+            came = tried.outcome.arrays
+            alike = tried.outcome.trouble is None and tried.wrong
+            alike = alike and relative_error(came, tried.expected) >= visible
+            if cause is not None:
+                alike = alike and tried.agrees(cause)
+            elif well_shaped:
+                alike = alike and wrong_shape(came, tried.expected) is None
+            found = tried if alike else found
+            return alike
+
+        shrunk(first.question, fails_alike)
         return found
 
-    def shrunk(self, question: Question) -> Iterator["Step"]:
-        """Simpler questions, each made from the last one that was kept."""
-        tries, smaller, until = 0, True, monotonic() + MOST_SECONDS
-        while smaller:
-            smaller = False
-            for candidate in question.simpler():
-                tries += 1
-                if tries > MOST_TRIES or monotonic() > until:
-                    return
-                step = Step(candidate)
-                yield step
-                if step.kept:
-                    question, smaller = candidate, True
-                    break
-
-    def symptom(self, put: Put) -> str:
-        """What one sees, without a known cause."""
-        shape = misshapen(put.outcome.arrays, put.expected)
+    def symptom(self, reply: Reply) -> str:
+        """A description of the wrong result, for an unknown cause."""
+        came = reply.outcome.arrays
+        shape = wrong_shape(came, reply.expected)
         if shape is not None:
             return f"{self.task.gives[shape.part]} has shape {shape.came}, expected {shape.expected}."
-        right = tuple(each.value for each in put.expected)
+        right = tuple(each.value for each in reply.expected)
         for symptom in self.task.symptoms:
-            if symptom.shows(put.arguments, put.outcome.arrays, right):
-                return symptom.says
-        return amiss(put.outcome.arrays, put.expected, self.task.gives)
+            if symptom.shows(reply.arguments, came, right):
+                return symptom.message
+        return first_difference(came, reply.expected, self.task.gives)
 
-    def example(self, put: Put) -> Counterexample:
-        """The call, what came and what is right."""
-        right = dict(zip(self.task.gives, (each.value for each in put.expected), strict=True))
-        return Counterexample(self.task.call, put.arguments, self.came(put), right)
+    def example(self, reply: Reply) -> Counterexample:
+        """The call, its results and the right ones."""
+        right = dict(zip(self.task.gives, (each.value for each in reply.expected), strict=True))
+        return Counterexample(self.task.call, reply.arguments, self.results(reply), right)
 
-    def came(self, put: Put) -> dict[str, NDArray[Any]]:
-        """The results by their names."""
-        return dict(zip(self.task.gives, put.outcome.arrays, strict=True))
+    def results(self, reply: Reply) -> dict[str, NDArray[Any]]:
+        """The results by name."""
+        return dict(zip(self.task.gives, reply.outcome.arrays, strict=True))
 
     def too_much_memory(self) -> Verdict | None:
-        """Measure, where memory was promised."""
+        """Measure the peak of a call, if the task limits it."""
         memory = self.task.memory
         if memory is None:
             return None
         question = Question(memory.draw, memory.draw.sizes, 7)
         outcome = self.asked.ask(self.task, question.arguments, measured=True)
         if outcome.trouble is not None:
-            return Verdict(False, f"{outcome.says} That was at {where(question)}.")
+            return Verdict(False, f"{outcome.message} The call had {question.shown_sizes}.")
         peak = outcome.peak_bytes or 0
         if peak <= memory.most_bytes:
             return None
         measured = (
-            f"{peak / 2**20:.1f} MiB were held at once, where {memory.most_bytes / 2**20:.1f} MiB are enough"
+            f"At {question.shown_sizes} the call held {peak / 2**20:.1f} MiB at once, and "
+            f"{memory.most_bytes / 2**20:.1f} MiB are enough."
         )
-        return Verdict(False, f"{self.task.name}: {memory.says} At {where(question)} {measured}.")
+        return Verdict(False, f"{self.task.name}: {memory.message} {measured}")
 
     def audited(self) -> Verdict | None:
-        """Ask the library's audit, where the task has one."""
+        """Ask the library's audit, if the task has one."""
         if self.task.audited is None:
             return None
         report = self.task.audited(self.answer)
@@ -265,67 +256,61 @@ class TaskJudge:
             return None
         finding = report.findings[0]
         cause = "" if finding.cause is None else f" It {finding.cause.replace('agrees with:', 'looks like')}."
-        says = f"{self.task.name}: {finding.sentence}.{cause}"
+        message = f"{self.task.name}: {finding.sentence}.{cause}"
         if finding.counterexample is None:
-            return Verdict(False, says)
+            return Verdict(False, message)
         arrays = finding.counterexample.arrays
         names = {"query": "query", "key": "key", "value": "value", "visible": "mask"}
         given = {name: arrays[theirs] for name, theirs in names.items() if theirs in arrays}
         came = {name: arrays[name] for name in ("output",) if name in arrays}
         right = {name: arrays[f"expected_{name}"] for name in ("output",) if f"expected_{name}" in arrays}
-        return Verdict(False, says, Counterexample(self.task.call, given, came, right))
+        return Verdict(False, message, Counterexample(self.task.call, given, came, right))
 
     def answer(self, *arguments: Any) -> Any:
-        """The learner's function as the audit calls it.
-
-        Errors
-            NoAnswerError for whatever keeps it from answering.
-        """
+        """The learner's function as the audit calls it. Raises NoAnswerError if there is no result."""
         outcome = self.asked.ask(self.task, dict(zip(self.task.takes, arguments, strict=True)))
         if outcome.trouble is not None:
-            raise NoAnswerError(outcome.says)
+            raise NoAnswerError(outcome.message)
         return outcome.arrays[0]
 
 
-class NoAnswerError(Exception):
-    """What a call came to that gave no result."""
+def shrunk(question: Question, fails_alike: Callable[[Question], bool]) -> Question:
+    """The simplest question that still fails alike, within a limit of tries and seconds.
 
-
-@dataclass
-class Step:
-    """A simpler question, which whoever tries it keeps or not."""
-
-    question: Question
-    kept: bool = False
-
-    def keep(self, good: bool) -> bool:
-        """Go on from here, if it is good."""
-        self.kept = good
-        return good
+    What an answer prints was printed for the first question, so it is dropped for the simpler ones.
+    """
+    tries, found, until = 0, True, monotonic() + MOST_SECONDS
+    while found:
+        found = False
+        for candidate in question.simpler():
+            tries += 1
+            if tries > MOST_TRIES or monotonic() > until:
+                return question
+            with captured():
+                found = fails_alike(candidate)
+            if found:
+                question = candidate
+                break
+    return question
 
 
 def judgement(task: Task, arguments: Arguments, came: Arrays) -> str | None:
-    """A task's own judgement of results that nobody expected."""
+    """A task's own judgement of results."""
     assert task.judged is not None
     try:
         return task.judged(arguments, came)
-    except at.AttentionError as error:
-        return f"these arrays are none that can be attended to: {error}"
+    except AttentionError as error:
+        return f"attention over these arrays cannot be computed: {error}"
 
 
-def alike(mistake: Mistake, put: Put) -> bool:
-    """Whether an answer is what this mistake gives."""
-    return agree(mistake, put.arguments, put.outcome.arrays)
-
-
-def alike_in_words(one: Outcome, other: Outcome) -> bool:
-    """Whether two troubles are the same one, at whatever sizes."""
-    numberless = [re.sub(r"\d+(, *)?", "", each.says) for each in (one, other)]
+def same_trouble(one: Outcome, other: Outcome) -> bool:
+    """Whether two calls failed in the same way, at whatever sizes."""
+    numberless = [re.sub(r"\d+(, *)?", "", each.message) for each in (one, other)]
     return one.trouble == other.trouble and numberless[0] == numberless[1]
 
 
-def constant(put: list[Put]) -> bool:
-    """Whether all answers are the same, although the right ones are not."""
-    came = {repr([array.tolist() for array in each.outcome.arrays]) for each in put}
-    right = {repr([part.value.tolist() for part in each.expected]) for each in put}
-    return len(put) > 1 and len(came) == 1 and len(right) > 1
+def constant(replies: list[Reply]) -> bool:
+    """Whether all results are the same, although the right ones are not."""
+    came = {repr([array.tolist() for array in each.outcome.arrays]) for each in replies}
+    right = {repr([part.value.tolist() for part in each.expected]) for each in replies}
+    return len(replies) > 1 and len(came) == 1 and len(right) > 1

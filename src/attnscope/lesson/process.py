@@ -1,4 +1,4 @@
-"""The process of a notebook, from the judge's side: started, asked, and ended, whatever the notebook does in it."""
+"""A notebook's process as the judge uses it: start it, ask it, end it, whatever the notebook does in it."""
 
 import os
 import subprocess
@@ -13,29 +13,19 @@ from typing import Any, Self
 import numpy as np
 
 from attnscope.lesson.calling import PATIENCE, Outcome
+from attnscope.lesson.notebook import Limits
 from attnscope.lesson.question import Arguments, Exercise, Task
 from attnscope.lesson.verdict import printable
 from attnscope.lesson.wire import WireError, receive, send
 
-MOST_STARTS = (
-    16  # of a process for one notebook: those whose cells or functions end it are run anew without them
-)
+MOST_STARTS = 16  # per notebook: a cell or function that ends the process is left out, and the rest run again
 START = "from attnscope.lesson.host import main; main()"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a notebook may take: seconds for all of it, a cell, a call; bytes of memory beyond the library's own."""
-
-    seconds: float = 60.0
-    cell_seconds: float = 15.0
-    call_seconds: float = 5.0
-    memory_bytes: int = 2 << 30
+DTYPE_KINDS = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}
 
 
 @dataclass(eq=False)
 class Host:
-    """The process of a notebook, started when it is needed, and anew when it ended."""
+    """The process of a notebook. It is started when it is needed, and again when it has ended."""
 
     path: Path
     limits: Limits
@@ -52,10 +42,9 @@ class Host:
         self.end()
 
     def request(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Ask, and wait for the reply no longer than this.
+        """Send a message and return the reply.
 
-        Errors
-            WireError where the process ended; TimeoutError where it is silent.
+        Raises WireError if the process has ended, and TimeoutError if no reply comes in time.
         """
         if self.process is None:
             self.start()
@@ -68,11 +57,7 @@ class Host:
         return receive(lambda count: self.read(count, until))
 
     def read(self, count: int, until: float) -> bytes:
-        """So many bytes, or fewer where the process ended; what a notebook wrote may promise more than comes.
-
-        Errors
-            TimeoutError
-        """
+        """That many bytes, or fewer if the process has ended. Raises TimeoutError if they do not come in time."""
         data = bytearray()
         while len(data) < count:
             left = until - monotonic()
@@ -85,7 +70,7 @@ class Host:
         return bytes(data)
 
     def start(self) -> None:
-        """Run the notebook's cells; one that ends the process is left out the next time."""
+        """Run the notebook's cells. A cell that ends the process is left out at the next start."""
         while True:
             if monotonic() >= self.until:
                 raise TimeoutError
@@ -101,43 +86,32 @@ class Host:
             self.notes[cell] = "it ended the process"
 
     def run_cells(self) -> int | None:
-        """Follow the cells; the number of the one during which the process ended."""
+        """Wait for the cells to run. Returns the number of the cell that ended the process, or None."""
         cell = 0
         while True:
             try:
-                told = self.reply(self.limits.seconds)
+                reply = self.reply(self.limits.seconds)
             except WireError:
                 if cell == 0:
                     raise
                 return cell
-            if told.get("ready"):
+            if reply.get("ready"):
                 return None
-            if not isinstance(told.get("cell"), int):
+            if not isinstance(reply.get("cell"), int):
                 return cell
-            cell = told["cell"]
-            if "trouble" in told:
-                self.notes[cell] = printable(str(told["trouble"]))
+            cell = reply["cell"]
+            if "trouble" in reply:
+                self.notes[cell] = printable(str(reply["trouble"]))
 
     def spawn(self) -> None:
-        """A process in a group of its own, so that all that it starts can be ended with it."""
+        """Start the process in its own group, so that everything it starts can be ended with it."""
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        arguments = [
-            theirs_in,
-            theirs_out,
-            self.path.resolve(),
-            self.limits.cell_seconds,
-            self.limits.call_seconds,
-        ]
+        limits = (self.limits.cell_seconds, self.limits.call_seconds, self.limits.memory_bytes)
+        arguments = map(str, (theirs_in, theirs_out, self.path.resolve(), *limits, *self.skipped))
         try:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-c",
-                    START,
-                    *map(str, [*arguments, self.limits.memory_bytes, *self.skipped]),
-                ],
+                [sys.executable, "-P", "-c", START, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -152,7 +126,7 @@ class Host:
             self.requests, self.replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb", buffering=0)
 
     def end(self) -> None:
-        """End the process and all that it started."""
+        """End the process and everything that it started."""
         if self.process is None:
             return
         with suppress(ProcessLookupError):
@@ -160,19 +134,19 @@ class Host:
         self.process.wait()
         self.process = None
         for stream in (self.requests, self.replies):
-            with suppress(OSError):  # what was still to be written has no reader any more
+            with suppress(OSError):  # unsent bytes have no reader any more
                 stream.close()
 
 
 @dataclass(frozen=True, eq=False)
-class FarAnswers:
+class RemoteAnswers:
     """A notebook's functions, called in its process."""
 
     host: Host
     exercise: Exercise
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
-        """Call the function that a task is about; what does not come back is told, too."""
+        """Call the task's function. A call without a reply is an outcome too."""
         message = {
             "exercise": self.exercise.number,
             "task": task.name,
@@ -180,30 +154,29 @@ class FarAnswers:
             "measured": measured,
         }
         try:
-            told = self.host.request(message, self.host.limits.call_seconds + 2 * PATIENCE + 1)
-            return outcome_of(told, task)
+            reply = self.host.request(message, self.host.limits.call_seconds + 2 * PATIENCE + 1)
+            return outcome_of(reply, task)
         except TimeoutError:
             self.host.end()
-            return Outcome(
-                trouble="time", says=f"{task.call} gave no answer in the time that the notebook had left."
-            )
+            late = f"{task.call} gave no answer in the time that the notebook had left."
+            return Outcome(trouble="time", message=late)
         except WireError:
             self.host.end()
-            return Outcome(trouble="ended", says=f"{task.call} ended the process it ran in.")
+            return Outcome(trouble="ended", message=f"{task.call} ended the process it ran in.")
         except Exception:
             self.host.end()  # the next question must not read the rest of this reply
             raise
 
 
-def outcome_of(told: dict[str, Any], task: Task) -> Outcome:
-    """A reply, read with the suspicion that it deserves."""
-    arrays = told.get("arrays")
-    peak = told.get("peak_bytes")
-    if told.get("trouble") is not None:
-        return Outcome(trouble=told["trouble"], says=printable(str(told.get("says"))))
+def outcome_of(reply: dict[str, Any], task: Task) -> Outcome:
+    """A reply as an outcome. Nothing in it is trusted."""
+    arrays = reply.get("arrays")
+    peak = reply.get("peak_bytes")
+    if reply.get("trouble") is not None:
+        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))))
     if not isinstance(arrays, list) or len(arrays) != len(task.gives):
         raise WireError("no results")
-    kinds = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}
-    if not all(isinstance(array, np.ndarray) and array.dtype.kind == kinds[task.kind] for array in arrays):
+    kind = DTYPE_KINDS[task.kind]
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind == kind for array in arrays):
         raise WireError("results of another kind")
     return Outcome(arrays=tuple(arrays), peak_bytes=peak if isinstance(peak, int) else None)

@@ -1,21 +1,19 @@
-"""What an exercise asks: tasks, the questions that are drawn for them, and the wrong readings that are known."""
+"""What an exercise asks: tasks, the questions drawn for them, and the misconceptions it knows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.lesson.asking import at_once
-
-if TYPE_CHECKING:
-    import attnscope as at
+from attnscope.audit import Report
+from attnscope.lesson.unwatched import at_once
 
 Arguments = dict[str, Any]
 Arrays = tuple[NDArray[Any], ...]
-Reading = Callable[..., Any]  # of a task's arguments, as the learner's function is
+Answer = Callable[..., Any]  # takes a task's parameters, as the learner's function does
 Kind = Literal["numbers", "booleans", "pairs", "whole numbers"]
 
 
@@ -23,10 +21,20 @@ Kind = Literal["numbers", "booleans", "pairs", "whole numbers"]
 class Draw:
     """A kind of question, at any size.
 
-    name      as a message says it: "a row of only -inf"
-    make      (rng, sizes) -> arguments by name
-    sizes     the sizes at first; they shrink down to `least`, which is 1 where nothing is said
-    round     whether the numbers may be rounded to make an example easier to read
+    Parameters
+    ----------
+    name : str
+        As a message shows it: "a row of only -inf".
+    make : callable
+        (rng, sizes) -> arguments by name.
+    sizes : mapping of str to int
+        The sizes of the first question.
+    least : mapping of str to int
+        How far each size may shrink; 1 if it is not listed.
+    round : bool
+        Whether the numbers may be rounded to make an example easier to read.
+    seeds : int
+        How many questions are drawn.
     """
 
     name: str
@@ -39,7 +47,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Question:
-    """One call: a draw, at its sizes, from a seed; its numbers rounded to so many digits, if any."""
+    """One call: a draw at certain sizes, from a seed; `digits` are the decimals that its numbers keep."""
 
     draw: Draw
     sizes: Mapping[str, int]
@@ -48,56 +56,60 @@ class Question:
 
     @property
     def arguments(self) -> Arguments:
-        """Fresh arrays, always the same."""
+        """Fresh arrays, the same each time."""
         rng = np.random.default_rng(self.seed)
         made = self.draw.make(rng, SimpleNamespace(**self.sizes))
         if self.digits is None:
             return made
         return {name: self.rounded(value) for name, value in made.items()}
 
+    @property
+    def shown_sizes(self) -> str:
+        """The sizes in words: "tokens=1024, block=32"."""
+        return ", ".join(f"{name}={size}" for name, size in self.sizes.items())
+
     def rounded(self, value: Any) -> Any:
-        """Fewer digits in what is an array of floats."""
+        """An array of floats with fewer digits; anything else unchanged."""
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return np.round(value, self.digits or 0) + value.dtype.type(0)  # -0 becomes 0
         return value
 
     def simpler(self) -> Iterator["Question"]:
-        """Smaller sizes first, then shorter numbers."""
+        """Simpler questions: smaller sizes first, then shorter numbers."""
         for name, size in self.sizes.items():
             least = self.draw.least.get(name, 1)
-            for smaller in sorted(
-                {least, least + 1, least + 2, size // 2, size - 1} & set(range(least, size))
-            ):
+            tried = {least, least + 1, least + 2, size // 2, size - 1}
+            for smaller in sorted(tried & set(range(least, size))):
                 yield replace(self, sizes={**self.sizes, name: smaller})
         if self.draw.round:
-            tried = (0, 1) if self.digits is None else range(self.digits)
-            yield from (replace(self, digits=digits) for digits in tried)
+            digits = (0, 1) if self.digits is None else range(self.digits)
+            yield from (replace(self, digits=fewer) for fewer in digits)
 
 
 @dataclass(frozen=True, eq=False)
 class Expected:
-    """What is right, and how far an honest float32 computation may be from it, entry by entry."""
+    """The right value, and the largest error of a correct float32 computation, entry by entry."""
 
     value: NDArray[Any]
     bound: NDArray[np.float64] | float = 0.0
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A known wrong reading: what to say of it, and the function that it is.
+class Misconception:
+    """A known wrong answer: the function it amounts to, and the message that a learner gets.
 
-    reading    takes what the learner's function takes, and gives what one that is wrong like this gives
+    `answer` takes the parameters of the learner's function and returns what the wrong function returns.
     """
 
-    says: str
-    reading: Reading
+    message: str
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Symptom:
-    """What one sees on a wrong result without knowing its cause: (arguments, results, expected results) -> bool."""
+    """A property of a wrong result whose cause is unknown: (arguments, results, expected results) -> bool."""
 
-    says: str
+    message: str
     shows: Callable[[Arguments, Arrays, Arrays], bool]
 
 
@@ -105,19 +117,34 @@ class Symptom:
 class Task:
     """One function that a learner writes.
 
-    name        its name
-    takes       its arguments' names, in order
-    gives       its results' names
-    draws       the questions
-    expected    the right results of given arguments
-    judged      what is wrong with results, in a sentence, or None: where more than one result is right
-    mistakes    known wrong readings, the likeliest first
-    symptoms    what one can say of a wrong result whose cause is not known
-    ask         how a function is put to a question: called with the arguments, unless it goes by steps
-    kind        what its results are made of
-    writes      the call as a learner reads it, where name and arguments do not say it
-    memory      what a call may hold at its peak, where that is measured
-    audited     the library's audit of a function, where it says more than these questions can
+    Parameters
+    ----------
+    name : str
+        Its name.
+    takes : tuple of str
+        The names of its parameters, in order.
+    gives : tuple of str
+        The names of its results.
+    draws : tuple of Draw
+        The kinds of questions that it is asked.
+    expected : callable, optional
+        (*arguments) -> the right results.
+    judged : callable, optional
+        (arguments, results) -> what is wrong, or None. For tasks with more than one right result.
+    misconceptions : tuple of Misconception
+        Known wrong answers, the likeliest first.
+    symptoms : tuple of Symptom
+        What can be reported of a wrong result whose cause is unknown.
+    ask : callable
+        How the function is called with the arguments: at once, or step by step.
+    kind : {"numbers", "booleans", "pairs", "whole numbers"}
+        What the results are made of.
+    writes : str, optional
+        The call as a learner reads it, if it is not "name(takes)".
+    memory : Memory, optional
+        What a call may allocate, if that is measured.
+    audited : callable, optional
+        The library's audit of a function, if it can find more than these questions.
     """
 
     name: str
@@ -126,13 +153,13 @@ class Task:
     draws: tuple[Draw, ...]
     expected: Callable[..., tuple[Expected, ...]] | None = None
     judged: Callable[[Arguments, Arrays], str | None] | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    misconceptions: tuple[Misconception, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
-    ask: Callable[[Reading, Arguments], Any] = at_once
+    ask: Callable[[Answer, Arguments], Any] = at_once
     kind: Kind = "numbers"
     writes: str | None = None
     memory: "Memory | None" = None
-    audited: "Callable[[Reading], at.audit.Report] | None" = None
+    audited: Callable[[Answer], Report] | None = None
 
     @property
     def call(self) -> str:
@@ -141,7 +168,7 @@ class Task:
 
     @property
     def questions(self) -> list[Question]:
-        """All that are asked, in order."""
+        """All questions, in order."""
         return [
             Question(draw, draw.sizes, 1000 * number + seed)
             for number, draw in enumerate(self.draws)
@@ -151,16 +178,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Memory:
-    """A promise about memory: what a call of one question may hold at its peak, beyond what it was given."""
+    """A limit on memory: how many bytes a call of one question may allocate at its peak."""
 
     draw: Draw
     most_bytes: int
-    says: str
+    message: str
 
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """An exercise: its number, its title, what the learner writes, and what the stretch part asks for."""
+    """An exercise: the functions that a learner writes for it, and those of its stretch part."""
 
     number: int
     title: str

@@ -1,28 +1,36 @@
-"""What a check says: passed or not, why, and the smallest call that shows it."""
+"""What a check returns: passed or not, why, and the smallest call that shows it."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attnscope.errors import AttentionError
 
-MOST_PRINTED = 36  # entries of an array: more are told by their shape
+MOST_PRINTED = 36  # entries of an array; a longer one is shown as its shape
 
 
 class LessonError(AttentionError):
-    """A check that cannot be made: no such exercise, or not its number of answers."""
+    """A check that cannot be made: there is no such exercise, or it has another number of functions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """The smallest call that was found to go wrong. Prints as its arguments, what came, and what was expected.
+    """The smallest call that was found to go wrong. Prints as its arguments, its results, and the expected ones.
 
-    call         as one would write it: "softmax(scores)"
-    arguments    what went in
-    came         what the answer made of it, by name; empty where it made nothing
-    expected     what is right, by name; empty where no single result is
+    Parameters
+    ----------
+    call : str
+        As one would write it: "softmax(scores)".
+    arguments : mapping of str to object
+        The arguments by name.
+    came : mapping of str to object
+        The results by name; empty if there were none.
+    expected : mapping of str to object
+        The right results by name; empty if more than one result is right.
     """
 
     call: str
@@ -44,12 +52,19 @@ class Counterexample:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What a check found. True in a condition where it passed; prints as its message and its counterexample.
+    """What a check found. It is true if the check passed, and prints as its message and its counterexample.
 
-    passed            whether every question was answered rightly
-    message           what is wrong, in a sentence or two; never how it is done
-    counterexample    the smallest call that shows it, or None where no call is needed to see it
+    Parameters
+    ----------
+    passed : bool
+        Whether all questions were answered correctly.
+    message : str
+        What is wrong, in one or two sentences. It never contains the solution.
+    counterexample : Counterexample, optional
+        The smallest call that shows it. None if no call is needed to see it.
 
+    Examples
+    --------
     >>> print(Verdict(False, "softmax: the rows do not sum to 1."))
     not yet: softmax: the rows do not sum to 1.
     """
@@ -62,13 +77,23 @@ class Verdict:
         return self.passed
 
     def __str__(self) -> str:
-        said = f"{'passed' if self.passed else 'not yet'}: {self.message}"
+        line = f"{'passed' if self.passed else 'not yet'}: {self.message}"
         if self.counterexample is None:
-            return said
-        example = "\n".join(f"    {line}" for line in str(self.counterexample).splitlines())
-        return f"{said}\n\n{example}"
+            return line
+        example = "\n".join(f"    {each}" for each in str(self.counterexample).splitlines())
+        return f"{line}\n\n{example}"
 
     __repr__ = __str__  # a notebook shows the last expression of a cell by it
+
+
+def internal_error(error: Exception) -> str:
+    """The name and place of an error of attnscope itself, for the report of a class."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:160]
+    return (
+        f"internal error of attnscope, {type(error).__name__}{f': {text}' if text else ''}, in {frame.name} "
+        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not affected."
+    )
 
 
 def printable(text: str) -> str:
@@ -81,7 +106,7 @@ def printable(text: str) -> str:
 
 
 def written(value: Any, indent: int = 0) -> str:
-    """An array as one would type it, or its shape where it is long.
+    """An array as one would type it, or its shape if it is long.
 
     >>> written(np.array([[1.0, -np.inf]]))
     '[[1, -inf]]'
@@ -99,7 +124,7 @@ def written(value: Any, indent: int = 0) -> str:
 
 
 def spelled(entry: Any) -> str:
-    """A number in as many digits as a reader compares.
+    """A number with as many digits as a reader compares.
 
     >>> spelled(0.1 + 0.2), spelled(np.True_), spelled(12345678)
     ('0.3', 'True', '12345678')

@@ -1,7 +1,7 @@
-"""Messages between a judge and the process of a notebook: JSON and arrays, and nothing that could run.
+"""Messages between the judge and a notebook's process: JSON and arrays, nothing that can run.
 
-A message is a header in JSON, behind its length, and the arrays that it counts, each as NumPy's own file format writes
-it, without pickles. What a notebook sends is data, whoever wrote the notebook.
+A message is the length of its header and of its arrays, a header in JSON, and the arrays, each as NumPy's own file
+format writes it, without pickles. So a message from a notebook is data, whatever the notebook does.
 """
 
 import json
@@ -12,21 +12,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from attnscope.lesson.suspects import Suspect, suspects
+from attnscope.lesson.unwatched import Suspect, suspects
 
-LONGEST = 1 << 28  # bytes of a message: more is no answer to any question
+LONGEST = 1 << 28  # bytes of a message: no question has a longer answer
 
 
 class WireError(Exception):
-    """The other side is gone, or speaks another language."""
+    """The other process has ended, or its message cannot be read."""
 
 
 def send(stream: BinaryIO, message: dict[str, Any]) -> None:
-    """Write one message.
-
-    Errors
-        WireError where nobody reads any more.
-    """
+    """Write one message. Raises WireError if the other process no longer reads."""
     arrays = BytesIO()
     header = json.dumps(packed(message, arrays)).encode()
     try:
@@ -37,36 +33,35 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
 
 
 def receive(read: Callable[[int], bytes]) -> dict[str, Any]:
-    """Read one message; `read` gives so many bytes, or fewer where no more will come.
+    """Read one message. `read` returns that many bytes, or fewer if no more will come.
 
-    Errors
-        WireError where there is none, or none that can be read.
+    Raises WireError if there is no message, or none that can be read. A TimeoutError of `read` is passed on.
     """
     try:
         sizes = struct.unpack("<QQ", exactly(read, 16))
         if max(sizes) > LONGEST:
-            raise WireError("a message of a size that none has")
+            raise WireError("the message is too long")
         header, arrays = exactly(read, sizes[0]), BytesIO(exactly(read, sizes[1]))
         message = unpacked(json.loads(header), arrays)
-    except TimeoutError:  # an OSError too, but the other side may still be there
+    except TimeoutError:  # an OSError too, but the other process may still be there
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
         raise WireError(str(error)) from error
     if not isinstance(message, dict):
-        raise WireError("a message that is no object")
+        raise WireError("the message is not an object")
     return message
 
 
 def exactly(read: Callable[[int], bytes], count: int) -> bytes:
-    """So many bytes."""
+    """That many bytes, or a WireError."""
     data = read(count)
     if data is None or len(data) < count:
-        raise WireError("the other side is gone")
+        raise WireError("the process has ended")
     return data
 
 
 def packed(value: Any, arrays: BytesIO) -> Any:
-    """A value as JSON; its arrays are written one behind the other."""
+    """A value as JSON; its arrays are appended to `arrays`."""
     if isinstance(value, dict):
         return {"of": {str(name): packed(each, arrays) for name, each in value.items()}}
     if isinstance(value, list | tuple):
@@ -74,7 +69,7 @@ def packed(value: Any, arrays: BytesIO) -> Any:
     if isinstance(value, Suspect):
         return {"suspect": repr(value)[1:-1]}
     if isinstance(value, np.ndarray):
-        if value.dtype == object:  # a whole number, which may be too long for NumPy's
+        if value.dtype == object:  # a whole number, which may be too long for NumPy's formats
             return {"whole": str(value[()])}
         np.save(arrays, value, allow_pickle=False)
         return {"array": True}
@@ -97,7 +92,7 @@ def unpacked(value: Any, arrays: BytesIO) -> Any:
 
 
 def with_suspects(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments whose suspect came by its name, with the suspect itself."""
+    """Arguments in which a suspect's name is replaced by the suspect."""
     name = arguments.get("attention_fn")
     if not isinstance(name, str):
         return arguments

@@ -32,7 +32,7 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
     Returns
     -------
     ndarray of float64, shape (batch, tokens)
-        Sums to 1, less the weight of sinks.
+        Sums to 1 if each token sees a key.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class HeadScores:
     induction : ndarray, shape (batch, query_heads)
         Weight on the tokens that followed such earlier tokens, over the same queries.
     unseen : ndarray, shape (batch, query_heads)
-        Weight outside of the strongest keys, including a sink's, over all queries.
+        Weight outside of the strongest keys, over all queries.
 
     Notes
     -----

@@ -36,8 +36,9 @@ def statistics(
     problem, _, inputs = read(query, key, value, **options)
     asked = read_questions(problem.shape) if questions is None else questions
     scores = masked_scores(inputs)
-    weights, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
-    whole = ~np.isnan(logsumexp)
+    weights, of_keys = softmax(scores, inputs.visible, None)  # renormalised: a sink is no key
+    with_sinks, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
+    whole = ~np.isnan(of_keys)
     strongest, top_weights = strongest_keys(scores, weights, inputs.visible, max(1, asked.top_keys))
     seen = Statistics(
         logsumexp=logsumexp,
@@ -46,6 +47,7 @@ def statistics(
         max_key=strongest[..., 0],
         first_mass=weights[..., : asked.first_keys].sum(axis=-1),
         mean_distance=mean_distance(weights, inputs),
+        sink_mass=sink_mass(logsumexp, inputs.sinks),
         visible_keys=inputs.visible.sum(axis=-1, dtype=np.int32),
         segment_mass=None if asked.labels is None else segment_mass(weights, asked),
         top_keys=strongest if asked.top_keys else None,
@@ -53,7 +55,7 @@ def statistics(
         received=received(weights, asked.counted) if asked.received else None,
         block_map=None if asked.block_map_size is None else pooled(weights, asked.block_map_size),
     )
-    return mix(weights, inputs.visible, inputs.value), seen
+    return mix(with_sinks, inputs.visible, inputs.value), seen
 
 
 def entropy(weights: Floats) -> Floats:
@@ -67,11 +69,19 @@ def entropy(weights: Floats) -> Floats:
 
 
 def mean_distance(weights: Floats, inputs: Inputs) -> Floats:
-    """How far away, in tokens, a row looks on average; the last query stands at the last key."""
+    """Return the mean distance from each query to the keys it reads, in tokens; the last query stands at the last key."""
     distance = np.abs(inputs.query_positions[:, None] - inputs.key_positions)
-    mass = weights.sum(axis=-1)
     far: Floats = (weights * distance).sum(axis=-1)
-    return far / np.where(np.equal(mass, 0.0), 1.0, mass)
+    return far
+
+
+def sink_mass(logsumexp: Floats, sinks: Floats | None) -> Floats:
+    """Return the share of each row that its sink takes: e^(sink - logsumexp), 0 without sinks."""
+    if sinks is None:
+        return np.where(np.isnan(logsumexp), np.nan, 0.0)
+    of_rows = np.broadcast_to(sinks[:, None], logsumexp.shape)
+    mass: Floats = np.exp(of_rows - np.where(np.isneginf(logsumexp), 0.0, logsumexp))
+    return mass
 
 
 def segment_mass(weights: Floats, asked: Questions) -> Floats:

@@ -40,15 +40,14 @@ def read_config(given: Any) -> ConfigFile:
     if not isinstance(given, str | PathLike) or not isinstance(text := os.fspath(given), str):
         raise ConfigError(
             f"config={brief(given)}: expected a dict, the path of a config.json, of its folder or of a GGUF "
-            f"file, "
-            f"or an AttentionShape, got {kind_of(given)}."
+            f"file, or an AttentionShape, got {kind_of(given)}."
         )
     try:
         return _read_path(Path(text))
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{printable(text)} cannot be read: {printable(str(error))}.") from None
+        raise ConfigError(f"{printable(text)} cannot be read: {printable(error)}.") from None
 
 
 def _read_path(path: Path) -> ConfigFile:
@@ -61,7 +60,7 @@ def _read_path(path: Path) -> ConfigFile:
     if not path.exists():
         raise ConfigError(
             f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
-            f"file."
+            "file."
         )
     with regular_file(path) as (file, size):
         if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:
@@ -86,11 +85,16 @@ def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
 @contextmanager
 def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{printable(path)} cannot be read: {printable(error)}.") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
         yield file, status.st_size
 
 

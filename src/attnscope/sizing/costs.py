@@ -225,9 +225,8 @@ class Costs:
             name,
             flops,
             moved,
-            f"2 x {tokens:,} tokens x {active:,} parameters = {flops:,.0f} FLOP; {activated:,.0f} parameters "
-            f"in "
-            f"{self.weight_dtype} = {moved:,.0f} bytes{more}",
+            f"2 x {tokens:,} tokens x {active:,} parameters = {flops:,.0f} FLOP; {activated:,.0f} "
+            f"parameters in {self.weight_dtype} = {moved:,.0f} bytes{more}",
         )
 
     def _row_bytes(self, layer: Layer, name: str | None = None) -> float:

@@ -72,8 +72,7 @@ class Engine:
         others = ", ".join(repr(name) for name, engine in ENGINES.items() if engine.windows is None)
         raise ConfigError(
             f"engine={self.name!r}: whether it keeps the tokens behind a window of {model_type} is not "
-            f"known. "
-            f"Use one of {others}."
+            f"known. Use one of {others}."
         )
 
     def tokens_of(self, model_type: str, layer: Layer, tokens: int) -> int:
@@ -194,11 +193,9 @@ ENGINES: dict[str, Engine] = {
         Engine(
             "llama.cpp",
             f"cells for the whole context in multiples of {LLAMA_PAD}; for a window that llama.cpp reads, "
-            f"the window "
-            f"and a batch of {LLAMA_BATCH}; int8 is q8_0, int4 is q4_0",
+            f"the window and a batch of {LLAMA_BATCH}; int8 is q8_0, int4 is q4_0",
             "llama.cpp, src/llama-kv-cache-iswa.cpp, src/llama-kv-cache.cpp, src/llama-hparams.cpp: "
-            "n_embd_r, "
-            "n_embd_s; src/models/*.cpp: swa_type",
+            "n_embd_r, n_embd_s; src/models/*.cpp: swa_type",
             _cells,
             {"float32": (1, 4), "bfloat16": (1, 2), "float16": (1, 2), "int8": (32, 34), "int4": (32, 18)},
             states=_in_llama_cpp,
@@ -208,8 +205,7 @@ ENGINES: dict[str, Engine] = {
         Engine(
             "attnscope",
             f"KVCache: pages of {ATTNSCOPE_PAGE} tokens per layer; a window frees the pages that the last "
-            f"query does "
-            "not see; int8 has one float32 scale per token and head, for keys and for values",
+            "query does not see; int8 has one float32 scale per token and head, for keys and for values",
             "attnscope/cache/layout.py, attnscope/cache/layer.py",
             _pages(ATTNSCOPE_PAGE),
             {"float32": (1, 4), "bfloat16": (1, 2), "float16": (1, 2), "int8": (1, 1)},

@@ -46,7 +46,7 @@ def printable(text: object) -> str:
 class Fields:
     """The fields of one mapping; remembers which were read, and notes on those that were filled in.
 
-    `where` is the mapping's place in the file, such as "text_config."; `defaults` are the architecture's
+    `prefix` is the mapping's place in the file, such as "text_config."; `defaults` are the architecture's
     documented values of fields that files leave out. Every reader raises ConfigError for a value that is not
     of its kind.
     """
@@ -55,16 +55,16 @@ class Fields:
         self,
         given: Mapping[str, Any],
         *,
-        where: str = "",
+        prefix: str = "",
         defaults: Mapping[str, Any] | None = None,
         model_type: str = "",
     ) -> None:
         if len(given) > MOST_FIELDS:
             raise ConfigError(
-                f"{where or 'the config'} has {len(given):,} fields: expected at most {MOST_FIELDS:,}."
+                f"{prefix or 'the config'} has {len(given):,} fields: expected at most {MOST_FIELDS:,}."
             )
         self.given = given
-        self.where = where
+        self.prefix = prefix
         self.defaults = defaults or {}
         self.model_type = model_type
         self.used: set[str] = set()
@@ -75,11 +75,10 @@ class Fields:
         self.used.update(names)
         found = {name: self.given[name] for name in names if self.given.get(name) is not None}
         if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
-            both = " and ".join(f"{self.where}{name}={brief(value)}" for name, value in found.items())
+            both = " and ".join(f"{self.prefix}{name}={brief(value)}" for name, value in found.items())
             raise ConfigError(
                 f"{both} are names of one size and disagree. Correct the file, or assume= one of them and "
-                f"None for "
-                "the other."
+                "None for the other."
             )
         if found:
             return next(iter(found.values()))
@@ -91,12 +90,12 @@ class Fields:
 
     def fill(self, name: str, value: Any, why: str) -> None:
         """Note that a missing field was given a value."""
-        self.notes[name] = f"not in the file: {self.where}{name}={brief(value)} ({why})"
+        self.notes[name] = f"not in the file: {self.prefix}{name}={brief(value)} ({why})"
 
     def note_unused(self, name: str, why: str) -> None:
         """Note that a field of the file has no effect."""
         self.used.add(name)
-        self.notes[name] = f"not used: {self.where}{name}={brief(self.given[name])} ({why})"
+        self.notes[name] = f"not used: {self.prefix}{name}={brief(self.given[name])} ({why})"
 
     def optional_integer(self, *names: str, minimum: int = 1) -> int | None:
         """An integer, or None if the field is missing."""
@@ -110,9 +109,8 @@ class Fields:
             return number
         if otherwise is None:
             raise ConfigError(
-                f"{self.where}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
-                f"it. "
-                f"Give it: assume={{{names[0]!r}: ...}}."
+                f"{self.prefix}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
+                f"it. Give it: assume={{{names[0]!r}: ...}}."
             )
         self.fill(names[0], otherwise, why)
         return otherwise
@@ -121,9 +119,8 @@ class Fields:
         """Raise ConfigError if the field is missing."""
         if self.value(name) is None:
             raise ConfigError(
-                f"{self.where}{name} is missing, and the default of {self.model_type} differs from layer to "
-                f"layer. "
-                f"Give it: assume={{{name!r}: ...}}."
+                f"{self.prefix}{name} is missing, and the default of {self.model_type} differs from layer to "
+                f"layer. Give it: assume={{{name!r}: ...}}."
             )
 
     def flag(self, *names: str, otherwise: bool = False) -> bool:
@@ -132,7 +129,7 @@ class Fields:
         if value is None:
             return otherwise
         if type(value) is not bool:
-            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected true or false.")
+            raise ConfigError(f"{self.prefix}{self.present(names)}={brief(value)}: expected true or false.")
         return value
 
     def strings(self, *names: str) -> list[str] | None:
@@ -141,7 +138,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, list | tuple) or not all(type(word) is str for word in value):
-            raise ConfigError(f"{self.where}{self.present(names)}={brief(value)}: expected a list of names.")
+            raise ConfigError(f"{self.prefix}{self.present(names)}={brief(value)}: expected a list of names.")
         return list(value)
 
     def integers(self, *names: str, minimum: int = 0) -> list[int] | None:
@@ -151,7 +148,7 @@ class Fields:
             return None
         name = self.present(names)
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a list of integers.")
+            raise ConfigError(f"{self.prefix}{name}={brief(value)}: expected a list of integers.")
         return [self._integer(each, f"{name}[{i}]", minimum) for i, each in enumerate(value)]
 
     def mapping(self, name: str) -> "Fields | None":
@@ -160,8 +157,10 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}{name}={brief(value)}: expected a mapping of fields.")
-        return Fields(value, where=f"{self.where}{name}.", defaults=self.defaults, model_type=self.model_type)
+            raise ConfigError(f"{self.prefix}{name}={brief(value)}: expected a mapping of fields.")
+        return Fields(
+            value, prefix=f"{self.prefix}{name}.", defaults=self.defaults, model_type=self.model_type
+        )
 
     def ignore(self, *names: str) -> None:
         """Note that these fields do not change the cache here."""
@@ -186,18 +185,18 @@ class Fields:
             if any(pattern.fullmatch(start) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.where}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
-                f"known to have "
-                f"this field, and it could change the cache. If it does not: assume={{{brief(name)}: None}}."
+                f"{self.prefix}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
+                "known to have this field, and it could change the cache. If it does not: "
+                f"assume={{{brief(name)}: None}}."
             )
 
     def _integer(self, value: Any, name: str, minimum: int) -> int:
         if type(value) is float and value.is_integer():
             value = int(value)
         if type(value) is not int:
-            raise ConfigError(f"{self.where}{name}={brief(value)}: expected an integer.")
+            raise ConfigError(f"{self.prefix}{name}={brief(value)}: expected an integer.")
         if not minimum <= value < LARGEST:
             raise ConfigError(
-                f"{self.where}{name}={brief(value)}: expected {minimum} or more, and less than 2**31."
+                f"{self.prefix}{name}={brief(value)}: expected {minimum} or more, and less than 2**31."
             )
         return value

@@ -121,7 +121,7 @@ class _Reader:
         self._data = bytearray()
 
     def skip(self, length: int) -> int:
-        """Move over so many bytes, which are then in the buffer; return where they began."""
+        """Move over so many bytes, which are then in the buffer; return prefix they began."""
         start, end = self.position, self.position + length
         if end > len(self._data):
             self._read_up_to(end)
@@ -133,8 +133,7 @@ class _Reader:
         if end > self.size:
             raise ConfigError(
                 f"{self.name} ends within its header: {end - start:,} bytes were expected at byte {start:,} "
-                f"of "
-                f"{self.size:,}. Download it again."
+                f"of {self.size:,}. Download it again."
             )
         if end > LARGEST_HEADER:
             raise ConfigError(f"{self.name}: its header is longer than {LARGEST_HEADER:,} bytes.")
@@ -217,7 +216,7 @@ def config_of_gguf(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
     return config
 
 
-def _latent_sizes(own: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _latent_sizes(own: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """DeepSeek: sizes of the heads before compression; the cached row is kv_lora_rank and the rotary part."""
     key_length, value_length = own.get("attention.key_length_mla"), own.get("attention.value_length_mla")
     if key_length is None or value_length is None:
@@ -225,7 +224,7 @@ def _latent_sizes(own: Mapping[str, Any], where: str) -> dict[str, Any]:
     rotary = own.get("rope.dimension_count")
     if type(key_length) is not int or type(rotary) is not int or key_length <= rotary:
         raise ConfigError(
-            f"{where}attention.key_length_mla={brief(key_length)}: expected more than rope.dimension_count="
+            f"{prefix}attention.key_length_mla={brief(key_length)}: expected more than rope.dimension_count="
             f"{brief(rotary)}."
         )
     return {
@@ -247,16 +246,15 @@ def _same_in_all_layers(key: str, value: Any, name: str) -> Any:
     return value.kept[0]
 
 
-def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
+def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
     key, value = own.get("attention.key_length"), own.get("attention.value_length")
     if key is not None and value is not None and key != value and config["model_type"] != "deepseek_v3":
         raise ConfigError(
-            f"{where}attention.value_length={brief(value)}: expected key_length={brief(key)}. "
+            f"{prefix}attention.value_length={brief(value)}: expected key_length={brief(key)}. "
             "Size the model's config.json instead."
         )
     if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(
-            f"{where}attention.sliding_window={brief(config['sliding_window'])}: the file does not say which "
-            f"layers "
-            "slide. Size the model's config.json instead."
+            f"{prefix}attention.sliding_window={brief(config['sliding_window'])}: the file does not say which "
+            "layers slide. Size the model's config.json instead."
         )

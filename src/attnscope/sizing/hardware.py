@@ -139,8 +139,7 @@ def read_hardware(given: Any) -> Hardware:
         return KNOWN[word]
     raise ConfigError(
         f"hardware={brief(given)} is not known. Use one of {', '.join(KNOWN)}, Hardware.measure() for this "
-        f"machine, "
-        "or Hardware(name, flops_per_second, bytes_per_second)."
+        "machine, or Hardware(name, flops_per_second, bytes_per_second)."
     )
 
 
@@ -165,9 +164,8 @@ KNOWN: dict[str, Hardware] = {
         2250e12,
         8.0e12,
         180 * 10**9,
-        "NVIDIA, DGX B200 data sheet: 1,440 GB and 64 TB/s of 8 GPUs; HGX platform page: FP16/BF16 36 PFLOPS "
-        "with "
-        "sparsity of 8 GPUs, dense half of it; nvidia.com/en-us/data-center/hgx",
+        "NVIDIA, DGX B200 data sheet: 1,440 GB and 64 TB/s of 8 GPUs; HGX platform page: FP16/BF16 36 "
+        "PFLOPS with sparsity of 8 GPUs, dense half of it; nvidia.com/en-us/data-center/hgx",
     ),
     "h200": Hardware(
         "H200 SXM",
@@ -204,8 +202,8 @@ KNOWN: dict[str, Hardware] = {
         165.2e12,
         1.008e12,
         24 * 10**9,
-        "NVIDIA, Ada GPU architecture whitepaper, appendix A: FP16 with FP32 accumulate 165.2 TFLOPS; 1,008 "
-        "GB/s",
+        "NVIDIA, Ada GPU architecture whitepaper, appendix A: FP16 with FP32 accumulate 165.2 TFLOPS; "
+        "1,008 GB/s",
     ),
     "mi300x": Hardware(
         "MI300X",
@@ -221,8 +219,7 @@ KNOWN: dict[str, Hardware] = {
         0.8e12,
         192 * 10**9,
         "Apple, newsroom 2023-06-05: 76 cores, 800 GB/s, up to 192 GB; rate from newsroom 2022-06-06: 3.6 "
-        "TFLOPS of "
-        "M2's 10 cores, times 7.6, float32 as no 16-bit rate is published",
+        "TFLOPS of M2's 10 cores, times 7.6, float32 as no 16-bit rate is published",
     ),
     "epyc9654": Hardware(
         "EPYC 9654",
@@ -230,16 +227,14 @@ KNOWN: dict[str, Hardware] = {
         0.4608e12,
         None,
         "AMD, EPYC 9654 product page: 96 cores at 2.4 GHz, 12 channels of DDR5-4800, 460.8 GB/s; Zen 4: 64 "
-        "bfloat16 "
-        "operations per cycle and core (two 256-bit VDPBF16PS)",
+        "bfloat16 operations per cycle and core (two 256-bit VDPBF16PS)",
     ),
     "xeon8480+": Hardware(
         "Xeon Platinum 8480+",
         114.688e12,
         0.3072e12,
         None,
-        "Intel, ARK: 56 cores at 2.0 GHz, 8 channels of DDR5-4800; Optimization Reference Manual, AMX: 1,024 "
-        "bfloat16 "
-        "operations per cycle and core, TDPBF16PS",
+        "Intel, ARK: 56 cores at 2.0 GHz, 8 channels of DDR5-4800; Optimization Reference Manual, AMX: "
+        "1,024 bfloat16 operations per cycle and core, TDPBF16PS",
     ),
 }

@@ -140,7 +140,7 @@ class ModelDescription:
     number_format : str or None
         The format of the weights as the config names it.
     quantized : bool
-        The config has a quantization_config, so weights are smaller than number_format says.
+        The config has a quantization_config, so weights are smaller than in number_format.
     encoder_tokens : int or None
         Fixed length of the encoder's output; None: as long as its input, or no encoder.
     encoder_weights : int

@@ -36,7 +36,7 @@ def roofline(
 
     Parameters
     ----------
-    config, assume
+    config : mapping, path or AttentionShape
         As in `size`.
     prompt : int
         Tokens that each sequence starts with.
@@ -50,6 +50,8 @@ def roofline(
         Number format of the cache.
     weight_dtype : str or None
         Number format of all weights; None: the config's, or bfloat16.
+    assume : mapping or None
+        As in `size`.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def _check_weights(model: ModelDescription) -> None:
     if model.has_encoder:
         raise ConfigError(
             f"{model.model_type} has an encoder, and the roofline counts decoders only. Use size() for its "
-            f"cache."
+            "cache."
         )
     if model.weights_missing and model.model_type != "AttentionShape":
         raise ConfigError(
@@ -136,7 +138,7 @@ def _notes(model: ModelDescription, hardware: Hardware, costs: Costs, cache_byte
         notes.append(
             f"does not fit: weights and cache take {in_units(needed)}, and {hardware.name} has "
             f"{in_units(hardware.memory_bytes)}; several devices would divide all times at best by their "
-            f"number"
+            "number"
         )
     if any(layer.states for layer in model.layers):
         notes.append("operations on recurrent states are estimated: 6 per number and token")

@@ -219,7 +219,7 @@ def _conclusions(line: Roofline) -> list[str]:
     lines = [
         f"prefill {in_seconds(line.prefill.seconds)}, then {line.new_tokens:,} steps in "
         f"{in_seconds(line.decode_seconds)}: at most {line.tokens_per_second:,.0f} tokens/s, {each:,.1f} per "
-        f"sequence"
+        "sequence"
     ]
     if line.ridge_batch is None:
         lines.append(f"batch: at {context:,} tokens a step is {line.bound}-bound at any batch")

@@ -195,8 +195,7 @@ def _encoder_tokens(model: ModelDescription, context: int, encoder_context: Any)
         if model.encoder_tokens is not None and given != model.encoder_tokens:
             raise ConfigError(
                 f"encoder_context={given}: {model.model_type}'s encoder always returns "
-                f"{model.encoder_tokens} "
-                "tokens. Leave it out."
+                f"{model.encoder_tokens} tokens. Leave it out."
             )
         return given
     if not model.has_encoder:

@@ -86,8 +86,7 @@ def _from_index(path: Path) -> int:
     if type(total) is not int or not 0 <= total <= LARGEST_WEIGHTS:
         raise ConfigError(
             f"{printable(path)}: metadata.total_size={brief(total)}: expected a number of bytes, at most "
-            f"2**60. "
-            "Download the index again, or move it away."
+            "2**60. Download the index again, or move it away."
         )
     return total
 
@@ -109,8 +108,7 @@ def _from_header(path: Path, budget: int) -> tuple[int, int]:
         if not 2 <= length <= size - 8:
             raise ConfigError(
                 f"{name}: its header has {length:,} of the file's {size:,} bytes: expected a safetensors "
-                f"file. "
-                "Download it again."
+                "file. Download it again."
             )
         if length > budget:
             raise ConfigError(f"{name}: its header has {length:,} bytes: expected at most {budget:,}.")

@@ -58,7 +58,7 @@ def in_a_global(cache, query, key, value):
     return attend(query, *STORE["kv"]), "see STORE"
 
 
-@planted(8, "decode_step", "keep something from one call to the next")
+@planted(8, "decode_step", "keep something between calls")
 def in_a_default(cache, query, key, value, kept=[]):  # noqa: B006  # that is the mistake
     kept.append((key, value))
     keys, values = (np.concatenate(part, axis=1) for part in zip(*kept, strict=True))

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import Array
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.rounding import UNIT
+from attnscope.positions import alibi_slopes, apply_rotary
 
 
 def sizes(rng: np.random.Generator, size: Any) -> Arguments:
@@ -21,7 +21,7 @@ def distances(query_len: int, key_len: int) -> Array:
 
 
 def right_bias(heads: int, query_len: int, key_len: int) -> tuple[Expected, ...]:
-    slopes = at.alibi_slopes(heads).astype(np.float64)[:, None, None]
+    slopes = alibi_slopes(heads).astype(np.float64)[:, None, None]
     bias = 0.0 - slopes * np.abs(distances(query_len, key_len))
     return (Expected(bias, 8 * UNIT * np.abs(bias)),)
 
@@ -48,12 +48,12 @@ right_slopes = slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(1, 2 * m
 def biased(slopes: Callable[[int], Array] = right_slopes, penalty: Callable[..., Array] | None = None) -> Any:
     """Other slopes, or another penalty of a distance."""
 
-    def reading(heads: int, query_len: int, key_len: int) -> Array:
+    def wrong(heads: int, query_len: int, key_len: int) -> Array:
         apart = distances(query_len, key_len)
         each = slopes(heads)[:, None, None]
         return np.asarray(-each * np.abs(apart) if penalty is None else penalty(each, apart))
 
-    return reading
+    return wrong
 
 
 def from_the_start(heads: int, query_len: int, key_len: int) -> Array:
@@ -90,40 +90,40 @@ ALIBI = Task(
         Draw("40 heads", sizes, {"heads": 40, "query_len": 2, "key_len": 3}, {"heads": 3}),
     ),
     expected=right_bias,
-    mistakes=(
-        Mistake("the first query meets the first key; the last query should meet the last key, so query i stands at "
+    misconceptions=(
+        Misconception("the first query meets the first key; the last query should meet the last key, so query i stands at "
                 "position i + key_len - query_len.", from_the_start),
-        Mistake("far keys are favoured: the penalty's sign is missing.", biased(penalty=lambda s, d: s * np.abs(d))),
-        Mistake("keys of the future are favoured: the distance has no sign.", biased(penalty=lambda s, d: -s * d)),
-        Mistake("keys of the past are favoured: the distance has no sign.", biased(penalty=lambda s, d: s * d)),
-        Mistake("keys of the future are hidden here; ALiBi is a penalty, and the mask is another matter.",
+        Misconception("far keys are favoured: the penalty's sign is missing.", biased(penalty=lambda s, d: s * np.abs(d))),
+        Misconception("keys of the future are favoured: the distance has no sign.", biased(penalty=lambda s, d: -s * d)),
+        Misconception("keys of the past are favoured: the distance has no sign.", biased(penalty=lambda s, d: s * d)),
+        Misconception("keys of the future are hidden here; ALiBi is a penalty, and the mask is another matter.",
                 biased(penalty=lambda s, d: np.where(d < 0, -np.inf, -s * np.abs(d)))),
-        Mistake("keys of the future get no penalty; the distance counts in both directions.",
+        Misconception("keys of the future get no penalty; the distance counts in both directions.",
                 biased(penalty=lambda s, d: -s * np.maximum(d, 0))),
-        Mistake("the distance is squared.", biased(penalty=lambda s, d: -s * d * d)),
-        Mistake("a token has a distance to itself: it should be 0.", biased(penalty=lambda s, d: -s * (np.abs(d) + 1))),
-        Mistake("2^(-8 h / heads) is used where heads is no power of two. " + NUMBER,
+        Misconception("the distance is squared.", biased(penalty=lambda s, d: -s * d * d)),
+        Misconception("a token has a distance to itself: it should be 0.", biased(penalty=lambda s, d: -s * (np.abs(d) + 1))),
+        Misconception("2^(-8 h / heads) is used where heads is no power of two. " + NUMBER,
                 biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / h))),
-        Mistake("the first slopes of the next power of two are used where heads is none. " + NUMBER,
+        Misconception("the first slopes of the next power of two are used where heads is none. " + NUMBER,
                 biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / (1 << (h - 1).bit_length())))),
-        Mistake("beyond the power of two, the wrong slopes of the next one are used: it is every second one from the "
+        Misconception("beyond the power of two, the wrong slopes of the next one are used: it is every second one from the "
                 "first on, those that lie between.",
                 biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(2, 2 * more + 1, 2) / below)))),
-        Mistake("beyond the power of two, the next slopes of the one above are used in a row; it is every second one.",
+        Misconception("beyond the power of two, the next slopes of the one above are used in a row; it is every second one.",
                 biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(1, more + 1) / below)))),
-        Mistake("the slopes are sorted; those between come after those of the power of two below.",
+        Misconception("the slopes are sorted; those between come after those of the power of two below.",
                 biased(lambda h: np.sort(right_slopes(h))[::-1])),
-        Mistake("the slopes begin with 1: h counts from 1, not from 0.",
+        Misconception("the slopes begin with 1: h counts from 1, not from 0.",
                 biased(lambda h: 2.0 ** (-8.0 * np.arange(h) / h))),
-        Mistake("the slopes are 1/2, 1/4, 1/8, ... for any number of heads; the paper's reach from about 1 down to 2^-8 "
+        Misconception("the slopes are 1/2, 1/4, 1/8, ... for any number of heads; the paper's reach from about 1 down to 2^-8 "
                 "whatever the number.", biased(lambda h: 2.0 ** -np.arange(1.0, h + 1))),
-        Mistake("the slopes come in the opposite order: head 0 has the largest.", biased(lambda h: right_slopes(h)[::-1])),
-        Mistake("all heads have the same slope.", biased(lambda h: np.full(h, 2.0 ** (-8 / h)))),
-        Mistake("the slopes are missing: all heads are penalised by the distance itself.", biased(np.ones)),
-        Mistake("powers of e are used, the slopes are powers of 2.", biased(lambda h: np.exp(-8.0 * np.arange(1, h + 1) / h))),
-        Mistake("the axis of heads is the last; expected [heads, query_len, key_len].", heads_last),
-        Mistake("queries and keys are exchanged; expected [heads, query_len, key_len].", keys_first),
-        Mistake("there is no axis of heads; expected [heads, query_len, key_len].", one_dimensional),
+        Misconception("the slopes come in the opposite order: head 0 has the largest.", biased(lambda h: right_slopes(h)[::-1])),
+        Misconception("all heads have the same slope.", biased(lambda h: np.full(h, 2.0 ** (-8 / h)))),
+        Misconception("the slopes are missing: all heads are penalised by the distance itself.", biased(np.ones)),
+        Misconception("powers of e are used, the slopes are powers of 2.", biased(lambda h: np.exp(-8.0 * np.arange(1, h + 1) / h))),
+        Misconception("the axis of heads is the last; expected [heads, query_len, key_len].", heads_last),
+        Misconception("queries and keys are exchanged; expected [heads, query_len, key_len].", keys_first),
+        Misconception("there is no axis of heads; expected [heads, query_len, key_len].", one_dimensional),
     ),
 )  # fmt: skip
 
@@ -136,11 +136,11 @@ def turned(rng: np.random.Generator, size: Any) -> Arguments:
 def right_rotary(x: Array, positions: Array) -> tuple[Expected, ...]:
     size = np.abs(x[:, : x.shape[1] // 2]) + np.abs(x[:, x.shape[1] // 2 :])
     bound = np.tile(size, (1, 2)) * UNIT * (4 * positions[:, None] + 16)
-    return (Expected(at.apply_rotary(x, positions), bound),)
+    return (Expected(apply_rotary(x, positions), bound),)
 
 
 def rotary_with(base: float = 10000.0, sign: int = 1, **options: Any) -> Any:
-    return lambda x, positions: at.apply_rotary(x, sign * positions, base, **options)
+    return lambda x, positions: apply_rotary(x, sign * positions, base, **options)
 
 
 ROTARY = Task(
@@ -152,12 +152,12 @@ ROTARY = Task(
         Draw("several pairs", turned, {"tokens": 3, "pairs": 3}, seeds=2),
     ),
     expected=right_rotary,
-    mistakes=(
-        Mistake("neighbours are paired, x[2 i] with x[2 i + 1]; here halves are: x[i] with x[i + pairs].",
+    misconceptions=(
+        Misconception("neighbours are paired, x[2 i] with x[2 i + 1]; here halves are: x[i] with x[i + pairs].",
                 rotary_with(style="interleaved")),
-        Mistake("the vectors turn the other way round.", rotary_with(sign=-1)),
-        Mistake("the positions are counted 0, 1, 2, ... whatever they are.",
-                lambda x, positions: at.apply_rotary(x, np.arange(len(x)))),
+        Misconception("the vectors turn the other way round.", rotary_with(sign=-1)),
+        Misconception("the positions are counted 0, 1, 2, ... whatever they are.",
+                lambda x, positions: apply_rotary(x, np.arange(len(x)))),
     ),
 )  # fmt: skip
 

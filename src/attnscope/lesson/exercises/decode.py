@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
-from attnscope.lesson.asking import token_by_token, within_a_window
 from attnscope.lesson.attending import Array, attend, softmax, softmax_of_one_shift
-from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.rounding import attended, given
+from attnscope.lesson.unwatched import token_by_token, within_a_window
+from attnscope.problem import Causal, Window
+from attnscope.reference import attention as exact_attention
 
 Step = Callable[..., tuple[Any, Any]]
 
@@ -35,7 +36,7 @@ def right_rows(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
     """A causal prefill of the reference."""
     tokens = query.shape[2]
     bound = attended(given(query), given(key), given(value), np.tri(tokens, dtype=bool)).output
-    return (Expected(at.reference.attention(query, key, value, mask=at.Causal()), bound),)
+    return (Expected(exact_attention(query, key, value, mask=Causal()), bound),)
 
 
 def stepping(make: Callable[[], Step]) -> Callable[..., Any]:
@@ -146,36 +147,36 @@ DECODE = Task(
              {"sequences": 2, "heads": 2, "tokens": 12, "key_dim": 4, "value_dim": 4}, {"tokens": 2}),
     ),
     expected=right_rows,
-    mistakes=(
-        Mistake("each step sees its own token alone: what was cached is not attended to, or the newest replaced it.",
+    misconceptions=(
+        Misconception("each step sees its own token alone: what was cached is not attended to, or the newest replaced it.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k[:, -1:], v[:, -1:])[0]))),
-        Mistake("the new token is not attended to: its own key and value join the cache before it asks.",
+        Misconception("the new token is not attended to: its own key and value join the cache before it asks.",
                 stepping(before_it_is_kept)),
-        Mistake("the cache that is returned is the old one: the new key and value get lost, and the next step does not "
+        Misconception("the cache that is returned is the old one: the new key and value get lost, and the next step does not "
                 "see them.", stepping(never_updated)),
-        Mistake("the cached keys are scaled anew at each step: scale the scores, and keep the keys as they came.",
+        Misconception("the cached keys are scaled anew at each step: scale the scores, and keep the keys as they came.",
                 stepping(scaled_each_time)),
-        Mistake("two sequences share a cache: it is kept outside, in a global or a default argument. All that a step "
+        Misconception("two sequences share a cache: it is kept outside, in a global or a default argument. All that a step "
                 "knows of the past is the cache that it is given.", stepping(shared_among_sequences)),
-        Mistake("the scores are not scaled by the square root of key_dim.", stepping(scaled(lambda d, n, h: 1.0))),
-        Mistake("the scores are divided by key_dim and not by its square root.", stepping(scaled(lambda d, n, h: 1 / d))),
-        Mistake("the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
+        Misconception("the scores are not scaled by the square root of key_dim.", stepping(scaled(lambda d, n, h: 1.0))),
+        Misconception("the scores are divided by key_dim and not by its square root.", stepping(scaled(lambda d, n, h: 1 / d))),
+        Misconception("the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
                 stepping(scaled(lambda d, n, h: n**-0.5))),
-        Mistake("only the last two tokens are kept.", stepping(step_with(last_two))),
-        Mistake("a new token joins the cache twice, and gets twice its weight.", stepping(step_with(twice))),
-        Mistake("the values are cached in another order than the keys: a key mixes the value of another token.",
+        Misconception("only the last two tokens are kept.", stepping(step_with(last_two))),
+        Misconception("a new token joins the cache twice, and gets twice its weight.", stepping(step_with(twice))),
+        Misconception("the values are cached in another order than the keys: a key mixes the value of another token.",
                 stepping(step_with(kept_values=lambda old, new: np.concatenate([new, old], axis=1)))),
-        Mistake("the query is cached in the place of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))),
-        Mistake("all heads read the cache of head 0.", stepping(step_with(attend_to=of_head_0))),
-        Mistake("all heads read the keys of all heads; each has its own.", stepping(step_with(attend_to=all_heads_together))),
-        Mistake("the softmax runs over the heads; each head has its own, over the keys.",
+        Misconception("the query is cached in the place of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))),
+        Misconception("all heads read the cache of head 0.", stepping(step_with(attend_to=of_head_0))),
+        Misconception("all heads read the keys of all heads; each has its own.", stepping(step_with(attend_to=all_heads_together))),
+        Misconception("the softmax runs over the heads; each head has its own, over the keys.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: softmax(s, 0))[0]))),
-        Mistake("the softmax is missing: the scores themselves mix the values.",
+        Misconception("the softmax is missing: the scores themselves mix the values.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: s)[0]))),
-        Mistake("the largest score of all heads is subtracted: where a head lies far below it, its exponentials all vanish. "
+        Misconception("the largest score of all heads is subtracted: where a head lies far below it, its exponentials all vanish. "
                 "Each head has its own largest.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=softmax_of_one_shift)[0]))),
-        Mistake("the exponentials overflow where scores are large: subtract the largest score of each row first.",
+        Misconception("the exponentials overflow where scores are large: subtract the largest score of each row first.",
                 stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=unshifted)[0]))),
     ),
 )  # fmt: skip
@@ -196,14 +197,14 @@ def judged_window(arguments: Arguments, came: Arrays) -> str | None:
     output, cache_bytes = came
     query, key, value, window = arguments.values()
     tokens = query.shape[1]
-    mask = at.Window(left=window - 1, right=0)
+    mask = Window(left=window - 1, right=0)
     visible = mask.visible(tokens, tokens)
-    right = at.reference.attention(query, key, value, mask=mask)
+    right = exact_attention(query, key, value, mask=mask)
     bound = attended(given(query), given(key), given(value), visible).output
     wrong = ~(np.abs(output - right) <= bound)
     if wrong.any():
         token = int(np.argwhere(wrong.any(axis=(0, 2)))[0, 0])
-        full = at.reference.attention(query, key, value, mask=at.Causal())
+        full = exact_attention(query, key, value, mask=Causal())
         before = "none before it" if window == 1 else f"the {window - 1} before it"
         why = " All earlier tokens are attended to." if np.allclose(output, full) else ""
         return f"token {token} is wrong, with a window of {window}: it sees itself and {before}.{why}"

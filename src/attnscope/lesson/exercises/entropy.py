@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, softmax
-from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Symptom, Task
+from attnscope.lesson.question import (
+    Arguments,
+    Arrays,
+    Draw,
+    Exercise,
+    Expected,
+    Misconception,
+    Symptom,
+    Task,
+)
 from attnscope.lesson.rounding import UNIT
 
 
@@ -75,28 +84,28 @@ ENTROPY = Task(
     gives=("entropy",),
     draws=DRAWS,
     expected=right_entropy,
-    mistakes=(
-        Mistake(ZERO, lambda w: -(w * np.log(w)).sum(-1)),
-        Mistake("the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.",
+    misconceptions=(
+        Misconception(ZERO, lambda w: -(w * np.log(w)).sum(-1)),
+        Misconception("the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.",
                 lambda w: nats(w) / np.log(2)),
-        Mistake("the entropy is in bits, and " + ZERO, lambda w: -(w * np.log2(w)).sum(-1)),
-        Mistake("the logarithm is to base 10; expected the natural one.", lambda w: nats(w) / np.log(10)),
-        Mistake("it is negative: the sign is missing.", lambda w: -nats(w)),
-        Mistake("it is the sum over all rows together; each row has an entropy of its own, along the last axis.",
+        Misconception("the entropy is in bits, and " + ZERO, lambda w: -(w * np.log2(w)).sum(-1)),
+        Misconception("the logarithm is to base 10; expected the natural one.", lambda w: nats(w) / np.log(10)),
+        Misconception("it is negative: the sign is missing.", lambda w: -nats(w)),
+        Misconception("it is the sum over all rows together; each row has an entropy of its own, along the last axis.",
                 lambda w: nats(w).sum()),
-        Mistake("it is the mean over all rows; each row has an entropy of its own.", mean_of_rows),
-        Mistake("the sum runs along the first axis; it should be the last, over the keys.",
+        Misconception("it is the mean over all rows; each row has an entropy of its own.", mean_of_rows),
+        Misconception("the sum runs along the first axis; it should be the last, over the keys.",
                 lambda w: -(w * np.log(np.where(w > 0, w, 1))).sum(0)),
-        Mistake("the mean over the keys is taken; expected their sum.", lambda w: nats(w) / w.shape[-1]),
-        Mistake("it is divided by the logarithm of the number of keys: that is the entropy as a share of the largest "
+        Misconception("the mean over the keys is taken; expected their sum.", lambda w: nats(w) / w.shape[-1]),
+        Misconception("it is divided by the logarithm of the number of keys: that is the entropy as a share of the largest "
                 "one, and has no unit.", lambda w: nats(w) / np.log(w.shape[-1])),
-        Mistake("the logarithms are not weighted: the entropy is the mean of -log w under the weights themselves.",
+        Misconception("the logarithms are not weighted: the entropy is the mean of -log w under the weights themselves.",
                 lambda w: -np.log(np.where(w > 0, w, 1)).sum(-1)),
-        Mistake("this is exp(entropy), the number of keys; expected the entropy.", lambda w: np.exp(nats(w))),
-        Mistake("a small number is added inside the logarithm, so large that it shows: 0 log 0 is better left out.",
+        Misconception("this is exp(entropy), the number of keys; expected the entropy.", lambda w: np.exp(nats(w))),
+        Misconception("a small number is added inside the logarithm, so large that it shows: 0 log 0 is better left out.",
                 lambda w: -(w * np.log(w + 1e-3)).sum(-1)),
-        Mistake("this is 1 - sum of w^2, another measure of spread, and no entropy.", lambda w: 1 - (w * w).sum(-1)),
-        Mistake("the axis that was summed stays, with length 1: expected it to be gone.", lambda w: nats(w)[..., None]),
+        Misconception("this is 1 - sum of w^2, another measure of spread, and no entropy.", lambda w: 1 - (w * w).sum(-1)),
+        Misconception("the axis that was summed stays, with length 1: expected it to be gone.", lambda w: nats(w)[..., None]),
     ),
     symptoms=(
         Symptom("an entropy is never negative.", lambda a, came, right: bool((came[0] < -0.01).any())),
@@ -108,22 +117,22 @@ EFFECTIVE = Task(
     gives=("effective_keys",),
     draws=DRAWS,
     expected=right_effective,
-    mistakes=(
-        Mistake(ZERO, lambda w: np.exp(-(w * np.log(w)).sum(-1))),
-        Mistake("this is the entropy itself; expected exp(entropy).", nats),
-        Mistake("2 to the power of the entropy, which is in nats: powers and logarithm need the same base, e.",
+    misconceptions=(
+        Misconception(ZERO, lambda w: np.exp(-(w * np.log(w)).sum(-1))),
+        Misconception("this is the entropy itself; expected exp(entropy).", nats),
+        Misconception("2 to the power of the entropy, which is in nats: powers and logarithm need the same base, e.",
                 lambda w: 2 ** nats(w)),
-        Mistake("e to the power of an entropy in bits: powers and logarithm need the same base, e.",
+        Misconception("e to the power of an entropy in bits: powers and logarithm need the same base, e.",
                 lambda w: np.exp(nats(w) / np.log(2))),
-        Mistake("it lies between 0 and 1: the sign of the entropy is turned around.", lambda w: np.exp(-nats(w))),
-        Mistake("this is 1 / sum of w^2, another way to count keys; expected exp(entropy).", lambda w: 1 / (w * w).sum(-1)),
-        Mistake("the keys that have any weight are counted, whatever it is; expected exp(entropy).",
+        Misconception("it lies between 0 and 1: the sign of the entropy is turned around.", lambda w: np.exp(-nats(w))),
+        Misconception("this is 1 / sum of w^2, another way to count keys; expected exp(entropy).", lambda w: 1 / (w * w).sum(-1)),
+        Misconception("the keys that have any weight are counted, whatever it is; expected exp(entropy).",
                 lambda w: (w > 0).sum(-1)),
-        Mistake("this is 1 / the largest weight, another way to count keys; expected exp(entropy).",
+        Misconception("this is 1 / the largest weight, another way to count keys; expected exp(entropy).",
                 lambda w: 1 / w.max(-1)),
-        Mistake("the exponential of the sum over all rows; each row has a number of its own.",
+        Misconception("the exponential of the sum over all rows; each row has a number of its own.",
                 lambda w: np.exp(nats(w).sum())),
-        Mistake("it is the share of the keys; expected their number.", lambda w: np.exp(nats(w)) / w.shape[-1]),
+        Misconception("it is the share of the keys; expected their number.", lambda w: np.exp(nats(w)) / w.shape[-1]),
     ),
 )  # fmt: skip
 

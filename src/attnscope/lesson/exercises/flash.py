@@ -1,14 +1,26 @@
-"""Flash attention: the online softmax over blocks, never n x n; and merging two parts."""
+"""Exercise 10: flash attention, the online softmax over blocks; merging two parts; and finding a leak."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import Array, attend, scored
-from attnscope.lesson.question import Arguments, Draw, Expected, Memory, Mistake, Symptom, Task
+from attnscope.lesson.exercises.leaks import LEAKS
+from attnscope.lesson.question import (
+    Arguments,
+    Draw,
+    Exercise,
+    Expected,
+    Memory,
+    Misconception,
+    Symptom,
+    Task,
+)
 from attnscope.lesson.rounding import UNIT, attended, given
+from attnscope.reference import merge_partials as exact_merge
+from attnscope.reference import partial_attention as exact_partial
+from attnscope.result import PartialAttention
 
 TOKENS_MEASURED = 640  # few enough for loops in plain Python, enough for n x n to stand out
 
@@ -59,7 +71,7 @@ def long_text(rng: np.random.Generator, size: Any) -> Arguments:
 
 def right_partial(query: Array, key: Array, value: Array, block: int) -> tuple[Expected, ...]:
     """The reference's output and logsumexp."""
-    right = at.reference.partial_attention(query, key, value)
+    right = exact_partial(query, key, value)
     bounds = attended(given(query), given(key), given(value))
     return Expected(right.output, bounds.output), Expected(right.logsumexp, bounds.logsumexp)
 
@@ -107,11 +119,11 @@ def flash_with(
 ) -> Any:
     """(output, logsumexp) of an online softmax with steps left out."""
 
-    def reading(*arguments: Any) -> tuple[Array, Any]:
+    def wrong(*arguments: Any) -> tuple[Array, Any]:
         output, top, total = online(**steps)(*arguments)
         return output, logs(top, total)
 
-    return reading
+    return wrong
 
 
 def forgetful(query: Array, key: Array, value: Array, block: int) -> tuple[Array, Array]:
@@ -172,43 +184,43 @@ FLASH = Task(
         Draw("float32", in_float32, {**UNEVEN, "query_len": 5, "key_len": 20, "block": 6}, {"key_len": 2}),
     ),
     expected=right_partial,
-    mistakes=(
-        Mistake("what was accumulated is not rescaled when a new maximum comes: neither the output nor the sum.",
+    misconceptions=(
+        Misconception("what was accumulated is not rescaled when a new maximum comes: neither the output nor the sum.",
                 flash_with(rescaled=())),
-        Mistake("the accumulated output is not rescaled when a new maximum comes.", flash_with(rescaled=("total",))),
-        Mistake("the accumulated sum is not rescaled when a new maximum comes; the output is.",
+        Misconception("the accumulated output is not rescaled when a new maximum comes.", flash_with(rescaled=("total",))),
+        Misconception("the accumulated sum is not rescaled when a new maximum comes; the output is.",
                 flash_with(rescaled=("output",))),
-        Mistake("the rescale factor is turned around: what was accumulated shrinks by e^(old maximum - new maximum).",
+        Misconception("the rescale factor is turned around: what was accumulated shrinks by e^(old maximum - new maximum).",
                 flash_with(swapped_rescale=True)),
-        Mistake("the last block is left out where the block does not divide the number of keys.",
+        Misconception("the last block is left out where the block does not divide the number of keys.",
                 flash_with(blocks=whole_blocks)),
-        Mistake("the last block is left out where the block does not divide the number of keys.",
+        Misconception("the last block is left out where the block does not divide the number of keys.",
                 flash_with(blocks=whole_or_one)),
-        Mistake("only the first block is attended to.", flash_with(blocks=first_block)),
-        Mistake("only the last block is attended to.", flash_with(blocks=last_block)),
-        Mistake("the output is not divided by the sum at the end.", flash_with(divided=False)),
-        Mistake("the outputs of the blocks are averaged; a block counts by the sum of its exponentials.", averaged),
-        Mistake("the outputs of the blocks are added, each normalized by itself; they share one sum.", summed),
-        Mistake("the scores are not scaled by the square root of key_dim.", flash_with(scale=1.0)),
-        Mistake("all queries share one running maximum: where the scores of one lie far below it, its exponentials all "
+        Misconception("only the first block is attended to.", flash_with(blocks=first_block)),
+        Misconception("only the last block is attended to.", flash_with(blocks=last_block)),
+        Misconception("the output is not divided by the sum at the end.", flash_with(divided=False)),
+        Misconception("the outputs of the blocks are averaged; a block counts by the sum of its exponentials.", averaged),
+        Misconception("the outputs of the blocks are added, each normalized by itself; they share one sum.", summed),
+        Misconception("the scores are not scaled by the square root of key_dim.", flash_with(scale=1.0)),
+        Misconception("all queries share one running maximum: where the scores of one lie far below it, its exponentials all "
                 "vanish. Each query has its own.", flash_with(shared_top=True)),
-        Mistake("the exponentials overflow or vanish: subtract the largest score so far.", flash_with(anchored=False)),
-        Mistake("the running maximum begins at 0: where all scores lie far below, every exponential vanishes. Begin below "
+        Misconception("the exponentials overflow or vanish: subtract the largest score so far.", flash_with(anchored=False)),
+        Misconception("the running maximum begins at 0: where all scores lie far below, every exponential vanishes. Begin below "
                 "every score.", flash_with(first_top=0.0)),
-        Mistake("the running maximum forgets earlier blocks: it is the largest score so far, not of this block.", forgetful),
-        Mistake(LOG + "its base is 2; expected the natural logarithm.",
+        Misconception("the running maximum forgets earlier blocks: it is the largest score so far, not of this block.", forgetful),
+        Misconception(LOG + "its base is 2; expected the natural logarithm.",
                 flash_with(lambda top, total: (top + np.log(total)) / np.log(2))),
-        Mistake(LOG + "it is the sum itself; expected its logarithm, with the maximum that was subtracted.",
+        Misconception(LOG + "it is the sum itself; expected its logarithm, with the maximum that was subtracted.",
                 flash_with(lambda top, total: total)),
-        Mistake(LOG + "the maximum that was subtracted from the scores has to be added to the logarithm.",
+        Misconception(LOG + "the maximum that was subtracted from the scores has to be added to the logarithm.",
                 flash_with(lambda top, total: np.log(total))),
-        Mistake(LOG + "the maximum is taken from the logarithm; it has to be added.",
+        Misconception(LOG + "the maximum is taken from the logarithm; it has to be added.",
                 flash_with(lambda top, total: np.log(total) - top)),
-        Mistake(LOG + "it is the largest score alone.", flash_with(lambda top, total: top)),
-        Mistake(LOG + "its sign is turned around.", flash_with(lambda top, total: -(top + np.log(total)))),
-        Mistake(LOG + "it has an axis too many, expected [query_len].",
+        Misconception(LOG + "it is the largest score alone.", flash_with(lambda top, total: top)),
+        Misconception(LOG + "its sign is turned around.", flash_with(lambda top, total: -(top + np.log(total)))),
+        Misconception(LOG + "it has an axis too many, expected [query_len].",
                 flash_with(lambda top, total: (top + np.log(total))[:, None])),
-        Mistake(LOG + "it is the sum of the exponentials; expected its logarithm.",
+        Misconception(LOG + "it is the sum of the exponentials; expected its logarithm.",
                 flash_with(lambda top, total: np.exp(top) * total)),
     ),
     symptoms=(
@@ -243,10 +255,10 @@ def two_parts(rng: np.random.Generator, size: Any) -> Arguments:
 
 def right_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) -> tuple[Expected, ...]:
     parts = [
-        at.PartialAttention(np.asarray(output), np.asarray(log))
+        PartialAttention(np.asarray(output), np.asarray(log))
         for output, log in ((output_a, log_a), (output_b, log_b))
     ]
-    merged = at.reference.merge_partials(*parts)
+    merged = exact_merge(*parts)
     size = np.abs(np.nan_to_num(log_a, neginf=0)) + np.abs(np.nan_to_num(log_b, neginf=0)) + 8
     wrong_by = UNIT * 8 * size
     bound = np.expm1(2 * wrong_by)[:, None] * (np.abs(output_a) + np.abs(output_b)) + UNIT**2
@@ -263,11 +275,11 @@ MERGE = Task(
         Draw("large logarithms", two_parts, {"query_len": 2, "value_dim": 2, "spread": 2000}),
     ),
     expected=right_merge,
-    mistakes=(
-        Mistake("the two outputs are averaged; each counts by e^log of its part.",
+    misconceptions=(
+        Misconception("the two outputs are averaged; each counts by e^log of its part.",
                 lambda oa, la, ob, lb: ((oa + ob) / 2, np.logaddexp(la, lb))),
-        Mistake("a part that saw nothing makes NaN: -inf minus -inf is no number.", lambda *parts: bare_merge(*parts)),
-        Mistake("the logarithms are added; the sums are to be added, and the logarithm taken of that.",
+        Misconception("a part that saw nothing makes NaN: -inf minus -inf is no number.", lambda *parts: bare_merge(*parts)),
+        Misconception("the logarithms are added; the sums are to be added, and the logarithm taken of that.",
                 lambda oa, la, ob, lb: (right_merge(oa, la, ob, lb)[0].value, la + lb)),
     ),
     symptoms=(
@@ -281,3 +293,6 @@ def bare_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) -> 
     top = np.maximum(log_a, log_b)
     one, other = np.exp(log_a - top)[:, None], np.exp(log_b - top)[:, None]
     return (one * output_a + other * output_b) / (one + other), top + np.log(one + other)[:, 0]
+
+
+EXERCISE = Exercise(10, "flash, and find the leak", (FLASH, LEAKS), (MERGE,))

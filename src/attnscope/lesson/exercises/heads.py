@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import Array, attend, causal, softmax
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.rounding import UNIT, Rounded, attended, given, product
+from attnscope.reference import attention as exact_attention
 
 TAKES = ("x", "w_q", "w_k", "w_v", "w_o", "heads", "kv_heads", "visible")
 
@@ -65,7 +65,7 @@ def right_output(
     queries = split_rounded(product(inputs, given(w_q)), heads)
     keys = split_rounded(product(inputs, given(w_k)), kv_heads, group)
     values = split_rounded(product(inputs, given(w_v)), kv_heads, group)
-    mixed = at.reference.attention(queries.value, keys.value, values.value, mask=visible)
+    mixed = exact_attention(queries.value, keys.value, values.value, mask=visible)
     shown = True if visible is None else visible
     errors = attended(queries, keys, values, shown).output
     output = product(Rounded(join(mixed), join(errors)), given(w_o))
@@ -75,7 +75,7 @@ def right_output(
 def other(**steps: Any) -> Any:
     """Multi-head attention with exchanged steps: split, group, scale, mask, join, project."""
 
-    def reading(
+    def wrong(
         x: Array, w_q: Array, w_k: Array, w_v: Array, w_o: Array, heads: int, kv_heads: int, visible: Any
     ) -> Any:
         splits = steps.get("split", split)
@@ -89,7 +89,7 @@ def other(**steps: Any) -> Any:
         mixed = attend(query, key, value, shown, scale=scale, normalize=steps.get("softmax", softmax))[0]
         return steps.get("project", lambda joined, w: joined @ w)(steps.get("join", join)(mixed), w_o)
 
-    return reading
+    return wrong
 
 
 def transposed_weights(*args: Any) -> Any:
@@ -121,39 +121,39 @@ HEADS = Task(
         Draw("float32", drawn("causal", dtype=np.float32), {**GROUPED, "tokens": 5}, {"group": 2}),
     ),
     expected=right_output,
-    mistakes=(
-        Mistake("a head's columns are taken to lie apart, one of each head in turn; those of a head are contiguous: head "
+    misconceptions=(
+        Misconception("a head's columns are taken to lie apart, one of each head in turn; those of a head are contiguous: head "
                 "0 has the first key_dim columns.",
                 other(split=lambda rows, n: np.moveaxis(rows.reshape(*rows.shape[:-1], -1, n), -1, -3))),
-        Mistake("the heads are split by a reshape that mixes tokens and columns: split the last axis into (heads, dim) "
+        Misconception("the heads are split by a reshape that mixes tokens and columns: split the last axis into (heads, dim) "
                 "first, then move the axis of heads.",
                 other(split=lambda rows, n: rows.reshape(*rows.shape[:-2], n, rows.shape[-2], -1))),
-        Mistake("the heads are joined by a reshape that mixes heads and tokens: move the axis of heads back beside dim "
+        Misconception("the heads are joined by a reshape that mixes heads and tokens: move the axis of heads back beside dim "
                 "first.", other(join=lambda mixed: mixed.reshape(*mixed.shape[:-3], mixed.shape[-2], -1))),
-        Mistake("heads and columns are joined in the wrong order: all columns of head 0 come first, then those of head 1.",
+        Misconception("heads and columns are joined in the wrong order: all columns of head 0 come first, then those of head 1.",
                 other(join=lambda mixed: np.moveaxis(mixed, -3, -1).reshape(*mixed.shape[:-3], mixed.shape[-2], -1))),
-        Mistake("query head h reads key head h % kv_heads; neighbours share one: it is h // (heads // kv_heads).",
+        Misconception("query head h reads key head h % kv_heads; neighbours share one: it is h // (heads // kv_heads).",
                 other(group=lambda rows, times: np.concatenate([rows] * times, axis=-3))),
-        Mistake("all query heads read the first key head.",
+        Misconception("all query heads read the first key head.",
                 other(group=lambda rows, times: np.repeat(rows[..., :1, :, :], times * rows.shape[-3], axis=-3))),
-        Mistake("the scores are scaled by d_model; each head has its own key_dim.", other(scale=lambda d, h: d**-0.5)),
-        Mistake("the scores are not scaled.", other(scale=lambda d, h: 1.0)),
-        Mistake("the scores are scaled by the number of heads; it should be key_dim, the length of a head's query.",
+        Misconception("the scores are scaled by d_model; each head has its own key_dim.", other(scale=lambda d, h: d**-0.5)),
+        Misconception("the scores are not scaled.", other(scale=lambda d, h: 1.0)),
+        Misconception("the scores are scaled by the number of heads; it should be key_dim, the length of a head's query.",
                 other(scale=lambda d, h: h**-0.5)),
-        Mistake("visible makes no difference: every token sees all.", other(mask=lambda visible, n: True)),
-        Mistake("the mask is turned around: True is where a query sees a key.",
+        Misconception("visible makes no difference: every token sees all.", other(mask=lambda visible, n: True)),
+        Misconception("the mask is turned around: True is where a query sees a key.",
                 other(mask=lambda visible, n: True if visible is None else ~visible)),
-        Mistake("without a mask the future is hidden; visible=None sees all.",
+        Misconception("without a mask the future is hidden; visible=None sees all.",
                 other(mask=lambda visible, n: np.tri(n, dtype=bool) if visible is None else visible)),
-        Mistake("it is always causal, whatever visible says.", other(mask=lambda visible, n: np.tri(n, dtype=bool))),
-        Mistake("the joined heads are returned: the projection by w_o is missing.", other(project=lambda joined, w: joined)),
-        Mistake("w_o is transposed: weights are [in, out], so that joined @ w_o is the output.",
+        Misconception("it is always causal, whatever visible says.", other(mask=lambda visible, n: np.tri(n, dtype=bool))),
+        Misconception("the joined heads are returned: the projection by w_o is missing.", other(project=lambda joined, w: joined)),
+        Misconception("w_o is transposed: weights are [in, out], so that joined @ w_o is the output.",
                 other(project=lambda joined, w: joined @ w.T)),
-        Mistake("the weights are transposed: they are [in, out], so that x @ w is a projection.", transposed_weights),
-        Mistake("all heads are attended to as one: split them first, each has a softmax of its own.", one_head),
-        Mistake("the softmax runs over the heads; each head has its own, over the keys.",
+        Misconception("the weights are transposed: they are [in, out], so that x @ w is a projection.", transposed_weights),
+        Misconception("all heads are attended to as one: split them first, each has a softmax of its own.", one_head),
+        Misconception("the softmax runs over the heads; each head has its own, over the keys.",
                 other(softmax=lambda scores: softmax(scores, axis=-3))),
-        Mistake("the softmax runs over the queries instead of the keys.",
+        Misconception("the softmax runs over the queries instead of the keys.",
                 other(softmax=lambda scores: softmax(scores, axis=-2))),
     ),
 )  # fmt: skip
@@ -185,12 +185,12 @@ POOL = Task(
         Draw("nothing to pool", kv_weights, {"d_model": 2, "kv_heads": 3, "group": 1, "dim": 2}),
     ),
     expected=pooled,
-    mistakes=(
-        Mistake("the heads of a group are summed; expected their mean.",
+    misconceptions=(
+        Misconception("the heads of a group are summed; expected their mean.",
                 lambda w, h, k: w.reshape(len(w), k, h // k, -1).sum(2).reshape(len(w), -1)),
-        Mistake("heads that stand apart are pooled; a group's heads are neighbours.",
+        Misconception("heads that stand apart are pooled; a group's heads are neighbours.",
                 lambda w, h, k: w.reshape(len(w), h // k, k, -1).mean(1).reshape(len(w), -1)),
-        Mistake("only the first head of each group is kept.",
+        Misconception("only the first head of each group is kept.",
                 lambda w, h, k: w.reshape(len(w), k, h // k, -1)[:, :, 0].reshape(len(w), -1)),
     ),
 )  # fmt: skip

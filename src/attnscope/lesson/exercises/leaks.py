@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array
-from attnscope.lesson.question import Arguments, Draw, Expected, Mistake, Symptom, Task
-from attnscope.lesson.suspects import Suspect, suspects
+from attnscope.lesson.question import Arguments, Draw, Expected, Misconception, Symptom, Task
+from attnscope.lesson.unwatched import Suspect, suspects
 
 
 def suspected(name: str) -> Callable[[np.random.Generator, Any], Arguments]:
@@ -57,11 +57,11 @@ def future(table: Array) -> Array:
 def only(where: Callable[[Array, Array], Any], **options: Any) -> Callable[..., Array]:
     """Leaks that were looked for at some places alone."""
 
-    def reading(attention_fn: Any, tokens: int) -> Array:
+    def wrong(attention_fn: Any, tokens: int) -> Array:
         i, j = np.indices((tokens, tokens))
         return np.asarray(moved(attention_fn, tokens, **options) & where(i, j))
 
-    return reading
+    return wrong
 
 
 def exact(attention_fn: Any, tokens: int) -> Array:
@@ -89,28 +89,28 @@ LEAKS = Task(
         Draw("one token", suspected("causal attention"), {"tokens": 1}),
     ),
     expected=lambda attention_fn, tokens: (Expected(planted(attention_fn, tokens)),),
-    mistakes=(
-        Mistake("leaks through the key alone are missed: change the key of a token, too, and not its value alone. (Queries of 0, "
+    misconceptions=(
+        Misconception("leaks through the key alone are missed: change the key of a token, too, and not its value alone. (Queries of 0, "
                 "or values that are all the same, hide such a leak as well.)",
                 lambda fn, n: future(moved(fn, n, key=False))),
-        Mistake("leaks through the value alone are missed: change the value of a token, too, and not its key alone.",
+        Misconception("leaks through the value alone are missed: change the value of a token, too, and not its key alone.",
                 lambda fn, n: future(moved(fn, n, value=False))),
-        Mistake("what a query may see is told as a leak: a leak is a key after the query.", lambda fn, n: moved(fn, n)),
-        Mistake("a token's own key is told as a leak: it is no key after the query.", only(lambda i, j: j >= i)),
-        Mistake("keys before the query are told as leaks: those it may see; a leak is a key after the query.",
+        Misconception("what a query may see is told as a leak: a leak is a key after the query.", lambda fn, n: moved(fn, n)),
+        Misconception("a token's own key is told as a leak: it is no key after the query.", only(lambda i, j: j >= i)),
+        Misconception("keys before the query are told as leaks: those it may see; a leak is a key after the query.",
                 lambda fn, n: np.tril(moved(fn, n), -1)),
-        Mistake("the pairs are turned around: expected (query, key).", lambda fn, n: future(moved(fn, n)).T),
-        Mistake("only the key right after each query is looked at: a leak may come from any later key.",
+        Misconception("the pairs are turned around: expected (query, key).", lambda fn, n: future(moved(fn, n)).T),
+        Misconception("only the key right after each query is looked at: a leak may come from any later key.",
                 only(lambda i, j: j == i + 1)),
-        Mistake("only the last key is looked at: a leak may come from any later key.",
+        Misconception("only the last key is looked at: a leak may come from any later key.",
                 only(lambda i, j: (j > i) & (j == j.max()))),
-        Mistake("only the first query is looked at.", only(lambda i, j: (j > i) & (i == 0))),
-        Mistake("the last key is not looked at.", only(lambda i, j: (j > i) & (j < j.max()))),
-        Mistake("the first query is not looked at.", only(lambda i, j: (j > i) & (i > 0))),
-        Mistake("several keys are changed at once, so that all of them are blamed: change one at a time.",
+        Misconception("only the first query is looked at.", only(lambda i, j: (j > i) & (i == 0))),
+        Misconception("the last key is not looked at.", only(lambda i, j: (j > i) & (j < j.max()))),
+        Misconception("the first query is not looked at.", only(lambda i, j: (j > i) & (i > 0))),
+        Misconception("several keys are changed at once, so that all of them are blamed: change one at a time.",
                 lambda fn, n: future(moved(fn, n, several=True))),
-        Mistake("no leak is ever found.", noise),
-        Mistake("every key after the query is told as a leak, whether it moves the output or not.",
+        Misconception("no leak is ever found.", noise),
+        Misconception("every key after the query is told as a leak, whether it moves the output or not.",
                 lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1)),
     ),
     symptoms=(

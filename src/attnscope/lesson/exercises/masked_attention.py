@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
+from attnscope.audit import Contract, Report
+from attnscope.audit import attention as audit_attention
 from attnscope.lesson.attending import (
     Array,
     attend,
@@ -16,17 +17,18 @@ from attnscope.lesson.attending import (
     unshifted_softmax,
 )
 from attnscope.lesson.question import (
+    Answer,
     Arguments,
     Arrays,
     Draw,
     Exercise,
     Expected,
-    Mistake,
-    Reading,
+    Misconception,
     Symptom,
     Task,
 )
 from attnscope.lesson.rounding import attended, given
+from attnscope.reference import attention as exact_attention
 
 FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
 
@@ -123,9 +125,7 @@ def right_output(query: Array, key: Array, value: Array, visible: Array) -> tupl
     """The reference, one leading entry after the other."""
     shape = query.shape[:-1] + value.shape[-1:]
     flat = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value, visible)]
-    output = np.stack([
-        at.reference.attention(q, k, v, mask=shown) for q, k, v, shown in zip(*flat, strict=True)
-    ])
+    output = np.stack([exact_attention(q, k, v, mask=shown) for q, k, v, shown in zip(*flat, strict=True)])
     bound = attended(given(query), given(key), given(value), visible).output
     return (Expected(output.reshape(shape), bound),)
 
@@ -164,11 +164,11 @@ def hidden_values(query: Array, key: Array, value: Array, visible: Array) -> Arr
 
 
 def masked_with(normalize: Any = softmax, scale: Any = None) -> Any:
-    def reading(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    def wrong(query: Array, key: Array, value: Array, visible: Array) -> Array:
         by = None if scale is None else scale(query.shape[-1], value.shape[-1], key.shape[-2])
         return attend(query, key, value, visible, scale=by, normalize=normalize)[0]
 
-    return reading
+    return wrong
 
 
 def transposed(query: Array, key: Array, value: Array, visible: Array) -> Array:
@@ -185,18 +185,18 @@ def first_mask_for_all(query: Array, key: Array, value: Array, visible: Array) -
     return attend(query, key, value, visible.reshape(-1, *visible.shape[-2:])[0])[0]
 
 
-CONTRACT = at.audit.Contract(mask=True, hidden_nan=False, same_bits=False)
+CONTRACT = Contract(mask=True, hidden_nan=False, same_bits=False)
 AUDIT_SECONDS = 10.0
 
 
-def audited(answer: Reading) -> at.audit.Report:
+def audited(answer: Answer) -> Report:
     """Some hundred calls of other sizes, up to long rows, whose hidden slots are moved to see what follows them."""
 
     def attend_as_asked(query: Array, key: Array, value: Array, *, mask: Any = True) -> Any:
         shape = (*query.shape[:-1], key.shape[-2])
         return answer(query, key, value, np.broadcast_to(mask, shape).copy())
 
-    return at.audit.attention(attend_as_asked, CONTRACT, seconds=AUDIT_SECONDS)
+    return audit_attention(attend_as_asked, CONTRACT, seconds=AUDIT_SECONDS)
 
 
 NO_ROW = "A row that sees nothing must be 0"
@@ -223,43 +223,43 @@ MASKED = Task(
     ),
     expected=right_output,
     audited=audited,
-    mistakes=(
-        Mistake("the hidden keys are seen: visible makes no difference.",
+    misconceptions=(
+        Misconception("the hidden keys are seen: visible makes no difference.",
                 lambda query, key, value, visible: attend(query, key, value)[0]),
-        Mistake("the mask is turned around: the hidden keys are seen, and the visible ones are not.",
+        Misconception("the mask is turned around: the hidden keys are seen, and the visible ones are not.",
                 lambda query, key, value, visible: attend(query, key, value, ~visible)[0]),
-        Mistake("the weights sum to 1 over the hidden keys too: the mask came after the softmax, so what is left sums to "
+        Misconception("the weights sum to 1 over the hidden keys too: the mask came after the softmax, so what is left sums to "
                 "less.", after_the_softmax),
-        Mistake("the mask came after the softmax: divided by their sum once more, the weights are right as long as a "
+        Misconception("the mask came after the softmax: divided by their sum once more, the weights are right as long as a "
                 "hidden score is not far above the visible ones; then the visible weights all vanish. Hide first. (To subtract "
                 "a hidden score as the largest of its row does the same.)",
                 renormalized),
-        Mistake("the mask came after the softmax, or the largest score that was subtracted is a hidden one: where that is "
+        Misconception("the mask came after the softmax, or the largest score that was subtracted is a hidden one: where that is "
                 "far above the visible ones, they all vanish, and 0 / 0 is left, as in a row that sees nothing. Hide first.", renormalized_bare),
-        Mistake("the hidden scores are 0 and not -inf: e^0 = 1, so hidden keys still get weight.", zero_scores),
-        Mistake("a row that sees nothing is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
+        Misconception("the hidden scores are 0 and not -inf: e^0 = 1, so hidden keys still get weight.", zero_scores),
+        Misconception("a row that sees nothing is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
                 masked_with(bare_softmax)),
-        Mistake("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
+        Misconception("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
                 "like -1e9 in the place of -inf. " + NO_ROW + ".", averaged_when_empty),
-        Mistake("a finite number like -1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
+        Misconception("a finite number like -1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
                 "seen. " + NO_ROW + ".", added(-1e9)),
-        Mistake("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
+        Misconception("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
                 "keys are seen, and a row that sees nothing mixes hidden values. Only -inf is below every score.",
                 filled(-1e4)),
-        Mistake("the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)),
-        Mistake("the scores are divided by key_dim and not by its square root.",
+        Misconception("the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)),
+        Misconception("the scores are divided by key_dim and not by its square root.",
                 masked_with(scale=lambda d, v, n: 1 / d)),
-        Mistake("the scores are scaled by the length of a value; it should be key_dim, the length of a query.",
+        Misconception("the scores are scaled by the length of a value; it should be key_dim, the length of a query.",
                 masked_with(scale=lambda d, v, n: v**-0.5)),
-        Mistake("the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
+        Misconception("the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
                 masked_with(scale=lambda d, v, n: n**-0.5)),
-        Mistake("values are made 0 where a key is hidden from all, but their weights stay: hide the scores.", hidden_values),
-        Mistake("the softmax runs over the queries instead of the keys.",
+        Misconception("values are made 0 where a key is hidden from all, but their weights stay: hide the scores.", hidden_values),
+        Misconception("the softmax runs over the queries instead of the keys.",
                 masked_with(lambda scores: softmax(scores, axis=-2))),
-        Mistake("the first mask is used for all heads and sequences.", first_mask_for_all),
-        Mistake("the largest score of all rows is subtracted: where a row lies far below it, its exponentials all vanish. "
+        Misconception("the first mask is used for all heads and sequences.", first_mask_for_all),
+        Misconception("the largest score of all rows is subtracted: where a row lies far below it, its exponentials all vanish. "
                 "Each row has its own largest.", masked_with(softmax_of_one_shift)),
-        Mistake("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
+        Misconception("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
                 masked_with(unshifted_softmax)),
     ),
     symptoms=(
@@ -304,9 +304,9 @@ CLEAN = Task(
              {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}),
     ),
     expected=right_clean,
-    mistakes=(
-        Mistake("a hidden NaN or inf reaches the output: its weight is 0, but 0 times NaN is NaN.", masked_with()),
-        *MASKED.mistakes[:3],
+    misconceptions=(
+        Misconception("a hidden NaN or inf reaches the output: its weight is 0, but 0 times NaN is NaN.", masked_with()),
+        *MASKED.misconceptions[:3],
     ),
 )  # fmt: skip
 

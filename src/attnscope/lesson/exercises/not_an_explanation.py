@@ -5,10 +5,11 @@ Removing a key rescales the other weights; so a key whose value is what the othe
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import Array
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Task
 from attnscope.lesson.rounding import attended, given
+from attnscope.reference import attention as exact_attention
+from attnscope.reference import weights as exact_weights
 
 PLAINLY = 10.0  # times what rounding can do: a change that is none of it
 
@@ -16,7 +17,7 @@ PLAINLY = 10.0  # times what rounding can do: a change that is none of it
 def output_and_bound(query: Array, key: Array, value: Array) -> tuple[Array, float]:
     """The exact output, and how far float32 may be from it."""
     bound = attended(given(query), given(key), given(value)).output
-    return at.reference.attention(query, key, value), float(bound.max())
+    return exact_attention(query, key, value), float(bound.max())
 
 
 def moved_without(index: int, query: Array, key: Array, value: Array) -> tuple[float, float]:
@@ -32,7 +33,7 @@ def judged(_arguments: Arguments, came: Arrays) -> str | None:
     trouble = shapes(query, key, value)
     if trouble is not None:
         return trouble
-    weights = at.reference.weights(query, key)[0]
+    weights = exact_weights(query, key)[0]
     bound = float(attended(given(query), given(key), given(value)).weights.max())
     order = np.argsort(weights)
     heaviest = int(order[-1])
@@ -137,7 +138,7 @@ def judged_twins(_arguments: Arguments, came: Arrays) -> str | None:
         return trouble.replace("query", "query_a")
     if other.shape != one.shape or not np.isfinite(other).all():
         return f"query_b has shape {other.shape}, expected finite numbers of shape {one.shape}, as query_a."
-    apart = np.abs(at.reference.weights(one, key) - at.reference.weights(other, key)).sum() / 2
+    apart = np.abs(exact_weights(one, key) - exact_weights(other, key)).sum() / 2
     if apart < 0.5:
         return f"the two queries give {apart:.2g} of their weight to different keys; expected half of it at least."
     (first, bound), (second, bound_of_second) = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.rounding import UNIT
 
 Config = dict[str, int]
@@ -91,9 +91,9 @@ READINGS = (
 )
 
 
-def readings(say: Callable[[Callable[[Config], float]], Callable[..., Any]]) -> tuple[Mistake, ...]:
+def readings(say: Callable[[Callable[[Config], float]], Callable[..., Any]]) -> tuple[Misconception, ...]:
     """The wrong bytes of a token, in a formula that uses them."""
-    return tuple(Mistake(says, say(reading)) for reading, says in READINGS)
+    return tuple(Misconception(says, say(reading)) for reading, says in READINGS)
 
 
 BYTES = Task(
@@ -109,13 +109,13 @@ BYTES = Task(
         Draw("no token yet", asked("tokens", "batch"), {**SMALL, "tokens": 0, "batch": 3}),
     ),
     expected=right_bytes,
-    mistakes=(
+    misconceptions=(
         *readings(lambda per: lambda config, tokens, batch: per(config) * tokens * batch),
-        Mistake("the batch is missing: each sequence has a cache of its own.", lambda c, tokens, batch: token_bytes(c) * tokens),
-        Mistake("the tokens are missing.", lambda c, tokens, batch: token_bytes(c) * batch),
-        Mistake("every token is counted with every other: a cache grows with the tokens, not with their square.",
+        Misconception("the batch is missing: each sequence has a cache of its own.", lambda c, tokens, batch: token_bytes(c) * tokens),
+        Misconception("the tokens are missing.", lambda c, tokens, batch: token_bytes(c) * batch),
+        Misconception("every token is counted with every other: a cache grows with the tokens, not with their square.",
                 lambda c, tokens, batch: token_bytes(c) * tokens * tokens * batch),
-        Mistake("the weights are counted; they are no part of the cache.",
+        Misconception("the weights are counted; they are no part of the cache.",
                 lambda c, tokens, batch: token_bytes(c) * tokens * batch + c["weight_bytes"]),
     ),
 )  # fmt: skip
@@ -145,22 +145,22 @@ SEQUENCES = Task(
         Draw("weights that do not fit", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 1300}),
     ),
     expected=right_sequences,
-    mistakes=(
-        Mistake("the weights are forgotten: they lie in the same memory.", fitting(free=lambda c, memory: memory)),
-        Mistake("the number is negative where the weights do not fit: then it is 0.",
+    misconceptions=(
+        Misconception("the weights are forgotten: they lie in the same memory.", fitting(free=lambda c, memory: memory)),
+        Misconception("the number is negative where the weights do not fit: then it is 0.",
                 fitting(rounded=lambda count: int(count // 1))),
-        Mistake("the number is negative where the weights do not fit: then it is 0.", fitting(rounded=int)),
-        Mistake("it is rounded up: a sequence that fits in part does not fit.",
+        Misconception("the number is negative where the weights do not fit: then it is 0.", fitting(rounded=int)),
+        Misconception("it is rounded up: a sequence that fits in part does not fit.",
                 fitting(rounded=lambda count: max(0, ceil(count)))),
-        Mistake("it is rounded to the nearest: a sequence that fits in part does not fit.",
+        Misconception("it is rounded to the nearest: a sequence that fits in part does not fit.",
                 fitting(rounded=lambda count: max(0, round(count)))),
-        Mistake("one too few: memory that is just enough is enough.",
+        Misconception("one too few: memory that is just enough is enough.",
                 fitting(rounded=lambda count: max(0, ceil(count) - 1))),
-        Mistake("these are tokens, not sequences of so many tokens.",
+        Misconception("these are tokens, not sequences of so many tokens.",
                 lambda c, context, memory: max(0, (memory - c["weight_bytes"]) // token_bytes(c))),
-        Mistake("the weights are counted for each sequence; all sequences share them.",
+        Misconception("the weights are counted for each sequence; all sequences share them.",
                 lambda c, context, memory: memory // (token_bytes(c) * context + c["weight_bytes"])),
-        Mistake("the weights are added to the memory; they are taken from it.",
+        Misconception("the weights are added to the memory; they are taken from it.",
                 fitting(free=lambda c, memory: memory + c["weight_bytes"])),
         *readings(lambda per: fitting(per)),
     ),
@@ -178,26 +178,26 @@ SECONDS = Task(
              {**LLAMA_8B, "context": 8192, "batch": 32, "bandwidth": 3_350_000_000_000}),
     ),
     expected=right_seconds,
-    mistakes=(
-        Mistake("the weights are forgotten: each step reads them all.",
+    misconceptions=(
+        Misconception("the weights are forgotten: each step reads them all.",
                 lambda c, context, batch, rate: token_bytes(c) * context * batch / rate),
-        Mistake("the cache is forgotten: each step reads the keys and values of all earlier tokens.",
+        Misconception("the cache is forgotten: each step reads the keys and values of all earlier tokens.",
                 lambda c, context, batch, rate: c["weight_bytes"] / rate),
-        Mistake("the weights are read for each sequence; a step reads them once for the whole batch.",
+        Misconception("the weights are read for each sequence; a step reads them once for the whole batch.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) * batch / rate),
-        Mistake("the cache of one sequence is read; each sequence of the batch has its own.",
+        Misconception("the cache of one sequence is read; each sequence of the batch has its own.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) / rate),
-        Mistake("this is the time for each sequence of the batch; expected the time of a step.",
+        Misconception("this is the time for each sequence of the batch; expected the time of a step.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / rate / batch),
-        Mistake("the bytes are multiplied by the bandwidth; bytes divided by bytes a second are seconds.",
+        Misconception("the bytes are multiplied by the bandwidth; bytes divided by bytes a second are seconds.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) * rate),
-        Mistake("these are steps a second; expected seconds a step.",
+        Misconception("these are steps a second; expected seconds a step.",
                 lambda c, context, batch, rate: rate / (c["weight_bytes"] + token_bytes(c) * context * batch)),
-        Mistake("these are milliseconds; expected seconds.",
+        Misconception("these are milliseconds; expected seconds.",
                 lambda c, context, batch, rate: 1e3 * (c["weight_bytes"] + token_bytes(c) * context * batch) / rate),
-        Mistake("the bandwidth is taken for gigabytes a second; it is in bytes a second.",
+        Misconception("the bandwidth is taken for gigabytes a second; it is in bytes a second.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / (rate * 1e9)),
-        Mistake("one token of the cache is read; a step reads those of the whole context.",
+        Misconception("one token of the cache is read; a step reads those of the whole context.",
                 lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * batch) / rate),
         *readings(lambda per: lambda c, context, batch, rate: (c["weight_bytes"] + per(c) * context * batch) / rate),
     ),
@@ -225,11 +225,11 @@ WINDOWED = Task(
         Draw("fewer tokens than the window", layered, {**SMALL, "layers": 6, "window": 16, "tokens": 9, "batch": 3}),
     ),
     expected=lambda config, tokens, batch: whole(windowed(config, tokens, batch)),
-    mistakes=(
-        Mistake("the windows make no difference.", lambda c, tokens, batch: token_bytes(c) * tokens * batch),
-        Mistake("a window is counted whole before it is full.",
+    misconceptions=(
+        Misconception("the windows make no difference.", lambda c, tokens, batch: token_bytes(c) * tokens * batch),
+        Misconception("a window is counted whole before it is full.",
                 lambda c, tokens, batch: windowed(c, tokens, batch, kept=lambda tokens, w: w)),
-        Mistake("a layer without a window keeps nothing; it should keep all.",
+        Misconception("a layer without a window keeps nothing; it should keep all.",
                 lambda c, tokens, batch: batch * sum(token_bytes({**c, "layers": 1}) * min(tokens, w or 0) for w in c["windows"])),
     ),
 )  # fmt: skip

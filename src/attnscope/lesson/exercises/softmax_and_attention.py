@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import (
     Array,
     attend,
@@ -13,8 +12,19 @@ from attnscope.lesson.attending import (
     softmax,
     unshifted_softmax,
 )
-from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Mistake, Symptom, Task
+from attnscope.lesson.question import (
+    Arguments,
+    Arrays,
+    Draw,
+    Exercise,
+    Expected,
+    Misconception,
+    Symptom,
+    Task,
+)
 from attnscope.lesson.rounding import UNIT, attended, given
+from attnscope.reference import attention as exact_attention
+from attnscope.reference import weights as exact_weights
 
 LARGE = 2000.0  # beyond what e^x can hold in float32 and in float64
 
@@ -55,7 +65,7 @@ def right_weights(scores: Array) -> tuple[Expected, ...]:
     rows = np.atleast_2d(scores).astype(np.float64)
     rows = rows.reshape(-1, rows.shape[-1])
     nothing = np.zeros((len(rows), 1)), np.zeros((rows.shape[1], 1))
-    weights = at.reference.weights(*nothing, bias=rows)
+    weights = exact_weights(*nothing, bias=rows)
     top = np.max(rows, axis=-1, keepdims=True, initial=-np.inf)
     top = np.where(np.isneginf(top), 0.0, top)
     finite = np.where(np.isneginf(rows), 0.0, rows)
@@ -94,65 +104,65 @@ SOFTMAX = Task(
         Draw("a row of only -inf", with_an_empty_row, {"rows": 2, "keys": 3}),
     ),
     expected=right_weights,
-    mistakes=(
-        Mistake(
+    misconceptions=(
+        Misconception(
             "the weights sum to 1 over the whole array: sum along the last axis alone, a row at a time.",
             lambda scores: softmax(scores, axis=None),
         ),
-        Mistake(
+        Misconception(
             "the weights sum to 1 down the columns: the softmax runs along the first axis instead of the last.",
             lambda scores: softmax(scores, axis=0),
         ),
-        Mistake(
+        Misconception(
             "the softmax runs along the axis before the last instead of the last.",
             lambda scores: softmax(scores, axis=-2) if scores.ndim > 1 else softmax(scores),
         ),
-        Mistake(
+        Misconception(
             "the exponentials overflow, or all vanish, where scores are large: e^2000 is inf and e^-2000 is 0. A softmax "
             "does not change when the same number is subtracted from all scores of a row; choose one that keeps the "
             "exponents at or below 0.",
             unshifted_softmax,
         ),
-        Mistake(
+        Misconception(
             "the exponentials overflow, or all vanish, where scores are large: e^2000 is inf and e^-2000 is 0. And a row of only -inf becomes 0 / 0.",
             lambda scores: np.exp(scores) / np.exp(scores).sum(-1, keepdims=True),
         ),
-        Mistake(
+        Misconception(
             "a row of only -inf becomes NaN: its largest score is -inf, and -inf minus -inf is no number. Such a row "
             "sees nothing, and all its weights are 0.",
             bare_softmax,
         ),
-        Mistake(
+        Misconception(
             "a row of only -inf gets equal weights. It sees nothing: all its weights are 0.",
             lambda scores: np.where(np.isneginf(scores).all(-1, keepdims=True), 1 / scores.shape[-1], softmax(scores)),
         ),
-        Mistake(
+        Misconception(
             "the largest score of the whole array is subtracted: rows far below it vanish. Each row has its own largest.",
             lambda scores: same_shift(scores, 0),
         ),
-        Mistake(
+        Misconception(
             "the largest score of the whole array is subtracted, so that rows far below it become 0 / 0. Each row has "
             "its own largest.",
             lambda scores: same_shift(scores, None),
         ),
-        Mistake(
+        Misconception(
             "the rows do not sum to 1: the exponentials are not divided by their sum.",
             lambda scores: np.exp(scores - np.max(scores, axis=-1, keepdims=True)),
         ),
-        Mistake("the rows do not sum to 1: the exponentials are not divided by their sum.", np.exp),
-        Mistake(
+        Misconception("the rows do not sum to 1: the exponentials are not divided by their sum.", np.exp),
+        Misconception(
             "these are powers of 2, not of e.", lambda scores: softmax(scores * np.log(2))
         ),
-        Mistake("these are the logarithms of the weights.", lambda scores: np.log(softmax(scores))),
-        Mistake(
+        Misconception("these are the logarithms of the weights.", lambda scores: np.log(softmax(scores))),
+        Misconception(
             "the largest score gets the smallest weight: the sign in the exponent is turned around.",
             lambda scores: softmax(-scores),
         ),
-        Mistake(
+        Misconception(
             "each score went through a sigmoid of its own; in a softmax the weights of a row share a total of 1.",
             lambda scores: 1 / (1 + np.exp(-scores)),
         ),
-        Mistake(
+        Misconception(
             "the scores themselves are divided by their sum: the exponential is missing.",
             lambda scores: scores / scores.sum(-1, keepdims=True),
         ),
@@ -192,8 +202,8 @@ def with_large_scores(rng: np.random.Generator, size: Any) -> Arguments:
 def right_attention(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
     """The reference's output and weights."""
     bounds = attended(given(query), given(key), given(value))
-    output = at.reference.attention(query, key, value)
-    weights = at.reference.weights(query, key)
+    output = exact_attention(query, key, value)
+    weights = exact_weights(query, key)
     return Expected(output, bounds.output), Expected(weights, bounds.weights)
 
 
@@ -207,11 +217,11 @@ def scaled(by: Any) -> Any:
 def with_weights(weigh: Any) -> Any:
     """Attention with other weights; `weigh` is given scaled scores."""
 
-    def reading(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
+    def wrong(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
         weights = weigh(scored(query, key))
         return weights @ value, weights
 
-    return reading
+    return wrong
 
 
 def scaled_afterwards(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
@@ -232,31 +242,31 @@ ATTENTION = Task(
         Draw("large scores", with_large_scores, {"query_len": 2, "key_len": 4, "key_dim": 4, "value_dim": 2}),
     ),
     expected=right_attention,
-    mistakes=(
-        Mistake("the scores are not scaled: the dot products grow with key_dim.", scaled(lambda dim, n, v: 1.0)),
-        Mistake("the scores are divided by key_dim and not by its square root; or they are scaled twice.", scaled(lambda dim, n, v: 1 / dim)),
-        Mistake("the scores are multiplied by the square root of key_dim; they should be divided.",
+    misconceptions=(
+        Misconception("the scores are not scaled: the dot products grow with key_dim.", scaled(lambda dim, n, v: 1.0)),
+        Misconception("the scores are divided by key_dim and not by its square root; or they are scaled twice.", scaled(lambda dim, n, v: 1 / dim)),
+        Misconception("the scores are multiplied by the square root of key_dim; they should be divided.",
                 scaled(lambda dim, n, v: dim**0.5)),
-        Mistake("the scores are divided by the square root of the number of keys; it should be key_dim, the length of "
+        Misconception("the scores are divided by the square root of the number of keys; it should be key_dim, the length of "
                 "a query.", scaled(lambda dim, n, v: n**-0.5)),
-        Mistake("the scores are divided by the square root of value_dim; it should be key_dim, the length of a query.",
+        Misconception("the scores are divided by the square root of value_dim; it should be key_dim, the length of a query.",
                 scaled(lambda dim, n, v: v**-0.5)),
-        Mistake("the weights sum to 1 down the columns: the softmax runs over the queries instead of the keys.",
+        Misconception("the weights sum to 1 down the columns: the softmax runs over the queries instead of the keys.",
                 with_weights(lambda scores: softmax(scores, axis=0))),
-        Mistake("the weights sum to 1 over all queries together: each query has its own softmax.",
+        Misconception("the weights sum to 1 over all queries together: each query has its own softmax.",
                 with_weights(lambda scores: softmax(scores, axis=None))),
-        Mistake("the scores themselves mix the values: the softmax is missing.", with_weights(lambda scores: scores)),
-        Mistake("the exponentials are not divided by their sum: the weights of a query do not sum to 1.",
+        Misconception("the scores themselves mix the values: the softmax is missing.", with_weights(lambda scores: scores)),
+        Misconception("the exponentials are not divided by their sum: the weights of a query do not sum to 1.",
                 with_weights(np.exp)),
-        Mistake("the scale comes after the softmax, so the weights do not sum to 1; it belongs to the scores.",
+        Misconception("the scale comes after the softmax, so the weights do not sum to 1; it belongs to the scores.",
                 scaled_afterwards),
-        Mistake("the weights and the output are swapped: return (output, weights).",
+        Misconception("the weights and the output are swapped: return (output, weights).",
                 lambda query, key, value: attend(query, key, value)[::-1]),
-        Mistake("the second result is the scores; it should be the weights.",
+        Misconception("the second result is the scores; it should be the weights.",
                 lambda query, key, value: (attend(query, key, value)[0], scored(query, key))),
-        Mistake("the keys are mixed; it should be the values.",
+        Misconception("the keys are mixed; it should be the values.",
                 lambda query, key, value: (attend(query, key, key)[0], attend(query, key, value)[1])),
-        Mistake("the exponentials overflow where scores are large: subtract the largest score of each row first.",
+        Misconception("the exponentials overflow where scores are large: subtract the largest score of each row first.",
                 with_weights(unshifted_softmax)),
     ),
     symptoms=(NEGATIVE, ROWS_DO_NOT_SUM),
@@ -284,13 +294,13 @@ SOFTMAX_BACKWARD = Task(
     gives=("grad_scores",),
     draws=(Draw("two axes", drawn_backward, {"rows": 2, "keys": 3}, {"keys": 2}, round=False, seeds=3),),
     expected=right_backward,
-    mistakes=(
-        Mistake("each weight is taken to depend on its own score alone; through the sum, all scores of a row matter.",
+    misconceptions=(
+        Misconception("each weight is taken to depend on its own score alone; through the sum, all scores of a row matter.",
                 lambda weights, upstream: weights * (1 - weights) * upstream),
-        Mistake("the part that comes through the sum is missing.", lambda weights, upstream: weights * upstream),
-        Mistake("the sum over the row is not weighted by upstream.",
+        Misconception("the part that comes through the sum is missing.", lambda weights, upstream: weights * upstream),
+        Misconception("the sum over the row is not weighted by upstream.",
                 lambda weights, upstream: weights * (upstream - upstream.sum(-1, keepdims=True))),
-        Mistake("the sum runs over all rows; each row has its own.",
+        Misconception("the sum runs over all rows; each row has its own.",
                 lambda weights, upstream: weights * (upstream - (weights * upstream).sum())),
     ),
 )  # fmt: skip

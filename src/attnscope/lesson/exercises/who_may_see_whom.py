@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-import attnscope as at
 from attnscope.lesson.attending import Array, causal
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Mistake, Task
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
+from attnscope.problem import Causal, KeyLengths, Window
 
 Mask = Callable[[Array, Array, Array], Any]
 
@@ -35,7 +35,7 @@ def empty(rng: np.random.Generator, size: Any) -> Arguments:
 
 def right_mask(query_len: int, key_len: int, key_lengths: Array) -> tuple[Expected, ...]:
     """The library's own masks, joined."""
-    mask = at.Causal() & at.KeyLengths(np.asarray(key_lengths).tolist())
+    mask = Causal() & KeyLengths(np.asarray(key_lengths).tolist())
     full = mask.visible(query_len, key_len, batch=len(key_lengths))
     return (Expected(full.reshape(len(key_lengths), query_len, key_len)),)
 
@@ -43,13 +43,13 @@ def right_mask(query_len: int, key_len: int, key_lengths: Array) -> tuple[Expect
 def instead(mask: Mask) -> Callable[..., Any]:
     """A mask from the positions i and j, and the lengths; all broadcast to [batch, query, key]."""
 
-    def reading(query_len: int, key_len: int, key_lengths: Array) -> Array:
+    def wrong(query_len: int, key_len: int, key_lengths: Array) -> Array:
         i = np.arange(query_len)[None, :, None]
         j = np.arange(key_len)[None, None, :]
         shown = mask(i + key_len - query_len, j, np.asarray(key_lengths)[:, None, None])
         return np.broadcast_to(shown, (len(key_lengths), query_len, key_len)).copy()
 
-    return reading
+    return wrong
 
 
 def from_the_start(query_len: int, key_len: int, key_lengths: Array) -> Array:
@@ -101,37 +101,37 @@ VISIBLE = Task(
         Draw("random lengths", sizes_and_lengths, {"batch": 5, "query_len": 6, "key_len": 9}, seeds=2),
     ),
     expected=right_mask,
-    mistakes=(
-        Mistake("the mask is turned around: True is where a query sees a key.",
+    misconceptions=(
+        Misconception("the mask is turned around: True is where a query sees a key.",
                 instead(lambda i, j, n: ~((j <= i) & (j < n)))),
-        Mistake("the first query meets the first key; the last query should meet the last key, so query i stands at "
+        Misconception("the first query meets the first key; the last query should meet the last key, so query i stands at "
                 "position i + key_len - query_len.", from_the_start),
-        Mistake("the last query meets the last key that is no padding, another one in each sequence; the mask is to be "
+        Misconception("the last query meets the last key that is no padding, another one in each sequence; the mask is to be "
                 "aligned to key_len for all.", to_each_end),
-        Mistake("a query does not see its own position: the comparison with the future is strict where it should not "
+        Misconception("a query does not see its own position: the comparison with the future is strict where it should not "
                 "be.", instead(lambda i, j, n: (j < i) & (j < n))),
-        Mistake("a query sees one key of the future.", instead(lambda i, j, n: (j <= i + 1) & (j < n))),
-        Mistake("padded keys are seen: key_lengths makes no difference.", instead(lambda i, j, n: j <= i)),
-        Mistake("the future is seen: nothing is causal, only padding is hidden.", instead(lambda i, j, n: j < n)),
-        Mistake("the first padded key is seen: a sequence of n tokens has the keys 0 to n - 1.",
+        Misconception("a query sees one key of the future.", instead(lambda i, j, n: (j <= i + 1) & (j < n))),
+        Misconception("padded keys are seen: key_lengths makes no difference.", instead(lambda i, j, n: j <= i)),
+        Misconception("the future is seen: nothing is causal, only padding is hidden.", instead(lambda i, j, n: j < n)),
+        Misconception("the first padded key is seen: a sequence of n tokens has the keys 0 to n - 1.",
                 instead(lambda i, j, n: (j <= i) & (j <= n))),
-        Mistake("the last key that is no padding is hidden: a sequence of n tokens has the keys 0 to n - 1.",
+        Misconception("the last key that is no padding is hidden: a sequence of n tokens has the keys 0 to n - 1.",
                 instead(lambda i, j, n: (j <= i) & (j < n - 1))),
-        Mistake("the past is hidden and the future seen: the comparison of the positions is turned around.",
+        Misconception("the past is hidden and the future seen: the comparison of the positions is turned around.",
                 instead(lambda i, j, n: (j >= i) & (j < n))),
-        Mistake("a key is seen if either rule allows it; both must: join them by `and`.",
+        Misconception("a key is seen if either rule allows it; both must: join them by `and`.",
                 instead(lambda i, j, n: (j <= i) | (j < n))),
-        Mistake("the padding is taken to stand on the left; it stands on the right: the first key_lengths keys are "
+        Misconception("the padding is taken to stand on the left; it stands on the right: the first key_lengths keys are "
                 "real.", lambda q, k, n: instead(lambda i, j, n: (j <= i) & (j >= k - n))(q, k, n)),
-        Mistake("the padding of the keys is hidden along the queries: it is the columns that are padded, not the rows.",
+        Misconception("the padding of the keys is hidden along the queries: it is the columns that are padded, not the rows.",
                 queries_padded),
-        Mistake("all sequences are given the length of the first.", of_the_first),
-        Mistake("the padding is hidden twice over: rows of queries are hidden as well, but a query is a token that asks; "
+        Misconception("all sequences are given the length of the first.", of_the_first),
+        Misconception("the padding is hidden twice over: rows of queries are hidden as well, but a query is a token that asks; "
                 "only keys are hidden.", instead(lambda i, j, n: (j <= i) & (j < n) & (i < n))),
-        Mistake("there is no batch axis, and key_lengths makes no difference.", without_batch),
-        Mistake("there is an axis of heads too many: expected [batch, query_len, key_len].", with_a_head_axis),
-        Mistake("queries and keys are exchanged: expected [batch, query_len, key_len].", keys_first),
-        Mistake("every query sees every key: nothing is hidden.", instead(lambda i, j, n: j >= 0)),
+        Misconception("there is no batch axis, and key_lengths makes no difference.", without_batch),
+        Misconception("there is an axis of heads too many: expected [batch, query_len, key_len].", with_a_head_axis),
+        Misconception("queries and keys are exchanged: expected [batch, query_len, key_len].", keys_first),
+        Misconception("every query sees every key: nothing is hidden.", instead(lambda i, j, n: j >= 0)),
     ),
 )  # fmt: skip
 
@@ -141,17 +141,17 @@ def with_a_window(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_window(query_len: int, key_len: int, key_lengths: Array, window: int) -> tuple[Expected, ...]:
-    near = at.Window(left=window - 1, right=0).visible(query_len, key_len)
+    near = Window(left=window - 1, right=0).visible(query_len, key_len)
     return (Expected(right_mask(query_len, key_len, key_lengths)[0].value & near),)
 
 
 def window_instead(shown: Callable[[Array, Array, int], Any]) -> Callable[..., Any]:
-    def reading(query_len: int, key_len: int, key_lengths: Array, window: int) -> Any:
+    def wrong(query_len: int, key_len: int, key_lengths: Array, window: int) -> Any:
         return np.asarray(
             instead(lambda i, j, n: (j < n) & shown(i, j, window))(query_len, key_len, key_lengths)
         )
 
-    return reading
+    return wrong
 
 
 VISIBLE_IN_WINDOW = Task(
@@ -165,13 +165,13 @@ VISIBLE_IN_WINDOW = Task(
         Draw("a window beyond all keys", with_a_window, {"batch": 2, "query_len": 3, "key_len": 5, "window": 9}),
     ),
     expected=right_window,
-    mistakes=(
-        Mistake("the window is one key too wide: a window of 4 sees the key itself and the 3 before it.",
+    misconceptions=(
+        Misconception("the window is one key too wide: a window of 4 sees the key itself and the 3 before it.",
                 window_instead(lambda i, j, w: (j <= i) & (j >= i - w))),
-        Mistake("the window is one key too narrow: a window of 4 sees the key itself and the 3 before it.",
+        Misconception("the window is one key too narrow: a window of 4 sees the key itself and the 3 before it.",
                 window_instead(lambda i, j, w: (j <= i) & (j > i - w + 1))),
-        Mistake("the window reaches into the future.", window_instead(lambda i, j, w: (abs(j - i) < w))),
-        Mistake("the window makes no difference.", window_instead(lambda i, j, w: j <= i)),
+        Misconception("the window reaches into the future.", window_instead(lambda i, j, w: (abs(j - i) < w))),
+        Misconception("the window makes no difference.", window_instead(lambda i, j, w: j <= i)),
     ),
 )  # fmt: skip
 

@@ -41,7 +41,7 @@ class Heads:
 def check_layers(fields: Fields, name: str, number: int) -> None:
     """Raise ConfigError if there are more layers than any model has."""
     if number > MOST_LAYERS:
-        raise ConfigError(f"{fields.where}{name}={number}: expected at most {MOST_LAYERS} layers.")
+        raise ConfigError(f"{fields.prefix}{name}={number}: expected at most {MOST_LAYERS} layers.")
 
 
 def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Heads:
@@ -52,9 +52,9 @@ def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Hea
         kv_heads = _read_kv_heads(fields, names, query_heads)
     if query_heads % kv_heads:
         raise ConfigError(
-            f"{fields.where}{names.query_heads[0]}={query_heads} cannot share "
-            f"{_first(names.kv_heads, KV_HEADS)}="
-            f"{kv_heads}: each kv head must serve the same number of query heads. Correct the file."
+            f"{fields.prefix}{names.query_heads[0]}={query_heads} cannot share "
+            f"{_first(names.kv_heads, KV_HEADS)}={kv_heads}: each kv head must serve the same number of "
+            "query heads. Correct the file."
         )
     head_dim = _read_head_dim(fields, names, hidden, query_heads)
     return Heads(hidden, query_heads, kv_heads, head_dim, head_dim)
@@ -76,7 +76,7 @@ def _read_head_dim(fields: Fields, names: Names, hidden: int, query_heads: int) 
         return head_dim
     if derived < 1:
         raise ConfigError(
-            f"{fields.where}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
+            f"{fields.prefix}{names.hidden[0]}={hidden} is less than {names.query_heads[0]}={query_heads}: "
             f"no head has a number left. Correct the file, or give head_dim: assume={{'head_dim': ...}}."
         )
     why = f"{f'{names.factor} * ' if names.factor > 1 else ''}{names.hidden[0]} / {names.query_heads[0]}"
@@ -93,9 +93,8 @@ def _check_derived(fields: Fields, names: tuple[str, ...], derived: int, why: st
     if given not in (None, derived):
         name = next(name for name in names if fields.given.get(name) is not None)
         raise ConfigError(
-            f"{fields.where}{name}={given}: {fields.model_type} has no such field, it is always {why} = "
-            f"{derived}. "
-            f"If it does not matter: assume={{{name!r}: None}}."
+            f"{fields.prefix}{name}={given}: {fields.model_type} has no such field, it is always {why} = "
+            f"{derived}. If it does not matter: assume={{{name!r}: None}}."
         )
 
 
@@ -131,7 +130,7 @@ def sliding(fields: Fields, heads: Heads) -> Layer:
     """A layer that sees the last sliding_window tokens, including the query's own."""
     if fields.value("use_bidirectional_attention") in (True, "all"):
         raise ConfigError(
-            f"{fields.where}use_bidirectional_attention: such a model embeds text, and its windows differ. "
+            f"{fields.prefix}use_bidirectional_attention: such a model embeds text, and its windows differ. "
             "If it generates: assume={'use_bidirectional_attention': None}."
         )
     return replace(full(fields, heads), kind="sliding", window=fields.integer("sliding_window"))

@@ -74,7 +74,7 @@ def windowed_if_listed(fields: Fields, layers: int) -> list[str]:
     fields.ignore("max_window_layers")
     if fields.flag("use_sliding_window") and fields.given.get("layer_types") is None:
         raise ConfigError(
-            f"{fields.where}use_sliding_window=True without layer_types does not define which layers slide. "
+            f"{fields.prefix}use_sliding_window=True without layer_types does not define which layers slide. "
             "Give them: assume={'layer_types': [...]}."
         )
     fields.ignore("sliding_window")
@@ -87,8 +87,8 @@ def chunked_if_rotated(fields: Fields, layers: int) -> list[str]:
     if rotated:
         if len(rotated) != layers:
             raise ConfigError(
-                f"{fields.where}no_rope_layers has {len(rotated)} entries for {layers} layers. Correct the "
-                f"file."
+                f"{fields.prefix}no_rope_layers has {len(rotated)} entries for {layers} layers. Correct the "
+                "file."
             )
         return ["chunked" if each else "full" for each in rotated]
     return every(4, "chunked", "full", "no_rope_layer_interval")(fields, layers)
@@ -105,18 +105,18 @@ def listed(otherwise: Pattern | None, *names: str, kinds: dict[str, str] | None 
         if words is None:
             if by_rule is None:
                 raise ConfigError(
-                    f"{fields.where}{names[0]} is missing, and {fields.model_type} has no rule for it. "
+                    f"{fields.prefix}{names[0]} is missing, and {fields.model_type} has no rule for it. "
                     f"Give it: assume={{{names[0]!r}: [...]}}."
                 )
             return by_rule
         if len(words) != layers:
             raise ConfigError(
-                f"{fields.where}{names[0]} has {len(words)} entries for {layers} layers. Correct the file."
+                f"{fields.prefix}{names[0]} has {len(words)} entries for {layers} layers. Correct the file."
             )
         for word in words:
             if word not in known:
                 raise ConfigError(
-                    f"{fields.where}{names[0]} has {word!r}, a layer that is not known. "
+                    f"{fields.prefix}{names[0]} has {word!r}, a layer that is not known. "
                     f"Known are {', '.join(sorted(known))}."
                 )
         return [known[word] for word in words]

@@ -57,9 +57,8 @@ def _nemotron_words(fields: Fields) -> list[str]:
         return words
     if not isinstance(letters, str) or not letters or set(letters) - set(OF_NEMOTRON):
         raise ConfigError(
-            f"{fields.where}hybrid_override_pattern={brief(letters)}: expected letters of "
-            f"{''.join(OF_NEMOTRON)}, "
-            "or layers_block_type, a list."
+            f"{fields.prefix}hybrid_override_pattern={brief(letters)}: expected letters of "
+            f"{''.join(OF_NEMOTRON)}, or layers_block_type, a list."
         )
     return [OF_NEMOTRON[letter] for letter in letters]
 
@@ -70,14 +69,16 @@ def nemotron_layers(fields: Fields) -> int:
     number = fields.optional_integer("num_hidden_layers")
     if number is not None and number != len(words):
         raise ConfigError(
-            f"{fields.where}num_hidden_layers={number}, and the pattern has {len(words)} layers. Correct the "
-            f"file."
+            f"{fields.prefix}num_hidden_layers={number}, and the pattern has {len(words)} layers. Correct the "
+            "file."
         )
     return len(words)
 
 
 def nemotron(fields: Fields, layers: int) -> list[str]:
-    inner = Fields({"layer_types": _nemotron_words(fields)}, where=fields.where, model_type=fields.model_type)
+    inner = Fields(
+        {"layer_types": _nemotron_words(fields)}, prefix=fields.prefix, model_type=fields.model_type
+    )
     return listed(all_of("full"))(inner, layers)
 
 

@@ -25,7 +25,7 @@ def mpt_kv_heads(fields: Fields) -> int | None:
     kind = attention.value("attn_type")
     if kind not in (None, "multihead_attention", "multiquery_attention", "grouped_query_attention"):
         raise ConfigError(
-            f"{attention.where}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention "
+            f"{attention.prefix}attn_type={brief(kind)}: expected multihead_attention, multiquery_attention "
             "or grouped_query_attention."
         )
     if kind == "multiquery_attention":
@@ -41,7 +41,7 @@ def dbrx_kv_heads(fields: Fields) -> int | None:
     fields.ignore("num_key_value_heads")
     if attention is None:
         raise ConfigError(
-            f"{fields.where}attn_config is missing: it contains kv_n_heads. Give it: "
+            f"{fields.prefix}attn_config is missing: it contains kv_n_heads. Give it: "
             f"assume={{'attn_config': {{'kv_n_heads': ...}}}}."
         )
     return attention.integer("kv_n_heads")
@@ -90,15 +90,15 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
         kinds = {repr(sorted(each.items())): each for each in overrides.values() if isinstance(each, Mapping)}
         if len(kinds) != 1:
             raise ConfigError(
-                f"{fields.where}per_layer_config holds {len(kinds)} kinds of layers: expected one."
+                f"{fields.prefix}per_layer_config holds {len(kinds)} kinds of layers: expected one."
             )
         (each,) = kinds.values()
         unknown = sorted(set(map(str, each)) - {"head_dim", "num_key_value_heads"})
         if unknown:
             raise ConfigError(
-                f"{fields.where}per_layer_config.{printable(unknown[0])}: not known to be set layer by layer."
+                f"{fields.prefix}per_layer_config.{printable(unknown[0])}: not known to be set layer by layer."
             )
-        inner = Fields(each, where=f"{fields.where}per_layer_config.", model_type=fields.model_type)
+        inner = Fields(each, prefix=f"{fields.prefix}per_layer_config.", model_type=fields.model_type)
         dim, number = inner.optional_integer("head_dim"), inner.optional_integer("num_key_value_heads")
         equal = True
     if dim is None:
@@ -116,7 +116,7 @@ def share_last_layers(fields: Fields, layers: list[Layer]) -> list[Layer]:
     shared = fields.optional_integer("num_kv_shared_layers", minimum=0) or 0
     if shared >= len(layers):
         raise ConfigError(
-            f"{fields.where}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
+            f"{fields.prefix}num_kv_shared_layers={shared}: expected less than the {len(layers)} layers."
         )
     own = len(layers) - shared
     return layers[:own] + [
@@ -128,7 +128,7 @@ def refuse_unused_windows(fields: Fields, layers: list[Layer]) -> list[Layer]:
     """Qwen2-MoE: without use_sliding_window there is no window, so no layer can slide."""
     if any(layer.window for layer in layers) and not fields.flag("use_sliding_window"):
         raise ConfigError(
-            f"{fields.where}layer_types has sliding layers, and use_sliding_window is not true. "
+            f"{fields.prefix}layer_types has sliding layers, and use_sliding_window is not true. "
             "Decide which: assume={'use_sliding_window': True}."
         )
     return layers
@@ -141,7 +141,7 @@ def drop_shared_indexers(fields: Fields, layers: list[Layer]) -> list[Layer]:
         return layers
     if len(words) != len(layers) or set(words) - {"full", "shared"}:
         raise ConfigError(
-            f"{fields.where}indexer_types: expected full or shared for each of {len(layers)} layers."
+            f"{fields.prefix}indexer_types: expected full or shared for each of {len(layers)} layers."
         )
     return [
         replace(

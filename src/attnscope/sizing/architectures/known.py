@@ -70,8 +70,7 @@ FAMILIES: dict[str, Family] = {
 _AROUND = {
     "llama": (
         "deepseek_vl glmasr idefics3 janus llava llava_next llava_next_video perception_lm smolvlm "
-        "video_llava "
-        "vipllava voxtral"
+        "video_llava vipllava voxtral"
     ),
     "qwen2": (
         "audioflamingo3 fast_vlm got_ocr2 internvl llava_onevision musicflamingo ovis2 qwen2_audio vibevoice "

@@ -48,7 +48,7 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpW
     if isinstance(listed, list | tuple):  # one size per layer
         sizes = fields.integers(mlp.inner[0], minimum=1) or []
         if len(sizes) != layers:
-            return f"{fields.where}{mlp.inner[0]} has {len(sizes)} entries for {layers} layers"
+            return f"{fields.prefix}{mlp.inner[0]} has {len(sizes)} entries for {layers} layers"
     else:
         size = fields.optional_integer(*mlp.inner)
         if size is None and mlp.factor:
@@ -60,12 +60,12 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpW
         return (
             [MlpWeights(each, each) for each in dense]
             if all(sizes)
-            else f"{fields.where}{mlp.inner[0]} is missing"
+            else f"{fields.prefix}{mlp.inner[0]} is missing"
         )
     chosen = fields.optional_integer(*CHOSEN)
     expert_size = fields.optional_integer(*mlp.expert) or sizes[0]
     if chosen is None or not expert_size:
-        return f"{fields.where}{CHOSEN[0] if chosen is None else EXPERT_SIZE[0]} is missing"
+        return f"{fields.prefix}{CHOSEN[0] if chosen is None else EXPERT_SIZE[0]} is missing"
     expert = mlp.matrices * hidden * expert_size
     shared = mlp.matrices * hidden * _shared_size(fields, expert_size, mlp.shared_experts)
     chosen = min(chosen, experts)
@@ -73,7 +73,7 @@ def mlp_weights(fields: Fields, mlp: Mlp, hidden: int, layers: int) -> list[MlpW
     sparse = MlpWeights(experts * (expert + hidden) + shared, active, experts, chosen)
     routed = _routed_layers(fields, layers)
     if not all(routed) and not all(sizes):
-        return f"{fields.where}{mlp.inner[0]} is missing"
+        return f"{fields.prefix}{mlp.inner[0]} is missing"
     return [
         sparse if is_routed else MlpWeights(each, each) for is_routed, each in zip(routed, dense, strict=True)
     ]

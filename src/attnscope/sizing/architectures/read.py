@@ -49,8 +49,8 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     text = _text_config(config, outer_type)
     if text is None:
         return _describe({**config, **assume}, outer_type, "", assume)
-    where, inner = text
-    own = {name.removeprefix(where): value for name, value in assume.items()}
+    prefix, inner = text
+    own = {name.removeprefix(prefix): value for name, value in assume.items()}
     outer = Fields({**config, **assume}, model_type=outer_type)
     outer.ignore("text_config", *assume, *(name for name in config if name in inner))
     outer.refuse_unread(OF_OTHER_PARTS)
@@ -59,8 +59,8 @@ def read_model(config: Mapping[str, Any], assume: Mapping[str, Any] | None = Non
     merged.setdefault("dtype", config.get("dtype", config.get("torch_dtype")))
     model_type = own.get("model_type") or inner.get("model_type") or TEXT_MODELS.get(outer_type)
     if type(model_type) is not str:
-        raise ConfigError(f"{where}model_type={brief(model_type)}: expected the name of an architecture.")
-    return _describe(merged, TEXT_MODELS.get(model_type) or model_type, where, assume)
+        raise ConfigError(f"{prefix}model_type={brief(model_type)}: expected the name of an architecture.")
+    return _describe(merged, TEXT_MODELS.get(model_type) or model_type, prefix, assume)
 
 
 def _checked_assumptions(assume: Any) -> dict[str, Any]:
@@ -69,17 +69,16 @@ def _checked_assumptions(assume: Any) -> dict[str, Any]:
     if not isinstance(assume, Mapping) or not all(type(name) is str for name in assume):
         raise ConfigError(
             f"assume={brief(assume)}: expected a mapping of fields to values, or to None for a field that "
-            f"does not "
-            "matter."
+            "does not matter."
         )
     return dict(assume)
 
 
-def _check_names(fields: Mapping[Any, Any], where: str) -> None:
+def _check_names(fields: Mapping[Any, Any], prefix: str) -> None:
     wrong = [name for name in fields if type(name) is not str]
     if wrong:
         raise ConfigError(
-            f"{where}{brief(wrong[0])} is no name of a field. Give a mapping of names to values."
+            f"{prefix}{brief(wrong[0])} is no name of a field. Give a mapping of names to values."
         )
 
 
@@ -101,8 +100,7 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
     if outer_type not in TEXT_MODELS:
         raise ConfigError(
             f"model_type={brief(outer_type)} with a text_config is not known. If its decoder is a known one, "
-            f"size "
-            "config['text_config'] by itself."
+            "size config['text_config'] by itself."
         )
     if not isinstance(inner, Mapping):
         raise ConfigError(f"text_config={brief(inner)}: expected a mapping of fields.")
@@ -111,12 +109,12 @@ def _text_config(config: Mapping[str, Any], outer_type: str) -> tuple[str, Mappi
 
 
 def _describe(
-    given: Mapping[str, Any], model_type: str, where: str, assume: Mapping[str, Any]
+    given: Mapping[str, Any], model_type: str, prefix: str, assume: Mapping[str, Any]
 ) -> ModelDescription:
     model_type = TEXT_MODELS.get(model_type) or model_type
     encoder_decoder = ENCODER_DECODERS.get(model_type)
     family = FAMILIES.get(model_type)
-    fields = Fields(given, where=where, defaults=family.defaults if family else {}, model_type=model_type)
+    fields = Fields(given, prefix=prefix, defaults=family.defaults if family else {}, model_type=model_type)
     quantized = fields.value("quantization_config") is not None
     if encoder_decoder is not None:
         model = describe_encoder_decoder(fields, encoder_decoder)
@@ -126,14 +124,14 @@ def _describe(
         harmless = family.harmless
     else:
         raise ConfigError(
-            f"{where}model_type={brief(model_type)} is not known, and its cache would be a guess. "
+            f"{prefix}model_type={brief(model_type)} is not known, and its cache would be a guess. "
             "If it follows a known architecture, give that: assume={'model_type': 'llama'}."
         )
     model = replace(
         model, max_positions=fields.optional_integer(*POSITIONS), number_format=_number_format(fields)
     )
     fields.refuse_unread(harmless)
-    given_names = {name.removeprefix(where) for name in assume}
+    given_names = {name.removeprefix(prefix) for name in assume}
     notes = [text for name, text in fields.notes.items() if name not in given_names]
     notes += [f"assumed: {printable(name)}={brief(value)}" for name, value in assume.items()]
     return replace(model, notes=tuple(notes), quantized=quantized)
@@ -142,7 +140,7 @@ def _describe(
 def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
     if family.decoder_flag and not fields.flag("is_decoder"):
         raise ConfigError(
-            f"{fields.where}is_decoder is not true: {fields.model_type} is an encoder, which has no cache. "
+            f"{fields.prefix}is_decoder is not true: {fields.model_type} is an encoder, which has no cache. "
             "If it is used as a decoder: assume={'is_decoder': True}."
         )
     number = family.layer_count(fields) if family.layer_count else fields.integer(*family.names.layers)
@@ -164,7 +162,7 @@ def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
 def _build(fields: Fields, family: Family, kind: str, heads: Heads) -> Layer:
     if kind not in family.kinds:
         raise ConfigError(
-            f"{fields.where}layer_types has {kind} layers, which {fields.model_type} is not known to have. "
+            f"{fields.prefix}layer_types has {kind} layers, which {fields.model_type} is not known to have. "
             f"Known are {', '.join(sorted(family.kinds))}."
         )
     return family.kinds[kind](fields, heads)
@@ -172,7 +170,7 @@ def _build(fields: Fields, family: Family, kind: str, heads: Heads) -> Layer:
 
 def _with_weights(fields: Fields, family: Family, hidden: int, layers: list[Layer]) -> ModelDescription:
     vocabulary = fields.optional_integer("vocab_size")
-    missing = None if vocabulary else f"{fields.where}vocab_size is missing"
+    missing = None if vocabulary else f"{fields.prefix}vocab_size is missing"
     if family.mlp is not None:
         each = mlp_weights(fields, family.mlp, hidden, len(layers))
         if isinstance(each, str):

@@ -13,7 +13,7 @@ FLOAT32 = "float32"  # Transformers' format of recurrent states, whatever the mo
 def _check_same(fields: Fields, name: str, size: int, other: str, expected: int) -> None:
     if size != expected:
         raise ConfigError(
-            f"{fields.where}{name}={size}, and {other} is {expected}: they are one size and disagree. "
+            f"{fields.prefix}{name}={size}, and {other} is {expected}: they are one size and disagree. "
             "Correct the file, or assume= one of them."
         )
 
