@@ -64,7 +64,7 @@ def cached(work: Work, inputs: Inputs) -> Call:
         cache.append(sequence, 0, key, value)
     threads = _threads[0]
     return Call(
-        lambda: cache.attend(0, sequences, inputs.query, threads=threads), lambda output: output, keeps=cache
+        lambda: cache.attend(sequences, 0, inputs.query, threads=threads), lambda output: output, keeps=cache
     )
 
 

@@ -122,9 +122,9 @@ class AnyHistory(RuleBasedStateMachine):
         query_len = min(1, most) if one_query else data.draw(st.just(most) | st.integers(0, most))
         query = np.stack([queries_of(self.rng, query_len, self.dtype) for _ in chosen])
         if alone:
-            output = self.cache.attend(layer, chosen[0], query[0])[None]
+            output = self.cache.attend(chosen[0], layer, query[0])[None]
         else:
-            output = self.cache.attend(layer, chosen, query)
+            output = self.cache.attend(chosen, layer, query)
         for s, each, found in zip(chosen, query, output, strict=True):
             assert found.tobytes() == self.expected(s, layer, each).tobytes()
 
@@ -135,7 +135,7 @@ class AnyHistory(RuleBasedStateMachine):
         most = [self.most_queries(s, layer) for s in chosen]
         lens = [data.draw(st.just(each) | st.integers(0, each)) for each in most]
         queries = [queries_of(self.rng, query_len, self.dtype) for query_len in lens]
-        for s, each, found in zip(chosen, queries, self.cache.attend(layer, chosen, queries), strict=True):
+        for s, each, found in zip(chosen, queries, self.cache.attend(chosen, layer, queries), strict=True):
             assert found.tobytes() == self.expected(s, layer, each).tobytes()
 
     @rule(target=sequences, sequence=sequences, both_write=st.booleans())

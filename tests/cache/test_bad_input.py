@@ -30,10 +30,10 @@ Call = Callable[[Any, Any, Any], Any]
 CALLS: dict[str, tuple[Call, str]] = {
     "an unknown sequence": (lambda c, a, b: c.append(99, 0, KEY, VALUE), "sequence 99 was never made"),
     "a negative sequence": (lambda c, a, b: c.fork(-1), "sequence -1 was never made"),
-    "a released sequence": (lambda c, a, b: c.attend(0, [a, 2], np.stack([QUERY] * 2)), "sequence 2 has been released"),
+    "a released sequence": (lambda c, a, b: c.attend([a, 2], 0, np.stack([QUERY] * 2)), "sequence 2 has been released"),
     "a sequence released twice": (lambda c, a, b: c.release(2), "sequence 2 has been released"),
     "a sequence twice": (
-        lambda c, a, b: c.attend(0, [a, b, a], np.stack([QUERY] * 3)),
+        lambda c, a, b: c.attend([a, b, a], 0, np.stack([QUERY] * 3)),
         r"sequence 0 is named twice in one call. fork\(\) makes a second one",
     ),
     "an append to a sequence twice": (
@@ -41,11 +41,11 @@ CALLS: dict[str, tuple[Call, str]] = {
         "sequence 0 is named twice",
     ),
     "a bool as sequence": (lambda c, a, b: c.tokens(True), "sequence=True: expected an integer"),
-    "a word as sequence": (lambda c, a, b: c.attend(0, "a", QUERY), "sequences='a': expected a sequence's number"),
+    "a word as sequence": (lambda c, a, b: c.attend("a", 0, QUERY), "sequences='a': expected a sequence's number"),
     "a float as sequence": (lambda c, a, b: c.truncate(1.5, 1), "sequence=1.5: expected an integer"),
     "a layer out of range": (lambda c, a, b: c.append(a, 2, KEY, VALUE), "layer=2: expected 0 to 1"),
-    "a negative layer": (lambda c, a, b: c.attend(-1, a, QUERY), "layer=-1: expected 0 to 1"),
-    "a list as layer": (lambda c, a, b: c.attend([a], 0, QUERY), r"layer=\[0\]: expected an integer"),
+    "a negative layer": (lambda c, a, b: c.attend(a, -1, QUERY), "layer=-1: expected 0 to 1"),
+    "a list as layer": (lambda c, a, b: c.attend(0, [a], QUERY), r"layer=\[0\]: expected an integer"),
     "heads that are too many": (
         lambda c, a, b: c.append(a, 0, np.concatenate([KEY, KEY]), VALUE),
         rf"key has shape \[4, 3, {KEY_DIM}\], expected \[kv_heads, tokens, dim\] = \[{KV_HEADS}, tokens, {KEY_DIM}\]",
@@ -64,49 +64,49 @@ CALLS: dict[str, tuple[Call, str]] = {
     "integers": (lambda c, a, b: c.append(a, 0, KEY.astype(int), VALUE), "key is int64, expected float32"),
     "a list": (lambda c, a, b: c.append(a, 0, KEY.tolist(), VALUE), "key is a list, expected a NumPy array"),
     "a query of the wrong dim": (
-        lambda c, a, b: c.attend(0, a, QUERY[..., 1:]),
+        lambda c, a, b: c.attend(a, 0, QUERY[..., 1:]),
         r"query has shape \[1, 6, 1, 11\], expected \[sequences, query_heads, query_len, key_dim\] = \[1, .*, 12\]",
     ),
     "query heads that no kv head serves": (
-        lambda c, a, b: c.attend(0, a, QUERY[:5]), "query_heads=5 cannot share kv_heads=2"
+        lambda c, a, b: c.attend(a, 0, QUERY[:5]), "query_heads=5 cannot share kv_heads=2"
     ),
-    "a query without its sequences": (lambda c, a, b: c.attend(0, [a, b], QUERY), "query has shape"),
-    "a query of one axis": (lambda c, a, b: c.attend(0, a, QUERY[0, 0]), "query has shape"),
+    "a query without its sequences": (lambda c, a, b: c.attend([a, b], 0, QUERY), "query has shape"),
+    "a query of one axis": (lambda c, a, b: c.attend(a, 0, QUERY[0, 0]), "query has shape"),
     "a float64 query": (
-        lambda c, a, b: c.attend(0, a, QUERY.astype(np.float64)),
+        lambda c, a, b: c.attend(a, 0, QUERY.astype(np.float64)),
         r"query is float64, expected float32, bfloat16 or float16.*Use query.astype\(np.float32\)",
     ),
     "queries for fewer sequences": (
-        lambda c, a, b: c.attend(0, [a, b], [QUERY]), "query is a list of 1 arrays, expected one for each of 2"
+        lambda c, a, b: c.attend([a, b], 0, [QUERY]), "query is a list of 1 arrays, expected one for each of 2"
     ),
     "a list of queries for one sequence": (
-        lambda c, a, b: c.attend(0, a, [QUERY]), r"query is a list, expected an array for one sequence, or a list of"
+        lambda c, a, b: c.attend(a, 0, [QUERY]), r"query is a list, expected an array for one sequence, or a list of"
     ),
     "queries of different number that are no arrays": (
-        lambda c, a, b: c.attend(0, [a, b], [QUERY, QUERY[0]]), r"query\[1\] has shape \[1, 12\], expected"
+        lambda c, a, b: c.attend([a, b], 0, [QUERY, QUERY[0]]), r"query\[1\] has shape \[1, 12\], expected"
     ),
     "queries of different number with a mask a row": (
-        lambda c, a, b: c.attend(0, [a, b], [QUERY, queries_of(RNG, 2)], mask=at.KeyLengths([1, 2])),
+        lambda c, a, b: c.attend([a, b], 0, [QUERY, queries_of(RNG, 2)], mask=at.KeyLengths([1, 2])),
         r"expected one mask for all.*Call attend\(\) once for each sequence",
     ),
     "queries of different number with a bias": (
-        lambda c, a, b: c.attend(0, [a, b], [QUERY, queries_of(RNG, 2)], bias=np.zeros((2, 1, 1, 3), np.float32)),
+        lambda c, a, b: c.attend([a, b], 0, [QUERY, queries_of(RNG, 2)], bias=np.zeros((2, 1, 1, 3), np.float32)),
         "bias is given, and the queries differ in number",
     ),
     "a mask of the wrong size": (
-        lambda c, a, b: c.attend(0, a, QUERY, mask=np.ones((1, 5), np.bool_)), "key_len"
+        lambda c, a, b: c.attend(a, 0, QUERY, mask=np.ones((1, 5), np.bool_)), "key_len"
     ),
     "a bias of the wrong size": (
-        lambda c, a, b: c.attend(0, a, QUERY, bias=np.zeros((1, 5), np.float32)), "bias has shape"
+        lambda c, a, b: c.attend(a, 0, QUERY, bias=np.zeros((1, 5), np.float32)), "bias has shape"
     ),
-    "sinks of the wrong number": (lambda c, a, b: c.attend(0, a, QUERY, sinks=[1.0, 2.0]), "sinks has shape"),
-    "a scale of 0": (lambda c, a, b: c.attend(0, a, QUERY, scale=0.0), "scale=0.0: expected a positive"),
-    "no threads": (lambda c, a, b: c.attend(0, a, QUERY, threads=0), "threads=0"),
+    "sinks of the wrong number": (lambda c, a, b: c.attend(a, 0, QUERY, sinks=[1.0, 2.0]), "sinks has shape"),
+    "a scale of 0": (lambda c, a, b: c.attend(a, 0, QUERY, scale=0.0), "scale=0.0: expected a positive"),
+    "no threads": (lambda c, a, b: c.attend(a, 0, QUERY, threads=0), "threads=0"),
     "an out of the wrong shape": (
-        lambda c, a, b: c.attend(0, a, QUERY, out=np.zeros((6, 1, 9), np.float32)), "out has shape"
+        lambda c, a, b: c.attend(a, 0, QUERY, out=np.zeros((6, 1, 9), np.float32)), "out has shape"
     ),
     "an out in the arena": (
-        lambda c, a, b: c.attend(0, a, np.ones((6, 1, KEY_DIM), np.float32), out=c._store.layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5)),
+        lambda c, a, b: c.attend(a, 0, np.ones((6, 1, KEY_DIM), np.float32), out=c._store.layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5)),
         "out overlaps value in memory",
     ),
     "a truncation to more": (lambda c, a, b: c.truncate(b, 3), "sequence 1 has 2 tokens in layer 0, expected at least the 3"),
@@ -164,14 +164,14 @@ def test_one_sequence_may_be_given_with_or_without_its_batch_axis() -> None:
     cache, first, _ = filled()
     cache.append(first, 0, KEY[None], VALUE[None])
     assert cache.tokens(first, 0) == 6
-    assert cache.attend(0, [first], QUERY[None]).shape == (1, HEADS, 1, VALUE_DIM)
-    assert cache.attend(0, first, QUERY).shape == (HEADS, 1, VALUE_DIM)
+    assert cache.attend([first], 0, QUERY[None]).shape == (1, HEADS, 1, VALUE_DIM)
+    assert cache.attend(first, 0, QUERY).shape == (HEADS, 1, VALUE_DIM)
 
 
 def test_out_is_written_into_and_returned() -> None:
     cache, first, second = filled()
     for sequences, query in ((first, QUERY), ([first, second], np.stack([QUERY] * 2))):
-        expected = cache.attend(0, sequences, query)
+        expected = cache.attend(sequences, 0, query)
         out = np.full_like(expected, np.nan)
-        assert cache.attend(0, sequences, query, out=out) is out
+        assert cache.attend(sequences, 0, query, out=out) is out
         assert out.tobytes() == expected.tobytes()

@@ -37,7 +37,7 @@ def test_a_cache_is_filled_to_the_last_slot(page_tokens: int) -> None:
     for text, (key, value) in zip(texts, given, strict=True):
         query = queries_of(rng, page_tokens)
         expected = at.attention(query, key, value, mask=at.Causal())
-        assert cache.attend(0, text, query).tobytes() == expected.tobytes()
+        assert cache.attend(text, 0, query).tobytes() == expected.tobytes()
     check_pages_add_up(cache)
 
 
@@ -123,7 +123,7 @@ def test_growing_asks_for_memory_before_anything_changes(monkeypatch: pytest.Mon
         cache.append(text, 0, *tokens_of(rng, 200))
     assert cache.tokens(text) == 20
     check_pages_add_up(cache)
-    assert cache.attend(0, text, queries_of(rng, 20)).shape == (6, 20, 5)
+    assert cache.attend(text, 0, queries_of(rng, 20)).shape == (6, 20, 5)
 
 
 def test_0_tokens_are_legal() -> None:
@@ -131,10 +131,10 @@ def test_0_tokens_are_legal() -> None:
     text = cache.new_sequence()
     cache.append(text, 0, *tokens_of(np.random.default_rng(7), 0))
     assert cache.tokens(text) == 0
-    assert not cache.attend(0, text, np.ones((6, 2, KEY_DIM), np.float32)).any()
-    assert cache.attend(0, text, np.ones((6, 0, KEY_DIM), np.float32)).shape == (6, 0, VALUE_DIM)
-    assert cache.attend(0, [], np.ones((0, 6, 2, KEY_DIM), np.float32)).shape == (0, 6, 2, VALUE_DIM)
-    assert cache.attend(0, [], []) == []
+    assert not cache.attend(text, 0, np.ones((6, 2, KEY_DIM), np.float32)).any()
+    assert cache.attend(text, 0, np.ones((6, 0, KEY_DIM), np.float32)).shape == (6, 0, VALUE_DIM)
+    assert cache.attend([], 0, np.ones((0, 6, 2, KEY_DIM), np.float32)).shape == (0, 6, 2, VALUE_DIM)
+    assert cache.attend([], 0, []) == []
 
 
 def test_it_prints_what_it_is() -> None:

@@ -23,7 +23,7 @@ def test_many_threads_attend_at_once() -> None:
 
     def attend(i: int) -> bool:
         s = i % len(sequences)
-        output = cache.attend(0, sequences[s], queries[i % len(queries)], threads=1 + i % 2)
+        output = cache.attend(sequences[s], 0, queries[i % len(queries)], threads=1 + i % 2)
         return output.tobytes() == expected[i % len(queries)][s]
 
     with ThreadPoolExecutor(8) as pool:
@@ -42,7 +42,7 @@ def test_sequences_live_their_lives_in_threads_of_their_own() -> None:
             for layer in range(2):
                 cache.append(text, layer, key[:, t : t + 1], value[:, t : t + 1])
                 cache.append(other, layer, *tokens_of(rng, 1))
-            rows.append(cache.attend(t % 2, text, query[:, t : t + 1], threads=1))
+            rows.append(cache.attend(text, t % 2, query[:, t : t + 1], threads=1))
             if t % 7 == 0:
                 cache.truncate(other, 25)
         expected = at.attention(query, *cache.stored(text, 0), mask=at.Causal())

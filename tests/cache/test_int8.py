@@ -66,7 +66,7 @@ def test_attention_over_int8_stays_near_attention_over_float32() -> None:
     cache = cache_of(dtype="int8")
     text = cache.new_sequence()
     cache.append(text, 0, key, value)
-    found = cache.attend(0, text, query)
+    found = cache.attend(text, 0, query)
     exact = at.reference.attention(query, key, value)
     score_error = np.abs(query).sum(axis=-1).max() * np.abs(key).max() / 254 / np.sqrt(key.shape[2])
     bound = np.abs(value).max() * (1 / 254 + np.expm1(2 * score_error))

@@ -167,7 +167,7 @@ def use(cache: at.KVCache) -> None:
         for number in range(2):
             tokens = cache.tokens(sequence, number)
             query = np.ones((HEADS, min(1, tokens), 12), np.float32)
-            output = cache.attend(number, sequence, query)
+            output = cache.attend(sequence, number, query)
             key, value = cache.stored(sequence, number)
             mask = at.Causal() if number == 0 else at.Window(left=LEFT, right=0)
             assert output.tobytes() == at.attention(query, key, value, mask=mask).tobytes()

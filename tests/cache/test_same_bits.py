@@ -32,7 +32,7 @@ def test_decode_of_a_token_is_its_row_of_a_prefill(
         cache.append(text, 0, key[:, t : t + 1], value[:, t : t + 1])
         if t % 9 and t < TOKENS - 3:
             continue  # a look now and then, and at the end
-        row = cache.attend(0, text, query[:, t : t + 1], threads=threads, **SCORING)  # type: ignore[arg-type]
+        row = cache.attend(text, 0, query[:, t : t + 1], threads=threads, **SCORING)  # type: ignore[arg-type]
         assert row.tobytes() == prefill[:, t : t + 1].tobytes(), f"token {t}"
 
 
@@ -47,7 +47,7 @@ def test_a_prompt_in_chunks_is_a_prompt_at_once(level: str, page_tokens: int, ch
     for chunk in chunks:
         now = slice(first, first + chunk)
         cache.append(text, 0, key[:, now], value[:, now])
-        rows.append(cache.attend(0, text, query[:, now]))
+        rows.append(cache.attend(text, 0, query[:, now]))
         first += chunk
     whole = at.attention(query, key, value, mask=at.Causal())
     assert np.concatenate(rows, axis=1).tobytes() == whole.tobytes()
@@ -63,10 +63,10 @@ def test_a_speculation_that_was_taken_back_leaves_no_trace(page_tokens: int) -> 
     for t in range(0, TOKENS, 5):
         wrong = tokens_of(rng, 4)
         cache.append(text, 0, *wrong)
-        cache.attend(0, text, queries_of(rng, 4))
+        cache.attend(text, 0, queries_of(rng, 4))
         cache.truncate(text, t)
         cache.append(text, 0, key[:, t : t + 5], value[:, t : t + 5])
-    rows = cache.attend(0, text, query)
+    rows = cache.attend(text, 0, query)
     assert rows.tobytes() == at.attention(query, key, value, mask=at.Causal()).tobytes()
 
 
@@ -88,7 +88,7 @@ def test_after_a_fork_each_side_writes_for_itself(page_tokens: int, first: str) 
     for sequence, end in order:
         key, value = (np.concatenate(pair, axis=1) for pair in zip(prompt, end, strict=True))
         expected = at.attention(query, key, value, mask=at.Causal())
-        assert cache.attend(0, sequence, query).tobytes() == expected.tobytes()
+        assert cache.attend(sequence, 0, query).tobytes() == expected.tobytes()
     cache.release(new)
     cache.truncate(old, 100)
     assert cache.bytes_used == alone
@@ -104,7 +104,7 @@ def test_long_rows_are_split_over_threads_without_a_change() -> None:
     cache.append(text, 0, key, value)
     expected = at.attention(query, key, value, mask=at.Causal(), threads=1)
     for threads in (1, 2, 3):
-        assert cache.attend(0, text, query, threads=threads).tobytes() == expected.tobytes()
+        assert cache.attend(text, 0, query, threads=threads).tobytes() == expected.tobytes()
 
 
 def test_masks_and_biases_have_a_row_for_each_sequence() -> None:
@@ -118,7 +118,7 @@ def test_masks_and_biases_have_a_row_for_each_sequence() -> None:
     sequences = [cache.new_sequence() for _ in lens]
     for sequence, text in zip(sequences, texts, strict=True):
         cache.append(sequence, 0, *text)
-    output = cache.attend(0, sequences, query, mask=visible, bias=bias)
+    output = cache.attend(sequences, 0, query, mask=visible, bias=bias)
     for s, (key, value) in enumerate(texts):
         own = slice(None, lens[s])
         expected = at.attention(
@@ -147,7 +147,7 @@ def test_masks_count_from_each_sequences_own_end(mask: at.Mask | None, query_len
     sequences = [cache.new_sequence() for _ in lens]
     for sequence, text in zip(sequences, texts, strict=True):
         cache.append(sequence, 0, *text)
-    output = cache.attend(0, sequences, query, mask=mask)
+    output = cache.attend(sequences, 0, query, mask=mask)
     for s, (key, value) in enumerate(texts):
         assert output[s].tobytes() == at.attention(query[s], key, value, mask=mask).tobytes()
 
@@ -163,5 +163,5 @@ def test_many_rows_a_kv_head_read_a_cache_of_any_format() -> None:
         cache.append(text, 0, key, value)
         wide = [as_read(each, dtype).astype(np.float32) for each in (key, value)]
         expected = at.attention(query, *wide, mask=at.Causal())
-        assert cache.attend(0, text, query).tobytes() == expected.tobytes()
+        assert cache.attend(text, 0, query).tobytes() == expected.tobytes()
         assert expected.shape[0] // KV_HEADS == 3

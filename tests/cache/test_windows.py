@@ -21,8 +21,8 @@ def test_a_long_text_takes_no_more_than_its_window(page_tokens: int) -> None:
         now = slice(t, t + 1)
         for layer in range(2):
             cache.append(text, layer, key[:, now], value[:, now])
-        windowed.append(cache.attend(0, text, query[:, now]))
-        full.append(cache.attend(1, text, query[:, now]))
+        windowed.append(cache.attend(text, 0, query[:, now]))
+        full.append(cache.attend(text, 1, query[:, now]))
         # the window's tokens lie in one block more than they would fill, at the most
         assert cache._store.layers[0].arena.used_pages <= -(-LEFT // page_tokens) + 1
         check_pages_add_up(cache)
@@ -40,7 +40,7 @@ def test_a_window_of_the_token_alone_keeps_one_page() -> None:
     for _ in range(20):
         key, value = tokens_of(rng, 1)
         cache.append(text, 0, key, value)
-        row = cache.attend(0, text, queries_of(rng, 1))
+        row = cache.attend(text, 0, queries_of(rng, 1))
         assert (
             row.tobytes() == np.repeat(value, 3, axis=0).tobytes()
         )  # its own value, for the heads of the group
@@ -60,11 +60,11 @@ def test_other_masks_are_joined_to_the_window() -> None:
     documents = at.Documents([0] * 50 + [1] * 10)
     masks: list[at.Mask] = [at.Causal(), at.KeyRanges(40, 58), at.Prefix(30), documents, at.Dense(visible)]
     for mask in masks:
-        found = cache.attend(0, text, query, mask=mask)
+        found = cache.attend(text, 0, query, mask=mask)
         assert found.tobytes() == at.attention(query, key, value, mask=window & mask).tobytes()
-    found = cache.attend(0, text, query, mask=visible)
+    found = cache.attend(text, 0, query, mask=visible)
     assert found.tobytes() == at.attention(query, key, value, mask=window & at.Dense(visible)).tobytes()
-    found = cache.attend(0, text, query, mask=None)
+    found = cache.attend(text, 0, query, mask=None)
     assert found.tobytes() == at.attention(query, key, value, mask=window).tobytes()
 
 
@@ -74,13 +74,13 @@ def test_queries_that_would_see_what_was_dropped_are_refused() -> None:
     text = cache.new_sequence()
     cache.append(text, 0, *tokens_of(rng, 100))
     cache.append(text, 0, *tokens_of(rng, 2))
-    cache.attend(0, text, queries_of(rng, 2))
+    cache.attend(text, 0, queries_of(rng, 2))
     with pytest.raises(
         at.CacheError,
         match="8 queries: the first stands at position 94 of sequence 0 and sees 31 tokens before it, and layer 0 has "
         "dropped those before 64",
     ):
-        cache.attend(0, text, queries_of(rng, 8))
+        cache.attend(text, 0, queries_of(rng, 8))
 
 
 def test_a_truncation_that_would_need_what_was_dropped_is_refused_and_changes_nothing() -> None:
@@ -101,4 +101,4 @@ def test_a_truncation_that_would_need_what_was_dropped_is_refused_and_changes_no
     cache.truncate(text, 0)
     assert cache.bytes_used == 0
     cache.append(text, 1, *tokens_of(rng, 3))
-    assert cache.attend(1, text, queries_of(rng, 3)).shape == (6, 3, 5)
+    assert cache.attend(text, 1, queries_of(rng, 3)).shape == (6, 3, 5)

@@ -60,7 +60,7 @@ TASKS = [
 def test_a_scaffold_takes_what_the_check_gives(number: int, task: Any) -> None:
     arguments = [each.arg for each in functions()[task.name].args.args]
     given = ["cache"] * task.name.startswith("decode_") * (task.name != "decode_seconds")
-    assert arguments == [*given, *task.takes]
+    assert arguments == [*given, *task.parameters]
 
 
 @pytest.mark.parametrize("number", EXERCISES)

@@ -43,7 +43,7 @@ class Misled:
     ids=[f"{number}-{task.name}-{i}" for i, (number, task, _) in enumerate(MISCONCEPTIONS)],
 )
 def test_a_misconception_gets_its_own_message(task: Task, misconception: Misconception) -> None:
-    verdict = TaskJudge(task, Misled(misconception.answer)).verdict()
+    verdict = TaskJudge(task, Misled(misconception.wrong)).verdict()
     assert verdict is not None
-    assert verdict.message == f"{task.name}: {misconception.message}"
+    assert verdict.message == f"{task.name}: {misconception.name}"
     assert verdict.counterexample is not None

@@ -31,18 +31,18 @@ def test_one_sequence_is_as_its_arrays_are(query_len: int) -> None:
         "received": True,
         "block_map_size": 6,
     }
-    seen = at.observation.cached(cache, 0, sequences[1], query, **asked)
+    seen = at.observation.cached(cache, sequences[1], 0, query, **asked)
     whole = at.observe(query, *ARRAYS[1], mask=at.Causal(), **asked)
     for name, array in vars(whole).items():
         if isinstance(array, np.ndarray):
             assert getattr(seen, name).tobytes() == array.tobytes(), name
-    assert seen.output.tobytes() == cache.attend(0, sequences[1], query).tobytes()
+    assert seen.output.tobytes() == cache.attend(sequences[1], 0, query).tobytes()
 
 
 def test_sequences_of_different_length_each_have_their_own_statistics() -> None:
     cache, sequences = filled()
     labels = np.arange(133) % 3
-    seen = at.observation.cached(cache, 0, sequences, QUERY, segments=labels, received=True, first_keys=2)
+    seen = at.observation.cached(cache, sequences, 0, QUERY, segments=labels, received=True, first_keys=2)
     for row, length in enumerate(LENGTHS):
         alone = at.observe(
             QUERY[row],
@@ -70,7 +70,7 @@ def test_sequences_of_different_length_each_have_their_own_statistics() -> None:
 
 def test_a_window_that_has_dropped_pages_is_joined() -> None:
     cache, sequences = filled(window=at.Window(left=20, right=0))
-    seen = at.observation.cached(cache, 0, sequences[1], QUERY[1], received=True)
+    seen = at.observation.cached(cache, sequences[1], 0, QUERY[1], received=True)
     whole = at.observe(QUERY[1], *ARRAYS[1], mask=at.Window(left=20, right=0), received=True)
     assert (seen.visible_keys == 21).all()
     assert seen.entropy.tobytes() == whole.entropy.tobytes()
@@ -87,7 +87,7 @@ def test_decoded_tokens_join_to_the_prefill() -> None:
     chunks = []
     for first, end in ((0, 100), *((i, i + 1) for i in range(100, 133))):
         cache.append(text, 0, key[:, first:end], value[:, first:end])
-        chunks.append(at.observation.cached(cache, 0, text, query[:, first:end]))
+        chunks.append(at.observation.cached(cache, text, 0, query[:, first:end]))
     whole = at.observe(query, key, value, mask=at.Causal())
     assert at.observation.join(*chunks).entropy.tobytes() == whole.entropy.tobytes()
 
@@ -100,7 +100,7 @@ def test_short_formats_are_observed_as_they_are_read(dtype: str) -> None:
     text = cache.new_sequence()
     narrow = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "int8": np.float32}[dtype]
     cache.append(text, 0, *(x.astype(narrow) for x in ARRAYS[1]))
-    seen = at.observation.cached(cache, 0, text, QUERY[1], received=True)
+    seen = at.observation.cached(cache, text, 0, QUERY[1], received=True)
     wide = [x.astype(np.float32) for x in cache.stored(text, 0)]
     whole = at.observe(QUERY[1], *wide, mask=at.Causal(), received=True)
     assert seen.entropy.tobytes() == whole.entropy.tobytes()
@@ -119,4 +119,4 @@ def test_short_formats_are_observed_as_they_are_read(dtype: str) -> None:
 )
 def test_bad_input_is_refused(sequences: Any, query: Any, message: str) -> None:
     with pytest.raises(at.AttentionError, match=message):
-        at.observation.cached(filled()[0], 0, sequences, query)
+        at.observation.cached(filled()[0], sequences, 0, query)

@@ -49,7 +49,7 @@ class KVCache:
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.full((1, 3, 2), 5, np.float32))
-    >>> cache.attend(0, text, np.ones((1, 1, 2), np.float32))
+    >>> cache.attend(text, 0, np.ones((1, 1, 2), np.float32))
     array([[[5., 5.]]], dtype=float32)
     """
 
@@ -109,8 +109,8 @@ class KVCache:
 
     def attend(  # noqa: PLR0913  # as attention()
         self,
-        layer: int,
         sequences: int | Sequence[int],
+        layer: int,
         query: Query,
         *,
         mask: Mask | NDArray[np.bool_] | None = CAUSAL,
@@ -147,14 +147,14 @@ class KVCache:
         }  # fmt: skip
         answer: Any
         if isinstance(query, list | tuple):
-            answer = self._attend_mixed(layer, sequences, query, options)
+            answer = self._attend_mixed(sequences, layer, query, options)
         elif _is_one(sequences):
             together = _vectors(query)[None]
             if out is not None:
                 options["out"] = plain(out, "out")[None]
-            answer = self._attend(layer, [sequences], together, **options)[0]
+            answer = self._attend([sequences], layer, together, **options)[0]
         else:
-            answer = self._attend(layer, sequences, _vectors(query), **options)
+            answer = self._attend(sequences, layer, _vectors(query), **options)
         return answer if out is None else out  # type: ignore[return-value]  # an array where query is one
 
     def fork(self, sequence: int) -> int:
@@ -231,8 +231,8 @@ class KVCache:
 
     def reading(
         self,
-        layer: int,
         sequences: Sequence[int],
+        layer: int,
         query_len: int,
         mask: Mask | NDArray[np.bool_] | None = CAUSAL,
     ) -> tuple[Pages, Mask | NDArray[np.bool_] | None]:
@@ -255,18 +255,18 @@ class KVCache:
 
     def _attend(
         self,
-        layer: int,
         sequences: Any,
+        layer: int,
         query: Vectors,
         *,
         mask: Mask | NDArray[np.bool_] | None,
         **options: Any,
     ) -> Vectors:
-        pages, mask = self.reading(layer, sequences, query.shape[2] if query.ndim == 4 else 0, mask)
+        pages, mask = self.reading(sequences, layer, query.shape[2] if query.ndim == 4 else 0, mask)
         return attend_checked(query, pages, mask=mask, **options)
 
     def _attend_mixed(
-        self, layer: int, sequences: Any, queries: Sequence[Any], options: dict[str, Any]
+        self, sequences: Any, layer: int, queries: Sequence[Any], options: dict[str, Any]
     ) -> list[Vectors]:
         """Queries of the same number together, each group in a call of its own."""
         if _is_one(sequences):
@@ -282,7 +282,7 @@ class KVCache:
             together = (
                 np.stack([queries[i] for i in members]) if len(members) > 1 else queries[members[0]][None]
             )
-            found = self._attend(layer, [known[i] for i in members], together, **options)
+            found = self._attend([known[i] for i in members], layer, together, **options)
             output.update(zip(members, found, strict=True))
         return [output[i] for i in range(len(known))]
 

@@ -1,4 +1,4 @@
-"""Attention in single steps that can be exchanged: what known mistakes are made of. The reference judges, not this."""
+"""Attention in exchangeable steps, from which misconceptions are built. The reference judges, not this."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ Softmax = Callable[[Array], Array]
 
 
 def softmax(scores: Array, axis: Any = -1) -> Array:
-    """Weights that sum to 1, or to 0 where all is hidden."""
+    """Weights that sum to 1, or to 0 in a fully masked row."""
     top = np.max(scores, axis=axis, keepdims=True, initial=-np.inf)
     parts = np.exp(scores - np.where(np.isneginf(top), 0, top))
     total = parts.sum(axis=axis, keepdims=True)
@@ -19,20 +19,20 @@ def softmax(scores: Array, axis: Any = -1) -> Array:
 
 
 def bare_softmax(scores: Array) -> Array:
-    """As one writes it who thinks of no row that is all hidden."""
+    """A softmax that makes NaN of a fully masked row."""
     parts = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
 
 
 def unshifted_softmax(scores: Array) -> Array:
-    """As the formula stands: exponentials of the scores themselves."""
+    """Exponentials of the scores themselves, without a shift."""
     parts = np.exp(scores)
     total = parts.sum(axis=-1, keepdims=True)
     return np.asarray(np.where(np.isneginf(scores).all(axis=-1, keepdims=True), 0, parts / total))
 
 
 def softmax_of_one_shift(scores: Array) -> Array:
-    """The largest score of all rows is subtracted from each."""
+    """The largest score of all rows is subtracted from each row."""
     parts = np.exp(scores - scores.max(initial=-np.inf))
     total = parts.sum(axis=-1, keepdims=True)
     return np.asarray(np.where(np.isneginf(scores).all(axis=-1, keepdims=True), 0, parts / total))
@@ -59,5 +59,11 @@ def attend(
 
 
 def causal(query_len: int, key_len: int) -> Array:
-    """The last query meets the last key."""
+    """A causal mask, aligned bottom-right."""
     return np.tri(query_len, key_len, key_len - query_len, dtype=bool)
+
+
+def sizes(query_len: int, key_len: int, key_dim: int, value_dim: int, **leading: int) -> dict[str, int]:
+    """The sizes of an attention, leading axes first."""
+    dims = {"key_dim": key_dim, "value_dim": value_dim}
+    return {**leading, "query_len": query_len, "key_len": key_len, **dims}

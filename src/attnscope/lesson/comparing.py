@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.lesson.question import Arguments, Arrays, Expected, Misconception, Question
-from attnscope.lesson.verdict import spelled
+from attnscope.probing import written
 
 # Two versions of a call are told apart by half of float32's digits: rounding is far smaller, a misconception larger.
 HALF_THE_DIGITS = 2.0**-12
@@ -69,7 +69,7 @@ def agree(misconception: Misconception, arguments: Arguments, came: Arrays) -> b
     """Whether a misconception returns these results. One that cannot handle the call does not."""
     with np.errstate(all="ignore"):
         try:
-            raw = misconception.answer(*(copied(value) for value in arguments.values()))
+            raw = misconception.wrong(*(copied(value) for value in arguments.values()))
             wrong = raw if isinstance(raw, tuple) else (raw,)
             arrays = tuple(np.asarray(part) for part in wrong)
         except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
@@ -108,7 +108,8 @@ def first_difference(came: Arrays, expected: tuple[Expected, ...], names: tuple[
         first = tuple(int(index) for index in np.argwhere(wrong)[0])
         place = f"{name}[{', '.join(map(str, first))}]" if first else name
         share = "." if wrong.size == 1 else f"; {wrong.sum()} of {wrong.size} entries are wrong."
-        return f"{place} is {spelled(array[first])}, expected {spelled(right.value[first])}{share}"
+        shown, expected_there = (written(np.asarray(each[first])) for each in (array, right.value))
+        return f"{place} is {shown}, expected {expected_there}{share}"
     return "the result is not what was asked for."
 
 

@@ -37,7 +37,7 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
         "pairs": lambda part, name: pairs(part, name, int(arguments["tokens"])),
     }
     return tuple(
-        part_read(readers[task.kind], part, name) for part, name in zip(parts, task.gives, strict=True)
+        part_read(readers[task.kind], part, name) for part, name in zip(parts, task.results, strict=True)
     )
 
 
@@ -54,15 +54,15 @@ def part_read(reader: Callable[[Any, str], NDArray[Any]], part: Any, name: str) 
 
 def parted(raw: Any, task: Task) -> list[Any]:
     """The results, as many as the task has."""
-    wanted = len(task.gives)
+    wanted = len(task.results)
     if wanted == 1:
         if isinstance(raw, tuple) and any(isinstance(part, np.ndarray) for part in raw):
-            raise FormError(f"returns {len(raw)} things, expected one: {task.gives[0]}")
+            raise FormError(f"returns {len(raw)} things, expected one: {task.results[0]}")
         return [raw]
     if not isinstance(raw, tuple | list) or len(raw) != wanted:
         several = isinstance(raw, tuple | list)
         what = f"{len(raw)} things" if several else f"one thing, {described(raw)}"
-        raise FormError(f"returns {what}; expected {wanted}: ({', '.join(task.gives)})")
+        raise FormError(f"returns {what}; expected {wanted}: ({', '.join(task.results)})")
     return list(raw)
 
 

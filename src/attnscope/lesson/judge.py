@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -20,8 +19,8 @@ from attnscope.lesson.comparing import (
     wrong_shape,
 )
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Misconception, Question, Task
-from attnscope.lesson.verdict import Counterexample, Verdict, internal_error
-from attnscope.probing import captured
+from attnscope.lesson.verdict import Verdict, internal_error
+from attnscope.probing import Counterexample, captured, shrink
 
 MOST_TRIES = 150  # simpler questions while an example shrinks
 MOST_SECONDS = 5.0  # for them
@@ -121,7 +120,7 @@ class TaskJudge:
 
     def of(self, message: str, arguments: Arguments, outcome: Outcome) -> Verdict:
         """A verdict with the call that shows it, without an expected result."""
-        results = dict(zip(self.task.gives, outcome.arrays, strict=True))
+        results = dict(zip(self.task.results, outcome.arrays, strict=True))
         return Verdict(
             False, f"{self.task.name}: {message}", Counterexample(self.task.call, arguments, results)
         )
@@ -155,13 +154,13 @@ class TaskJudge:
             found = tried if alike else found
             return alike
 
-        smallest = shrunk(question, fails_alike)
+        smallest = simplest(question, fails_alike)
         return Verdict(False, found.message, Counterexample(self.task.call, smallest.arguments))
 
     def diagnosed(self, replies: list[Reply], wrong: list[Reply]) -> Verdict:
         """Name the cause, if it is known, and show it on the smallest call that fails alike."""
         if constant(replies):
-            arguments = "its argument" if len(self.task.takes) == 1 else "its arguments"
+            arguments = "its argument" if len(self.task.parameters) == 1 else "its arguments"
             message = (
                 f"{self.task.name} returns the same result for all calls: it does not depend on {arguments}."
             )
@@ -172,7 +171,7 @@ class TaskJudge:
         if cause is None:
             message = self.symptom(shown) + kind_that_fails(shown.question, len(wrong), len(replies))
         else:
-            message = cause.message + ("" if always else " (This call looks like that; others differ.)")
+            message = cause.name + ("" if always else " (This call looks like that; others differ.)")
         return Verdict(False, f"{self.task.name}: {message}", self.example(shown))
 
     def likeliest(self, replies: list[Reply], wrong: list[Reply]) -> tuple[Misconception | None, bool]:
@@ -205,7 +204,7 @@ class TaskJudge:
             found = tried if alike else found
             return alike
 
-        shrunk(first.question, fails_alike)
+        simplest(first.question, fails_alike)
         return found
 
     def symptom(self, reply: Reply) -> str:
@@ -213,21 +212,21 @@ class TaskJudge:
         came = reply.outcome.arrays
         shape = wrong_shape(came, reply.expected)
         if shape is not None:
-            return f"{self.task.gives[shape.part]} has shape {shape.came}, expected {shape.expected}."
+            return f"{self.task.results[shape.part]} has shape {shape.came}, expected {shape.expected}."
         right = tuple(each.value for each in reply.expected)
         for symptom in self.task.symptoms:
             if symptom.shows(reply.arguments, came, right):
                 return symptom.message
-        return first_difference(came, reply.expected, self.task.gives)
+        return first_difference(came, reply.expected, self.task.results)
 
     def example(self, reply: Reply) -> Counterexample:
         """The call, its results and the right ones."""
-        right = dict(zip(self.task.gives, (each.value for each in reply.expected), strict=True))
+        right = dict(zip(self.task.results, (each.value for each in reply.expected), strict=True))
         return Counterexample(self.task.call, reply.arguments, self.results(reply), right)
 
     def results(self, reply: Reply) -> dict[str, NDArray[Any]]:
         """The results by name."""
-        return dict(zip(self.task.gives, reply.outcome.arrays, strict=True))
+        return dict(zip(self.task.results, reply.outcome.arrays, strict=True))
 
     def too_much_memory(self) -> Verdict | None:
         """Measure the peak of a call, if the task limits it."""
@@ -268,30 +267,20 @@ class TaskJudge:
 
     def answer(self, *arguments: Any) -> Any:
         """The learner's function as the audit calls it. Raises NoAnswerError if there is no result."""
-        outcome = self.asked.ask(self.task, dict(zip(self.task.takes, arguments, strict=True)))
+        outcome = self.asked.ask(self.task, dict(zip(self.task.parameters, arguments, strict=True)))
         if outcome.trouble is not None:
             raise NoAnswerError(outcome.message)
         return outcome.arrays[0]
 
 
-def shrunk(question: Question, fails_alike: Callable[[Question], bool]) -> Question:
-    """The simplest question that still fails alike, within a limit of tries and seconds.
+def simplest(question: Question, fails_alike: Callable[[Question], bool]) -> Question:
+    """The simplest question that still fails alike. What an answer prints there was printed before, and is dropped."""
 
-    What an answer prints was printed for the first question, so it is dropped for the simpler ones.
-    """
-    tries, found, until = 0, True, monotonic() + MOST_SECONDS
-    while found:
-        found = False
-        for candidate in question.simpler():
-            tries += 1
-            if tries > MOST_TRIES or monotonic() > until:
-                return question
-            with captured():
-                found = fails_alike(candidate)
-            if found:
-                question = candidate
-                break
-    return question
+    def quietly(simpler: Question) -> bool:
+        with captured():
+            return fails_alike(simpler)
+
+    return shrink(question, Question.simpler, quietly, seconds=MOST_SECONDS, most_tries=MOST_TRIES)
 
 
 def judgement(task: Task, arguments: Arguments, came: Arrays) -> str | None:

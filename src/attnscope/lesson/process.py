@@ -174,7 +174,7 @@ def outcome_of(reply: dict[str, Any], task: Task) -> Outcome:
     peak = reply.get("peak_bytes")
     if reply.get("trouble") is not None:
         return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))))
-    if not isinstance(arrays, list) or len(arrays) != len(task.gives):
+    if not isinstance(arrays, list) or len(arrays) != len(task.results):
         raise WireError("no results")
     kind = DTYPE_KINDS[task.kind]
     if not all(isinstance(array, np.ndarray) and array.dtype.kind == kind for array in arrays):

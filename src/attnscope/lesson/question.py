@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from attnscope.audit import Report
 from attnscope.lesson.unwatched import at_once
+from attnscope.probing import KnownMistake
 
 Arguments = dict[str, Any]
 Arrays = tuple[NDArray[Any], ...]
 Answer = Callable[..., Any]  # takes a task's parameters, as the learner's function does
 Kind = Literal["numbers", "booleans", "pairs", "whole numbers"]
+Misconception = KnownMistake  # the lesson's word: its name is the message that a learner gets
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,6 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Misconception:
-    """A known wrong answer: the function it amounts to, and the message that a learner gets.
-
-    `answer` takes the parameters of the learner's function and returns what the wrong function returns.
-    """
-
-    message: str
-    answer: Answer
-
-
-@dataclass(frozen=True)
 class Symptom:
     """A property of a wrong result whose cause is unknown: (arguments, results, expected results) -> bool."""
 
@@ -121,9 +112,9 @@ class Task:
     ----------
     name : str
         Its name.
-    takes : tuple of str
+    parameters : tuple of str
         The names of its parameters, in order.
-    gives : tuple of str
+    results : tuple of str
         The names of its results.
     draws : tuple of Draw
         The kinds of questions that it is asked.
@@ -140,7 +131,7 @@ class Task:
     kind : {"numbers", "booleans", "pairs", "whole numbers"}
         What the results are made of.
     writes : str, optional
-        The call as a learner reads it, if it is not "name(takes)".
+        The call as a learner reads it, if it is not "name(parameters)".
     memory : Memory, optional
         What a call may allocate, if that is measured.
     audited : callable, optional
@@ -148,8 +139,8 @@ class Task:
     """
 
     name: str
-    takes: tuple[str, ...]
-    gives: tuple[str, ...]
+    parameters: tuple[str, ...]
+    results: tuple[str, ...]
     draws: tuple[Draw, ...]
     expected: Callable[..., tuple[Expected, ...]] | None = None
     judged: Callable[[Arguments, Arrays], str | None] | None = None
@@ -164,7 +155,7 @@ class Task:
     @property
     def call(self) -> str:
         """How it is called: "softmax(scores)"."""
-        return self.writes or f"{self.name}({', '.join(self.takes)})"
+        return self.writes or f"{self.name}({', '.join(self.parameters)})"
 
     @property
     def questions(self) -> list[Question]:

@@ -1,53 +1,15 @@
 """What a check returns: passed or not, why, and the smallest call that shows it."""
 
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from attnscope.errors import AttentionError
-
-MOST_PRINTED = 36  # entries of an array; a longer one is shown as its shape
+from attnscope.probing import Counterexample
 
 
 class LessonError(AttentionError):
     """A check that cannot be made: there is no such exercise, or it has another number of functions."""
-
-
-@dataclass(frozen=True, eq=False)
-class Counterexample:
-    """The smallest call that was found to go wrong. Prints as its arguments, its results, and the expected ones.
-
-    Parameters
-    ----------
-    call : str
-        As one would write it: "softmax(scores)".
-    arguments : mapping of str to object
-        The arguments by name.
-    came : mapping of str to object
-        The results by name; empty if there were none.
-    expected : mapping of str to object
-        The right results by name; empty if more than one result is right.
-    """
-
-    call: str
-    arguments: Mapping[str, Any]
-    came: Mapping[str, Any] = field(default_factory=dict)
-    expected: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        lines = [f"{name} = {written(value, len(name) + 3)}" for name, value in self.arguments.items()]
-        lines.append(f"{self.call}")
-        for verb, results in (("gives", self.came), ("expected", self.expected)):
-            for name, value in results.items():
-                start = f"  {verb} {name} = "
-                lines.append(start + written(value, len(start)))
-        return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,34 +65,3 @@ def printable(text: str) -> str:
     '\\x1b[2J \\ud800'
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
-def written(value: Any, indent: int = 0) -> str:
-    """An array as one would type it, or its shape if it is long.
-
-    >>> written(np.array([[1.0, -np.inf]]))
-    '[[1, -inf]]'
-    """
-    if not isinstance(value, np.ndarray):
-        return repr(value)
-    if value.size > MOST_PRINTED:
-        return f"<{value.dtype} array of shape {value.shape}>"
-    if value.ndim == 0:
-        return spelled(value[()])
-    rows = np.array2string(
-        value, separator=", ", prefix=" " * indent, formatter={"all": spelled}, max_line_width=100
-    )
-    return str(rows)
-
-
-def spelled(entry: Any) -> str:
-    """A number with as many digits as a reader compares.
-
-    >>> spelled(0.1 + 0.2), spelled(np.True_), spelled(12345678)
-    ('0.3', 'True', '12345678')
-    """
-    if isinstance(entry, bool | np.bool_):
-        return str(bool(entry))
-    if isinstance(entry, int | np.integer):
-        return str(int(entry))
-    return f"{float(entry) + 0.0:.6g}"  # -0 becomes 0

@@ -17,8 +17,8 @@ from attnscope.problem import Mask, Segments, check_vectors, plain, read_questio
 
 def cached(  # noqa: PLR0913  # as observe(), over a cache
     cache: KVCache,
-    layer: int,
     sequences: int | Sequence[int],
+    layer: int,
     query: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = CAUSAL,
@@ -34,7 +34,7 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     received: bool | NDArray[Any] = False,
     block_map_size: int | None = None,
 ) -> Observation:
-    """Observe cache.attend(layer, sequences, query): the same output, bit for bit, and where its rows looked.
+    """Observe cache.attend(sequences, layer, query): the same output, bit for bit, and where its rows looked.
 
     Shapes
         query    (sequences, query_heads, query_len, key_dim)      or (query_heads, query_len, key_dim) for one sequence
@@ -48,7 +48,7 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.ones((1, 3, 2), np.float32))
-    >>> cached(cache, 0, text, np.zeros((1, 1, 2), np.float32)).max_weight.round(2)  # three equal keys
+    >>> cached(cache, text, 0, np.zeros((1, 1, 2), np.float32)).max_weight.round(2)  # three equal keys
     array([[0.33]], dtype=float32)
     """
     one = isinstance(sequences, int | np.integer)
@@ -60,7 +60,7 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
             "one sequence, or [sequences, query_heads, query_len, key_dim] for a list of them."
         )
     rows = rows[None] if one else rows
-    pages, mask = cache.reading(layer, [sequences] if one else sequences, rows.shape[2], mask)  # type: ignore[list-item, arg-type]
+    pages, mask = cache.reading([sequences] if one else sequences, layer, rows.shape[2], mask)  # type: ignore[list-item, arg-type]
     shape, scoring, visible, *added = read_call(
         rows,
         pages,

@@ -2,6 +2,7 @@
 
 from attnscope.probing.bound import Arithmetic as Arithmetic
 from attnscope.probing.bound import Bound as Bound
+from attnscope.probing.bound import InputErrors as InputErrors
 from attnscope.probing.bound import bound_of as bound_of
 from attnscope.probing.bound import same_precision_baseline as same_precision_baseline
 from attnscope.probing.bound import size_of as size_of

@@ -90,15 +90,31 @@ class Bound:
     weights: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class InputErrors:
+    """How far inputs may already be from the exact ones, per entry, as after a projection."""
+
+    query: Floats
+    key: Floats
+    value: Floats
+
+
 @quietly
-def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats], u: Arithmetic) -> Bound:
+def bound_of(
+    inputs: Inputs,
+    scores: Floats,
+    exact: tuple[Floats, Floats, Floats],
+    u: Arithmetic,
+    carried: InputErrors | None = None,
+) -> Bound:
     """The proof; scores are masked, exact is (weights, output, logsumexp)."""
     weights, output, logsumexp = exact
     top = scores.max(axis=-1, initial=-np.inf)
     if inputs.sinks is not None:
         top = np.maximum(top, inputs.sinks[:, None])
     hidden = np.isneginf(scores)
-    wrong_by = np.where(hidden, 0.0, score_errors(inputs, scores, top, u))
+    wrong_scores = score_errors(inputs, scores, top, u) + carried_to_scores(inputs, carried)
+    wrong_by = np.where(hidden, 0.0, wrong_scores)
     above = (weights * np.exp(wrong_by)).sum(axis=-1)
     below = (weights * np.exp(-wrong_by)).sum(axis=-1)
     if inputs.sinks is not None:
@@ -113,6 +129,8 @@ def bound_of(inputs: Inputs, scores: Floats, exact: tuple[Floats, Floats, Floats
     vanishing = u.smallest_normal * inputs.visible  # weights below it may be lost
     wrong_weights = np.minimum(weights * (relative + sums * (1 + relative)), 1 + sums) + vanishing
     outputs = wrong_weights @ size_of(inputs.value)
+    if carried is not None:
+        outputs = outputs + (weights + wrong_weights) @ carried.value
     logs = np.maximum(np.log(above), -np.log(below)) + sums + 4 * u.unit * (size_of(logsumexp) + size_of(top))
     return Bound(
         output=outputs + u.unit * (np.abs(output) + outputs) + u.smallest_subnormal / 2,
@@ -131,6 +149,16 @@ def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> 
     if inputs.bias is not None:
         errors = errors + 4 * u.unit * size_of(inputs.bias)
     return errors
+
+
+def carried_to_scores(inputs: Inputs, carried: InputErrors | None) -> Floats | float:
+    """What errors of queries and keys make of their products: |q| e(k) + e(q) |k| + e(q) e(k)."""
+    if carried is None:
+        return 0.0
+    key_errors = carried.key.swapaxes(-1, -2)
+    widest_keys = size_of(inputs.key).swapaxes(-1, -2) + key_errors
+    both: Floats = size_of(inputs.query) @ key_errors + carried.query @ widest_keys
+    return inputs.scale * both
 
 
 def size_of(array: Floats) -> Floats:

@@ -20,7 +20,7 @@ def from_the_start(heads, query_len, key_len):
     return -slopes(heads)[:, None, None] * distance
 
 
-@planted(7, "alibi", "where heads is no power of two")
+@planted(7, "alibi", "although heads is no power of two")
 def formula_for_any(heads, query_len, key_len):
     m = np.array([2 ** (-8 * (h + 1) / heads) for h in range(heads)])
     return -m[:, None, None] * np.abs(apart(query_len, key_len))
@@ -95,7 +95,7 @@ def past_alone(heads, query_len, key_len):
     return -slopes(heads)[:, None, None] * np.maximum(apart(query_len, key_len), 0)
 
 
-@planted(7, "alibi", "a distance to itself")
+@planted(7, "alibi", "distance to itself")
 def one_more(heads, query_len, key_len):
     return -slopes(heads)[:, None, None] * (np.abs(apart(query_len, key_len)) + 1)
 

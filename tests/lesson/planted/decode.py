@@ -31,7 +31,7 @@ def overwritten(cache, query, key, value):
     return attend(query, key, value), (key, value)
 
 
-@planted(8, "decode_step", "new token is not attended to")
+@planted(8, "decode_step", "new token does not see itself")
 def asks_before_it_joins(cache, query, key, value):
     output = value if cache is None else attend(query, *cache)
     return output, extended(cache, key, value)
@@ -43,7 +43,7 @@ def cache_stays(cache, query, key, value):
     return attend(query, keys, values), (key, value) if cache is None else cache
 
 
-@planted(8, "decode_step", "scaled anew at each step")
+@planted(8, "decode_step", "scaled again at each step")
 def keys_shrink(cache, query, key, value):
     keys, values = extended(cache, key, value)
     keys = keys / np.sqrt(query.shape[-1])
@@ -90,7 +90,7 @@ def short_memory(cache, query, key, value):
     return attend(query, keys[:, -2:], values[:, -2:]), (keys, values)
 
 
-@planted(8, "decode_step", "joins the cache twice")
+@planted(8, "decode_step", "appended twice")
 def joins_twice(cache, query, key, value):
     keys, values = extended(cache, key, value)
     if cache is not None:
@@ -134,12 +134,12 @@ def first_head(cache, query, key, value):
     return attend(query, np.repeat(keys[:1], heads, 0), np.repeat(values[:1], heads, 0)), (keys, values)
 
 
-@planted(8, "decode_in_window", "goes on growing", stretch=True)
+@planted(8, "decode_in_window", "keeps growing", stretch=True)
 def keeps_all(cache, query, key, value, window):
     keys, values = extended(cache, key, value)
     return attend(query, keys[:, -window:], values[:, -window:]), (keys, values)
 
 
-@planted(8, "decode_in_window", "All earlier tokens are attended to", stretch=True)
+@planted(8, "decode_in_window", "All earlier tokens are visible", stretch=True)
 def no_window(cache, query, key, value, window):
     return decode_step(cache, query, key, value)

@@ -50,7 +50,7 @@ def mean_over_keys(weights):
     return -plogp(weights).mean(-1)
 
 
-@planted(5, "entropy", "share of the largest")
+@planted(5, "entropy", "normalized entropy")
 def normalized(weights):
     return -plogp(weights).sum(-1) / np.log(weights.shape[-1])
 
@@ -65,12 +65,12 @@ def large_epsilon(weights):
     return -(weights * np.log(weights + 1e-3)).sum(-1)
 
 
-@planted(5, "entropy", "another measure of spread")
+@planted(5, "entropy", "another measure of concentration")
 def gini(weights):
     return 1 - np.square(weights).sum(-1)
 
 
-@planted(5, "entropy", "the axis that was summed stays")
+@planted(5, "entropy", "the summed axis is kept")
 def keepdims(weights):
     return -plogp(weights).sum(-1, keepdims=True)
 
@@ -90,7 +90,7 @@ def participation(weights):
     return 1 / (weights**2).sum(-1)
 
 
-@planted(5, "effective_keys", "keys that have any weight are counted")
+@planted(5, "effective_keys", "keys with any weight are counted")
 def counted(weights):
     return np.count_nonzero(weights, axis=-1)
 

@@ -175,12 +175,12 @@ def keys_alone(attention_fn, tokens):
     return {(i, j) for i, j in moves(attention_fn, tokens, values=False) if j > i}
 
 
-@planted(10, "leaks", "what a query may see is told")
+@planted(10, "leaks", "what a query may see is reported")
 def everything_that_moves(attention_fn, tokens):
     return set(moves(attention_fn, tokens))
 
 
-@planted(10, "leaks", "pairs are turned around")
+@planted(10, "leaks", "pairs are in the wrong order")
 def key_first(attention_fn, tokens):
     return {(j, i) for i, j in moves(attention_fn, tokens) if j > i}
 
@@ -220,7 +220,7 @@ def mean_of_two(output_a, log_a, output_b, log_b):
     return (output_a + output_b) / 2, np.logaddexp(log_a, log_b)
 
 
-@planted(10, "merge", "saw nothing makes NaN", stretch=True)
+@planted(10, "merge", "without visible keys makes NaN", stretch=True)
 def unguarded(output_a, log_a, output_b, log_b):
     log = np.logaddexp(log_a, log_b)
     return np.exp(log_a - log)[:, None] * output_a + np.exp(log_b - log)[:, None] * output_b, log

@@ -20,7 +20,7 @@ def attend(query, key, value, visible, heads, kv_heads, scale=1.0):
     return masked_attention(query * scale, key, value, True if visible is None else visible)
 
 
-@planted(4, "multi_head", "one of each head in turn")
+@planted(4, "multi_head", "interleaved with other heads'")
 def interleaved(x, w_q, w_k, w_v, w_o, heads, kv_heads, visible=None):
     def cut(rows, n):
         return np.moveaxis(rows.reshape(*rows.shape[:-1], rows.shape[-1] // n, n), -1, -3)
@@ -105,7 +105,7 @@ def no_mask(x, w_q, w_k, w_v, w_o, heads, kv_heads, visible=None):
     return multi_head(x, w_q, w_k, w_v, w_o, heads, kv_heads)
 
 
-@planted(4, "multi_head", "turned around")
+@planted(4, "multi_head", "inverted")
 def inverted(x, w_q, w_k, w_v, w_o, heads, kv_heads, visible=None):
     return multi_head(x, w_q, w_k, w_v, w_o, heads, kv_heads, None if visible is None else ~visible)
 

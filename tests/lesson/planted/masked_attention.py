@@ -15,7 +15,7 @@ def plain_softmax(scores):
     return e / e.sum(-1, keepdims=True)
 
 
-@planted(3, "masked_attention", "the mask came after the softmax, so what is left sums to less")
+@planted(3, "masked_attention", "the mask came after the softmax, so the visible ones sum to less")
 def masked_weights(query, key, value, visible):
     return (plain_softmax(scores_of(query, key)) * visible) @ value
 
@@ -48,12 +48,12 @@ def no_mask(query, key, value, visible):
     return plain_softmax(scores_of(query, key)) @ value
 
 
-@planted(3, "masked_attention", "turned around")
+@planted(3, "masked_attention", "inverted")
 def inverted(query, key, value, visible):
     return softmax(np.where(visible, -np.inf, scores_of(query, key))) @ value
 
 
-@planted(3, "masked_attention", "a row that sees nothing is NaN")
+@planted(3, "masked_attention", "a fully masked row is NaN")
 def empty_rows_nan(query, key, value, visible):
     return plain_softmax(np.where(visible, scores_of(query, key), -np.inf)) @ value
 

@@ -38,7 +38,7 @@ def lightest_instead():
     return with_weights([6, 3, 1], [1, 4, 2])
 
 
-@planted(6, "counterexample", "two, what is left")
+@planted(6, "counterexample", "with two, removing one")
 def two_keys():
     return with_weights([3, 1], [1, 2])
 

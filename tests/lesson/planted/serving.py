@@ -70,7 +70,7 @@ def product(config, tokens, batch):
     )
 
 
-@planted(9, "max_sequences", "weights are forgotten")
+@planted(9, "max_sequences", "weights are missing")
 def no_weights(config, context, memory_bytes):
     return memory_bytes // cache_bytes(config, context, 1)
 
@@ -95,7 +95,7 @@ def a_fraction(config, context, memory_bytes):
     return max(0, (memory_bytes - config["weight_bytes"]) / cache_bytes(config, context, 1))
 
 
-@planted(9, "max_sequences", "not sequences of so many tokens")
+@planted(9, "max_sequences", "not sequences of that many tokens")
 def tokens_instead(config, context, memory_bytes):
     return max(0, (memory_bytes - config["weight_bytes"]) // cache_bytes(config, 1, 1))
 
@@ -105,12 +105,12 @@ def weights_each(config, context, memory_bytes):
     return memory_bytes // (config["weight_bytes"] + cache_bytes(config, context, 1))
 
 
-@planted(9, "decode_seconds", "weights are forgotten")
+@planted(9, "decode_seconds", "weights are missing")
 def cache_alone(config, context, batch, bandwidth):
     return cache_bytes(config, context, batch) / bandwidth
 
 
-@planted(9, "decode_seconds", "cache is forgotten")
+@planted(9, "decode_seconds", "cache is missing")
 def weights_alone(config, context, batch, bandwidth):
     return config["weight_bytes"] / bandwidth
 
@@ -130,7 +130,7 @@ def in_milliseconds(config, context, batch, bandwidth):
     return 1000 * (config["weight_bytes"] + cache_bytes(config, context, batch)) / bandwidth
 
 
-@planted(9, "decode_seconds", "steps a second")
+@planted(9, "decode_seconds", "steps per second")
 def rate(config, context, batch, bandwidth):
     return bandwidth / (config["weight_bytes"] + cache_bytes(config, context, batch))
 

@@ -14,7 +14,7 @@ def no_shift(scores):
     return e / np.sum(e, axis=-1, keepdims=True)
 
 
-@planted(1, "softmax", "exponentials overflow, or all vanish")
+@planted(1, "softmax", "exponentials overflow or vanish")
 def no_shift_but_empty_rows(scores):
     e = np.exp(scores)
     s = e.sum(-1, keepdims=True)

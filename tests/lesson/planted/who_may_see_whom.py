@@ -16,7 +16,7 @@ def tril(query_len, key_len, key_lengths):
     return causal[None] & (np.arange(key_len)[None, None, :] < np.array(key_lengths)[:, None, None])
 
 
-@planted(2, "visible", "turned around")
+@planted(2, "visible", "inverted")
 def hidden(query_len, key_len, key_lengths):
     i, j, n = grid(query_len, key_len, key_lengths)
     return (j > i) | (j >= n)
@@ -56,7 +56,7 @@ def aligned_to_each_length(query_len, key_len, key_lengths):
     return out
 
 
-@planted(2, "visible", "comparison of the positions is turned around")
+@planted(2, "visible", "comparison of the positions is inverted")
 def triu(query_len, key_len, key_lengths):
     i, j, n = grid(query_len, key_len, key_lengths)
     return (j >= i) & (j < n)
@@ -68,7 +68,7 @@ def either(query_len, key_len, key_lengths):
     return np.logical_or(j <= i, j < n)
 
 
-@planted(2, "visible", "padding is taken to stand on the left")
+@planted(2, "visible", "padding is assumed on the left")
 def left_padding(query_len, key_len, key_lengths):
     i, j, n = grid(query_len, key_len, key_lengths)
     return (j <= i) & (j >= key_len - n)

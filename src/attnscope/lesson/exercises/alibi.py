@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array
+from attnscope.lesson.exact import UNIT
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
-from attnscope.lesson.rounding import UNIT
 from attnscope.positions import alibi_slopes, apply_rotary
 
 
@@ -76,8 +76,8 @@ def one_dimensional(heads: int, query_len: int, key_len: int) -> Array:
 NUMBER = "It has to hold for any number of heads: the slopes of the power of two below, then every second slope of the one above."
 ALIBI = Task(
     name="alibi",
-    takes=("heads", "query_len", "key_len"),
-    gives=("bias",),
+    parameters=("heads", "query_len", "key_len"),
+    results=("bias",),
     draws=(
         Draw("a power of two", sizes, {"heads": 4, "query_len": 3, "key_len": 3}),
         Draw("8 heads", sizes, {"heads": 8, "query_len": 2, "key_len": 2}),
@@ -91,41 +91,83 @@ ALIBI = Task(
     ),
     expected=right_bias,
     misconceptions=(
-        Misconception("the first query meets the first key; the last query should meet the last key, so query i stands at "
-                "position i + key_len - query_len.", from_the_start),
-        Misconception("far keys are favoured: the penalty's sign is missing.", biased(penalty=lambda s, d: s * np.abs(d))),
-        Misconception("keys of the future are favoured: the distance has no sign.", biased(penalty=lambda s, d: -s * d)),
-        Misconception("keys of the past are favoured: the distance has no sign.", biased(penalty=lambda s, d: s * d)),
-        Misconception("keys of the future are hidden here; ALiBi is a penalty, and the mask is another matter.",
-                biased(penalty=lambda s, d: np.where(d < 0, -np.inf, -s * np.abs(d)))),
-        Misconception("keys of the future get no penalty; the distance counts in both directions.",
-                biased(penalty=lambda s, d: -s * np.maximum(d, 0))),
+        Misconception(
+            "the first query meets the first key; the last query should meet the last key, so query i "
+            "stands at position i + key_len - query_len.",
+            from_the_start,
+        ),
+        Misconception(
+            "far keys are favoured: the penalty's sign is missing.",
+            biased(penalty=lambda s, d: s * np.abs(d)),
+        ),
+        Misconception(
+            "keys of the future are favoured: the distance has no sign.", biased(penalty=lambda s, d: -s * d)
+        ),
+        Misconception(
+            "keys of the past are favoured: the distance has no sign.", biased(penalty=lambda s, d: s * d)
+        ),
+        Misconception(
+            "keys of the future are hidden here; ALiBi is a penalty, and the mask is separate.",
+            biased(penalty=lambda s, d: np.where(d < 0, -np.inf, -s * np.abs(d))),
+        ),
+        Misconception(
+            "keys of the future get no penalty; the distance counts in both directions.",
+            biased(penalty=lambda s, d: -s * np.maximum(d, 0)),
+        ),
         Misconception("the distance is squared.", biased(penalty=lambda s, d: -s * d * d)),
-        Misconception("a token has a distance to itself: it should be 0.", biased(penalty=lambda s, d: -s * (np.abs(d) + 1))),
-        Misconception("2^(-8 h / heads) is used where heads is no power of two. " + NUMBER,
-                biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / h))),
-        Misconception("the first slopes of the next power of two are used where heads is none. " + NUMBER,
-                biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / (1 << (h - 1).bit_length())))),
-        Misconception("beyond the power of two, the wrong slopes of the next one are used: it is every second one from the "
-                "first on, those that lie between.",
-                biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(2, 2 * more + 1, 2) / below)))),
-        Misconception("beyond the power of two, the next slopes of the one above are used in a row; it is every second one.",
-                biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(1, more + 1) / below)))),
-        Misconception("the slopes are sorted; those between come after those of the power of two below.",
-                biased(lambda h: np.sort(right_slopes(h))[::-1])),
-        Misconception("the slopes begin with 1: h counts from 1, not from 0.",
-                biased(lambda h: 2.0 ** (-8.0 * np.arange(h) / h))),
-        Misconception("the slopes are 1/2, 1/4, 1/8, ... for any number of heads; the paper's reach from about 1 down to 2^-8 "
-                "whatever the number.", biased(lambda h: 2.0 ** -np.arange(1.0, h + 1))),
-        Misconception("the slopes come in the opposite order: head 0 has the largest.", biased(lambda h: right_slopes(h)[::-1])),
+        Misconception(
+            "a token's distance to itself is not 0: it should be.",
+            biased(penalty=lambda s, d: -s * (np.abs(d) + 1)),
+        ),
+        Misconception(
+            "2^(-8 h / heads) is used although heads is no power of two. " + NUMBER,
+            biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / h)),
+        ),
+        Misconception(
+            "the first slopes of the next power of two are used although heads is not a power of two. "
+            + NUMBER,
+            biased(lambda h: 2.0 ** (-8.0 * np.arange(1, h + 1) / (1 << (h - 1).bit_length()))),
+        ),
+        Misconception(
+            "beyond the power of two, the wrong slopes of the next one are used: it is every second one "
+            "from the first on, those that lie between.",
+            biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(2, 2 * more + 1, 2) / below))),
+        ),
+        Misconception(
+            "beyond the power of two, the next slopes of the one above are used in a row; it is every "
+            "second one.",
+            biased(slopes_with(lambda below, more: 2.0 ** (-4.0 * np.arange(1, more + 1) / below))),
+        ),
+        Misconception(
+            "the slopes are sorted; those between come after those of the power of two below.",
+            biased(lambda h: np.sort(right_slopes(h))[::-1]),
+        ),
+        Misconception(
+            "the slopes begin with 1: h counts from 1, not from 0.",
+            biased(lambda h: 2.0 ** (-8.0 * np.arange(h) / h)),
+        ),
+        Misconception(
+            "the slopes are 1/2, 1/4, 1/8, ... for any number of heads; the paper's go from about 1 down to "
+            "2^-8 for any number.",
+            biased(lambda h: 2.0 ** -np.arange(1.0, h + 1)),
+        ),
+        Misconception(
+            "the slopes come in the opposite order: head 0 has the largest.",
+            biased(lambda h: right_slopes(h)[::-1]),
+        ),
         Misconception("all heads have the same slope.", biased(lambda h: np.full(h, 2.0 ** (-8 / h)))),
-        Misconception("the slopes are missing: all heads are penalised by the distance itself.", biased(np.ones)),
-        Misconception("powers of e are used, the slopes are powers of 2.", biased(lambda h: np.exp(-8.0 * np.arange(1, h + 1) / h))),
+        Misconception(
+            "the slopes are missing: all heads are penalised by the distance itself.", biased(np.ones)
+        ),
+        Misconception(
+            "powers of e are used, the slopes are powers of 2.",
+            biased(lambda h: np.exp(-8.0 * np.arange(1, h + 1) / h)),
+        ),
         Misconception("the axis of heads is the last; expected [heads, query_len, key_len].", heads_last),
         Misconception("queries and keys are exchanged; expected [heads, query_len, key_len].", keys_first),
         Misconception("there is no axis of heads; expected [heads, query_len, key_len].", one_dimensional),
     ),
-)  # fmt: skip
+)
 
 
 def turned(rng: np.random.Generator, size: Any) -> Arguments:
@@ -145,20 +187,24 @@ def rotary_with(base: float = 10000.0, sign: int = 1, **options: Any) -> Any:
 
 ROTARY = Task(
     name="rotary",
-    takes=("x", "positions"),
-    gives=("rotated",),
+    parameters=("x", "positions"),
+    results=("rotated",),
     draws=(
         Draw("one pair", turned, {"tokens": 2, "pairs": 1}),
         Draw("several pairs", turned, {"tokens": 3, "pairs": 3}, seeds=2),
     ),
     expected=right_rotary,
     misconceptions=(
-        Misconception("neighbours are paired, x[2 i] with x[2 i + 1]; here halves are: x[i] with x[i + pairs].",
-                rotary_with(style="interleaved")),
-        Misconception("the vectors turn the other way round.", rotary_with(sign=-1)),
-        Misconception("the positions are counted 0, 1, 2, ... whatever they are.",
-                lambda x, positions: apply_rotary(x, np.arange(len(x)))),
+        Misconception(
+            "neighbours are paired, x[2 i] with x[2 i + 1]; here halves are: x[i] with x[i + pairs].",
+            rotary_with(style="interleaved"),
+        ),
+        Misconception("the vectors rotate in the opposite direction.", rotary_with(sign=-1)),
+        Misconception(
+            "the positions are always 0, 1, 2, ...: the argument positions makes no difference.",
+            lambda x, positions: apply_rotary(x, np.arange(len(x))),
+        ),
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(7, "ALiBi", (ALIBI,), (ROTARY,))

@@ -5,14 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.lesson.attending import Array, attend, softmax, softmax_of_one_shift
+from attnscope.lesson.attending import Array, attend, causal, softmax, softmax_of_one_shift
+from attnscope.lesson.comparing import wrong_entries
+from attnscope.lesson.exact import exact
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Misconception, Task
-from attnscope.lesson.rounding import attended, given
 from attnscope.lesson.unwatched import token_by_token, within_a_window
-from attnscope.problem import Causal, Window
-from attnscope.reference import attention as exact_attention
+from attnscope.problem import Window
 
+TWO_TOKENS = {"tokens": 2}
 Step = Callable[..., tuple[Any, Any]]
+
+
+def sizes(
+    sequences: int, heads: int, tokens: int, key_dim: int, value_dim: int, **more: int
+) -> dict[str, int]:
+    """The sizes of a question."""
+    named = {"sequences": sequences, "heads": heads, "tokens": tokens, "key_dim": key_dim}
+    return {**named, "value_dim": value_dim, **more}
 
 
 def texts(rng: np.random.Generator, size: Any, dtype: type = np.float64) -> Arguments:
@@ -34,9 +43,7 @@ def loud(rng: np.random.Generator, size: Any) -> Arguments:
 
 def right_rows(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
     """A causal prefill of the reference."""
-    tokens = query.shape[2]
-    bound = attended(given(query), given(key), given(value), np.tri(tokens, dtype=bool)).output
-    return (Expected(exact_attention(query, key, value, mask=Causal()), bound),)
+    return (exact(query, key, value, causal(query.shape[2], query.shape[2])).output,)
 
 
 def stepping(make: Callable[[], Step]) -> Callable[..., Any]:
@@ -130,56 +137,93 @@ def all_heads_together(query: Array, keys: Array, values: Array) -> Array:
 
 DECODE = Task(
     name="decode_step",
-    takes=("query", "key", "value"),
-    gives=("output",),
+    parameters=("query", "key", "value"),
+    results=("output",),
     writes="decode_step(cache, query, key, value), token by token",
     ask=token_by_token,
     draws=(
-        Draw("one token", texts, {"sequences": 1, "heads": 2, "tokens": 1, "key_dim": 2, "value_dim": 3}),
-        Draw("several tokens", texts, {"sequences": 1, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
-             {"tokens": 2}, seeds=2),
-        Draw("two sequences in turn", texts, {"sequences": 2, "heads": 2, "tokens": 4, "key_dim": 3, "value_dim": 2},
-             {"tokens": 2}),
-        Draw("as many heads as tokens", texts, {"sequences": 1, "heads": 3, "tokens": 3, "key_dim": 3, "value_dim": 3},
-             {"tokens": 2}),
-        Draw("large scores", loud, {"sequences": 1, "heads": 3, "tokens": 5, "key_dim": 4, "value_dim": 2}, {"tokens": 2}),
-        Draw("float32, a longer text", in_float32,
-             {"sequences": 2, "heads": 2, "tokens": 12, "key_dim": 4, "value_dim": 4}, {"tokens": 2}),
+        Draw("one token", texts, sizes(1, 2, 1, 2, 3)),
+        Draw("several tokens", texts, sizes(1, 2, 4, 3, 2), TWO_TOKENS, seeds=2),
+        Draw("two sequences in turn", texts, sizes(2, 2, 4, 3, 2), TWO_TOKENS),
+        Draw("as many heads as tokens", texts, sizes(1, 3, 3, 3, 3), TWO_TOKENS),
+        Draw("large scores", loud, sizes(1, 3, 5, 4, 2), TWO_TOKENS),
+        Draw("float32, a longer text", in_float32, sizes(2, 2, 12, 4, 4), TWO_TOKENS),
     ),
     expected=right_rows,
     misconceptions=(
-        Misconception("each step sees its own token alone: what was cached is not attended to, or the newest replaced it.",
-                stepping(step_with(attend_to=lambda q, k, v: attend(q, k[:, -1:], v[:, -1:])[0]))),
-        Misconception("the new token is not attended to: its own key and value join the cache before it asks.",
-                stepping(before_it_is_kept)),
-        Misconception("the cache that is returned is the old one: the new key and value get lost, and the next step does not "
-                "see them.", stepping(never_updated)),
-        Misconception("the cached keys are scaled anew at each step: scale the scores, and keep the keys as they came.",
-                stepping(scaled_each_time)),
-        Misconception("two sequences share a cache: it is kept outside, in a global or a default argument. All that a step "
-                "knows of the past is the cache that it is given.", stepping(shared_among_sequences)),
-        Misconception("the scores are not scaled by the square root of key_dim.", stepping(scaled(lambda d, n, h: 1.0))),
-        Misconception("the scores are divided by key_dim and not by its square root.", stepping(scaled(lambda d, n, h: 1 / d))),
-        Misconception("the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
-                stepping(scaled(lambda d, n, h: n**-0.5))),
+        Misconception(
+            "each step sees its own token alone: what was cached is not attended to, or the newest replaced "
+            "it.",
+            stepping(step_with(attend_to=lambda q, k, v: attend(q, k[:, -1:], v[:, -1:])[0])),
+        ),
+        Misconception(
+            "the new token does not see itself: append its key and value to the cache before the step "
+            "attends.",
+            stepping(before_it_is_kept),
+        ),
+        Misconception(
+            "the cache that is returned is the old one: the new key and value get lost, and the next step "
+            "does not see them.",
+            stepping(never_updated),
+        ),
+        Misconception(
+            "the cached keys are scaled again at each step: scale the scores, and keep the keys as they "
+            "came.",
+            stepping(scaled_each_time),
+        ),
+        Misconception(
+            "two sequences share a cache: it is kept outside, in a global or a default argument. All that a "
+            "step knows of the past is the cache that it gets.",
+            stepping(shared_among_sequences),
+        ),
+        Misconception(
+            "the scores are not scaled by the square root of key_dim.", stepping(scaled(lambda d, n, h: 1.0))
+        ),
+        Misconception(
+            "the scores are divided by key_dim and not by its square root.",
+            stepping(scaled(lambda d, n, h: 1 / d)),
+        ),
+        Misconception(
+            "the scores are scaled by the number of tokens; it should be key_dim, the length of a query.",
+            stepping(scaled(lambda d, n, h: n**-0.5)),
+        ),
         Misconception("only the last two tokens are kept.", stepping(step_with(last_two))),
-        Misconception("a new token joins the cache twice, and gets twice its weight.", stepping(step_with(twice))),
-        Misconception("the values are cached in another order than the keys: a key mixes the value of another token.",
-                stepping(step_with(kept_values=lambda old, new: np.concatenate([new, old], axis=1)))),
-        Misconception("the query is cached in the place of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))),
+        Misconception(
+            "a new token is appended twice, and gets twice its weight.", stepping(step_with(twice))
+        ),
+        Misconception(
+            "the values are cached in another order than the keys: a key mixes the value of another token.",
+            stepping(step_with(kept_values=lambda old, new: np.concatenate([new, old], axis=1))),
+        ),
+        Misconception(
+            "the query is cached instead of the key.", stepping(step_with(cached=lambda q, k, v: (q, v)))
+        ),
         Misconception("all heads read the cache of head 0.", stepping(step_with(attend_to=of_head_0))),
-        Misconception("all heads read the keys of all heads; each has its own.", stepping(step_with(attend_to=all_heads_together))),
-        Misconception("the softmax runs over the heads; each head has its own, over the keys.",
-                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: softmax(s, 0))[0]))),
-        Misconception("the softmax is missing: the scores themselves mix the values.",
-                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: s)[0]))),
-        Misconception("the largest score of all heads is subtracted: where a head lies far below it, its exponentials all vanish. "
-                "Each head has its own largest.",
-                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=softmax_of_one_shift)[0]))),
-        Misconception("the exponentials overflow where scores are large: subtract the largest score of each row first.",
-                stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=unshifted)[0]))),
+        Misconception(
+            "all heads read the keys of all heads; each has its own.",
+            stepping(step_with(attend_to=all_heads_together)),
+        ),
+        Misconception(
+            "the softmax runs over the heads; each head has its own, over the keys.",
+            stepping(
+                step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: softmax(s, 0))[0])
+            ),
+        ),
+        Misconception(
+            "the softmax is missing: the scores themselves weight the values.",
+            stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=lambda s: s)[0])),
+        ),
+        Misconception(
+            "the largest score of all heads is subtracted: if a head lies far below it, all its "
+            "exponentials vanish. Each head has its own largest.",
+            stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=softmax_of_one_shift)[0])),
+        ),
+        Misconception(
+            "the exponentials overflow if scores are large: subtract the largest score of each row first.",
+            stepping(step_with(attend_to=lambda q, k, v: attend(q, k, v, normalize=unshifted)[0])),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def unshifted(scores: Array) -> Array:
@@ -193,40 +237,37 @@ def long_text(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def judged_window(arguments: Arguments, came: Arrays) -> str | None:
-    """The rows of a windowed prefill, and a cache that stops growing."""
+    """What differs from the rows of a windowed prefill, or whether the cache keeps growing."""
     output, cache_bytes = came
     query, key, value, window = arguments.values()
     tokens = query.shape[1]
-    mask = Window(left=window - 1, right=0)
-    visible = mask.visible(tokens, tokens)
-    right = exact_attention(query, key, value, mask=mask)
-    bound = attended(given(query), given(key), given(value), visible).output
-    wrong = ~(np.abs(output - right) <= bound)
+    visible = Window(left=window - 1, right=0).visible(tokens, tokens)
+    wrong = wrong_entries(output, exact(query, key, value, visible).output)
     if wrong.any():
         token = int(np.argwhere(wrong.any(axis=(0, 2)))[0, 0])
-        full = exact_attention(query, key, value, mask=Causal())
+        full = exact(query, key, value, causal(tokens, tokens)).output.value
         before = "none before it" if window == 1 else f"the {window - 1} before it"
-        why = " All earlier tokens are attended to." if np.allclose(output, full) else ""
+        why = " All earlier tokens are visible to it." if np.allclose(output, full) else ""
         return f"token {token} is wrong, with a window of {window}: it sees itself and {before}.{why}"
     if cache_bytes[-1] > 1.25 * cache_bytes[2 * window]:
         return (
-            f"the cache goes on growing: {cache_bytes[2 * window]:.0f} bytes after {2 * window + 1} tokens, "
-            f"{cache_bytes[-1]:.0f} after {tokens}. What no later token sees can go."
+            f"the cache keeps growing: {cache_bytes[2 * window]:.0f} bytes after {2 * window + 1} tokens, "
+            f"{cache_bytes[-1]:.0f} after {tokens}. Drop what no later token sees."
         )
     return None
 
 
 WINDOWED = Task(
     name="decode_in_window",
-    takes=("query", "key", "value", "window"),
-    gives=("output", "cache_bytes"),
+    parameters=("query", "key", "value", "window"),
+    results=("output", "cache_bytes"),
     writes="decode_in_window(cache, query, key, value, window), token by token",
     ask=within_a_window,
     draws=(
-        Draw("a window of 1", long_text, {"sequences": 1, "heads": 2, "tokens": 12, "key_dim": 2, "value_dim": 2, "window": 1}),
-        Draw("a window of 4", long_text, {"sequences": 1, "heads": 2, "tokens": 60, "key_dim": 4, "value_dim": 3, "window": 4}),
+        Draw("a window of 1", long_text, sizes(1, 2, 12, 2, 2, window=1)),
+        Draw("a window of 4", long_text, sizes(1, 2, 60, 4, 3, window=4)),
     ),
     judged=judged_window,
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(8, "decode with a cache", (DECODE,), (WINDOWED,))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, softmax
+from attnscope.lesson.exact import UNIT
 from attnscope.lesson.question import (
     Arguments,
     Arrays,
@@ -15,7 +16,6 @@ from attnscope.lesson.question import (
     Symptom,
     Task,
 )
-from attnscope.lesson.rounding import UNIT
 
 
 def drawn(*axes: str, spread: float = 1.5, dtype: type = np.float64) -> Any:
@@ -58,7 +58,7 @@ def right_entropy(weights: Array) -> tuple[Expected, ...]:
 
 
 def right_effective(weights: Array) -> tuple[Expected, ...]:
-    right = np.exp(nats(weights))
+    right = np.asarray(np.exp(nats(weights)))
     return (Expected(right, right * (np.expm1(mass(weights)) + 8 * UNIT)),)
 
 
@@ -70,71 +70,121 @@ DRAWS = (
     Draw("one row", drawn("keys"), {"keys": 3}, {"keys": 2}, round=False),
     Draw("two axes", drawn("rows", "keys"), {"rows": 2, "keys": 3}, {"keys": 2}, round=False, seeds=2),
     Draw("as many rows as keys", drawn("rows", "keys"), {"rows": 3, "keys": 3}, {"keys": 2}, round=False),
-    Draw("four axes", drawn("batch", "heads", "rows", "keys"), {"batch": 2, "heads": 2, "rows": 3, "keys": 5},
-         {"keys": 2}, round=False),
-    Draw("float32", drawn("rows", "keys", dtype=np.float32), {"rows": 3, "keys": 40}, {"keys": 2}, round=False),
+    Draw(
+        "four axes",
+        drawn("batch", "heads", "rows", "keys"),
+        {"batch": 2, "heads": 2, "rows": 3, "keys": 5},
+        {"keys": 2},
+        round=False,
+    ),
+    Draw(
+        "float32", drawn("rows", "keys", dtype=np.float32), {"rows": 3, "keys": 40}, {"keys": 2}, round=False
+    ),
     Draw("equal weights", uniform, {"keys": 4}, {"keys": 2}, round=False),
     Draw("weights of 0", with_zeros, {"keys": 3}, {"keys": 2}, round=False),
     Draw("all weight on one key", one_hot, {"keys": 3}, {"keys": 2}, round=False),
-)  # fmt: skip
+)
 ZERO = "0 log 0 becomes NaN: log 0 is -inf, and 0 times -inf is no number. A key without weight adds nothing."
 ENTROPY = Task(
     name="entropy",
-    takes=("weights",),
-    gives=("entropy",),
+    parameters=("weights",),
+    results=("entropy",),
     draws=DRAWS,
     expected=right_entropy,
     misconceptions=(
         Misconception(ZERO, lambda w: -(w * np.log(w)).sum(-1)),
-        Misconception("the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.",
-                lambda w: nats(w) / np.log(2)),
+        Misconception(
+            "the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.",
+            lambda w: nats(w) / np.log(2),
+        ),
         Misconception("the entropy is in bits, and " + ZERO, lambda w: -(w * np.log2(w)).sum(-1)),
-        Misconception("the logarithm is to base 10; expected the natural one.", lambda w: nats(w) / np.log(10)),
+        Misconception(
+            "the logarithm is to base 10; expected the natural one.", lambda w: nats(w) / np.log(10)
+        ),
         Misconception("it is negative: the sign is missing.", lambda w: -nats(w)),
-        Misconception("it is the sum over all rows together; each row has an entropy of its own, along the last axis.",
-                lambda w: nats(w).sum()),
-        Misconception("it is the mean over all rows; each row has an entropy of its own.", mean_of_rows),
-        Misconception("the sum runs along the first axis; it should be the last, over the keys.",
-                lambda w: -(w * np.log(np.where(w > 0, w, 1))).sum(0)),
-        Misconception("the mean over the keys is taken; expected their sum.", lambda w: nats(w) / w.shape[-1]),
-        Misconception("it is divided by the logarithm of the number of keys: that is the entropy as a share of the largest "
-                "one, and has no unit.", lambda w: nats(w) / np.log(w.shape[-1])),
-        Misconception("the logarithms are not weighted: the entropy is the mean of -log w under the weights themselves.",
-                lambda w: -np.log(np.where(w > 0, w, 1)).sum(-1)),
-        Misconception("this is exp(entropy), the number of keys; expected the entropy.", lambda w: np.exp(nats(w))),
-        Misconception("a small number is added inside the logarithm, so large that it shows: 0 log 0 is better left out.",
-                lambda w: -(w * np.log(w + 1e-3)).sum(-1)),
-        Misconception("this is 1 - sum of w^2, another measure of spread, and no entropy.", lambda w: 1 - (w * w).sum(-1)),
-        Misconception("the axis that was summed stays, with length 1: expected it to be gone.", lambda w: nats(w)[..., None]),
+        Misconception(
+            "it is the sum over all rows; each row has its own entropy, along the last axis.",
+            lambda w: nats(w).sum(),
+        ),
+        Misconception("it is the mean over all rows; each row has its own entropy.", mean_of_rows),
+        Misconception(
+            "the sum runs along the first axis; it should be the last, over the keys.",
+            lambda w: -(w * np.log(np.where(w > 0, w, 1))).sum(0),
+        ),
+        Misconception(
+            "the mean over the keys is taken; expected their sum.", lambda w: nats(w) / w.shape[-1]
+        ),
+        Misconception(
+            "it is divided by the logarithm of the number of keys: that is the normalized entropy, which "
+            "has no unit.",
+            lambda w: nats(w) / np.log(w.shape[-1]),
+        ),
+        Misconception(
+            "the logarithms are not weighted: the entropy is the mean of -log w under the weights "
+            "themselves.",
+            lambda w: -np.log(np.where(w > 0, w, 1)).sum(-1),
+        ),
+        Misconception(
+            "this is exp(entropy), the number of keys; expected the entropy.", lambda w: np.exp(nats(w))
+        ),
+        Misconception(
+            "the number added inside the logarithm is so large that it shows: leave the terms 0 log 0 out "
+            "instead.",
+            lambda w: -(w * np.log(w + 1e-3)).sum(-1),
+        ),
+        Misconception(
+            "this is 1 - sum of w^2, another measure of concentration, and not the entropy.",
+            lambda w: 1 - (w * w).sum(-1),
+        ),
+        Misconception(
+            "the summed axis is kept with length 1: expected it to be gone.", lambda w: nats(w)[..., None]
+        ),
     ),
     symptoms=(
         Symptom("an entropy is never negative.", lambda a, came, right: bool((came[0] < -0.01).any())),
     ),
-)  # fmt: skip
+)
 EFFECTIVE = Task(
     name="effective_keys",
-    takes=("weights",),
-    gives=("effective_keys",),
+    parameters=("weights",),
+    results=("effective_keys",),
     draws=DRAWS,
     expected=right_effective,
     misconceptions=(
         Misconception(ZERO, lambda w: np.exp(-(w * np.log(w)).sum(-1))),
         Misconception("this is the entropy itself; expected exp(entropy).", nats),
-        Misconception("2 to the power of the entropy, which is in nats: powers and logarithm need the same base, e.",
-                lambda w: 2 ** nats(w)),
-        Misconception("e to the power of an entropy in bits: powers and logarithm need the same base, e.",
-                lambda w: np.exp(nats(w) / np.log(2))),
-        Misconception("it lies between 0 and 1: the sign of the entropy is turned around.", lambda w: np.exp(-nats(w))),
-        Misconception("this is 1 / sum of w^2, another way to count keys; expected exp(entropy).", lambda w: 1 / (w * w).sum(-1)),
-        Misconception("the keys that have any weight are counted, whatever it is; expected exp(entropy).",
-                lambda w: (w > 0).sum(-1)),
-        Misconception("this is 1 / the largest weight, another way to count keys; expected exp(entropy).",
-                lambda w: 1 / w.max(-1)),
-        Misconception("the exponential of the sum over all rows; each row has a number of its own.",
-                lambda w: np.exp(nats(w).sum())),
-        Misconception("it is the share of the keys; expected their number.", lambda w: np.exp(nats(w)) / w.shape[-1]),
+        Misconception(
+            "2 to the power of the entropy, which is in nats: powers and logarithm need the same base, e.",
+            lambda w: 2 ** nats(w),
+        ),
+        Misconception(
+            "e to the power of an entropy in bits: powers and logarithm need the same base, e.",
+            lambda w: np.exp(nats(w) / np.log(2)),
+        ),
+        Misconception(
+            "it lies between 0 and 1: the sign of the entropy is wrong.", lambda w: np.exp(-nats(w))
+        ),
+        Misconception(
+            "this is 1 / sum of w^2, another way to count keys; expected exp(entropy).",
+            lambda w: 1 / (w * w).sum(-1),
+        ),
+        Misconception(
+            "all keys with any weight are counted; expected exp(entropy).", lambda w: (w > 0).sum(-1)
+        ),
+        Misconception(
+            "this is 1 / the largest weight, another way to count keys; expected exp(entropy).",
+            lambda w: 1 / w.max(-1),
+        ),
+        Misconception(
+            "the exponential of the sum over all rows; each row has its own number.",
+            lambda w: np.exp(nats(w).sum()),
+        ),
+        Misconception(
+            "it is divided by the number of keys; expected the number of effective keys.",
+            lambda w: np.exp(nats(w)) / w.shape[-1],
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def scores_and_target(rng: np.random.Generator, size: Any) -> Arguments:
@@ -162,8 +212,8 @@ def at_temperature(arguments: Arguments, came: Arrays) -> str | None:
 
 TEMPERATURE = Task(
     name="temperature_for",
-    takes=("scores", "target"),
-    gives=("temperature",),
+    parameters=("scores", "target"),
+    results=("temperature",),
     draws=(Draw("random scores", scores_and_target, {"keys": 6}, round=False, seeds=6),),
     judged=at_temperature,
 )

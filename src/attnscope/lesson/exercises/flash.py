@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, scored
+from attnscope.lesson.exact import UNIT, exact
 from attnscope.lesson.exercises.leaks import LEAKS
 from attnscope.lesson.question import (
     Arguments,
@@ -17,9 +18,7 @@ from attnscope.lesson.question import (
     Symptom,
     Task,
 )
-from attnscope.lesson.rounding import UNIT, attended, given
 from attnscope.reference import merge_partials as exact_merge
-from attnscope.reference import partial_attention as exact_partial
 from attnscope.result import PartialAttention
 
 TOKENS_MEASURED = 640  # few enough for loops in plain Python, enough for n x n to stand out
@@ -70,10 +69,8 @@ def long_text(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_partial(query: Array, key: Array, value: Array, block: int) -> tuple[Expected, ...]:
-    """The reference's output and logsumexp."""
-    right = exact_partial(query, key, value)
-    bounds = attended(given(query), given(key), given(value))
-    return Expected(right.output, bounds.output), Expected(right.logsumexp, bounds.logsumexp)
+    right = exact(query, key, value)
+    return right.output, right.logsumexp
 
 
 def online(
@@ -170,73 +167,137 @@ EVEN = {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2, "block": 2}
 UNEVEN = {"query_len": 3, "key_len": 7, "key_dim": 3, "value_dim": 2, "block": 3}
 FLASH = Task(
     name="flash",
-    takes=("query", "key", "value", "block"),
-    gives=("output", "logsumexp"),
+    parameters=("query", "key", "value", "block"),
+    results=("output", "logsumexp"),
     draws=(
         Draw("blocks that fit", operands, EVEN, {"key_len": 2}, seeds=2),
         Draw("a last block that is short", operands, UNEVEN, {"key_len": 2}, seeds=2),
         Draw("a block larger than all keys", operands, {**EVEN, "block": 16}),
         Draw("blocks of one key", operands, {**EVEN, "block": 1}),
-        Draw("scores that rise, or fall, from block to block", rising, {**UNEVEN, "key_len": 8}, {"query_len": 2, "key_len": 3}),
+        Draw(
+            "scores that rise, or fall, from block to block",
+            rising,
+            {**UNEVEN, "key_len": 8},
+            {"query_len": 2, "key_len": 3},
+        ),
         Draw("large scores", shifted(2000.0), UNEVEN, {"key_len": 2}),
         Draw("very negative scores", shifted(-2000.0), UNEVEN, {"key_len": 2}),
-        Draw("queries whose scores lie far apart", far_apart, UNEVEN, {"query_len": 2, "key_len": 2}, round=False),
+        Draw(
+            "queries whose scores lie far apart",
+            far_apart,
+            UNEVEN,
+            {"query_len": 2, "key_len": 2},
+            round=False,
+        ),
         Draw("float32", in_float32, {**UNEVEN, "query_len": 5, "key_len": 20, "block": 6}, {"key_len": 2}),
     ),
     expected=right_partial,
     misconceptions=(
-        Misconception("what was accumulated is not rescaled when a new maximum comes: neither the output nor the sum.",
-                flash_with(rescaled=())),
-        Misconception("the accumulated output is not rescaled when a new maximum comes.", flash_with(rescaled=("total",))),
-        Misconception("the accumulated sum is not rescaled when a new maximum comes; the output is.",
-                flash_with(rescaled=("output",))),
-        Misconception("the rescale factor is turned around: what was accumulated shrinks by e^(old maximum - new maximum).",
-                flash_with(swapped_rescale=True)),
-        Misconception("the last block is left out where the block does not divide the number of keys.",
-                flash_with(blocks=whole_blocks)),
-        Misconception("the last block is left out where the block does not divide the number of keys.",
-                flash_with(blocks=whole_or_one)),
+        Misconception(
+            "what was accumulated is not rescaled when a new maximum comes: neither the output nor the sum.",
+            flash_with(rescaled=()),
+        ),
+        Misconception(
+            "the accumulated output is not rescaled when a new maximum comes.",
+            flash_with(rescaled=("total",)),
+        ),
+        Misconception(
+            "the accumulated sum is not rescaled when a new maximum comes; the output is.",
+            flash_with(rescaled=("output",)),
+        ),
+        Misconception(
+            "the rescale factor is inverted: what was accumulated must be multiplied by e^(old maximum - "
+            "new maximum).",
+            flash_with(swapped_rescale=True),
+        ),
+        Misconception(
+            "the last block is left out if the block does not divide the number of keys.",
+            flash_with(blocks=whole_blocks),
+        ),
+        Misconception(
+            "the last block is left out if the block does not divide the number of keys.",
+            flash_with(blocks=whole_or_one),
+        ),
         Misconception("only the first block is attended to.", flash_with(blocks=first_block)),
         Misconception("only the last block is attended to.", flash_with(blocks=last_block)),
         Misconception("the output is not divided by the sum at the end.", flash_with(divided=False)),
-        Misconception("the outputs of the blocks are averaged; a block counts by the sum of its exponentials.", averaged),
-        Misconception("the outputs of the blocks are added, each normalized by itself; they share one sum.", summed),
+        Misconception(
+            "the outputs of the blocks are averaged; a block counts by the sum of its exponentials.", averaged
+        ),
+        Misconception(
+            "the outputs of the blocks are added, each normalized by itself; they share one sum.", summed
+        ),
         Misconception("the scores are not scaled by the square root of key_dim.", flash_with(scale=1.0)),
-        Misconception("all queries share one running maximum: where the scores of one lie far below it, its exponentials all "
-                "vanish. Each query has its own.", flash_with(shared_top=True)),
-        Misconception("the exponentials overflow or vanish: subtract the largest score so far.", flash_with(anchored=False)),
-        Misconception("the running maximum begins at 0: where all scores lie far below, every exponential vanishes. Begin below "
-                "every score.", flash_with(first_top=0.0)),
-        Misconception("the running maximum forgets earlier blocks: it is the largest score so far, not of this block.", forgetful),
-        Misconception(LOG + "its base is 2; expected the natural logarithm.",
-                flash_with(lambda top, total: (top + np.log(total)) / np.log(2))),
-        Misconception(LOG + "it is the sum itself; expected its logarithm, with the maximum that was subtracted.",
-                flash_with(lambda top, total: total)),
-        Misconception(LOG + "the maximum that was subtracted from the scores has to be added to the logarithm.",
-                flash_with(lambda top, total: np.log(total))),
-        Misconception(LOG + "the maximum is taken from the logarithm; it has to be added.",
-                flash_with(lambda top, total: np.log(total) - top)),
+        Misconception(
+            "all queries share one running maximum: if the scores of one lie far below it, all its "
+            "exponentials vanish. Each query has its own.",
+            flash_with(shared_top=True),
+        ),
+        Misconception(
+            "the exponentials overflow or vanish: subtract the largest score so far.",
+            flash_with(anchored=False),
+        ),
+        Misconception(
+            "the running maximum begins at 0: if all scores lie far below it, every exponential vanishes. "
+            "Begin below every score.",
+            flash_with(first_top=0.0),
+        ),
+        Misconception(
+            "the running maximum forgets earlier blocks: it is the largest score so far, not of this block.",
+            forgetful,
+        ),
+        Misconception(
+            LOG + "its base is 2; expected the natural logarithm.",
+            flash_with(lambda top, total: (top + np.log(total)) / np.log(2)),
+        ),
+        Misconception(
+            LOG + "it is the sum itself; expected its logarithm, with the maximum that was subtracted.",
+            flash_with(lambda top, total: total),
+        ),
+        Misconception(
+            LOG + "the maximum that was subtracted from the scores has to be added to the logarithm.",
+            flash_with(lambda top, total: np.log(total)),
+        ),
+        Misconception(
+            LOG + "the maximum is taken from the logarithm; it has to be added.",
+            flash_with(lambda top, total: np.log(total) - top),
+        ),
         Misconception(LOG + "it is the largest score alone.", flash_with(lambda top, total: top)),
-        Misconception(LOG + "its sign is turned around.", flash_with(lambda top, total: -(top + np.log(total)))),
-        Misconception(LOG + "it has an axis too many, expected [query_len].",
-                flash_with(lambda top, total: (top + np.log(total))[:, None])),
-        Misconception(LOG + "it is the sum of the exponentials; expected its logarithm.",
-                flash_with(lambda top, total: np.exp(top) * total)),
+        Misconception(LOG + "its sign is wrong.", flash_with(lambda top, total: -(top + np.log(total)))),
+        Misconception(
+            LOG + "it has an axis too many, expected [query_len].",
+            flash_with(lambda top, total: (top + np.log(total))[:, None]),
+        ),
+        Misconception(
+            LOG + "it is the sum of the exponentials; expected its logarithm.",
+            flash_with(lambda top, total: np.exp(top) * total),
+        ),
     ),
     symptoms=(
-        Symptom("the output is right, the logsumexp is not: it is the natural logarithm of the sum of e^score.",
-                lambda a, came, right: bool(np.allclose(came[0], right[0], rtol=2.0**-12, atol=2.0**-12))),
-        Symptom("the logsumexp is right, the output is not: the weights' sum is known, so look at how values add up.",
-                lambda a, came, right: came[1].shape == right[1].shape
-                and bool(np.allclose(came[1], right[1], rtol=2.0**-12, atol=2.0**-12))),
+        Symptom(
+            "the output is right, the logsumexp is not: it is the natural logarithm of the sum of e^score.",
+            lambda a, came, right: bool(np.allclose(came[0], right[0], rtol=2.0**-12, atol=2.0**-12)),
+        ),
+        Symptom(
+            "the logsumexp is right, the output is not: the weights' sum is known, so look at how values "
+            "add up.",
+            lambda a, came, right: (
+                came[1].shape == right[1].shape
+                and bool(np.allclose(came[1], right[1], rtol=2.0**-12, atol=2.0**-12))
+            ),
+        ),
     ),
     memory=Memory(
-        Draw("a long text", long_text, {"tokens": TOKENS_MEASURED, "key_dim": 2, "value_dim": 2, "block": 16}),
-        2 * TOKENS_MEASURED**2,  # an n x n array of the shortest floats; a block of all scores in float64 takes a tenth
+        Draw(
+            "a long text", long_text, {"tokens": TOKENS_MEASURED, "key_dim": 2, "value_dim": 2, "block": 16}
+        ),
+        2
+        * TOKENS_MEASURED
+        ** 2,  # an n x n array of the shortest floats; a block of all scores in float64 takes a tenth
         "somewhere there is an array that grows with query_len times key_len: the results are right, but n x n is never "
         "to be held.",
     ),
-)  # fmt: skip
+)
 
 
 def two_parts(rng: np.random.Generator, size: Any) -> Arguments:
@@ -267,26 +328,40 @@ def right_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) ->
 
 MERGE = Task(
     name="merge",
-    takes=("output_a", "log_a", "output_b", "log_b"),
-    gives=("output", "logsumexp"),
+    parameters=("output_a", "log_a", "output_b", "log_b"),
+    results=("output", "logsumexp"),
     draws=(
         Draw("two parts", two_parts, {"query_len": 2, "value_dim": 2, "spread": 2}),
-        Draw("parts that saw nothing", two_parts, {"query_len": 4, "value_dim": 2, "spread": 2}, {"query_len": 3}),
+        Draw(
+            "parts without visible keys",
+            two_parts,
+            {"query_len": 4, "value_dim": 2, "spread": 2},
+            {"query_len": 3},
+        ),
         Draw("large logarithms", two_parts, {"query_len": 2, "value_dim": 2, "spread": 2000}),
     ),
     expected=right_merge,
     misconceptions=(
-        Misconception("the two outputs are averaged; each counts by e^log of its part.",
-                lambda oa, la, ob, lb: ((oa + ob) / 2, np.logaddexp(la, lb))),
-        Misconception("a part that saw nothing makes NaN: -inf minus -inf is no number.", lambda *parts: bare_merge(*parts)),
-        Misconception("the logarithms are added; the sums are to be added, and the logarithm taken of that.",
-                lambda oa, la, ob, lb: (right_merge(oa, la, ob, lb)[0].value, la + lb)),
+        Misconception(
+            "the two outputs are averaged; each counts by e^log of its part.",
+            lambda oa, la, ob, lb: ((oa + ob) / 2, np.logaddexp(la, lb)),
+        ),
+        Misconception(
+            "a part without visible keys makes NaN: -inf minus -inf is no number.",
+            lambda *parts: bare_merge(*parts),
+        ),
+        Misconception(
+            "the logarithms are added; the sums are to be added, and the logarithm taken of that.",
+            lambda oa, la, ob, lb: (right_merge(oa, la, ob, lb)[0].value, la + lb),
+        ),
     ),
     symptoms=(
-        Symptom("a part that saw nothing makes NaN: -inf minus -inf is no number.",
-                lambda arguments, came, right: bool(np.isnan(came[0]).any())),
+        Symptom(
+            "a part without visible keys makes NaN: -inf minus -inf is no number.",
+            lambda arguments, came, right: bool(np.isnan(came[0]).any()),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def bare_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) -> tuple[Array, Array]:

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, causal, softmax
+from attnscope.lesson.exact import UNIT, Rounded, exact, given
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
-from attnscope.lesson.rounding import UNIT, Rounded, attended, given, product
-from attnscope.reference import attention as exact_attention
 
-TAKES = ("x", "w_q", "w_k", "w_v", "w_o", "heads", "kv_heads", "visible")
+PARAMETERS = ("x", "w_q", "w_k", "w_v", "w_o", "heads", "kv_heads", "visible")
 
 
 def drawn(mask: str | None, *, batched: bool = False, dtype: type = np.float64) -> Any:
@@ -49,11 +48,16 @@ def join(mixed: Any) -> Any:
 
 
 def split_rounded(rows: Rounded, heads: int, group: int = 1) -> Rounded:
-    """The same, with errors; each head `group` times."""
-    return Rounded(
-        np.repeat(split(rows.value, heads), group, axis=-3),
-        np.repeat(split(rows.error, heads), group, axis=-3),
-    )
+    """The same with errors, and each head repeated for its group."""
+    value, error = (np.repeat(split(each, heads), group, axis=-3) for each in (rows.value, rows.error))
+    return Rounded(value, error)
+
+
+def product(a: Rounded, b: Rounded) -> Rounded:
+    """The matrix product. Its error is |a| e(b) + e(a) (|b| + e(b)) + (n + 2) u |a| |b| for sums of n terms."""
+    sizes = np.abs(a.value), np.abs(b.value)
+    rounding = (a.value.shape[-1] + 2) * UNIT * (sizes[0] @ sizes[1])
+    return Rounded(a.value @ b.value, sizes[0] @ b.error + a.error @ (sizes[1] + b.error) + rounding)
 
 
 def right_output(
@@ -61,14 +65,12 @@ def right_output(
 ) -> tuple[Expected, ...]:
     """The reference between projections."""
     group = heads // kv_heads
-    inputs = given(x)
-    queries = split_rounded(product(inputs, given(w_q)), heads)
-    keys = split_rounded(product(inputs, given(w_k)), kv_heads, group)
-    values = split_rounded(product(inputs, given(w_v)), kv_heads, group)
-    mixed = exact_attention(queries.value, keys.value, values.value, mask=visible)
-    shown = True if visible is None else visible
-    errors = attended(queries, keys, values, shown).output
-    output = product(Rounded(join(mixed), join(errors)), given(w_o))
+    queries = split_rounded(product(given(x), given(w_q)), heads)
+    keys = split_rounded(product(given(x), given(w_k)), kv_heads, group)
+    values = split_rounded(product(given(x), given(w_v)), kv_heads, group)
+    mixed = exact(queries, keys, values, visible).output
+    joined = Rounded(join(mixed.value), join(mixed.bound))
+    output = product(joined, given(w_o))
     return (Expected(output.value, output.error + UNIT * np.abs(output.value)),)
 
 
@@ -106,57 +108,111 @@ GROUPED = {"tokens": 3, "d_model": 4, "kv_heads": 2, "group": 2, "key_dim": 2, "
 PLAIN = {"tokens": 3, "d_model": 4, "kv_heads": 2, "group": 1, "key_dim": 2, "value_dim": 2}
 HEADS = Task(
     name="multi_head",
-    takes=TAKES,
-    gives=("output",),
+    parameters=PARAMETERS,
+    results=("output",),
     draws=(
         Draw("as many key heads as heads", drawn(None), PLAIN, seeds=2),
         Draw("a causal mask", drawn("causal"), {**PLAIN, "tokens": 4}, {"tokens": 2}),
-        Draw("heads of other lengths", drawn("random"),
-             {"tokens": 4, "d_model": 5, "kv_heads": 3, "group": 1, "key_dim": 2, "value_dim": 4}, {"tokens": 2}),
+        Draw(
+            "heads of other lengths",
+            drawn("random"),
+            {"tokens": 4, "d_model": 5, "kv_heads": 3, "group": 1, "key_dim": 2, "value_dim": 4},
+            {"tokens": 2},
+        ),
         Draw("one head", drawn(None), {**PLAIN, "kv_heads": 1}),
         Draw("grouped heads", drawn(None), GROUPED, {"group": 2}),
-        Draw("one key head for all heads", drawn("causal"), {**GROUPED, "kv_heads": 1, "group": 3}, {"group": 2}),
+        Draw(
+            "one key head for all heads",
+            drawn("causal"),
+            {**GROUPED, "kv_heads": 1, "group": 3},
+            {"group": 2},
+        ),
         Draw("a batch", drawn("causal", batched=True), {**GROUPED, "batch": 2}, {"group": 2, "tokens": 2}),
         Draw("a batch, heads of one", drawn("random", batched=True), {**PLAIN, "batch": 3}, {"tokens": 2}),
         Draw("float32", drawn("causal", dtype=np.float32), {**GROUPED, "tokens": 5}, {"group": 2}),
     ),
     expected=right_output,
     misconceptions=(
-        Misconception("a head's columns are taken to lie apart, one of each head in turn; those of a head are contiguous: head "
-                "0 has the first key_dim columns.",
-                other(split=lambda rows, n: np.moveaxis(rows.reshape(*rows.shape[:-1], -1, n), -1, -3))),
-        Misconception("the heads are split by a reshape that mixes tokens and columns: split the last axis into (heads, dim) "
-                "first, then move the axis of heads.",
-                other(split=lambda rows, n: rows.reshape(*rows.shape[:-2], n, rows.shape[-2], -1))),
-        Misconception("the heads are joined by a reshape that mixes heads and tokens: move the axis of heads back beside dim "
-                "first.", other(join=lambda mixed: mixed.reshape(*mixed.shape[:-3], mixed.shape[-2], -1))),
-        Misconception("heads and columns are joined in the wrong order: all columns of head 0 come first, then those of head 1.",
-                other(join=lambda mixed: np.moveaxis(mixed, -3, -1).reshape(*mixed.shape[:-3], mixed.shape[-2], -1))),
-        Misconception("query head h reads key head h % kv_heads; neighbours share one: it is h // (heads // kv_heads).",
-                other(group=lambda rows, times: np.concatenate([rows] * times, axis=-3))),
-        Misconception("all query heads read the first key head.",
-                other(group=lambda rows, times: np.repeat(rows[..., :1, :, :], times * rows.shape[-3], axis=-3))),
-        Misconception("the scores are scaled by d_model; each head has its own key_dim.", other(scale=lambda d, h: d**-0.5)),
+        Misconception(
+            "a head's columns are assumed to be interleaved with other heads'; a head's columns are "
+            "contiguous: head 0 has the first key_dim columns.",
+            other(split=lambda rows, n: np.moveaxis(rows.reshape(*rows.shape[:-1], -1, n), -1, -3)),
+        ),
+        Misconception(
+            "the heads are split by a reshape that mixes tokens and columns: split the last axis into "
+            "(heads, dim) first, then move the axis of heads.",
+            other(split=lambda rows, n: rows.reshape(*rows.shape[:-2], n, rows.shape[-2], -1)),
+        ),
+        Misconception(
+            "the heads are joined by a reshape that mixes heads and tokens: move the axis of heads back "
+            "beside dim first.",
+            other(join=lambda mixed: mixed.reshape(*mixed.shape[:-3], mixed.shape[-2], -1)),
+        ),
+        Misconception(
+            "heads and columns are joined in the wrong order: all columns of head 0 come first, then those "
+            "of head 1.",
+            other(
+                join=lambda mixed: np.moveaxis(mixed, -3, -1).reshape(*mixed.shape[:-3], mixed.shape[-2], -1)
+            ),
+        ),
+        Misconception(
+            "query head h reads key head h % kv_heads; neighbours share one: it is h // (heads // kv_heads).",
+            other(group=lambda rows, times: np.concatenate([rows] * times, axis=-3)),
+        ),
+        Misconception(
+            "all query heads read the first key head.",
+            other(group=lambda rows, times: np.repeat(rows[..., :1, :, :], times * rows.shape[-3], axis=-3)),
+        ),
+        Misconception(
+            "the scores are scaled by d_model; each head has its own key_dim.",
+            other(scale=lambda d, h: d**-0.5),
+        ),
         Misconception("the scores are not scaled.", other(scale=lambda d, h: 1.0)),
-        Misconception("the scores are scaled by the number of heads; it should be key_dim, the length of a head's query.",
-                other(scale=lambda d, h: h**-0.5)),
-        Misconception("visible makes no difference: every token sees all.", other(mask=lambda visible, n: True)),
-        Misconception("the mask is turned around: True is where a query sees a key.",
-                other(mask=lambda visible, n: True if visible is None else ~visible)),
-        Misconception("without a mask the future is hidden; visible=None sees all.",
-                other(mask=lambda visible, n: np.tri(n, dtype=bool) if visible is None else visible)),
-        Misconception("it is always causal, whatever visible says.", other(mask=lambda visible, n: np.tri(n, dtype=bool))),
-        Misconception("the joined heads are returned: the projection by w_o is missing.", other(project=lambda joined, w: joined)),
-        Misconception("w_o is transposed: weights are [in, out], so that joined @ w_o is the output.",
-                other(project=lambda joined, w: joined @ w.T)),
-        Misconception("the weights are transposed: they are [in, out], so that x @ w is a projection.", transposed_weights),
-        Misconception("all heads are attended to as one: split them first, each has a softmax of its own.", one_head),
-        Misconception("the softmax runs over the heads; each head has its own, over the keys.",
-                other(softmax=lambda scores: softmax(scores, axis=-3))),
-        Misconception("the softmax runs over the queries instead of the keys.",
-                other(softmax=lambda scores: softmax(scores, axis=-2))),
+        Misconception(
+            "the scores are scaled by the number of heads; it should be key_dim, the length of a head's "
+            "query.",
+            other(scale=lambda d, h: h**-0.5),
+        ),
+        Misconception(
+            "visible makes no difference: every token sees all.", other(mask=lambda visible, n: True)
+        ),
+        Misconception(
+            "the mask is inverted: True means that a query sees a key.",
+            other(mask=lambda visible, n: True if visible is None else ~visible),
+        ),
+        Misconception(
+            "without a mask the future is hidden; visible=None sees all.",
+            other(mask=lambda visible, n: np.tri(n, dtype=bool) if visible is None else visible),
+        ),
+        Misconception(
+            "it is always causal: visible makes no difference.",
+            other(mask=lambda visible, n: np.tri(n, dtype=bool)),
+        ),
+        Misconception(
+            "the joined heads are returned: the projection by w_o is missing.",
+            other(project=lambda joined, w: joined),
+        ),
+        Misconception(
+            "w_o is transposed: weights are [in, out], so that joined @ w_o is the output.",
+            other(project=lambda joined, w: joined @ w.T),
+        ),
+        Misconception(
+            "the weights are transposed: they are [in, out], so that x @ w is a projection.",
+            transposed_weights,
+        ),
+        Misconception(
+            "all heads are attended to as one: split them first, each has a softmax of its own.", one_head
+        ),
+        Misconception(
+            "the softmax runs over the heads; each head has its own, over the keys.",
+            other(softmax=lambda scores: softmax(scores, axis=-3)),
+        ),
+        Misconception(
+            "the softmax runs over the queries instead of the keys.",
+            other(softmax=lambda scores: softmax(scores, axis=-2)),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def kv_weights(rng: np.random.Generator, size: Any) -> Arguments:
@@ -177,8 +233,8 @@ def pooled(w: Array, heads: int, kv_heads: int) -> tuple[Expected, ...]:
 
 POOL = Task(
     name="pool_heads",
-    takes=("w", "heads", "kv_heads"),
-    gives=("pooled",),
+    parameters=("w", "heads", "kv_heads"),
+    results=("pooled",),
     draws=(
         Draw("grouped heads", kv_weights, {"d_model": 2, "kv_heads": 2, "group": 2, "dim": 2}, seeds=2),
         Draw("one key head", kv_weights, {"d_model": 3, "kv_heads": 1, "group": 4, "dim": 2}),
@@ -186,13 +242,19 @@ POOL = Task(
     ),
     expected=pooled,
     misconceptions=(
-        Misconception("the heads of a group are summed; expected their mean.",
-                lambda w, h, k: w.reshape(len(w), k, h // k, -1).sum(2).reshape(len(w), -1)),
-        Misconception("heads that stand apart are pooled; a group's heads are neighbours.",
-                lambda w, h, k: w.reshape(len(w), h // k, k, -1).mean(1).reshape(len(w), -1)),
-        Misconception("only the first head of each group is kept.",
-                lambda w, h, k: w.reshape(len(w), k, h // k, -1)[:, :, 0].reshape(len(w), -1)),
+        Misconception(
+            "the heads of a group are summed; expected their mean.",
+            lambda w, h, k: w.reshape(len(w), k, h // k, -1).sum(2).reshape(len(w), -1),
+        ),
+        Misconception(
+            "heads that are not neighbours are pooled; a group's heads are neighbours.",
+            lambda w, h, k: w.reshape(len(w), h // k, k, -1).mean(1).reshape(len(w), -1),
+        ),
+        Misconception(
+            "only the first head of each group is kept.",
+            lambda w, h, k: w.reshape(len(w), k, h // k, -1)[:, :, 0].reshape(len(w), -1),
+        ),
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(4, "heads", (HEADS,), (POOL,))

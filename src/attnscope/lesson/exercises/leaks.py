@@ -73,15 +73,22 @@ def noise(attention_fn: Any, tokens: int) -> Array:
     return np.zeros((tokens, tokens), dtype=bool)
 
 
-ALL = ("causal attention", "attention that sees the next key", "attention whose softmax counts the next key",
-       "attention that mixes in the next value", "attention that sees everything",
-       "attention whose first query sees the last key", "attention in which the query before the last sees the last key",
-       "attention in blocks of two", "attention that sees the key after the next",
-       "causal attention whose last bits vary")  # fmt: skip
+ALL = (
+    "causal attention",
+    "attention that sees the next key",
+    "attention whose softmax counts the next key",
+    "attention that mixes in the next value",
+    "attention that sees everything",
+    "attention whose first query sees the last key",
+    "attention in which the query before the last sees the last key",
+    "attention in blocks of two",
+    "attention that sees the key after the next",
+    "causal attention whose last bits vary",
+)
 LEAKS = Task(
     name="leaks",
-    takes=("attention_fn", "tokens"),
-    gives=("leaks",),
+    parameters=("attention_fn", "tokens"),
+    results=("leaks",),
     kind="pairs",
     draws=(
         *(Draw(name, suspected(name), {"tokens": 5}, {"tokens": 3}) for name in ALL[:3]),
@@ -90,34 +97,69 @@ LEAKS = Task(
     ),
     expected=lambda attention_fn, tokens: (Expected(planted(attention_fn, tokens)),),
     misconceptions=(
-        Misconception("leaks through the key alone are missed: change the key of a token, too, and not its value alone. (Queries of 0, "
-                "or values that are all the same, hide such a leak as well.)",
-                lambda fn, n: future(moved(fn, n, key=False))),
-        Misconception("leaks through the value alone are missed: change the value of a token, too, and not its key alone.",
-                lambda fn, n: future(moved(fn, n, value=False))),
-        Misconception("what a query may see is told as a leak: a leak is a key after the query.", lambda fn, n: moved(fn, n)),
-        Misconception("a token's own key is told as a leak: it is no key after the query.", only(lambda i, j: j >= i)),
-        Misconception("keys before the query are told as leaks: those it may see; a leak is a key after the query.",
-                lambda fn, n: np.tril(moved(fn, n), -1)),
-        Misconception("the pairs are turned around: expected (query, key).", lambda fn, n: future(moved(fn, n)).T),
-        Misconception("only the key right after each query is looked at: a leak may come from any later key.",
-                only(lambda i, j: j == i + 1)),
-        Misconception("only the last key is looked at: a leak may come from any later key.",
-                only(lambda i, j: (j > i) & (j == j.max()))),
+        Misconception(
+            "leaks through the key alone are missed: change the key of a token, too, and not its value "
+            "alone. (Queries of 0, or values that are all the same, hide such a leak as well.)",
+            lambda fn, n: future(moved(fn, n, key=False)),
+        ),
+        Misconception(
+            "leaks through the value alone are missed: change the value of a token, too, and not its key "
+            "alone.",
+            lambda fn, n: future(moved(fn, n, value=False)),
+        ),
+        Misconception(
+            "what a query may see is reported as a leak: a leak is a key after the query.",
+            lambda fn, n: moved(fn, n),
+        ),
+        Misconception(
+            "a token's own key is reported as a leak: it is not after the query.", only(lambda i, j: j >= i)
+        ),
+        Misconception(
+            "keys before the query are reported as leaks: the query may see those; a leak is a key after "
+            "the query.",
+            lambda fn, n: np.tril(moved(fn, n), -1),
+        ),
+        Misconception(
+            "the pairs are in the wrong order: expected (query, key).", lambda fn, n: future(moved(fn, n)).T
+        ),
+        Misconception(
+            "only the key right after each query is looked at: a leak may come from any later key.",
+            only(lambda i, j: j == i + 1),
+        ),
+        Misconception(
+            "only the last key is looked at: a leak may come from any later key.",
+            only(lambda i, j: (j > i) & (j == j.max())),
+        ),
         Misconception("only the first query is looked at.", only(lambda i, j: (j > i) & (i == 0))),
         Misconception("the last key is not looked at.", only(lambda i, j: (j > i) & (j < j.max()))),
         Misconception("the first query is not looked at.", only(lambda i, j: (j > i) & (i > 0))),
-        Misconception("several keys are changed at once, so that all of them are blamed: change one at a time.",
-                lambda fn, n: future(moved(fn, n, several=True))),
+        Misconception(
+            "several keys are changed at once, so all of them are reported: change one at a time.",
+            lambda fn, n: future(moved(fn, n, several=True)),
+        ),
         Misconception("no leak is ever found.", noise),
-        Misconception("every key after the query is told as a leak, whether it moves the output or not.",
-                lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1)),
+        Misconception(
+            "every key after the query is reported as a leak, whether it moves the output or not.",
+            lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1),
+        ),
     ),
     symptoms=(
-        Symptom("a change of the last bits is told as a leak: that is rounding, and a leak moves the output by more.", lambda arguments, came, right: "last bits" in repr(arguments["attention_fn"])),
-        Symptom("leaks are missed: change one key or value at a time, by much, and look at all earlier outputs.",
-                lambda arguments, came, right: bool((right[0] & ~came[0]).any() and not (came[0] & ~right[0]).any())),
-        Symptom("what is no leak is told as one.",
-                lambda arguments, came, right: bool((came[0] & ~right[0]).any() and not (right[0] & ~came[0]).any())),
+        Symptom(
+            "a change of the last bits is reported as a leak: that is rounding, and a leak moves the output "
+            "by more.",
+            lambda arguments, came, right: "last bits" in repr(arguments["attention_fn"]),
+        ),
+        Symptom(
+            "leaks are missed: change one key or value at a time, by much, and look at all earlier outputs.",
+            lambda arguments, came, right: bool(
+                (right[0] & ~came[0]).any() and not (came[0] & ~right[0]).any()
+            ),
+        ),
+        Symptom(
+            "something that is no leak is reported as one.",
+            lambda arguments, came, right: bool(
+                (came[0] & ~right[0]).any() and not (right[0] & ~came[0]).any()
+            ),
+        ),
     ),
-)  # fmt: skip
+)

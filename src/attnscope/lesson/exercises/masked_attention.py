@@ -12,10 +12,12 @@ from attnscope.lesson.attending import (
     bare_softmax,
     causal,
     scored,
+    sizes,
     softmax,
     softmax_of_one_shift,
     unshifted_softmax,
 )
+from attnscope.lesson.exact import exact
 from attnscope.lesson.question import (
     Answer,
     Arguments,
@@ -27,9 +29,8 @@ from attnscope.lesson.question import (
     Symptom,
     Task,
 )
-from attnscope.lesson.rounding import attended, given
-from attnscope.reference import attention as exact_attention
 
+TWO_KEYS = {"key_len": 2}
 FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
 
 
@@ -122,12 +123,7 @@ def far_apart(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_output(query: Array, key: Array, value: Array, visible: Array) -> tuple[Expected, ...]:
-    """The reference, one leading entry after the other."""
-    shape = query.shape[:-1] + value.shape[-1:]
-    flat = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value, visible)]
-    output = np.stack([exact_attention(q, k, v, mask=shown) for q, k, v, shown in zip(*flat, strict=True)])
-    bound = attended(given(query), given(key), given(value), visible).output
-    return (Expected(output.reshape(shape), bound),)
+    return (exact(query, key, value, visible).output,)
 
 
 def after_the_softmax(query: Array, key: Array, value: Array, visible: Array) -> Array:
@@ -199,73 +195,132 @@ def audited(answer: Answer) -> Report:
     return audit_attention(attend_as_asked, CONTRACT, seconds=AUDIT_SECONDS)
 
 
-NO_ROW = "A row that sees nothing must be 0"
+NO_ROW = "A fully masked row must be 0"
 MASKED = Task(
     name="masked_attention",
-    takes=("query", "key", "value", "visible"),
-    gives=("output",),
+    parameters=("query", "key", "value", "visible"),
+    results=("output",),
     draws=(
-        Draw("two axes", two_axes, {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 3}, {"key_len": 2}, seeds=2),
-        Draw("float32", in_float32, {"query_len": 3, "key_len": 5, "key_dim": 4, "value_dim": 2}, {"key_len": 2}),
-        Draw("everything visible", everything_seen, {"query_len": 2, "key_len": 4, "key_dim": 3, "value_dim": 2}),
-        Draw("causal, with heads", causal_square, {"heads": 2, "tokens": 4, "key_dim": 4, "value_dim": 3}, {"tokens": 2}),
-        Draw("three axes", three_axes, {"heads": 3, "query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 3},
-             {"key_len": 2}),
-        Draw("four axes", four_axes, {"batch": 2, "heads": 3, "query_len": 4, "key_len": 5, "key_dim": 3, "value_dim": 2},
-             {"key_len": 2}),
-        Draw("a row that sees nothing", with_an_empty_row, {"query_len": 3, "key_len": 3, "key_dim": 2, "value_dim": 2}),
-        Draw("a hidden key whose score is far above all others", with_a_loud_hidden_key,
-             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
-        Draw("scores far below 0", with_low_scores,
-             {"query_len": 2, "key_len": 4, "key_dim": 2, "value_dim": 2}, {"key_len": 2}, round=False),
-        Draw("rows whose scores lie far apart", far_apart,
-             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"query_len": 2, "key_len": 2}, round=False),
+        Draw("two axes", two_axes, sizes(2, 3, 2, 3), TWO_KEYS, seeds=2),
+        Draw("float32", in_float32, sizes(3, 5, 4, 2), TWO_KEYS),
+        Draw("everything visible", everything_seen, sizes(2, 4, 3, 2)),
+        Draw(
+            "causal, with heads",
+            causal_square,
+            {"heads": 2, "tokens": 4, "key_dim": 4, "value_dim": 3},
+            {"tokens": 2},
+        ),
+        Draw("three axes", three_axes, sizes(2, 4, 2, 3, heads=3), TWO_KEYS),
+        Draw("four axes", four_axes, sizes(4, 5, 3, 2, batch=2, heads=3), TWO_KEYS),
+        Draw("a fully masked row", with_an_empty_row, sizes(3, 3, 2, 2)),
+        Draw(
+            "a hidden key whose score is far above all others",
+            with_a_loud_hidden_key,
+            sizes(2, 3, 2, 2),
+            TWO_KEYS,
+            round=False,
+        ),
+        Draw("scores far below 0", with_low_scores, sizes(2, 4, 2, 2), TWO_KEYS, round=False),
+        Draw(
+            "rows whose scores lie far apart",
+            far_apart,
+            sizes(2, 3, 2, 2),
+            {"query_len": 2, "key_len": 2},
+            round=False,
+        ),
     ),
     expected=right_output,
     audited=audited,
     misconceptions=(
-        Misconception("the hidden keys are seen: visible makes no difference.",
-                lambda query, key, value, visible: attend(query, key, value)[0]),
-        Misconception("the mask is turned around: the hidden keys are seen, and the visible ones are not.",
-                lambda query, key, value, visible: attend(query, key, value, ~visible)[0]),
-        Misconception("the weights sum to 1 over the hidden keys too: the mask came after the softmax, so what is left sums to "
-                "less.", after_the_softmax),
-        Misconception("the mask came after the softmax: divided by their sum once more, the weights are right as long as a "
-                "hidden score is not far above the visible ones; then the visible weights all vanish. Hide first. (To subtract "
-                "a hidden score as the largest of its row does the same.)",
-                renormalized),
-        Misconception("the mask came after the softmax, or the largest score that was subtracted is a hidden one: where that is "
-                "far above the visible ones, they all vanish, and 0 / 0 is left, as in a row that sees nothing. Hide first.", renormalized_bare),
-        Misconception("the hidden scores are 0 and not -inf: e^0 = 1, so hidden keys still get weight.", zero_scores),
-        Misconception("a row that sees nothing is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
-                masked_with(bare_softmax)),
-        Misconception("a row that sees nothing averages the hidden values, as it does where hidden scores are a finite number "
-                "like -1e9 in the place of -inf. " + NO_ROW + ".", averaged_when_empty),
-        Misconception("a finite number like -1e9 is added to the hidden scores: a row that sees nothing mixes the hidden values as if they were "
-                "seen. " + NO_ROW + ".", added(-1e9)),
-        Misconception("the hidden scores are only some thousands below 0: where the visible ones lie lower still, the hidden "
-                "keys are seen, and a row that sees nothing mixes hidden values. Only -inf is below every score.",
-                filled(-1e4)),
-        Misconception("the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)),
-        Misconception("the scores are divided by key_dim and not by its square root.",
-                masked_with(scale=lambda d, v, n: 1 / d)),
-        Misconception("the scores are scaled by the length of a value; it should be key_dim, the length of a query.",
-                masked_with(scale=lambda d, v, n: v**-0.5)),
-        Misconception("the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
-                masked_with(scale=lambda d, v, n: n**-0.5)),
-        Misconception("values are made 0 where a key is hidden from all, but their weights stay: hide the scores.", hidden_values),
-        Misconception("the softmax runs over the queries instead of the keys.",
-                masked_with(lambda scores: softmax(scores, axis=-2))),
+        Misconception(
+            "the hidden keys are visible: visible makes no difference.",
+            lambda query, key, value, visible: attend(query, key, value)[0],
+        ),
+        Misconception(
+            "the mask is inverted: the hidden keys are visible, and the visible ones are not.",
+            lambda query, key, value, visible: attend(query, key, value, ~visible)[0],
+        ),
+        Misconception(
+            "the weights sum to 1 over the hidden keys too: the mask came after the softmax, so the visible "
+            "ones sum to less.",
+            after_the_softmax,
+        ),
+        Misconception(
+            "the mask came after the softmax: divided by their sum once more, the weights are right as long "
+            "as a hidden score is not far above the visible ones; then the visible weights all vanish. Hide "
+            "first. (Subtracting a hidden score as the largest of its row has the same effect.)",
+            renormalized,
+        ),
+        Misconception(
+            "the mask came after the softmax, or the largest score that was subtracted is a hidden one: if "
+            "that is far above the visible ones, they all vanish, and 0 / 0 is left, as in a fully masked "
+            "row. Hide first.",
+            renormalized_bare,
+        ),
+        Misconception(
+            "the hidden scores are 0 instead of -inf: e^0 = 1, so hidden keys still get weight.", zero_scores
+        ),
+        Misconception(
+            "a fully masked row is NaN: all its scores are -inf, and its sum is 0. " + NO_ROW + ".",
+            masked_with(bare_softmax),
+        ),
+        Misconception(
+            "a fully masked row averages the hidden values, as it does if hidden scores are a finite number "
+            "like -1e9 instead of -inf. " + NO_ROW + ".",
+            averaged_when_empty,
+        ),
+        Misconception(
+            "a finite number like -1e9 is added to the hidden scores: a fully masked row mixes the hidden "
+            "values as if they were visible. " + NO_ROW + ".",
+            added(-1e9),
+        ),
+        Misconception(
+            "the hidden scores are only some thousands below 0: if the visible ones lie lower still, the "
+            "hidden keys are visible, and a fully masked row mixes hidden values. Only -inf is below every "
+            "score.",
+            filled(-1e4),
+        ),
+        Misconception(
+            "the scores are not scaled by the square root of key_dim.", masked_with(scale=lambda d, v, n: 1.0)
+        ),
+        Misconception(
+            "the scores are divided by key_dim and not by its square root.",
+            masked_with(scale=lambda d, v, n: 1 / d),
+        ),
+        Misconception(
+            "the scores are scaled by the length of a value; it should be key_dim, the length of a query.",
+            masked_with(scale=lambda d, v, n: v**-0.5),
+        ),
+        Misconception(
+            "the scores are scaled by the number of keys; it should be key_dim, the length of a query.",
+            masked_with(scale=lambda d, v, n: n**-0.5),
+        ),
+        Misconception(
+            "values are made 0 where a key is hidden from all, but their weights stay: hide the scores.",
+            hidden_values,
+        ),
+        Misconception(
+            "the softmax runs over the queries instead of the keys.",
+            masked_with(lambda scores: softmax(scores, axis=-2)),
+        ),
         Misconception("the first mask is used for all heads and sequences.", first_mask_for_all),
-        Misconception("the largest score of all rows is subtracted: where a row lies far below it, its exponentials all vanish. "
-                "Each row has its own largest.", masked_with(softmax_of_one_shift)),
-        Misconception("the exponentials overflow or vanish: subtract the largest visible score of each row first.",
-                masked_with(unshifted_softmax)),
+        Misconception(
+            "the largest score of all rows is subtracted: if a row lies far below it, all its exponentials "
+            "vanish. Each row has its own largest.",
+            masked_with(softmax_of_one_shift),
+        ),
+        Misconception(
+            "the exponentials overflow or vanish: subtract the largest visible score of each row first.",
+            masked_with(unshifted_softmax),
+        ),
     ),
     symptoms=(
-        Symptom("a row that sees nothing should be 0.", lambda arguments, came, right: empty_rows_only(arguments, came, right)),
+        Symptom(
+            "a fully masked row should be 0.",
+            lambda arguments, came, right: empty_rows_only(arguments, came, right),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def empty_rows_only(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
@@ -294,20 +349,20 @@ def right_clean(query: Array, key: Array, value: Array, visible: Array) -> tuple
 
 CLEAN = Task(
     name="clean_attention",
-    takes=("query", "key", "value", "visible"),
-    gives=("output",),
+    parameters=("query", "key", "value", "visible"),
+    results=("output",),
     draws=(
         *MASKED.draws[:2],
-        Draw("NaN in a hidden key and value", poisoned(np.nan),
-             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}),
-        Draw("inf in a hidden value", poisoned(np.inf),
-             {"query_len": 2, "key_len": 3, "key_dim": 2, "value_dim": 2}, {"key_len": 2}),
+        Draw("NaN in a hidden key and value", poisoned(np.nan), sizes(2, 3, 2, 2), TWO_KEYS),
+        Draw("inf in a hidden value", poisoned(np.inf), sizes(2, 3, 2, 2), TWO_KEYS),
     ),
     expected=right_clean,
     misconceptions=(
-        Misconception("a hidden NaN or inf reaches the output: its weight is 0, but 0 times NaN is NaN.", masked_with()),
+        Misconception(
+            "a hidden NaN or inf reaches the output: its weight is 0, but 0 times NaN is NaN.", masked_with()
+        ),
         *MASKED.misconceptions[:3],
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(3, "masked attention", (MASKED,), (CLEAN,))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from attnscope.lesson.exact import UNIT
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
-from attnscope.lesson.rounding import UNIT
 
 Config = dict[str, int]
 FIELDS = ("layers", "kv_heads", "key_dim", "value_dim", "bytes_per_element", "weight_bytes")
@@ -21,9 +21,13 @@ SMALL = {
 }
 EQUAL = {**SMALL, "value_dim": 4, "kv_heads": 5, "bytes_per_element": 4}
 LLAMA_8B = {
-    "layers": 32, "kv_heads": 8, "key_dim": 128, "value_dim": 128, "bytes_per_element": 2,
+    "layers": 32,
+    "kv_heads": 8,
+    "key_dim": 128,
+    "value_dim": 128,
+    "bytes_per_element": 2,
     "weight_bytes": 16_060_522_496,
-}  # fmt: skip
+}
 
 
 def asked(*more: str) -> Callable[[np.random.Generator, Any], Arguments]:
@@ -34,6 +38,11 @@ def asked(*more: str) -> Callable[[np.random.Generator, Any], Arguments]:
         return {"config": {name: given[name] for name in FIELDS}, **{name: given[name] for name in more}}
 
     return make
+
+
+def draw(name: str, config: Config, **more: int) -> Draw:
+    """A question about a config and these numbers."""
+    return Draw(name, asked(*more), {**config, **more})
 
 
 def token_bytes(config: Config) -> int:
@@ -68,57 +77,70 @@ def per_token(**instead: Any) -> Callable[[Config], float]:
     return wrong
 
 
-KEY_TWICE = per_token(value_dim=lambda c: c["key_dim"])
-VALUE_TWICE = per_token(key_dim=lambda c: c["value_dim"])
-KEYS_ALONE = per_token(value_dim=lambda c: 0)
-VALUES_ALONE = per_token(key_dim=lambda c: 0)
-ONE_LAYER = per_token(layers=lambda c: 1)
-ONE_HEAD = per_token(kv_heads=lambda c: 1)
-ELEMENTS = per_token(bytes_per_element=lambda c: 1)
-BITS = per_token(bytes_per_element=lambda c: 8 * c["bytes_per_element"])
-PRODUCT: Callable[[Config], float] = lambda c: token_bytes(c) * c["key_dim"] * c["value_dim"] / (  # noqa: E731
-    c["key_dim"] + c["value_dim"])  # fmt: skip
-READINGS = (
-    (KEY_TWICE, "2 * key_dim is counted: a value has value_dim numbers, which may be another number."),
-    (VALUE_TWICE, "2 * value_dim is counted: a key has key_dim numbers, which may be another number."),
-    (KEYS_ALONE, "the values are missing: a token leaves a key and a value."),
-    (VALUES_ALONE, "the keys are missing: a token leaves a key and a value."),
-    (ONE_LAYER, "the layers are missing: each layer has a cache of its own."),
-    (ONE_HEAD, "the heads are missing: each of the kv_heads has keys and values of its own."),
-    (ELEMENTS, "the numbers are counted, not their bytes."),
-    (BITS, "these are bits, not bytes."),
-    (PRODUCT, "key_dim is multiplied by value_dim; a token leaves key_dim + value_dim numbers."),
+def product_of_dims(config: Config) -> float:
+    dims = config["key_dim"], config["value_dim"]
+    return token_bytes(config) * dims[0] * dims[1] / sum(dims)
+
+
+WRONG_TOKEN_BYTES: tuple[tuple[str, Callable[[Config], float]], ...] = (
+    (
+        "2 * key_dim is counted: a value has value_dim numbers, which may be another number.",
+        per_token(value_dim=lambda c: c["key_dim"]),
+    ),
+    (
+        "2 * value_dim is counted: a key has key_dim numbers, which may be another number.",
+        per_token(key_dim=lambda c: c["value_dim"]),
+    ),
+    ("the values are missing: a token leaves a key and a value.", per_token(value_dim=lambda c: 0)),
+    ("the keys are missing: a token leaves a key and a value.", per_token(key_dim=lambda c: 0)),
+    ("the layers are missing: each layer has its own cache.", per_token(layers=lambda c: 1)),
+    (
+        "the heads are missing: each of the kv_heads has its own keys and values.",
+        per_token(kv_heads=lambda c: 1),
+    ),
+    ("the numbers are counted, not their bytes.", per_token(bytes_per_element=lambda c: 1)),
+    ("these are bits, not bytes.", per_token(bytes_per_element=lambda c: 8 * c["bytes_per_element"])),
+    ("key_dim is multiplied by value_dim; a token leaves key_dim + value_dim numbers.", product_of_dims),
 )
 
 
-def readings(say: Callable[[Callable[[Config], float]], Callable[..., Any]]) -> tuple[Misconception, ...]:
-    """The wrong bytes of a token, in a formula that uses them."""
-    return tuple(Misconception(says, say(reading)) for reading, says in READINGS)
+def with_wrong_token_bytes(
+    formula: Callable[[Callable[[Config], float]], Callable[..., Any]],
+) -> tuple[Misconception, ...]:
+    """A formula that is right, with each wrong number of bytes per token."""
+    return tuple(Misconception(message, formula(wrong)) for message, wrong in WRONG_TOKEN_BYTES)
 
 
 BYTES = Task(
     name="cache_bytes",
-    takes=("config", "tokens", "batch"),
-    gives=("cache_bytes",),
+    parameters=("config", "tokens", "batch"),
+    results=("cache_bytes",),
     kind="whole numbers",
     draws=(
-        Draw("a small model", asked("tokens", "batch"), {**SMALL, "tokens": 10, "batch": 3}),
-        Draw("keys as long as values", asked("tokens", "batch"), {**EQUAL, "tokens": 7, "batch": 2}),
-        Draw("one sequence", asked("tokens", "batch"), {**SMALL, "tokens": 5, "batch": 1}),
-        Draw("a model of 8 billion parameters", asked("tokens", "batch"), {**LLAMA_8B, "tokens": 131072, "batch": 16}),
-        Draw("no token yet", asked("tokens", "batch"), {**SMALL, "tokens": 0, "batch": 3}),
+        draw("a small model", SMALL, tokens=10, batch=3),
+        draw("keys as long as values", EQUAL, tokens=7, batch=2),
+        draw("one sequence", SMALL, tokens=5, batch=1),
+        draw("a model of 8 billion parameters", LLAMA_8B, tokens=131072, batch=16),
+        draw("no token yet", SMALL, tokens=0, batch=3),
     ),
     expected=right_bytes,
     misconceptions=(
-        *readings(lambda per: lambda config, tokens, batch: per(config) * tokens * batch),
-        Misconception("the batch is missing: each sequence has a cache of its own.", lambda c, tokens, batch: token_bytes(c) * tokens),
+        *with_wrong_token_bytes(lambda per: lambda config, tokens, batch: per(config) * tokens * batch),
+        Misconception(
+            "the batch is missing: each sequence has a cache of its own.",
+            lambda c, tokens, batch: token_bytes(c) * tokens,
+        ),
         Misconception("the tokens are missing.", lambda c, tokens, batch: token_bytes(c) * batch),
-        Misconception("every token is counted with every other: a cache grows with the tokens, not with their square.",
-                lambda c, tokens, batch: token_bytes(c) * tokens * tokens * batch),
-        Misconception("the weights are counted; they are no part of the cache.",
-                lambda c, tokens, batch: token_bytes(c) * tokens * batch + c["weight_bytes"]),
+        Misconception(
+            "the tokens are squared: a cache grows with the tokens, not with their square.",
+            lambda c, tokens, batch: token_bytes(c) * tokens * tokens * batch,
+        ),
+        Misconception(
+            "the weights are counted; they are no part of the cache.",
+            lambda c, tokens, batch: token_bytes(c) * tokens * batch + c["weight_bytes"],
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def fitting(
@@ -131,77 +153,122 @@ def fitting(
 
 SEQUENCES = Task(
     name="max_sequences",
-    takes=("config", "context", "memory_bytes"),
-    gives=("sequences",),
+    parameters=("config", "context", "memory_bytes"),
+    results=("sequences",),
     kind="whole numbers",
     draws=(
-        Draw("a small model", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 9400}),
-        Draw("keys as long as values", asked("context", "memory_bytes"), {**EQUAL, "context": 7, "memory_bytes": 61_234}),
-        Draw("many short sequences", asked("context", "memory_bytes"), {**SMALL, "context": 1, "memory_bytes": 5000 + 120 * 57}),
-        Draw("just enough", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 5000 + 1200 * 3}),
-        Draw("a byte too little", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 4999 + 1200 * 3}),
-        Draw("a model of 8 billion parameters", asked("context", "memory_bytes"),
-             {**LLAMA_8B, "context": 8192, "memory_bytes": 80 * 2**30}),
-        Draw("weights that do not fit", asked("context", "memory_bytes"), {**SMALL, "context": 10, "memory_bytes": 1300}),
+        draw("a small model", SMALL, context=10, memory_bytes=9400),
+        draw("keys as long as values", EQUAL, context=7, memory_bytes=61_234),
+        draw("many short sequences", SMALL, context=1, memory_bytes=5000 + 120 * 57),
+        draw("just enough", SMALL, context=10, memory_bytes=5000 + 1200 * 3),
+        draw("a byte too little", SMALL, context=10, memory_bytes=4999 + 1200 * 3),
+        draw("a model of 8 billion parameters", LLAMA_8B, context=8192, memory_bytes=80 * 2**30),
+        draw("weights that do not fit", SMALL, context=10, memory_bytes=1300),
     ),
     expected=right_sequences,
     misconceptions=(
-        Misconception("the weights are forgotten: they lie in the same memory.", fitting(free=lambda c, memory: memory)),
-        Misconception("the number is negative where the weights do not fit: then it is 0.",
-                fitting(rounded=lambda count: int(count // 1))),
-        Misconception("the number is negative where the weights do not fit: then it is 0.", fitting(rounded=int)),
-        Misconception("it is rounded up: a sequence that fits in part does not fit.",
-                fitting(rounded=lambda count: max(0, ceil(count)))),
-        Misconception("it is rounded to the nearest: a sequence that fits in part does not fit.",
-                fitting(rounded=lambda count: max(0, round(count)))),
-        Misconception("one too few: memory that is just enough is enough.",
-                fitting(rounded=lambda count: max(0, ceil(count) - 1))),
-        Misconception("these are tokens, not sequences of so many tokens.",
-                lambda c, context, memory: max(0, (memory - c["weight_bytes"]) // token_bytes(c))),
-        Misconception("the weights are counted for each sequence; all sequences share them.",
-                lambda c, context, memory: memory // (token_bytes(c) * context + c["weight_bytes"])),
-        Misconception("the weights are added to the memory; they are taken from it.",
-                fitting(free=lambda c, memory: memory + c["weight_bytes"])),
-        *readings(lambda per: fitting(per)),
+        Misconception(
+            "the weights are missing: they are in the same memory.", fitting(free=lambda c, memory: memory)
+        ),
+        Misconception(
+            "the number is negative if the weights do not fit: then it should be 0.",
+            fitting(rounded=lambda count: int(count // 1)),
+        ),
+        Misconception(
+            "the number is negative if the weights do not fit: then it should be 0.", fitting(rounded=int)
+        ),
+        Misconception(
+            "it is rounded up: a sequence that fits in part does not fit.",
+            fitting(rounded=lambda count: max(0, ceil(count))),
+        ),
+        Misconception(
+            "it is rounded to the nearest: a sequence that fits in part does not fit.",
+            fitting(rounded=lambda count: max(0, round(count))),
+        ),
+        Misconception(
+            "one too few: memory that is just enough is enough.",
+            fitting(rounded=lambda count: max(0, ceil(count) - 1)),
+        ),
+        Misconception(
+            "these are tokens, not sequences of that many tokens.",
+            lambda c, context, memory: max(0, (memory - c["weight_bytes"]) // token_bytes(c)),
+        ),
+        Misconception(
+            "the weights are counted for each sequence; all sequences share them.",
+            lambda c, context, memory: memory // (token_bytes(c) * context + c["weight_bytes"]),
+        ),
+        Misconception(
+            "the weights are added to the memory; they should be subtracted.",
+            fitting(free=lambda c, memory: memory + c["weight_bytes"]),
+        ),
+        *with_wrong_token_bytes(lambda per: fitting(per)),
     ),
-)  # fmt: skip
+)
 SECONDS = Task(
     name="decode_seconds",
-    takes=("config", "context", "batch", "bandwidth"),
-    gives=("seconds",),
+    parameters=("config", "context", "batch", "bandwidth"),
+    results=("seconds",),
     draws=(
-        Draw("a small model", asked("context", "batch", "bandwidth"), {**SMALL, "context": 10, "batch": 3, "bandwidth": 1000}),
-        Draw("keys as long as values", asked("context", "batch", "bandwidth"),
-             {**EQUAL, "context": 70, "batch": 2, "bandwidth": 5000}),
-        Draw("one sequence", asked("context", "batch", "bandwidth"), {**SMALL, "context": 100, "batch": 1, "bandwidth": 777}),
-        Draw("a model of 8 billion parameters", asked("context", "batch", "bandwidth"),
-             {**LLAMA_8B, "context": 8192, "batch": 32, "bandwidth": 3_350_000_000_000}),
+        draw("a small model", SMALL, context=10, batch=3, bandwidth=1000),
+        draw("keys as long as values", EQUAL, context=70, batch=2, bandwidth=5000),
+        draw("one sequence", SMALL, context=100, batch=1, bandwidth=777),
+        draw(
+            "a model of 8 billion parameters", LLAMA_8B, context=8192, batch=32, bandwidth=3_350_000_000_000
+        ),
     ),
     expected=right_seconds,
     misconceptions=(
-        Misconception("the weights are forgotten: each step reads them all.",
-                lambda c, context, batch, rate: token_bytes(c) * context * batch / rate),
-        Misconception("the cache is forgotten: each step reads the keys and values of all earlier tokens.",
-                lambda c, context, batch, rate: c["weight_bytes"] / rate),
-        Misconception("the weights are read for each sequence; a step reads them once for the whole batch.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) * batch / rate),
-        Misconception("the cache of one sequence is read; each sequence of the batch has its own.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) / rate),
-        Misconception("this is the time for each sequence of the batch; expected the time of a step.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / rate / batch),
-        Misconception("the bytes are multiplied by the bandwidth; bytes divided by bytes a second are seconds.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) * rate),
-        Misconception("these are steps a second; expected seconds a step.",
-                lambda c, context, batch, rate: rate / (c["weight_bytes"] + token_bytes(c) * context * batch)),
-        Misconception("these are milliseconds; expected seconds.",
-                lambda c, context, batch, rate: 1e3 * (c["weight_bytes"] + token_bytes(c) * context * batch) / rate),
-        Misconception("the bandwidth is taken for gigabytes a second; it is in bytes a second.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) / (rate * 1e9)),
-        Misconception("one token of the cache is read; a step reads those of the whole context.",
-                lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * batch) / rate),
-        *readings(lambda per: lambda c, context, batch, rate: (c["weight_bytes"] + per(c) * context * batch) / rate),
+        Misconception(
+            "the weights are missing: each step reads them all.",
+            lambda c, context, batch, rate: token_bytes(c) * context * batch / rate,
+        ),
+        Misconception(
+            "the cache is missing: each step reads the keys and values of all earlier tokens.",
+            lambda c, context, batch, rate: c["weight_bytes"] / rate,
+        ),
+        Misconception(
+            "the weights are read for each sequence; a step reads them once for the whole batch.",
+            lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) * batch / rate,
+        ),
+        Misconception(
+            "the cache of one sequence is read; each sequence of the batch has its own.",
+            lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context) / rate,
+        ),
+        Misconception(
+            "this is the time for each sequence of the batch; expected the time of a step.",
+            lambda c, context, batch, rate: (
+                (c["weight_bytes"] + token_bytes(c) * context * batch) / rate / batch
+            ),
+        ),
+        Misconception(
+            "the bytes are multiplied by the bandwidth; bytes divided by bytes per second are seconds.",
+            lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * context * batch) * rate,
+        ),
+        Misconception(
+            "these are steps per second; expected seconds per step.",
+            lambda c, context, batch, rate: rate / (c["weight_bytes"] + token_bytes(c) * context * batch),
+        ),
+        Misconception(
+            "these are milliseconds; expected seconds.",
+            lambda c, context, batch, rate: (
+                1e3 * (c["weight_bytes"] + token_bytes(c) * context * batch) / rate
+            ),
+        ),
+        Misconception(
+            "the bandwidth is read as gigabytes per second; it is in bytes per second.",
+            lambda c, context, batch, rate: (
+                (c["weight_bytes"] + token_bytes(c) * context * batch) / (rate * 1e9)
+            ),
+        ),
+        Misconception(
+            "one token of the cache is read; a step reads those of the whole context.",
+            lambda c, context, batch, rate: (c["weight_bytes"] + token_bytes(c) * batch) / rate,
+        ),
+        *with_wrong_token_bytes(
+            lambda per: lambda c, context, batch, rate: (c["weight_bytes"] + per(c) * context * batch) / rate
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def layered(rng: np.random.Generator, size: Any) -> Arguments:
@@ -217,21 +284,37 @@ def windowed(config: dict[str, Any], tokens: int, batch: int, kept: Any = min) -
 
 WINDOWED = Task(
     name="windowed_cache_bytes",
-    takes=("config", "tokens", "batch"),
-    gives=("cache_bytes",),
+    parameters=("config", "tokens", "batch"),
+    results=("cache_bytes",),
     kind="whole numbers",
     draws=(
-        Draw("more tokens than the window", layered, {**SMALL, "layers": 6, "window": 4, "tokens": 10, "batch": 2}),
-        Draw("fewer tokens than the window", layered, {**SMALL, "layers": 6, "window": 16, "tokens": 9, "batch": 3}),
+        Draw(
+            "more tokens than the window",
+            layered,
+            {**SMALL, "layers": 6, "window": 4, "tokens": 10, "batch": 2},
+        ),
+        Draw(
+            "fewer tokens than the window",
+            layered,
+            {**SMALL, "layers": 6, "window": 16, "tokens": 9, "batch": 3},
+        ),
     ),
     expected=lambda config, tokens, batch: whole(windowed(config, tokens, batch)),
     misconceptions=(
-        Misconception("the windows make no difference.", lambda c, tokens, batch: token_bytes(c) * tokens * batch),
-        Misconception("a window is counted whole before it is full.",
-                lambda c, tokens, batch: windowed(c, tokens, batch, kept=lambda tokens, w: w)),
-        Misconception("a layer without a window keeps nothing; it should keep all.",
-                lambda c, tokens, batch: batch * sum(token_bytes({**c, "layers": 1}) * min(tokens, w or 0) for w in c["windows"])),
+        Misconception(
+            "the windows make no difference.", lambda c, tokens, batch: token_bytes(c) * tokens * batch
+        ),
+        Misconception(
+            "a window is counted whole before it is full.",
+            lambda c, tokens, batch: windowed(c, tokens, batch, kept=lambda tokens, w: w),
+        ),
+        Misconception(
+            "a layer without a window keeps nothing; it should keep all.",
+            lambda c, tokens, batch: (
+                batch * sum(token_bytes({**c, "layers": 1}) * min(tokens, w or 0) for w in c["windows"])
+            ),
+        ),
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(9, "serving numbers", (BYTES, SEQUENCES, SECONDS), (WINDOWED,))

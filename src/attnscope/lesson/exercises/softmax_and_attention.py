@@ -9,9 +9,11 @@ from attnscope.lesson.attending import (
     attend,
     bare_softmax,
     scored,
+    sizes,
     softmax,
     unshifted_softmax,
 )
+from attnscope.lesson.exact import UNIT, exact
 from attnscope.lesson.question import (
     Arguments,
     Arrays,
@@ -22,9 +24,6 @@ from attnscope.lesson.question import (
     Symptom,
     Task,
 )
-from attnscope.lesson.rounding import UNIT, attended, given
-from attnscope.reference import attention as exact_attention
-from attnscope.reference import weights as exact_weights
 
 LARGE = 2000.0  # beyond what e^x can hold in float32 and in float64
 
@@ -61,19 +60,11 @@ def far_apart(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_weights(scores: Array) -> tuple[Expected, ...]:
-    """The reference's softmax: its scores are a bias on nothing."""
+    """Attention whose scores are a bias on zeros."""
     rows = np.atleast_2d(scores).astype(np.float64)
-    rows = rows.reshape(-1, rows.shape[-1])
-    nothing = np.zeros((len(rows), 1)), np.zeros((rows.shape[1], 1))
-    weights = exact_weights(*nothing, bias=rows)
-    top = np.max(rows, axis=-1, keepdims=True, initial=-np.inf)
-    top = np.where(np.isneginf(top), 0.0, top)
-    finite = np.where(np.isneginf(rows), 0.0, rows)
-    wrong_by = np.max(
-        UNIT * (2 * np.abs(finite - top) * (weights > 0) + 4 * np.abs(finite) + 8), -1, keepdims=True
-    )
-    bound = weights * (np.expm1(2 * wrong_by) + UNIT * (3 * rows.shape[1] + 32)) + UNIT**4
-    return (Expected(weights.reshape(scores.shape), bound.reshape(scores.shape)),)
+    query, key = np.zeros((*rows.shape[:-1], 1)), np.zeros((*rows.shape[:-2], rows.shape[-1], 1))
+    right = exact(query, key, key, bias=rows).weights
+    return (Expected(right.value.reshape(scores.shape), right.bound.reshape(scores.shape)),)
 
 
 def not_one(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
@@ -84,13 +75,13 @@ def not_one(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
 
 ROWS_DO_NOT_SUM = Symptom("the weights of a row do not sum to 1.", not_one)
 NEGATIVE = Symptom(
-    "some weights are negative: a softmax gives none.", lambda a, came, right: bool((came[-1] < 0).any())
+    "some weights are negative: a softmax has none.", lambda a, came, right: bool((came[-1] < 0).any())
 )
 
 SOFTMAX = Task(
     name="softmax",
-    takes=("scores",),
-    gives=("weights",),
+    parameters=("scores",),
+    results=("weights",),
     draws=(
         Draw("two axes", drawn("rows", "keys"), {"rows": 2, "keys": 3}, {"keys": 2}, seeds=2),
         Draw("as many rows as keys", drawn("rows", "keys"), {"rows": 3, "keys": 3}, {"rows": 2, "keys": 2}),
@@ -99,18 +90,21 @@ SOFTMAX = Task(
         Draw("three axes", drawn("heads", "rows", "keys"), {"heads": 2, "rows": 3, "keys": 4}, {"keys": 2}),
         Draw("some scores of -inf", with_hidden, {"rows": 3, "keys": 4}, {"keys": 2}),
         Draw("large scores", drawn("rows", "keys", offset=LARGE), {"rows": 2, "keys": 3}, {"keys": 2}),
-        Draw("very negative scores", drawn("rows", "keys", offset=-LARGE), {"rows": 2, "keys": 3}, {"keys": 2}),
+        Draw(
+            "very negative scores", drawn("rows", "keys", offset=-LARGE), {"rows": 2, "keys": 3}, {"keys": 2}
+        ),
         Draw("rows whose scores lie far apart", far_apart, {"rows": 2, "keys": 3}, {"rows": 2, "keys": 2}),
         Draw("a row of only -inf", with_an_empty_row, {"rows": 2, "keys": 3}),
     ),
     expected=right_weights,
     misconceptions=(
         Misconception(
-            "the weights sum to 1 over the whole array: sum along the last axis alone, a row at a time.",
+            "the weights sum to 1 over the whole array: sum along the last axis alone, one row at a time.",
             lambda scores: softmax(scores, axis=None),
         ),
         Misconception(
-            "the weights sum to 1 down the columns: the softmax runs along the first axis instead of the last.",
+            "the weights sum to 1 down the columns: the softmax runs along the first axis instead of the "
+            "last.",
             lambda scores: softmax(scores, axis=0),
         ),
         Misconception(
@@ -118,31 +112,35 @@ SOFTMAX = Task(
             lambda scores: softmax(scores, axis=-2) if scores.ndim > 1 else softmax(scores),
         ),
         Misconception(
-            "the exponentials overflow, or all vanish, where scores are large: e^2000 is inf and e^-2000 is 0. A softmax "
-            "does not change when the same number is subtracted from all scores of a row; choose one that keeps the "
-            "exponents at or below 0.",
+            "the exponentials overflow or vanish if scores are large: e^2000 is inf and e^-2000 is 0. A "
+            "softmax does not change when the same number is subtracted from all scores of a row; choose "
+            "one that keeps the exponents at or below 0.",
             unshifted_softmax,
         ),
         Misconception(
-            "the exponentials overflow, or all vanish, where scores are large: e^2000 is inf and e^-2000 is 0. And a row of only -inf becomes 0 / 0.",
+            "the exponentials overflow or vanish if scores are large: e^2000 is inf and e^-2000 is 0. And a "
+            "row of only -inf becomes 0 / 0.",
             lambda scores: np.exp(scores) / np.exp(scores).sum(-1, keepdims=True),
         ),
         Misconception(
-            "a row of only -inf becomes NaN: its largest score is -inf, and -inf minus -inf is no number. Such a row "
-            "sees nothing, and all its weights are 0.",
+            "a row of only -inf becomes NaN: its largest score is -inf, and -inf minus -inf is no number. "
+            "Such a row is fully masked, and all its weights are 0.",
             bare_softmax,
         ),
         Misconception(
-            "a row of only -inf gets equal weights. It sees nothing: all its weights are 0.",
-            lambda scores: np.where(np.isneginf(scores).all(-1, keepdims=True), 1 / scores.shape[-1], softmax(scores)),
+            "a row of only -inf gets equal weights. It is fully masked: all its weights are 0.",
+            lambda scores: np.where(
+                np.isneginf(scores).all(-1, keepdims=True), 1 / scores.shape[-1], softmax(scores)
+            ),
         ),
         Misconception(
-            "the largest score of the whole array is subtracted: rows far below it vanish. Each row has its own largest.",
+            "the largest score of the whole array is subtracted: rows far below it vanish. Each row has its "
+            "own largest.",
             lambda scores: same_shift(scores, 0),
         ),
         Misconception(
-            "the largest score of the whole array is subtracted, so that rows far below it become 0 / 0. Each row has "
-            "its own largest.",
+            "the largest score of the whole array is subtracted, so that rows far below it become 0 / 0. "
+            "Each row has its own largest.",
             lambda scores: same_shift(scores, None),
         ),
         Misconception(
@@ -150,16 +148,15 @@ SOFTMAX = Task(
             lambda scores: np.exp(scores - np.max(scores, axis=-1, keepdims=True)),
         ),
         Misconception("the rows do not sum to 1: the exponentials are not divided by their sum.", np.exp),
-        Misconception(
-            "these are powers of 2, not of e.", lambda scores: softmax(scores * np.log(2))
-        ),
+        Misconception("these are powers of 2, not of e.", lambda scores: softmax(scores * np.log(2))),
         Misconception("these are the logarithms of the weights.", lambda scores: np.log(softmax(scores))),
         Misconception(
-            "the largest score gets the smallest weight: the sign in the exponent is turned around.",
+            "the largest score gets the smallest weight: the sign in the exponent is wrong.",
             lambda scores: softmax(-scores),
         ),
         Misconception(
-            "each score went through a sigmoid of its own; in a softmax the weights of a row share a total of 1.",
+            "each score went through a sigmoid of its own; in a softmax the weights of a row share a total "
+            "of 1.",
             lambda scores: 1 / (1 + np.exp(-scores)),
         ),
         Misconception(
@@ -168,7 +165,7 @@ SOFTMAX = Task(
         ),
     ),
     symptoms=(NEGATIVE, ROWS_DO_NOT_SUM),
-)  # fmt: skip
+)
 
 
 def same_shift(scores: Array, empty: float | None) -> Array:
@@ -200,11 +197,8 @@ def with_large_scores(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def right_attention(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
-    """The reference's output and weights."""
-    bounds = attended(given(query), given(key), given(value))
-    output = exact_attention(query, key, value)
-    weights = exact_weights(query, key)
-    return Expected(output, bounds.output), Expected(weights, bounds.weights)
+    right = exact(query, key, value)
+    return right.output, right.weights
 
 
 def scaled(by: Any) -> Any:
@@ -231,46 +225,77 @@ def scaled_afterwards(query: Array, key: Array, value: Array) -> tuple[Array, Ar
 
 ATTENTION = Task(
     name="attention",
-    takes=("query", "key", "value"),
-    gives=("output", "weights"),
+    parameters=("query", "key", "value"),
+    results=("output", "weights"),
     draws=(
-        Draw("different sizes", operands, {"query_len": 2, "key_len": 3, "key_dim": 4, "value_dim": 2}, seeds=2),
-        Draw("square arrays", operands, {"query_len": 3, "key_len": 3, "key_dim": 3, "value_dim": 3},
-             {"query_len": 3, "key_len": 3, "key_dim": 3, "value_dim": 3}),
-        Draw("one query, one key", operands, {"query_len": 1, "key_len": 1, "key_dim": 2, "value_dim": 3}),
-        Draw("float32", in_float32, {"query_len": 3, "key_len": 5, "key_dim": 2, "value_dim": 4}),
-        Draw("large scores", with_large_scores, {"query_len": 2, "key_len": 4, "key_dim": 4, "value_dim": 2}),
+        Draw("different sizes", operands, sizes(2, 3, 4, 2), seeds=2),
+        Draw("square arrays", operands, sizes(3, 3, 3, 3), sizes(3, 3, 3, 3)),
+        Draw("one query, one key", operands, sizes(1, 1, 2, 3)),
+        Draw("float32", in_float32, sizes(3, 5, 2, 4)),
+        Draw("large scores", with_large_scores, sizes(2, 4, 4, 2)),
     ),
     expected=right_attention,
     misconceptions=(
-        Misconception("the scores are not scaled: the dot products grow with key_dim.", scaled(lambda dim, n, v: 1.0)),
-        Misconception("the scores are divided by key_dim and not by its square root; or they are scaled twice.", scaled(lambda dim, n, v: 1 / dim)),
-        Misconception("the scores are multiplied by the square root of key_dim; they should be divided.",
-                scaled(lambda dim, n, v: dim**0.5)),
-        Misconception("the scores are divided by the square root of the number of keys; it should be key_dim, the length of "
-                "a query.", scaled(lambda dim, n, v: n**-0.5)),
-        Misconception("the scores are divided by the square root of value_dim; it should be key_dim, the length of a query.",
-                scaled(lambda dim, n, v: v**-0.5)),
-        Misconception("the weights sum to 1 down the columns: the softmax runs over the queries instead of the keys.",
-                with_weights(lambda scores: softmax(scores, axis=0))),
-        Misconception("the weights sum to 1 over all queries together: each query has its own softmax.",
-                with_weights(lambda scores: softmax(scores, axis=None))),
-        Misconception("the scores themselves mix the values: the softmax is missing.", with_weights(lambda scores: scores)),
-        Misconception("the exponentials are not divided by their sum: the weights of a query do not sum to 1.",
-                with_weights(np.exp)),
-        Misconception("the scale comes after the softmax, so the weights do not sum to 1; it belongs to the scores.",
-                scaled_afterwards),
-        Misconception("the weights and the output are swapped: return (output, weights).",
-                lambda query, key, value: attend(query, key, value)[::-1]),
-        Misconception("the second result is the scores; it should be the weights.",
-                lambda query, key, value: (attend(query, key, value)[0], scored(query, key))),
-        Misconception("the keys are mixed; it should be the values.",
-                lambda query, key, value: (attend(query, key, key)[0], attend(query, key, value)[1])),
-        Misconception("the exponentials overflow where scores are large: subtract the largest score of each row first.",
-                with_weights(unshifted_softmax)),
+        Misconception(
+            "the scores are not scaled: the dot products grow with key_dim.", scaled(lambda dim, n, v: 1.0)
+        ),
+        Misconception(
+            "the scores are divided by key_dim and not by its square root; or they are scaled twice.",
+            scaled(lambda dim, n, v: 1 / dim),
+        ),
+        Misconception(
+            "the scores are multiplied by the square root of key_dim; they should be divided.",
+            scaled(lambda dim, n, v: dim**0.5),
+        ),
+        Misconception(
+            "the scores are divided by the square root of the number of keys; it should be key_dim, the "
+            "length of a query.",
+            scaled(lambda dim, n, v: n**-0.5),
+        ),
+        Misconception(
+            "the scores are divided by the square root of value_dim; it should be key_dim, the length of a "
+            "query.",
+            scaled(lambda dim, n, v: v**-0.5),
+        ),
+        Misconception(
+            "the weights sum to 1 down the columns: the softmax runs over the queries instead of the keys.",
+            with_weights(lambda scores: softmax(scores, axis=0)),
+        ),
+        Misconception(
+            "the weights sum to 1 over all queries together: each query has its own softmax.",
+            with_weights(lambda scores: softmax(scores, axis=None)),
+        ),
+        Misconception(
+            "the scores themselves weight the values: the softmax is missing.",
+            with_weights(lambda scores: scores),
+        ),
+        Misconception(
+            "the exponentials are not divided by their sum: the weights of a query do not sum to 1.",
+            with_weights(np.exp),
+        ),
+        Misconception(
+            "the scale comes after the softmax, so the weights do not sum to 1; it belongs to the scores.",
+            scaled_afterwards,
+        ),
+        Misconception(
+            "the weights and the output are swapped: return (output, weights).",
+            lambda query, key, value: attend(query, key, value)[::-1],
+        ),
+        Misconception(
+            "the second result is the scores; it should be the weights.",
+            lambda query, key, value: (attend(query, key, value)[0], scored(query, key)),
+        ),
+        Misconception(
+            "the keys are mixed; it should be the values.",
+            lambda query, key, value: (attend(query, key, key)[0], attend(query, key, value)[1]),
+        ),
+        Misconception(
+            "the exponentials overflow if scores are large: subtract the largest score of each row first.",
+            with_weights(unshifted_softmax),
+        ),
     ),
     symptoms=(NEGATIVE, ROWS_DO_NOT_SUM),
-)  # fmt: skip
+)
 
 
 def right_backward(weights: Array, upstream: Array) -> tuple[Expected, ...]:
@@ -290,19 +315,28 @@ def drawn_backward(rng: np.random.Generator, size: Any) -> Arguments:
 
 SOFTMAX_BACKWARD = Task(
     name="softmax_backward",
-    takes=("weights", "upstream"),
-    gives=("grad_scores",),
+    parameters=("weights", "upstream"),
+    results=("grad_scores",),
     draws=(Draw("two axes", drawn_backward, {"rows": 2, "keys": 3}, {"keys": 2}, round=False, seeds=3),),
     expected=right_backward,
     misconceptions=(
-        Misconception("each weight is taken to depend on its own score alone; through the sum, all scores of a row matter.",
-                lambda weights, upstream: weights * (1 - weights) * upstream),
-        Misconception("the part that comes through the sum is missing.", lambda weights, upstream: weights * upstream),
-        Misconception("the sum over the row is not weighted by upstream.",
-                lambda weights, upstream: weights * (upstream - upstream.sum(-1, keepdims=True))),
-        Misconception("the sum runs over all rows; each row has its own.",
-                lambda weights, upstream: weights * (upstream - (weights * upstream).sum())),
+        Misconception(
+            "each weight is assumed to depend on its own score alone; through the sum, all scores of a row "
+            "matter.",
+            lambda weights, upstream: weights * (1 - weights) * upstream,
+        ),
+        Misconception(
+            "the part that comes through the sum is missing.", lambda weights, upstream: weights * upstream
+        ),
+        Misconception(
+            "the sum over the row is not weighted by upstream.",
+            lambda weights, upstream: weights * (upstream - upstream.sum(-1, keepdims=True)),
+        ),
+        Misconception(
+            "the sum runs over all rows; each row has its own.",
+            lambda weights, upstream: weights * (upstream - (weights * upstream).sum()),
+        ),
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(1, "softmax and attention by hand", (SOFTMAX, ATTENTION), (SOFTMAX_BACKWARD,))

@@ -87,13 +87,15 @@ def of_the_first(query_len: int, key_len: int, key_lengths: Array) -> Array:
 
 VISIBLE = Task(
     name="visible",
-    takes=("query_len", "key_len", "key_lengths"),
-    gives=("visible",),
+    parameters=("query_len", "key_len", "key_lengths"),
+    results=("visible",),
     kind="booleans",
     draws=(
         Draw("as many queries as keys", sizes_and_lengths, {"batch": 2, "query_len": 4, "key_len": 4}),
         Draw("fewer queries than keys", sizes_and_lengths, {"batch": 3, "query_len": 2, "key_len": 5}),
-        Draw("fewer queries than keys, all padded", padded, {"batch": 2, "query_len": 3, "key_len": 6}, seeds=2),
+        Draw(
+            "fewer queries than keys, all padded", padded, {"batch": 2, "query_len": 3, "key_len": 6}, seeds=2
+        ),
         Draw("one query", padded, {"batch": 2, "query_len": 1, "key_len": 4}),
         Draw("one sequence", sizes_and_lengths, {"batch": 1, "query_len": 3, "key_len": 3}),
         Draw("a sequence without a key", empty, {"batch": 2, "query_len": 3, "key_len": 3}),
@@ -102,38 +104,70 @@ VISIBLE = Task(
     ),
     expected=right_mask,
     misconceptions=(
-        Misconception("the mask is turned around: True is where a query sees a key.",
-                instead(lambda i, j, n: ~((j <= i) & (j < n)))),
-        Misconception("the first query meets the first key; the last query should meet the last key, so query i stands at "
-                "position i + key_len - query_len.", from_the_start),
-        Misconception("the last query meets the last key that is no padding, another one in each sequence; the mask is to be "
-                "aligned to key_len for all.", to_each_end),
-        Misconception("a query does not see its own position: the comparison with the future is strict where it should not "
-                "be.", instead(lambda i, j, n: (j < i) & (j < n))),
+        Misconception(
+            "the mask is inverted: True means that a query sees a key.",
+            instead(lambda i, j, n: ~((j <= i) & (j < n))),
+        ),
+        Misconception(
+            "the first query meets the first key; the last query should meet the last key, so query i "
+            "stands at position i + key_len - query_len.",
+            from_the_start,
+        ),
+        Misconception(
+            "the last query meets the last key that is no padding, another one in each sequence; the mask "
+            "is to be aligned to key_len for all.",
+            to_each_end,
+        ),
+        Misconception(
+            "a query does not see its own position: the comparison with the future is strict and should not "
+            "be.",
+            instead(lambda i, j, n: (j < i) & (j < n)),
+        ),
         Misconception("a query sees one key of the future.", instead(lambda i, j, n: (j <= i + 1) & (j < n))),
-        Misconception("padded keys are seen: key_lengths makes no difference.", instead(lambda i, j, n: j <= i)),
-        Misconception("the future is seen: nothing is causal, only padding is hidden.", instead(lambda i, j, n: j < n)),
-        Misconception("the first padded key is seen: a sequence of n tokens has the keys 0 to n - 1.",
-                instead(lambda i, j, n: (j <= i) & (j <= n))),
-        Misconception("the last key that is no padding is hidden: a sequence of n tokens has the keys 0 to n - 1.",
-                instead(lambda i, j, n: (j <= i) & (j < n - 1))),
-        Misconception("the past is hidden and the future seen: the comparison of the positions is turned around.",
-                instead(lambda i, j, n: (j >= i) & (j < n))),
-        Misconception("a key is seen if either rule allows it; both must: join them by `and`.",
-                instead(lambda i, j, n: (j <= i) | (j < n))),
-        Misconception("the padding is taken to stand on the left; it stands on the right: the first key_lengths keys are "
-                "real.", lambda q, k, n: instead(lambda i, j, n: (j <= i) & (j >= k - n))(q, k, n)),
-        Misconception("the padding of the keys is hidden along the queries: it is the columns that are padded, not the rows.",
-                queries_padded),
+        Misconception(
+            "padded keys are seen: key_lengths makes no difference.", instead(lambda i, j, n: j <= i)
+        ),
+        Misconception(
+            "the future is seen: nothing is causal, only padding is hidden.", instead(lambda i, j, n: j < n)
+        ),
+        Misconception(
+            "the first padded key is seen: a sequence of n tokens has the keys 0 to n - 1.",
+            instead(lambda i, j, n: (j <= i) & (j <= n)),
+        ),
+        Misconception(
+            "the last key that is no padding is hidden: a sequence of n tokens has the keys 0 to n - 1.",
+            instead(lambda i, j, n: (j <= i) & (j < n - 1)),
+        ),
+        Misconception(
+            "the past is hidden and the future seen: the comparison of the positions is inverted.",
+            instead(lambda i, j, n: (j >= i) & (j < n)),
+        ),
+        Misconception(
+            "a key is seen if either rule allows it; both must: join them by `and`.",
+            instead(lambda i, j, n: (j <= i) | (j < n)),
+        ),
+        Misconception(
+            "the padding is assumed on the left; it is on the right: the first key_lengths keys are real.",
+            lambda q, k, n: instead(lambda i, j, n: (j <= i) & (j >= k - n))(q, k, n),
+        ),
+        Misconception(
+            "the padding of the keys is hidden along the queries: it is the columns that are padded, not "
+            "the rows.",
+            queries_padded,
+        ),
         Misconception("all sequences are given the length of the first.", of_the_first),
-        Misconception("the padding is hidden twice over: rows of queries are hidden as well, but a query is a token that asks; "
-                "only keys are hidden.", instead(lambda i, j, n: (j <= i) & (j < n) & (i < n))),
+        Misconception(
+            "the padding is hidden twice: rows of queries are hidden as well, but only keys should be.",
+            instead(lambda i, j, n: (j <= i) & (j < n) & (i < n)),
+        ),
         Misconception("there is no batch axis, and key_lengths makes no difference.", without_batch),
-        Misconception("there is an axis of heads too many: expected [batch, query_len, key_len].", with_a_head_axis),
+        Misconception(
+            "there is an axis of heads too many: expected [batch, query_len, key_len].", with_a_head_axis
+        ),
         Misconception("queries and keys are exchanged: expected [batch, query_len, key_len].", keys_first),
         Misconception("every query sees every key: nothing is hidden.", instead(lambda i, j, n: j >= 0)),
     ),
-)  # fmt: skip
+)
 
 
 def with_a_window(rng: np.random.Generator, size: Any) -> Arguments:
@@ -156,23 +190,29 @@ def window_instead(shown: Callable[[Array, Array, int], Any]) -> Callable[..., A
 
 VISIBLE_IN_WINDOW = Task(
     name="visible_in_window",
-    takes=("query_len", "key_len", "key_lengths", "window"),
-    gives=("visible",),
+    parameters=("query_len", "key_len", "key_lengths", "window"),
+    results=("visible",),
     kind="booleans",
     draws=(
         Draw("a window of 1", with_a_window, {"batch": 2, "query_len": 4, "key_len": 4, "window": 1}),
         Draw("a window of 3", with_a_window, {"batch": 2, "query_len": 4, "key_len": 7, "window": 3}),
-        Draw("a window beyond all keys", with_a_window, {"batch": 2, "query_len": 3, "key_len": 5, "window": 9}),
+        Draw(
+            "a window beyond all keys", with_a_window, {"batch": 2, "query_len": 3, "key_len": 5, "window": 9}
+        ),
     ),
     expected=right_window,
     misconceptions=(
-        Misconception("the window is one key too wide: a window of 4 sees the key itself and the 3 before it.",
-                window_instead(lambda i, j, w: (j <= i) & (j >= i - w))),
-        Misconception("the window is one key too narrow: a window of 4 sees the key itself and the 3 before it.",
-                window_instead(lambda i, j, w: (j <= i) & (j > i - w + 1))),
-        Misconception("the window reaches into the future.", window_instead(lambda i, j, w: (abs(j - i) < w))),
+        Misconception(
+            "the window is one key too wide: a window of 4 sees the key itself and the 3 before it.",
+            window_instead(lambda i, j, w: (j <= i) & (j >= i - w)),
+        ),
+        Misconception(
+            "the window is one key too narrow: a window of 4 sees the key itself and the 3 before it.",
+            window_instead(lambda i, j, w: (j <= i) & (j > i - w + 1)),
+        ),
+        Misconception("the window reaches into the future.", window_instead(lambda i, j, w: abs(j - i) < w)),
         Misconception("the window makes no difference.", window_instead(lambda i, j, w: j <= i)),
     ),
-)  # fmt: skip
+)
 
 EXERCISE = Exercise(2, "who may see whom", (VISIBLE,), (VISIBLE_IN_WINDOW,))
