@@ -148,7 +148,7 @@ def test_decode_takes_layers_in_turn_until_no_cache_holds_them() -> None:
     assert case.layers == 2  # 156 MiB each
     cache, sequences, query = filled_cache(case)
     assert cache.tokens(sequences[1]) == 10_000
-    assert cache.attend(layer=1, sequences=sequences, query=query).shape == (2, 4, 1, 512)
+    assert cache.attend(sequences, 1, query).shape == (2, 4, 1, 512)
 
 
 def test_decode_prints_a_row_a_length() -> None:

@@ -12,7 +12,7 @@ from tests.interop.texts import logits_beside_a_cache
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop import mask_functions, transformers_masks  # noqa: E402
 from attnscope.interop.transformers import register  # noqa: E402
 
 PROMPT, STEPS = 11, 64
@@ -72,7 +72,7 @@ def test_generate_writes_what_it_writes_with_eager(name: str, kind: str) -> None
 
 def test_a_query_that_stands_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window that forgets its offset: only a cache that has let go of keys, or has not written them, shows it."""
-    monkeypatch.setattr(transformers_masks.Asked, "given_offset", None)
+    monkeypatch.setattr(mask_functions.MaskRegion, "given_offset", None)
     monkeypatch.setattr(transformers_masks, "is_causal", lambda function: False)
     model = build("MistralForCausalLM")
     ours, eager = (

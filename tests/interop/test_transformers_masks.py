@@ -12,10 +12,10 @@ pytest.importorskip("transformers", reason="needs transformers: make test-models
 
 from transformers import masking_utils as made  # noqa: E402
 
-from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop import mask_functions, transformers_masks  # noqa: E402
 from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
 from attnscope.interop.transformers_masks import mask_of_transformers  # noqa: E402
-from attnscope.interop.transformers_meaning import check_what_masks_mean  # noqa: E402
+from attnscope.interop.transformers_register import check_mask_functions  # noqa: E402
 
 BATCH, TOKENS = 2, 40
 IDS = torch.tensor([[0] * 7 + [1] * 20 + [2] * 13, [0] * 30 + [3] * 10])
@@ -185,15 +185,15 @@ def test_a_mask_that_a_model_computes_with_says_what_to_do() -> None:
 
 
 def test_a_transformers_that_means_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_what_masks_mean.__wrapped__()
-    readers = transformers_masks.READERS
+    check_mask_functions.__wrapped__()
+    readers = mask_functions.READERS
     code = made.sliding_window_overlay(1).__code__
 
     def one_more(closed: dict[str, Any], asked: Any) -> at.Mask | None:
-        return transformers_masks.window_behind({"sliding_window": closed["sliding_window"] + 1}, asked)
+        return mask_functions.window_behind({"sliding_window": closed["sliding_window"] + 1}, asked)
 
     monkeypatch.setitem(readers, code, one_more)
     with pytest.raises(at.UnsupportedProblemError, match="sliding_window_overlay of Transformers"):
-        check_what_masks_mean.__wrapped__()
+        check_mask_functions.__wrapped__()
     with pytest.raises(AssertionError):
         assert_read(FUNCTIONS["window"], None, SIZES["a whole text"])

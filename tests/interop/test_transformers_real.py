@@ -13,7 +13,7 @@ from tests.tolerance import of_a_sum
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop import mask_functions  # noqa: E402
 from attnscope.interop.transformers import observing, register  # noqa: E402
 
 PROMPT, STEPS = 480, 64  # so that the text outgrows Gemma's window of 512
@@ -85,10 +85,8 @@ def test_texts_of_two_lengths_through_gemma(gemma: Any, wide: Any, side: str) ->
 def test_a_mask_that_is_forgotten_is_noticed(
     gemma: Any, text: Any, eager: Any, truth: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = next(
-        code for code, reader in transformers_masks.READERS.items() if reader.__name__ == "window_behind"
-    )
-    monkeypatch.setitem(transformers_masks.READERS, code, lambda closed, asked: None)
+    code = next(code for code, reader in mask_functions.READERS.items() if reader.__name__ == "window_behind")
+    monkeypatch.setitem(mask_functions.READERS, code, lambda closed, asked: None)
     ours = logits(gemma, "attnscope", input_ids=text, use_cache=False, logits_to_keep=STEPS)
     with pytest.raises(AssertionError, match="error of the logits"):
         assert_as_exact_as_eager(ours, eager, truth)

@@ -194,6 +194,6 @@ def _timings(
         query, key, value = (draw.standard_normal(each, np.float32).astype(given) for each in shapes)
         cache.append(sequence, 0, key, value)
         start = time.perf_counter()
-        cache.attend(layer=0, sequences=sequence, query=query, threads=threads)
+        cache.attend(sequence, 0, query, threads=threads)
         seconds.append(time.perf_counter() - start)
     return np.array(seconds)

@@ -4,9 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
-from attnscope.cli.terminal import print_json, terminal
+from attnscope.cli.terminal import json_option, print_json, terminal
 from attnscope.problem import FORMATS
 
 POSITIVE = click.IntRange(min=1)

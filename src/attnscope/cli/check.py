@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
-from attnscope.cli.terminal import bar, print_json, terminal
+from attnscope.cli.terminal import bar, json_option, print_json, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table

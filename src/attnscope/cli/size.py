@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from attnscope.arguments import brief
-from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
-from attnscope.cli.terminal import print_json
+from attnscope.cli.terminal import json_option, print_json
 from attnscope.errors import AttentionError, ConfigError
 from attnscope.sizing import (
     CachePlan,
