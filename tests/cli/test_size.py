@@ -58,6 +58,11 @@ def test_with_a_memory_it_says_what_fits() -> None:
     )
 
 
+def test_a_memory_of_1_tib_is_accepted() -> None:
+    assert facts(LLAMA, "--memory", "1TiB")["memory"] == 2**40
+    assert facts(LLAMA, "--memory", "2TB")["max_sequences"] > 100
+
+
 def test_the_memory_of_the_hardware_is_taken_unless_one_is_given() -> None:
     assert facts(LLAMA, "--hardware", "h100")["memory"] == 80 * 10**9
     assert facts(LLAMA, "--hardware", "h100", "--memory", "40GB")["memory"] == 40 * 10**9

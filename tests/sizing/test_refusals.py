@@ -92,6 +92,28 @@ def test_heads_that_cannot_be_shared() -> None:
     refused(LLAMA | {"hidden_size": 2, "head_dim": None}, r"hidden_size=2 is less than num_attention_heads=4")
 
 
+@pytest.mark.parametrize("more", [{}, {"head_dim": 8}, {"head_dim": None}])
+def test_a_width_that_the_heads_do_not_divide(more: dict[str, Any]) -> None:
+    """Transformers does not build such a Llama, whatever head_dim is; a Mistral it does, of floor(66 / 4)."""
+    refused(
+        LLAMA | {"hidden_size": 66} | more,
+        r"hidden_size=66 is not a multiple of num_attention_heads=4: llama",
+    )
+    mistral = LLAMA | {"model_type": "mistral", "sliding_window": None, "hidden_size": 66, "head_dim": None}
+    assert at.size(mistral, context=10).bytes_per_token == 256
+
+
+def test_a_width_that_the_heads_do_not_divide_under_other_names() -> None:
+    refused(
+        config("gpt2", n_embd=770), r"^n_embd=770 is not a multiple of n_head=12: gpt2 cannot be built so"
+    )
+    refused(
+        config("bart-large-cnn", d_model=1023),
+        r"^d_model=1023 is not a multiple of decoder_attention_heads=16",
+    )
+    assert at.size(config("t5-base", d_model=770), context=10).bytes_per_token == 12 * 12 * 128 * 2
+
+
 def test_a_field_that_the_architecture_does_not_follow() -> None:
     refused(
         config("gpt2", head_dim=32),
@@ -186,6 +208,8 @@ def test_too_many_shared_layers() -> None:
         ({"context": "128k"}, r"context='128k': expected an integer"),
         ({"batch": 0}, r"batch=0: expected 1 or more"),
         ({"memory": -5}, r"memory=-5: expected 0 or more"),
+        ({"memory": 2**60 + 1}, r"memory=1152921504606846977: expected 0 or more, and at most 2\*\*60"),
+        ({"memory": 1e12}, r"memory=1000000000000\.0: expected an integer, got float"),
         ({"kv_dtype": "float7"}, r"kv_dtype='float7': expected one of float32, bfloat16"),
         ({"kv_dtype": None}, r"kv_dtype=None: expected one of"),
         (
