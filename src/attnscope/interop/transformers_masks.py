@@ -22,8 +22,7 @@ from attnscope.interop.mask_functions import (
 )
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of
-from attnscope.problem import AttentionShape, KeyBitmap, Mask, lower
-from attnscope.problem.dense import dense_of_bits
+from attnscope.problem import AttentionShape, Dense, KeyBitmap, Mask, lower
 
 ENTRIES_AT_ONCE = 2**22  # of a function that is evaluated
 
@@ -96,4 +95,4 @@ def of_bits(bits: NDArray[np.uint8], region: MaskRegion) -> Mask:
     """A mask of rows [batch, 1, queries, bytes], key j in bit j % 8 of byte j // 8; equal rows kept once."""
     if (bits == bits[:, :, :1]).all():
         bits = bits[:, :, :1]
-    return dense_of_bits((*bits.shape[:3], region.key_len), bits.shape, bits.tobytes())
+    return Dense.from_bits((*bits.shape[:3], region.key_len), bits)
