@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "interop": {"attention", "audit", "observation", "problem"},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
-    "multi_head": {"attention", "reference"},
+    "multi_head": {"attention", "problem", "reference"},
     "models": {"attention", "observation", "positions", "problem"},
     "machine": {"kernels"},
     "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
