@@ -36,7 +36,7 @@ def test_statistics_by_blocks_equal_those_of_the_whole_matrix(first: int) -> Non
     tokens = 2 * BLOCK_ROWS + 7
     head = random_head(tokens)
     scoring: dict[str, Any] = {"scale": 1.0, "alibi_slopes": [head.slope], "sinks": [head.sink]}
-    weights = at.reference.weights(head.query, head.key, head.value, mask=at.Causal(), **scoring)[0, 0]
+    weights = at.reference.weights(head.query, head.key, mask=at.Causal(), **scoring)
     statistics = row_statistics(head, first)
     np.testing.assert_array_equal(statistics.max_key, weights[first:].argmax(axis=-1))
     np.testing.assert_allclose(statistics.max_weight, weights[first:].max(axis=-1), rtol=1e-12)

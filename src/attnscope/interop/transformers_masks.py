@@ -15,8 +15,7 @@ from transformers import masking_utils
 import attnscope as at
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of
-from attnscope.problem import AttentionShape, KeyBitmap, lower
-from attnscope.problem.dense import dense_of_bits
+from attnscope.problem import AttentionShape, Dense, KeyBitmap, lower
 
 ENTRIES_AT_ONCE = 2**22  # that a function is asked for
 Function = Callable[..., Any]
@@ -311,4 +310,4 @@ def of_bits(bits: NDArray[np.uint8], asked: Asked) -> at.Mask:
     """A mask of rows [batch, 1, queries, bytes], key j in bit j % 8 of byte j // 8; one row where all are the same."""
     if (bits == bits[:, :, :1]).all():
         bits = bits[:, :, :1]
-    return dense_of_bits((*bits.shape[:3], asked.key_len), bits.shape, bits.tobytes())
+    return Dense.from_bits((*bits.shape[:3], asked.key_len), bits)
