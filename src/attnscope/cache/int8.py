@@ -35,10 +35,8 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
     AttentionFormatError
         For arrays of another format, and for NaN and infinities, which int8 cannot hold.
 
-    Notes
-    -----
-    |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale, quotient and product: a
-    factor of 1 + 2**-15, and 2**-142 if the scale is subnormal.
+    Notes ----- |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale,
+    quotient and product: a factor of 1 + 2**-15, and 2**-142 if the scale is subnormal.
 
     Examples
     --------
@@ -49,7 +47,8 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
     vectors = read_vectors(vectors, name)
     if vectors.dtype == np.float64 or not vectors.ndim:
         raise AttentionFormatError(
-            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors [..., dim]. "
+            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors "
+            "[..., dim]. "
             f"Use {name}.astype(np.float32)."
         )
     wide = vectors.astype(np.float32, copy=False)

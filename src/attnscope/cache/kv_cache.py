@@ -23,7 +23,8 @@ Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
 class KVCache:
     """Keys and values of many sequences, in pages of page_tokens tokens, one arena per layer.
 
-    bytes = used pages * page_tokens * kv_heads * (key_dim + value_dim) * bytes per element, summed over layers
+    bytes = used pages * page_tokens * kv_heads * (key_dim + value_dim) * bytes per element, summed over
+    layers
 
     Parameters
     ----------
@@ -36,33 +37,32 @@ class KVCache:
     value_dim : int, optional
         The last axis of values; key_dim by default.
     dtype : {"float32", "bfloat16", "float16", "int8"}
-        The format of the stored elements. int8 has one float32 scale per token and head, and an error of at most
-        max |x| / 254 per element: see attnscope.cache.quantize().
+        The format of the stored elements. int8 has one float32 scale per token and head, and an error of at
+        most max |x| / 254 per element: see attnscope.cache.quantize().
     page_tokens : int, default 64
         Tokens per page.
     capacity_tokens : int, optional
         A hard limit per layer, over all sequences, rounded up to whole pages. None: arenas grow as needed.
     window : Window or sequence of Window or None, optional
-        Window(left=..., right=0) if a query sees only so many tokens before its own: one for all layers, or one per
-        layer. Such a layer joins the window (&) to every mask, and gives back the pages that no later query sees.
+        Window(left=..., right=0) if a query sees only so many tokens before its own: one for all layers, or
+        one per layer. Such a layer joins the window (&) to every mask, and gives back the pages that no later
+        query sees.
 
     Raises
     ------
     AttentionError
         One of its kinds, if an argument is wrong.
 
-    Notes
-    -----
-    A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads, chunks and history of
-    forks and truncations.
+    Notes ----- A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads,
+    chunks and history of forks and truncations.
 
-    Methods may be called from many threads. A call attends to the tokens that the sequences had when it began; do not
-    release, truncate or append to a sequence during a call that attends to it. After os.fork(), the child has a copy
-    of the cache.
+    Methods may be called from many threads. A call attends to the tokens that the sequences had when it
+    began; do not release, truncate or append to a sequence during a call that attends to it. After os.fork(),
+    the child has a copy of the cache.
 
-    An exception at any moment of a method, such as KeyboardInterrupt or MemoryError, leaves each sequence as it was
-    before the call, or as it is after it. One thing may be done of an interrupted append(): the pages that a window
-    has left behind are given back.
+    An exception at any moment of a method, such as KeyboardInterrupt or MemoryError, leaves each sequence as
+    it was before the call, or as it is after it. One thing may be done of an interrupted append(): the pages
+    that a window has left behind are given back.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class KVCache:
             return self._store.add()
 
     def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
-        """Write new tokens of one layer at the end of one sequence, or of several: for all of them or for none.
+        """Write new tokens of one layer at the end of one sequence or of several: for all or for none.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class KVCache:
         threads: int | None = None,
         **scoring: Unpack[ScoringOptions],
     ) -> Query:
-        """Compute attention of queries over one layer of their sequences; the last query is that of the last token.
+        """Compute attention over one layer of some sequences. The last query belongs to the last token.
 
         output[s] = attention(query[s], all keys of s, all values of s, mask=...), bit for bit
 
@@ -163,8 +163,9 @@ class KVCache:
             float32, bfloat16 (ml_dtypes) or float16. For a list of sequences: an array of shape (sequences,
             query_heads, query_len, key_dim), or, for different query_len, a list of one array per sequence.
         mask : Mask or ndarray of bool, default Causal()
-            Which keys each query sees; None: every token of the sequence. The layer's window is joined to it. A mask
-            or a bias is checked against the sizes (sequences, query_heads, query_len, tokens of the longest sequence).
+            Which keys each query sees; None: every token of the sequence. The layer's window is joined to it.
+            A mask or a bias is checked against the sizes (sequences, query_heads, query_len, tokens of the
+            longest sequence).
         out : ndarray, shape (..., query_heads, query_len, value_dim), optional
             Receives the output, in the query's format; also returned. Not for a list of queries.
         threads : int, optional
@@ -191,18 +192,17 @@ class KVCache:
             def one_shape(some: list[int], rows: Vectors) -> Vectors:
                 return self.attend(some, layer, rows, mask=mask, threads=threads, **scoring)
 
-            return by_shape(query, sequences, one_shape)  # type: ignore[return-value]  # a list for a list
-        rows = as_batch(query, sequences)
+            answer: Any = by_shape(query, sequences, one_shape)
+            return answer  # type: ignore[no-any-return]  # a list for a list
+        rows, one = as_batch(query, sequences), is_one(sequences)
         pages, shown = self.reading(sequences, layer, rows.shape[2], mask)
-        if not is_one(sequences):
-            return attend_pages(rows, pages, mask=shown, out=out, threads=threads, **scoring)
-        if out is None:
-            return attend_pages(rows, pages, mask=shown, threads=threads, **scoring)[0]
-        attend_pages(rows, pages, mask=shown, out=plain(out, "out")[None], threads=threads, **scoring)
-        return out
+        into = plain(out, "out")[None] if one and out is not None else out
+        output: Any = attend_pages(rows, pages, mask=shown, out=into, threads=threads, **scoring)
+        answer = output[0] if one else output
+        return answer if out is None else out  # type: ignore[return-value]  # an array for an array
 
     def fork(self, sequence: int) -> int:
-        """Make a new sequence with the same tokens. Pages are shared, and copied when one side writes to them.
+        """Make a sequence with the same tokens. Pages are shared until one side writes to them.
 
         Parameters
         ----------
@@ -236,8 +236,8 @@ class KVCache:
         Raises
         ------
         CacheError
-            If there is no such sequence, if a layer has fewer tokens, or if the next query would see tokens that a
-            window has dropped.
+            If there is no such sequence, if a layer has fewer tokens, or if the next query would see tokens
+            that a window has dropped.
         """
         with self._store.lock:
             (known,) = self._store.known([sequence])
@@ -264,7 +264,8 @@ class KVCache:
     def sequences(self) -> tuple[int, ...]:
         """The numbers of all sequences that are not released, in the order in which they were made.
 
-        After an exception interrupted new_sequence() or fork(), one may be here that the caller did not receive.
+        After an exception interrupted new_sequence() or fork(), one may be here that the caller did not
+        receive.
         """
         with self._store.lock:
             return tuple(self._store.tables)
@@ -338,8 +339,10 @@ class KVCache:
     def __repr__(self) -> str:
         layout, layers, sequences = self._layout, len(self._windows), len(self._store.tables)
         return (
-            f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + {layout.value_dim}) "
-            f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} sequence{'s' * (sequences != 1)}: "
+            f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + "
+            f"{layout.value_dim}) "
+            f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} "
+            f"sequence{'s' * (sequences != 1)}: "
             f"{self.bytes_used / 2**20:,.1f} MiB used of {self.bytes_reserved / 2**20:,.1f} MiB)"
         )
 
@@ -352,8 +355,8 @@ class KVCache:
     ) -> tuple[Pages, Mask | NDArray[np.bool_] | None]:
         """Return the pages that attend() would read, in place, and the mask joined with the layer's window.
 
-        For attnscope.cache.attend() and kernels of one's own. The arrays are views, valid until a sequence is written
-        to.
+        For attnscope.cache.attend() and kernels of one's own. The arrays are views, valid until a sequence is
+        written to.
 
         Parameters
         ----------
@@ -382,7 +385,8 @@ class KVCache:
             known, number = self._store.known(listed(sequences)), self._store.layer_number(layer)
             tables = [self._store.tables[each][number] for each in known]
             one_layer = self._store.layers[number]
-            for each, table in zip(known, tables, strict=True):
-                one_layer.window.check_queries(table, query_len, each, number)
+            if one_layer.window.left is not None:
+                for each, table in zip(known, tables, strict=True):
+                    one_layer.window.check_queries(table, query_len, each, number)
             pages = one_layer.pages_of(tables)
         return pages, joined(mask, self._windows[number])

@@ -28,7 +28,8 @@ class Growth:
     fresh : int
         How many free pages it takes.
     steps : sequence of (place, count, shared)
-        Per table that gets pages: its place, how many pages, and the shared page of which the first is a copy.
+        Per table that gets pages: its place, how many pages, and the shared page of which the first is a
+        copy.
     """
 
     fresh: int
@@ -59,7 +60,7 @@ class Layer:
         self.arena = Arena(layout, most_pages)
 
     def plan(self, tables: Sequence[PageTable], tokens: int, given_back: Iterable[int] = ()) -> Growth:
-        """The pages that so many new tokens per sequence need, once references to `given_back` are removed."""
+        """The pages that so many new tokens per sequence need once `given_back` is given back."""
         page_tokens = self.layout.page_tokens
         copied = self._copied(tables, given_back)
         steps = []
@@ -72,8 +73,8 @@ class Layer:
     def _copied(self, tables: Sequence[PageTable], given_back: Iterable[int]) -> dict[int, int]:
         """The tables that must copy their last page because others refer to it, and this page.
 
-        If only tables of this call refer to a page, all but one copy it. The longest keeps it, so that its new
-        tokens are written behind the tokens of all of them.
+        If only tables of this call refer to a page, all but one copy it. The longest keeps it, so that its
+        new tokens are written behind the tokens of all of them.
         """
         counts, page_tokens = self.arena.reference_counts, self.layout.page_tokens
         shared = [
@@ -101,8 +102,10 @@ class Layer:
         available = self.arena.available_pages() + freed
         if growth.fresh > available:
             raise CacheFullError(
-                f"{tokens} more tokens need {growth.fresh} pages of {self.layout.page_tokens} tokens, and {available} of "
-                f"the {self.arena.pages} are free: nothing was written. Release or truncate a sequence, or make the "
+                f"{tokens} more tokens need {growth.fresh} pages of {self.layout.page_tokens} tokens, and "
+                f"{available} of "
+                f"the {self.arena.pages} are free: nothing was written. Release or truncate a sequence, or "
+                "make the "
                 "cache with a larger capacity_tokens."
             )
 

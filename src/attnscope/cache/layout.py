@@ -1,4 +1,4 @@
-"""How the tokens of one layer lie in memory."""
+"""How the tokens of one layer are laid out in memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,8 @@ MOST_PAGES = 2**31 - 1  # a block table is int32
 class Layout:
     """A page: the keys and values of page_tokens tokens, of each kv head.
 
-    page_bytes = page_tokens * kv_heads * ((key_dim + value_dim) * bytes per element + 2 * 4 for the scales of int8)
+    page_bytes = page_tokens * kv_heads * ((key_dim + value_dim) * bytes per element + 2 * 4 for the scales of
+    int8)
 
     Parameters
     ----------
@@ -64,10 +65,10 @@ class Layout:
         return -(-tokens // self.page_tokens)
 
     def arrays(self, pages: int) -> Arrays:
-        """Key, value, and for int8 their scales: (pages, kv_heads, page_tokens, ...), zeros that take no memory yet.
+        """Key, value, and the scales of int8: (pages, kv_heads, page_tokens, ...), zeros without memory yet.
 
-        In memory a head's pages follow each other: where a sequence has neighbouring pages, as most have, what the
-        processor fetches beyond the end of one is the beginning of the next.
+        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the processor
+        prefetches beyond the end of one page is the beginning of the next.
         """
         rows = (self.kv_heads, pages, self.page_tokens)
         dtype = DTYPES[self.dtype]
@@ -83,5 +84,5 @@ def _read_dtype(given: Any) -> str:
         return PAGE_FORMATS[np.dtype(given)]
     except (TypeError, KeyError):
         raise AttentionFormatError(
-            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. A float64 cache has no use: keep float32."
+            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. Attention over pages computes in float32: use it for float64, too."
         ) from None

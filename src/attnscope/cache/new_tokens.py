@@ -33,7 +33,8 @@ def read_new_tokens(
         arrays.append(full)
     if arrays[0].shape[2] != arrays[1].shape[2]:
         raise AttentionShapeError(
-            f"key has {arrays[0].shape[2]} tokens and value has {arrays[1].shape[2]}, expected one value per key."
+            f"key has {arrays[0].shape[2]} tokens and value has {arrays[1].shape[2]}, expected one value per "
+            "key."
         )
     if dtype == "int8":
         pairs = [quantize(array, name) for array, name in zip(arrays, ("key", "value"), strict=True)]
@@ -55,11 +56,14 @@ def write_tokens(
 ) -> None:
     """Write each sequence's new tokens into the slots that the block table gives them.
 
-    `arenas` are keys, values, and their scales if any, (pages, kv_heads, page_tokens, ...); `new` are the same kinds,
-    (sequences, kv_heads, tokens, ...); `first_token` is the place of each sequence's first new token, (sequences,).
+    `arenas` are keys, values, and their scales if any, (pages, kv_heads, page_tokens, ...); `new` are the
+    same kinds, (sequences, kv_heads, tokens, ...); `first_token` is the place of each sequence's first new
+    token, (sequences,).
     """
     page_tokens, tokens = arenas[0].shape[2], new[0].shape[2]
-    if len(first_token) == 1 and first_token[0] + tokens <= page_tokens:  # one page: a slice, three times as fast
+    if (
+        len(first_token) == 1 and first_token[0] + tokens <= page_tokens
+    ):  # one page: a slice, three times as fast
         page, start = block_table[0, 0], first_token[0]
         for arena, each in zip(arenas, new, strict=True):
             _bits(arena)[page, :, start : start + tokens] = _bits(each)[0]

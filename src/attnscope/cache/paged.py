@@ -45,8 +45,9 @@ def attend(
     pages : Pages
         Arrays of pages, and the block table.
     mask : Mask or ndarray of bool, default Causal()
-        Which keys each query sees; None: every key of the sequence. A mask or a bias is checked against the sizes
-        (sequences, query_heads, query_len, longest of key_lens). Entries beyond a sequence's own keys are not read.
+        Which keys each query sees; None: every key of the sequence. A mask or a bias is checked against the
+        sizes (sequences, query_heads, query_len, longest of key_lens). Entries beyond a sequence's own keys
+        are not read.
     out : ndarray, shape (sequences, query_heads, query_len, value_dim), optional
         Receives the output, in the query's format; also returned.
     threads : int, optional
@@ -83,8 +84,8 @@ def append(pages: Pages, key: NDArray[Any], value: NDArray[Any]) -> Pages:
     Parameters
     ----------
     pages : Pages
-        The block table must already name the pages of the new tokens. Each page that is written to must stand in it
-        once, so that no other sequence reads it.
+        The block table must already name the pages of the new tokens. Each page that is written to must stand
+        in it once, so that no other sequence reads it.
     key : ndarray, shape (sequences, kv_heads, tokens, key_dim)
         In the format of the pages; for int8 pages in float32, bfloat16 or float16.
     value : ndarray, shape (sequences, kv_heads, tokens, value_dim)

@@ -35,7 +35,8 @@ def as_batch(query: Any, sequences: Any) -> NDArray[Any]:
     one = is_one(sequences)
     if array.ndim != (3 if one else 4):
         raise AttentionShapeError(
-            f"query has shape {list(array.shape)} for sequences={brief(sequences)}, expected [query_heads, query_len, "
+            f"query has shape {list(array.shape)} for sequences={brief(sequences)}, expected [query_heads, "
+            "query_len, "
             "key_dim] for one sequence, or [sequences, query_heads, query_len, key_dim] for a list of them."
         )
     return array[None] if one else array
@@ -78,7 +79,8 @@ def check_shared(mask: Any, out: Any, scoring: ScoringOptions) -> None:
     """
     if mask is not None and (not isinstance(mask, Mask) or mask.implied_sizes().batch > 1):
         raise AttentionMaskError(
-            "mask has one row per sequence, but the queries differ in length: expected one mask for all, such as "
+            "mask has one row per sequence, but the queries differ in length: expected one mask for all, "
+            "such as "
             "Causal(). Call attend() once per sequence."
         )
     for name, given in (("bias", scoring.get("bias")), ("out", out)):

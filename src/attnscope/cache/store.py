@@ -1,9 +1,10 @@
 """All sequences of a cache, and the order in which a change takes effect.
 
-The page tables are the truth. They are immutable, and one assignment moves the sequences of a call from one state to
-the next, in all their layers. Memory that a table reads is not written before this assignment. Reference counts
-follow from the tables. An exception between two steps, such as KeyboardInterrupt or MemoryError, leaves the tables
-before or after the change, and `_counted` False: the next operation counts references again.
+The page tables are the truth. They are immutable, and one assignment moves the sequences of a call from one
+state to the next, in all their layers. Memory that a table reads is not written before this assignment.
+Reference counts follow from the tables. An exception between two steps, such as KeyboardInterrupt or
+MemoryError, leaves the tables before or after the change, and `_counted` False: the next operation counts
+references again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sliding windows: which blocks of a sequence no later query sees, and what may be asked after they are dropped."""
+"""Sliding windows: which blocks no later query sees, and which calls remain possible without them."""
 
 from array import array
 from dataclasses import dataclass
@@ -63,12 +63,14 @@ class LayerWindow:
         """Raise CacheError if a sequence has fewer tokens, or would lack what its next query sees."""
         if tokens > table.tokens:
             raise CacheError(
-                f"tokens={tokens}: expected at most {table.tokens}, the tokens of sequence {sequence} in layer {layer}."
+                f"tokens={tokens}: expected at most {table.tokens}, the tokens of sequence {sequence} in "
+                f"layer {layer}."
             )
         least = min(self.least_truncation(table), table.tokens)
         if 0 < tokens < least:
             raise CacheError(
-                f"tokens={tokens}: expected 0, or {least} or more: the window of layer {layer} has dropped what the "
+                f"tokens={tokens}: expected 0, or {least} or more: the window of layer {layer} has dropped "
+                "what the "
                 f"next query of sequence {sequence} would see. To go back further, fork() before appending."
             )
 
@@ -85,8 +87,10 @@ def read_windows(given: Any, layers: int) -> tuple[Window | None, ...]:
     for window in given:
         if window is not None and not _looks_back(window):
             raise CacheError(
-                f"window={window if isinstance(window, Window) else brief(window)}: expected Window(left=..., "
-                "right=0) or None, because pages are dropped as queries advance. Pass other masks to attend()."
+                f"window={window if isinstance(window, Window) else brief(window)}: expected "
+                "Window(left=..., "
+                "right=0) or None, because pages are dropped as queries advance. Pass other masks to "
+                "attend()."
             )
     return tuple(given)
 
@@ -95,7 +99,7 @@ def joined(mask: Mask | NDArray[np.bool_] | None, window: Window | None) -> Mask
     """The keys that both show. A window that looks back is causal itself."""
     if window is None:
         return mask
-    if mask is None or mask is CAUSAL:
+    if mask is None or (isinstance(mask, Causal) and mask == CAUSAL):
         return window
     return window & (mask if isinstance(mask, Mask) else Dense(mask))
 

@@ -41,7 +41,8 @@ class Pages(NamedTuple):
 def read_pages(pages: Pages) -> Pages:
     """Check that pages and their block table fit together, and return them with a block table of their own.
 
-    Raises AttentionShapeError, AttentionFormatError, or CacheError if the table names a page that does not exist.
+    Raises AttentionShapeError, AttentionFormatError, or CacheError if the table names a page that does not
+    exist.
     """
     if not isinstance(pages, Pages):
         raise AttentionFormatError(
@@ -51,7 +52,8 @@ def read_pages(pages: Pages) -> Pages:
     _check_arena(pages.value, "pages.value")
     if pages.value.dtype != pages.key.dtype or pages.value.shape[:3] != pages.key.shape[:3]:
         raise AttentionShapeError(
-            f"pages.value is {pages.value.dtype} {list(pages.value.shape)} and pages.key is {pages.key.dtype} "
+            f"pages.value is {pages.value.dtype} {list(pages.value.shape)} and pages.key is "
+            f"{pages.key.dtype} "
             f"{list(pages.key.shape)}, expected the same but for the last axis."
         )
     _check_scales(pages.key_scales, "pages.key_scales", pages)
@@ -75,14 +77,16 @@ def check_table(pages: Pages) -> None:
     wrong = np.flatnonzero((pages.key_lens < 0) | (pages.key_lens > blocks * page_tokens))
     if wrong.size:
         raise CacheError(
-            f"key_lens[{wrong[0]}] is {pages.key_lens[wrong[0]]}, expected 0 to {blocks * page_tokens}: block_table has "
+            f"key_lens[{wrong[0]}] is {pages.key_lens[wrong[0]]}, expected 0 to {blocks * page_tokens}: "
+            "block_table has "
             f"{blocks} blocks of {page_tokens} tokens per sequence."
         )
     named = named_pages(pages)
     outside = named[(named < 0) | (named >= len(pages.key))]
     if outside.size:
         raise CacheError(
-            f"block_table names page {outside[0]}, expected 0 to {len(pages.key) - 1}, the pages of pages.key."
+            f"block_table names page {outside[0]}, expected 0 to {len(pages.key) - 1}, the pages of "
+            "pages.key."
         )
 
 
@@ -123,11 +127,13 @@ def _check_arena(vectors: Any, name: str) -> None:
         )
     if vectors.ndim != 4 or not all(vectors.shape[1:]):
         raise AttentionShapeError(
-            f"{name} has shape {list(vectors.shape)}, expected [pages, kv_heads, page_tokens, dim], none but pages 0."
+            f"{name} has shape {list(vectors.shape)}, expected [pages, kv_heads, page_tokens, dim], none but "
+            "pages 0."
         )
     if not vectors.flags.aligned or (vectors.shape[3] > 1 and vectors.strides[3] != vectors.itemsize):
         raise AttentionFormatError(
-            f"{name} is not aligned or has a last axis that is not contiguous. Use np.ascontiguousarray({name})."
+            f"{name} is not aligned or has a last axis that is not contiguous. Use "
+            f"np.ascontiguousarray({name})."
         )
 
 
@@ -141,7 +147,8 @@ def _check_scales(scales: Any, name: str, pages: Pages) -> None:
     expected = pages.key.shape[:3]
     if type(scales) is not np.ndarray or scales.dtype != np.float32 or scales.shape != expected:
         raise AttentionFormatError(
-            f"{name} is {_kind(scales)}, expected a float32 array [pages, kv_heads, page_tokens] = {list(expected)}: "
+            f"{name} is {_kind(scales)}, expected a float32 array [pages, kv_heads, page_tokens] = "
+            f"{list(expected)}: "
             "int8 pages have one scale per token and head."
         )
 
