@@ -131,8 +131,18 @@ class NaiveInItsFormat(Plain):
 
 CORRECT: dict[str, Any] = {
     "ours": ours,
-    **{kind.__name__: kind() for kind in (
-        Plain, ScoresScaledAfterwards, MaskAfterSoftmaxNormalisedAgain, RowConstantBias, PaddedQueriesLeftAlone,
-        Blockwise, SplitInTwo, ByEinsum, WidensToFloat64,
-    )},
-}  # fmt: skip
+    **{
+        kind.__name__: kind()
+        for kind in (
+            Plain,
+            ScoresScaledAfterwards,
+            MaskAfterSoftmaxNormalisedAgain,
+            RowConstantBias,
+            PaddedQueriesLeftAlone,
+            Blockwise,
+            SplitInTwo,
+            ByEinsum,
+            WidensToFloat64,
+        )
+    },
+}

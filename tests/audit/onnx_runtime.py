@@ -11,9 +11,15 @@ CONTRACT = Contract(mask=True, bias=True, grouped_heads=True, scale=True, softca
 
 
 def attention(
-    query: Any, key: Any, value: Any, *, mask: Any = None, bias: Any = None, scale: float | None = None,
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    mask: Any = None,
+    bias: Any = None,
+    scale: float | None = None,
     softcap: float | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """A mask is ONNX's bool attn_mask, True = visible; a bias is its float one."""
     added = bias
     if mask is not None and bias is not None:
@@ -37,8 +43,10 @@ def session(mask: str | None, scale: float | None, softcap: float | None) -> Any
     from onnx import TensorProto, helper
 
     axes = ["batch", "heads", "tokens", "dim"]
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}_{axis}" for axis in axes])
-              for name in ("query", "key", "value")]  # fmt: skip
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}_{axis}" for axis in axes])
+        for name in ("query", "key", "value")
+    ]
     if mask is not None:
         kind = TensorProto.BOOL if mask == "bool" else TensorProto.FLOAT
         inputs.append(helper.make_tensor_value_info("mask", kind, [f"mask_{axis}" for axis in axes]))

@@ -8,9 +8,18 @@ import numpy as np
 from attnscope.audit import Contract
 
 EVERYTHING = Contract(
-    causal=True, key_mask=True, mask=True, window=True, documents=True, grouped_heads=True, scale=True, softcap=True,
-    bias=True, sinks=True, logsumexp=True,
-)  # fmt: skip
+    causal=True,
+    key_mask=True,
+    mask=True,
+    window=True,
+    documents=True,
+    grouped_heads=True,
+    scale=True,
+    softcap=True,
+    bias=True,
+    sinks=True,
+    logsumexp=True,
+)
 
 
 @dataclass

@@ -154,8 +154,18 @@ def test_a_right_cache_is_right(grouped: bool) -> None:
     assert "cache" in report.checks
 
 
-WRONG = [UnwrittenSlots, StartAligned, OneHole, EvictsEarly, PaddingOverwrites, PagesOutOfOrder, StalePageSize,
-         KeepsTheOlderChunk, Shared, AttendAppends]  # fmt: skip
+WRONG = [
+    UnwrittenSlots,
+    StartAligned,
+    OneHole,
+    EvictsEarly,
+    PaddingOverwrites,
+    PagesOutOfOrder,
+    StalePageSize,
+    KeepsTheOlderChunk,
+    Shared,
+    AttendAppends,
+]
 
 
 @pytest.mark.parametrize("cache", WRONG)
@@ -289,9 +299,15 @@ def only_two(*arrays: Any, **options: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("rule", "cause"),
-    [(without_scale, "the scale left out"), (first_head_only, "averaged instead of summed"), (without_softcap, None),
-     (causal_forgotten, None), (keys_as_values, None), (only_two, None)],
-)  # fmt: skip
+    [
+        (without_scale, "the scale left out"),
+        (first_head_only, "averaged instead of summed"),
+        (without_softcap, None),
+        (causal_forgotten, None),
+        (keys_as_values, None),
+        (only_two, None),
+    ],
+)
 def test_wrong_gradients_are_found(rule: Rule, cause: str | None) -> None:
     from dataclasses import replace
 

@@ -66,7 +66,7 @@ def test_jax_is_right_where_something_is_seen() -> None:
     from attnscope.interop.jax import dot_product_attention as function
 
     contract = plainly(function.contract)  # type: ignore[attr-defined]
-    contract = replace(contract, alignment="start", empty_rows="unspecified")
+    contract = replace(contract, alignment="start", masked_rows="unspecified")
     report = attention(function, contract, seconds=30)  # most of which is the compiler's
     assert report.ok, str(report)
 
@@ -75,13 +75,13 @@ def test_jax_aligns_causal_to_the_start_and_averages_hidden_values_where_nothing
     pytest.importorskip("jax")
     from attnscope.interop.jax import dot_product_attention as function
 
-    contract = plainly(Contract(causal=True, empty_rows="unspecified"))
+    contract = plainly(Contract(causal=True, masked_rows="unspecified"))
     [alignment] = attention(function, contract).findings
     assert alignment.check == "alignment"
     assert "aligned to the start" in (alignment.cause or "")
     report = attention(function, Contract(mask=True))
-    assert checks_of(report) <= {"empty rows", "poison", "batch invariance"}, str(report)
-    [empty_rows] = report.of("empty rows")
-    assert "the average of all hidden values" in (empty_rows.cause or "")
+    assert checks_of(report) <= {"fully masked rows", "poison", "batch invariance"}, str(report)
+    [masked_rows] = report.of("fully masked rows")
+    assert "the average of all hidden values" in (masked_rows.cause or "")
     [poison] = report.of("poison")
     assert "the value of key" in poison.sentence

@@ -12,13 +12,19 @@ from attnscope.audit import Counterexample, Finding, Report, Severity, attention
 from tests.audit.planted import PLANTED
 
 LEAK = Finding(
-    "dependence", Severity.LEAK, "query 0 reads key 1 & <more>",
+    "dependence",
+    Severity.LEAK,
+    "query 0 reads key 1 & <more>",
     Counterexample(
-        "batch=1", {"query": np.ones((1, 2)), "half": np.ones(2, ml_dtypes.bfloat16)},
-        indices={"query": 0, "key": 1}, seed=7,
+        "batch=1",
+        {"query": np.ones((1, 2)), "half": np.ones(2, ml_dtypes.bfloat16)},
+        indices={"query": 0, "key": 1},
+        seed=7,
     ),
-    "agrees with: causal ignored", "Apply it.", 9,
-)  # fmt: skip
+    "agrees with: causal ignored",
+    "Apply it.",
+    9,
+)
 ROUGH = Finding("exactness", Severity.INEXACT, "rough")
 REPORT = Report(
     "m:f",
@@ -65,9 +71,11 @@ def test_json_holds_everything_but_the_arrays() -> None:
     facts = json.loads(REPORT.to_json())
     assert facts["ok"] is False
     assert facts["findings"][0]["counterexample"] == {
-        "description": "batch=1", "seed": 7, "indices": {"query": 0, "key": 1},
+        "description": "batch=1",
+        "seed": 7,
+        "indices": {"query": 0, "key": 1},
         "shapes": {"query": [1, 2], "half": [2]},
-    }  # fmt: skip
+    }
     assert facts["findings"][1]["counterexample"] is None
     assert facts["not_covered"] == ["speed"]
 
@@ -76,8 +84,10 @@ def test_junit_has_a_case_a_check_and_a_failure_a_finding() -> None:
     [suite] = ET.fromstring(REPORT.to_junit())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "3", "2")
     assert {case.get("name"): len(case.findall("failure")) for case in suite.findall("testcase")} == {
-        "exactness": 1, "dependence": 1, "poison": 0,
-    }  # fmt: skip
+        "exactness": 1,
+        "dependence": 1,
+        "poison": 0,
+    }
     failure = suite.find("testcase[@name='dependence']/failure")
     assert failure is not None
     assert failure.get("message") == "leak: query 0 reads key 1 & <more>"

@@ -84,16 +84,22 @@ def with_a_wider_window(model: Any) -> Any:
     forward = type(model).forward.__get__(model)
 
     def wider(
-        input_ids: Any = None, attention_mask: Any = None, position_ids: Any = None, past_key_values: Any = None,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
         use_cache: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         said = model.config.sliding_window
         model.config.sliding_window = said + 1
         try:
             return forward(
-                input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
-                past_key_values=past_key_values, use_cache=use_cache,
-            )  # fmt: skip
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+            )
         finally:
             model.config.sliding_window = said
 

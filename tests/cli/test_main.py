@@ -1,4 +1,4 @@
-"""The command line as a whole: help, version, and how little it loads."""
+"""The command line as a whole: help, version, and what it imports."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from attnscope.cli import main
 from attnscope.cli.terminal import terminal
 
 
-@pytest.mark.parametrize("verb", [[], ["tour"], ["bench"], ["audit"], ["size"]])
+@pytest.mark.parametrize("verb", [[], ["tour"], ["inspect"], ["bench"], ["audit"], ["size"]])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_help_has_examples(verb: list[str], option: str) -> None:
     done = CliRunner().invoke(main, [*verb, option])
@@ -20,7 +20,7 @@ def test_every_help_has_examples(verb: list[str], option: str) -> None:
     assert "Examples:\n    attnscope " in done.output
 
 
-def test_the_version_tells_level_and_threads() -> None:
+def test_the_version_states_level_and_threads() -> None:
     done = CliRunner().invoke(main, ["--version"])
     assert done.exit_code == 0
     level = at.kernels.level()
@@ -46,13 +46,13 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal().no_color
 
 
-def test_an_unknown_verb_is_a_usage_error() -> None:
+def test_an_unknown_subcommand_is_a_usage_error() -> None:
     done = CliRunner().invoke(main, ["tuor"])
     assert done.exit_code == 2
     assert "No such command 'tuor'" in done.stderr
 
 
-def test_the_command_line_loads_nothing_heavy_before_a_verb_runs() -> None:
+def test_the_command_line_imports_no_large_module_before_a_subcommand_runs() -> None:
     program = (
         "import sys, attnscope.cli; print(*{'rich', 'attnscope.tour', 'attnscope.bench'} & set(sys.modules))"
     )

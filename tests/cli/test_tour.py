@@ -1,4 +1,4 @@
-"""attnscope tour, as one runs it."""
+"""attnscope tour on the command line."""
 
 import json
 import os
@@ -45,12 +45,12 @@ def facts(text_file: str) -> dict[str, Any]:
 
 def test_the_page_has_its_six_sections(page: str) -> None:
     assert re.findall(r"^(\d)  (.*?) ─", page, re.MULTILINE) == [
-        ("1", "What the model writes"),
-        ("2", "Where its heads look"),
+        ("1", "What the model generates"),
+        ("2", "What its heads read"),
         ("3", "Without its induction head"),
         ("4", "A planted leak"),
-        ("5", "The kernel beside plain NumPy"),
-        ("6", "What the KV cache takes"),
+        ("5", "The kernel and plain NumPy"),
+        ("6", "The size of the KV cache"),
     ]
 
 
@@ -71,13 +71,12 @@ def test_the_model_copies_the_sentence_and_without_its_head_it_does_not(facts: d
     assert facts["writing"]["predicted"] > facts["ablated"]["predicted"]
 
 
-def test_the_rows_shown_are_sharp_torn_and_diffuse(facts: dict[str, Any]) -> None:
+def test_the_shown_rows_are_peaked_mixed_and_uniform(facts: dict[str, Any]) -> None:
     rows = {row["kind"]: row for row in facts["looking"]["rows"]}
-    assert rows["sharp"]["effective_keys"] < 1.1
-    assert rows["diffuse"]["effective_keys"] == pytest.approx(rows["diffuse"]["visible_keys"], rel=1e-6)
-    assert (
-        rows["sharp"]["effective_keys"] <= rows["torn"]["effective_keys"] <= rows["diffuse"]["effective_keys"]
-    )
+    peaked, mixed, uniform = (rows[kind]["effective_keys"] for kind in ("peaked", "mixed", "uniform"))
+    assert peaked < 1.1
+    assert uniform == pytest.approx(rows["uniform"]["visible_keys"], rel=1e-6)
+    assert peaked <= mixed <= uniform
 
 
 def test_the_maps_show_one_back_and_the_copied_bytes(facts: dict[str, Any]) -> None:
@@ -89,12 +88,12 @@ def test_the_maps_show_one_back_and_the_copied_bytes(facts: dict[str, Any]) -> N
     assert background["weights"][0][2] is None  # the future
 
 
-def test_the_leak_is_found_and_the_honest_mask_moves_nothing(facts: dict[str, Any]) -> None:
+def test_the_leak_is_found_and_the_causal_mask_changes_nothing(facts: dict[str, Any]) -> None:
     leak = facts["leak"]
-    assert leak["rows_moved_honestly"] == 0
+    assert leak["rows_moved_causal"] == 0
     assert leak["rows_moved_leaking"] == 1
     assert leak["last_row_moved"] == leak["changed_byte"] - 1
-    assert leak["predicted_leaking"] > leak["predicted_honestly"]
+    assert leak["predicted_leaking"] > leak["predicted_causal"]
 
 
 def test_the_race_and_the_cache_are_in_the_facts(facts: dict[str, Any]) -> None:
@@ -103,15 +102,13 @@ def test_the_race_and_the_cache_are_in_the_facts(facts: dict[str, Any]) -> None:
     assert facts["cache_sizes"][1]["total_bytes"] == 131_072 * facts["text_bytes"]
 
 
-def test_a_cpu_without_a_kernel_gets_the_tour_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, text_file: str
-) -> None:
+def test_a_cpu_without_a_kernel_level_has_a_tour(monkeypatch: pytest.MonkeyPatch, text_file: str) -> None:
     monkeypatch.setattr(sys.modules["attnscope.kernels.level"], "_from_environment", lambda: None)
     facts = CliRunner().invoke(main, ["tour", "--json", text_file])
     assert json.loads(facts.stdout)["race"] is None
     page = CliRunner().invoke(main, ["tour", text_file])
     assert "no kernel level: the reference runs" in page.stdout
-    assert "This CPU has none of the kernel's levels" in page.stdout
+    assert "No kernel level runs on this CPU" in page.stdout
 
 
 @pytest.mark.parametrize(
@@ -121,7 +118,9 @@ def test_a_cpu_without_a_kernel_gets_the_tour_all_the_same(
         (bytes(100), "looks binary: byte 0x00 at 0. Give a text file."),
     ],
 )
-def test_what_is_no_text_ends_with_a_message_and_code_2(tmp_path: Path, content: bytes, message: str) -> None:
+def test_other_than_a_text_ends_with_a_message_and_code_2(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "input"
     path.write_bytes(content)
     done = CliRunner().invoke(main, ["tour", str(path)])

@@ -270,7 +270,7 @@ def test_a_tokenizer_that_does_not_report_characters_is_usable(
     assert found.tokens.pieces[:3] == ("<s>", "the", "cat")
     with pytest.raises(
         InspectionError,
-        match=r"tokenizer does not report which characters its tokens stand for .*--segments NAME:START-END",
+        match=r"tokenizer does not report which characters its tokens stand for, .*--segments NAME:START-END",
     ):
         inspect(Request(model=folder))
 

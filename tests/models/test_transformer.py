@@ -1,4 +1,4 @@
-"""The transformer that runs the weights: it is what its formula says, and it says what is wrong."""
+"""The transformer computes its formula, and refuses wrong arguments."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MODEL = copying_transformer()
 TEXT = b"to be, or not to be, that is the question: whether to be or not to"
 
 
-def test_it_is_what_its_formula_says() -> None:
+def test_it_computes_its_formula() -> None:
     """Layer by layer in float64, from the weights alone."""
     residual = MODEL.embedding[np.frombuffer(TEXT, np.uint8)].astype(np.float64)
     positions = np.arange(len(TEXT))
@@ -56,7 +56,7 @@ def test_a_row_of_logits_has_the_same_bits_whatever_comes_after_it() -> None:
         np.testing.assert_array_equal(MODEL.logits(TEXT[:length]), whole[:length])
 
 
-def test_a_reading_holds_what_attention_was_given() -> None:
+def test_a_reading_has_the_arrays_of_attention() -> None:
     reading = MODEL.read(TEXT)
     tokens = len(TEXT)
     assert reading.logits.shape == (tokens, 256)
@@ -93,7 +93,9 @@ def test_no_text_has_no_logits() -> None:
         (np.array([0, 256]), AttentionFormatError, "tokens reach from 0 to 256, expected bytes: 0 to 255"),
     ],
 )
-def test_tokens_that_are_no_bytes_are_refused(tokens: Any, error: type[AttentionError], message: str) -> None:
+def test_tokens_that_are_not_bytes_are_refused(
+    tokens: Any, error: type[AttentionError], message: str
+) -> None:
     with pytest.raises(error, match=message):
         MODEL.logits(tokens)
 

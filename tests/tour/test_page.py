@@ -1,4 +1,4 @@
-"""How the page is drawn."""
+"""Shades, labels and sizes of the page."""
 
 import pytest
 

@@ -1,12 +1,11 @@
-"""The passage that is shown is the longest that was copied from one place."""
+"""The shown passage is the longest that was copied from one place."""
 
 import numpy as np
 import pytest
 
 from attnscope.models import copying_transformer
-from attnscope.tour.passage import Passage, find_passage
-from attnscope.tour.rows import row_statistics
-from attnscope.tour.writing import foretold
+from attnscope.tour.passage import Passage, find_passage, row_statistics
+from attnscope.tour.writing import predicted
 
 MODEL = copying_transformer()
 
@@ -14,10 +13,10 @@ MODEL = copying_transformer()
 def passage_of(content: bytes, first: int = 0) -> Passage:
     tokens = np.frombuffer(content, np.uint8)
     reading = MODEL.read(tokens)
-    return find_passage(tokens, foretold(tokens, reading.logits), row_statistics(reading.head(1, 0), first))
+    return find_passage(tokens, predicted(tokens, reading.logits), row_statistics(reading.head(1, 0), first))
 
 
-def test_it_starts_where_the_repetition_is_first_foretold() -> None:
+def test_it_starts_where_the_repetition_is_first_predicted() -> None:
     content = b"QWERTYUIOP, 12345 67890; <<>>. 0 1 2 QWERTYUIOP, ((()))"
     passage = passage_of(content)
     again = content.rindex(b"QWERTYUIOP")
@@ -38,5 +37,5 @@ def test_it_does_not_begin_inside_a_character() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 40])
-def test_it_lies_in_the_rows_studied(first: int) -> None:
+def test_it_is_within_the_given_rows(first: int) -> None:
     assert passage_of(b"abcdefgh abcdefgh abcdefgh abcdefgh abcdefgh abcdefgh", first).first >= first

@@ -1,4 +1,4 @@
-"""Plain NumPy, the other side of the race, is right; and the memory it is charged is what it takes."""
+"""Plain NumPy computes attention, and its measured memory is what its matrices need."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def test_plain_numpy_is_attention() -> None:
     assert np.abs(race.plain_numpy(query, key, value) - expected).max() <= bound
 
 
-@pytest.mark.skipif(not race.STATUS.exists(), reason="the system does not tell a process's peak")
-def test_plain_numpy_takes_its_matrices_and_the_kernel_does_not() -> None:
+@pytest.mark.skipif(not race.STATUS.exists(), reason="the system does not report the peak of a process")
+def test_plain_numpy_stores_matrices_and_the_kernel_does_not() -> None:
     matrix = race.HEADS * race.TOKENS**2 * 4
     numpy_bytes = race.peak_bytes_in_a_fresh_process("numpy")
     kernel_bytes = race.peak_bytes_in_a_fresh_process("attnscope")

@@ -1,4 +1,4 @@
-"""What the tour reads, and what it refuses."""
+"""The texts that the tour reads, and those that it refuses."""
 
 import io
 import sys
@@ -28,7 +28,7 @@ def test_a_short_text_is_read_whole(written: Callable[[bytes], Path]) -> None:
     assert text.name.endswith("text.txt")
 
 
-def test_a_long_text_is_cut_and_says_how_long_it_was(written: Callable[[bytes], Path]) -> None:
+def test_a_long_text_is_cut_and_its_length_is_known(written: Callable[[bytes], Path]) -> None:
     text = read_text(written(b"a" * (MOST_BYTES + 5)))
     assert (len(text.content), text.total_bytes) == (MOST_BYTES, MOST_BYTES + 5)
 
@@ -48,12 +48,12 @@ def test_a_character_at_the_cut_is_not_split(written: Callable[[bytes], Path]) -
         ("text".encode("utf-16") * 20, r"is not UTF-8 text: byte 0xff at 0"),
     ],
 )
-def test_what_is_no_text_is_refused(written: Callable[[bytes], Path], content: bytes, message: str) -> None:
+def test_other_than_a_text_is_refused(written: Callable[[bytes], Path], content: bytes, message: str) -> None:
     with pytest.raises(TextError, match=message):
         read_text(written(content))
 
 
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"cannot read .*missing\.txt: No such file or directory\."):
         read_text(tmp_path / "missing.txt")
 

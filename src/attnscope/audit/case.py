@@ -1,6 +1,6 @@
 """One call to try: sizes, options, seed, format and layout. It holds no arrays; it builds them."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -8,24 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import Contract
-from attnscope.audit.drawn import BIASES, DOCUMENTS, KEY_MASKS, MASKS
+from attnscope.audit.options import BY_NAME, DRAWN
+from attnscope.probing import listed
 from attnscope.problem import FORMATS, AttentionShape
 
 FORMAT_NAMES = {np.dtype(kind): name for name, kind in FORMATS.items()}
 CACHE_LINE = 64  # bytes
 SPIKES = 13
-LARGE = 10.0  # a sink or a scale: e^score spans more than float16
-HIDING = ("causal", "key_mask", "mask", "window", "documents")
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
     """The arguments of one call, as arrays: `fn(*call.arrays, **call.options)`.
 
-    Shapes
-        query    (batch, query_heads, query_len, key_dim)
-        key      (batch, kv_heads, key_len, key_dim)
-        value    (batch, kv_heads, key_len, value_dim)
+    Parameters
+    ----------
+    query : (batch, query_heads, query_len, key_dim) array
+    key : (batch, kv_heads, key_len, key_dim) array
+    value : (batch, kv_heads, key_len, value_dim) array
+    options : dict
+        Keyword arguments.
     """
 
     query: NDArray[Any]
@@ -40,12 +42,12 @@ class Call:
 
     @property
     def named_arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays of the call, those among its options too."""
+        """All arrays of the call, those of its options included."""
         options = {name: each for name, each in self.options.items() if isinstance(each, np.ndarray)}
         return {"query": self.query, "key": self.key, "value": self.value, **options}
 
     def copy(self) -> "Call":
-        """The same call on arrays of its own, in C order, aligned alike: some code rounds by the alignment."""
+        """The same call on new arrays in C order, all aligned alike: some code rounds by the alignment."""
         options = {
             name: aligned(each) if isinstance(each, np.ndarray) else each
             for name, each in self.options.items()
@@ -64,20 +66,33 @@ def aligned(array: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """What one call asks. None: the option plays no part; a word: how its array is drawn.
+    """What one call asks.
 
-    sizes            the seven sizes
-    seed             of everything that is drawn
-    causal           whether a query sees no key after its position
-    key_mask, mask, documents, bias
-                     how the array is drawn: see `drawn`
-    window           neighbours to the left, to the right
-    number_format    of query, key and value
-    layout           how the arrays lie in memory: see `layouts`
-    spread           standard deviation of query and key
-    offset           added to every score, through a dimension that all queries and keys share
-    spiked           some values are so large that one key among many shows: the last ones, and some before
+    Parameters
+    ----------
+    sizes : AttentionShape
+        The seven sizes.
+    seed : int
+        Decides everything that is drawn: the same case always builds the same arrays.
+    causal : bool
+        Whether a query sees no key after its position.
+    given : tuple of (str, kind)
+        The other options that play a part: see `options.Option`.
+    logsumexp : bool
+        Whether the logsumexp is asked for.
+    number_format : str
+        Of query, key and value.
+    layout : str
+        How the arrays lie in memory: see `arrays.LAYOUTS`.
+    spread : float
+        Standard deviation of query and key.
+    offset : float
+        Added to every score, through a dimension that all queries and keys share.
+    spiked : bool
+        Whether some values are so large that one key among many shows: the last ones, and some before.
 
+    Examples
+    --------
     >>> case = Case(AttentionShape(1, 1, 1, 2, 3, 4, 4), causal=True)
     >>> case.options, case.build(Contract(causal=True)).options
     (('causal',), {'causal': True})
@@ -86,14 +101,7 @@ class Case:
     sizes: AttentionShape
     seed: int = 0
     causal: bool = False
-    key_mask: str | None = None
-    mask: str | None = None
-    window: tuple[int, int] | None = None
-    documents: str | None = None
-    scale: float | None = None
-    softcap: float | None = None
-    bias: str | None = None
-    sinks: float | None = None
+    given: tuple[tuple[str, Any], ...] = ()
     logsumexp: bool = False
     number_format: str = "float32"
     layout: str = "contiguous"
@@ -104,34 +112,45 @@ class Case:
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the options that play a part."""
-        names = ("key_mask", "mask", "window", "documents", "scale", "softcap", "bias", "sinks")
         grouped = ("grouped_heads",) if self.sizes.query_heads != self.sizes.kv_heads else ()
         causal = ("causal",) if self.causal else ()
-        return (*causal, *(name for name in names if getattr(self, name) is not None), *grouped)
+        return (*causal, *(name for name, _ in self.given), *grouped)
+
+    def kind(self, option: str) -> Any:
+        """How an option is drawn, or None if it plays no part."""
+        return dict(self.given).get(option)
 
     @property
     def extreme(self) -> bool:
         """Whether its numbers are far from usual: large scores, or options that make them large."""
-        large = (abs(self.sinks or 0.0), self.scale or 0.0)
-        return self.spread != 1.0 or bool(self.offset) or max(large) > LARGE or self.bias == "large"
+        large = any(kind in BY_NAME[name].extreme_kinds for name, kind in self.given)
+        return self.spread != 1.0 or bool(self.offset) or large
 
     @property
     def work(self) -> int:
-        """How many scores there are."""
+        """The number of scores."""
         sizes = self.sizes
         return sizes.batch * sizes.query_heads * sizes.query_len * sizes.key_len
 
     def but(self, **changes: Any) -> Self:
-        """The same case with some fields, or some sizes, changed."""
+        """The same case with some fields, sizes or options changed; an option of None plays no part."""
         sizes = {name: changes.pop(name) for name in list(changes) if hasattr(self.sizes, name)}
-        return replace(self, sizes=replace(self.sizes, **sizes), **changes)
+        kinds = dict(self.given) | {name: changes.pop(name) for name in list(changes) if name in DRAWN}
+        given = tuple((name, kinds[name]) for name in DRAWN if kinds.get(name) is not None)
+        return replace(self, sizes=replace(self.sizes, **sizes), given=given, **changes)
 
     def build(self, contract: Contract) -> Call:
-        """Draw the arrays; the same case always draws the same."""
+        """Draw the arrays."""
         query, key, value = (array.astype(FORMATS[self.number_format]) for array in self.vectors())
-        causal = {"causal": self.causal} if contract.causal is True else {}
-        logs = {"return_logsumexp": True} if self.logsumexp else {}
-        return Call(query, key, value, {**causal, **self.scoring(), **self.drawn(), **logs})
+        options: dict[str, Any] = {"causal": self.causal} if contract.causal is True else {}
+        for name, kind in self.given:
+            row = BY_NAME[name]
+            assert row.draw is not None
+            drawn = row.draw(kind, self.seed, self.sizes)
+            options[name] = drawn.astype(FORMATS[self.number_format]) if row.in_format else drawn
+        if self.logsumexp:
+            options["return_logsumexp"] = True
+        return Call(query, key, value, options)
 
     def vectors(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Query, key and value in float64."""
@@ -148,51 +167,46 @@ class Case:
             large[:: max(1, sizes.key_len // SPIKES)], large[-200::7], large[-3:] = True, True, True
             value[:, :, large] *= 1_000 if self.number_format == "float16" else sizes.key_len
         if self.offset:
-            side = np.sqrt(abs(self.offset) / (self.scale or sizes.key_dim**-0.5))
+            side = np.sqrt(abs(self.offset) / (self.kind("scale") or sizes.key_dim**-0.5))
             query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)
         return query, key, value
 
-    def scoring(self) -> dict[str, Any]:
-        """The options that are no arrays."""
-        given = {name: getattr(self, name) for name in ("window", "scale", "softcap")}
-        return {name: value for name, value in given.items() if value is not None}
-
-    def drawn(self) -> dict[str, Any]:
-        """The options that are arrays."""
-        dtype, options = FORMATS[self.number_format], {}
-        for name, tables in DRAWN.items():
-            kind = getattr(self, name)
-            if kind is not None:
-                array = tables[kind](np.random.default_rng([self.seed, len(name)]), self.sizes)
-                options[name] = array.astype(dtype) if name == "bias" else array
-        if self.sinks is not None:
-            rng = np.random.default_rng([self.seed, 7])
-            options["sinks"] = (self.sinks + rng.standard_normal(self.sizes.query_heads)).astype(dtype)
-        return options
+    def condition(self, but: tuple[str, ...] = ()) -> str:
+        """What it takes to see a finding: ", when a key mask is also given, at query_len=1, key_len=65"."""
+        rows = [BY_NAME[name] for name in self.options if name not in but]
+        said = []
+        if rows:
+            verb = "is" if len(rows) == 1 and not rows[0].plural else "are"
+            also = "also " if but else ""
+            said.append(f"when {listed([row.words for row in rows])} {verb} {also}given")
+        sizes = self.sizes
+        if sizes.key_len > 16:
+            said.append(f"at query_len={sizes.query_len}, key_len={sizes.key_len}")
+        elif sizes.query_len != sizes.key_len:
+            said.append(f"with query_len={sizes.query_len} and key_len={sizes.key_len}")
+        said += [f"in {self.number_format}"] if self.number_format != "float32" else []
+        said += [f"with {self.layout} arrays"] if self.layout != "contiguous" else []
+        said += [f"when scores are around {self.offset:g}"] if self.offset else []
+        said += ["when scores are large"] if self.spread > 1 else []
+        return "".join(f", {each}" for each in said)
 
     def __str__(self) -> str:
+        return f"{', '.join(self.parts())}, seed={self.seed}"
+
+    def parts(self) -> Iterator[str]:
+        """The case in words, part by part."""
         sizes = self.sizes
-        heads = f"heads={sizes.query_heads}" if sizes.query_heads == sizes.kv_heads else (
-            f"query_heads={sizes.query_heads}, kv_heads={sizes.kv_heads}")  # fmt: skip
-        dims = f"dim={sizes.key_dim}" if sizes.key_dim == sizes.value_dim else (
-            f"key_dim={sizes.key_dim}, value_dim={sizes.value_dim}")  # fmt: skip
-        said = [f"batch={sizes.batch}, {heads}, query_len={sizes.query_len}, key_len={sizes.key_len}, {dims}"]
-        said += ["causal"] if self.causal else []
-        said += [f"{name}={getattr(self, name)!r}" for name in
-                 ("key_mask", "mask", "window", "documents", "scale", "softcap", "bias", "sinks")
-                 if getattr(self, name) is not None]  # fmt: skip
-        said += ["with the logsumexp"] if self.logsumexp else []
-        said += [self.number_format] if self.number_format != "float32" else []
-        said += [f"{self.layout} arrays"] if self.layout != "contiguous" else []
-        said += [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []
-        said += ["some values large"] if self.spiked else []
-        said += [f"every score moved by {self.offset:g}"] if self.offset else []
-        return f"{', '.join(said)}, seed={self.seed}"
-
-
-DRAWN: dict[str, dict[str, Callable[[np.random.Generator, AttentionShape], NDArray[Any]]]] = {
-    "key_mask": KEY_MASKS,
-    "mask": MASKS,
-    "documents": DOCUMENTS,
-    "bias": BIASES,
-}
+        heads = f"query_heads={sizes.query_heads}, kv_heads={sizes.kv_heads}"
+        yield f"batch={sizes.batch}"
+        yield f"heads={sizes.kv_heads}" if sizes.query_heads == sizes.kv_heads else heads
+        yield f"query_len={sizes.query_len}, key_len={sizes.key_len}"
+        dims = f"key_dim={sizes.key_dim}, value_dim={sizes.value_dim}"
+        yield f"dim={sizes.key_dim}" if sizes.key_dim == sizes.value_dim else dims
+        yield from ["causal"] if self.causal else []
+        yield from (f"{name}={kind!r}" for name, kind in self.given)
+        yield from ["with the logsumexp"] if self.logsumexp else []
+        yield from [self.number_format] if self.number_format != "float32" else []
+        yield from [f"{self.layout} arrays"] if self.layout != "contiguous" else []
+        yield from [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []
+        yield from ["some values large"] if self.spiked else []
+        yield from [f"every score moved by {self.offset:g}"] if self.offset else []

@@ -8,15 +8,19 @@ from typing import Any, Literal, Protocol, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.audit.options import BY_NAME
 from attnscope.errors import AttentionError
 from attnscope.problem import FORMATS
 
 Alignment = Literal["end", "start"]
-EmptyRows = Literal["zero", "unspecified"]
+MaskedRows = Literal["zero", "unspecified"]
 SWITCHES = (
-    "key_mask", "mask", "window", "documents", "grouped_heads", "scale", "softcap", "bias", "sinks",
-    "logsumexp", "unequal_lengths", "hidden_nan", "same_bits",
-)  # fmt: skip
+    *(name for name in BY_NAME if name != "causal"),
+    "logsumexp",
+    "unequal_lengths",
+    "hidden_nan",
+    "same_bits",
+)
 CALLABLES = ("gradients", "cache")
 
 
@@ -61,7 +65,7 @@ class Contract:
     dtypes                                                                formats of the arrays: float32 unless said
     gradients          gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)
     cache              cache() -> an object with append(key, value) and attend(query)
-    empty_rows                                                            "zero": a row that sees no key is 0, its
+    masked_rows                                                            "zero": a row that sees no key is 0, its
                                                                           logsumexp -inf or the sink;
                                                                           "unspecified": nothing is promised
     unequal_lengths                                                       query_len may differ from key_len
@@ -92,7 +96,7 @@ class Contract:
     dtypes: tuple[str, ...] = ("float32",)
     gradients: Callable[..., Any] | None = None
     cache: Callable[[], Cache] | None = None
-    empty_rows: EmptyRows = "zero"
+    masked_rows: MaskedRows = "zero"
     unequal_lengths: bool = True
     hidden_nan: bool = True
     same_bits: bool = True
@@ -104,7 +108,7 @@ class Contract:
             given = getattr(self, name)
             if not isinstance(given, bool):
                 raise ContractError(f"{name}={given!r}: expected True or False: does the function take it?")
-        for name, allowed in (("alignment", Alignment), ("empty_rows", EmptyRows)):
+        for name, allowed in (("alignment", Alignment), ("masked_rows", MaskedRows)):
             if getattr(self, name) not in get_args(allowed):
                 raise ContractError(
                     f"{name}={getattr(self, name)!r}: expected one of {list(get_args(allowed))}."
@@ -133,19 +137,7 @@ class Contract:
     @property
     def options(self) -> tuple[str, ...]:
         """The declared options that change what a call means, in the order of the table."""
-        switches = (
-            "key_mask",
-            "mask",
-            "window",
-            "documents",
-            "grouped_heads",
-            "scale",
-            "softcap",
-            "bias",
-            "sinks",
-        )
-        causal = ("causal",) if self.causal else ()
-        return (*causal, *(name for name in switches if getattr(self, name)))
+        return tuple(name for name in BY_NAME if getattr(self, name))
 
     @property
     def offset(self) -> int | None:
@@ -158,8 +150,11 @@ class Contract:
         return next(name for name in ("float32", "float64", "float16", "bfloat16") if name in self.dtypes)
 
     def __str__(self) -> str:
-        said = [f"{field.name}={_shown(getattr(self, field.name))}" for field in fields(self)
-                if getattr(self, field.name) != field.default]  # fmt: skip
+        said = [
+            f"{field.name}={_shown(getattr(self, field.name))}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
         return f"Contract({', '.join(said)})"
 
 

@@ -6,33 +6,28 @@ from time import monotonic
 
 import numpy as np
 
-from attnscope.audit.case import HIDING, Case
-from attnscope.audit.isolation import Reach
-from attnscope.audit.judgement import Failure, judge, only_rounding
-from attnscope.audit.mistakes import Mistake, explaining
+from attnscope.audit.case import Case
+from attnscope.audit.interpretation import Row
+from attnscope.audit.judgement import Failure, Reach, judge, of_error, of_reach, only_rounding
+from attnscope.audit.mistakes import explaining
+from attnscope.audit.options import BY_NAME, HIDING
 from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect
-from attnscope.audit.visibility import Row, why_hidden
-from attnscope.audit.words import of_error, of_reach
-from attnscope.probing import Finding, Severity
+from attnscope.probing import Finding, KnownMistake, Severity
 
 MOST_FINDINGS = 16
 MOST_VOTERS = 24
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
 BY_CHANCE = 3  # so many failures may agree with a mistake that is not theirs
-OF_AN_OPTION = {
-    "window": "window", "documents": "documents", "sinks": "sinks", "softcap": "softcap", "bias": "bias",
-    "scale": "scale", "grouped_heads": "head mapping",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cause:
     """A known mistake, perhaps beside one that was found before, perhaps in some heads or batch items only."""
 
-    mistake: Mistake
-    beside: Mistake | None = None
+    mistake: KnownMistake
+    beside: KnownMistake | None = None
     in_some: bool = False
 
     def explains(self, failure: Failure) -> bool:
@@ -58,9 +53,12 @@ def simplicity(failure: Failure) -> tuple[object, ...]:
 def simplicity_of_case(case: Case) -> tuple[object, ...]:
     """The same, of a case."""
     return (
-        case.layout != "contiguous", case.extreme, len(case.options),
-        case.sizes.query_len > case.sizes.key_len, case.work,
-    )  # fmt: skip
+        case.layout != "contiguous",
+        case.extreme,
+        len(case.options),
+        case.sizes.query_len > case.sizes.key_len,
+        case.work,
+    )
 
 
 def is_long(case: Case) -> bool:
@@ -82,7 +80,7 @@ class Diagnosis:
     suspect: Suspect
     seconds: float
     findings: dict[tuple[object, ...], Finding] = field(default_factory=dict)
-    known: list[Mistake] = field(default_factory=list)
+    known: list[KnownMistake] = field(default_factory=list)
     shown: set[tuple[object, ...]] = field(default_factory=set)
     left_over: int = 0
 
@@ -104,8 +102,10 @@ class Diagnosis:
         first = rest[0]
         for beside, in_some in ((None, False), *((each, False) for each in self.known), (None, True)):
             where = deviating_heads(first) if in_some else None
-            candidates = [Cause(mistake, beside, in_some)
-                          for mistake in explaining(first.expected, first.answer, beside, where=where)]  # fmt: skip
+            candidates = [
+                Cause(mistake, beside, in_some)
+                for mistake in explaining(first.expected, first.answer, beside, where=where)
+            ]
             if not candidates:
                 continue
             voters = rest[1 : MOST_VOTERS + 1]
@@ -128,8 +128,11 @@ class Diagnosis:
         sample = alike[: 2 * MOST_VOTERS]
         agreeing = [explaining(each.expected, each.answer) for each in sample]
         counts = Counter(mistake for each in agreeing for mistake in each)
-        others = {id(each) for each, mistakes in zip(sample, agreeing, strict=True)
-                  if any(counts[mistake] > BY_CHANCE for mistake in mistakes)}  # fmt: skip
+        others = {
+            id(each)
+            for each, mistakes in zip(sample, agreeing, strict=True)
+            if any(counts[mistake] > BY_CHANCE for mistake in mistakes)
+        }
         return [chosen, *(each for each in alike if id(each) not in others)]
 
     def swallows(self, smallest: Case, failure: Failure) -> bool:
@@ -228,7 +231,7 @@ class Diagnosis:
         if reach is not None and (reach.leaks or cause is None):
             sentence = of_reach(reach, row, shown.case, shown.expected)
         else:
-            sentence = of_error(row, shown.case, shown.expected, what, *shown.worst_entry(row))
+            sentence = of_error(row, shown.case, what, *shown.worst_entry(row))
         guess = None
         if severity is Severity.INEXACT:
             guess = f"arithmetic in a shorter format than {shown.case.number_format} somewhere on the way"
@@ -263,17 +266,17 @@ class Diagnosis:
 def check_of_reach(shown: Failure, row: Row, reach: Reach) -> str:
     """The promise that a dependence breaks."""
     if reach.side == "key" and reach.key is not None:
-        reading = shown.expected.reading
-        hiding = set(why_hidden(reading.call, reading.masks, row, reach.key))
+        hiding = set(shown.expected.asked.why_hidden(row, reach.key))
         return next((name for name in ("window", "documents") if hiding == {name}), "dependence")
     return {"batch item": "batch invariance", "head": "head mapping"}.get(reach.side, "dependence")
 
 
 def check_of_options(case: Case) -> str:
     """The promise that belongs to the options that the smallest case still needs."""
-    needed = [name for name in case.options if name in OF_AN_OPTION]
+    checks = [BY_NAME[name].check for name in case.options]
+    needed = [check for check in checks if check != "dependence"]
     if len(needed) == 1:
-        return OF_AN_OPTION[needed[0]]
+        return needed[0]
     if "causal" in case.options and case.sizes.query_len != case.sizes.key_len and not needed:
         return "alignment"
     if case.sizes.batch > 1:

@@ -7,13 +7,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.case import FORMAT_NAMES, Call
 from attnscope.audit.contract import Contract
-from attnscope.audit.reading import Floats, Reading
-from attnscope.audit.visibility import Row
+from attnscope.audit.interpretation import Floats, Interpretation, Row
+from attnscope.audit.suspect import Answer
 from attnscope.probing import Arithmetic, Bound, bound_of, size_of
-from attnscope.reference import masked_scores, mix, quietly, softmax
+from attnscope.reference import Inputs, masked_scores, mix, quietly, softmax
 
 WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
 
@@ -48,7 +47,7 @@ class Expectation:
     Rows that see no key are left out of every comparison but that of the probe for them.
     """
 
-    reading: Reading
+    asked: Interpretation
     scores: Floats
     weights: Floats
     output: Floats
@@ -59,13 +58,18 @@ class Expectation:
     @quietly
     def of(cls, call: Call, contract: Contract, arithmetic: Arithmetic | None = None) -> Self:
         """Read a call as its contract says, and answer it by the reference."""
-        reading = Reading.of(call, contract)
-        inputs = reading.inputs
+        asked = Interpretation.of(call, contract)
+        inputs = asked.inputs
         scores = masked_scores(inputs)
         weights, logsumexp = softmax(scores, inputs.visible, inputs.sinks)
         output = mix(weights, inputs.visible, inputs.value)
         arithmetic = arithmetic or Arithmetic(FORMAT_NAMES[call.query.dtype])
-        return cls(reading, scores, weights, output, logsumexp, arithmetic)
+        return cls(asked, scores, weights, output, logsumexp, arithmetic)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the reference computes with."""
+        return self.asked.inputs
 
     @cached_property
     def bound(self) -> Bound:
@@ -75,12 +79,12 @@ class Expectation:
     def bound_in(self, arithmetic: Arithmetic) -> Bound:
         """The same for arithmetic in another format."""
         exact = (self.weights, self.output, self.logsumexp)
-        return bound_of(self.reading.inputs, self.scores, exact, arithmetic)
+        return bound_of(self.inputs, self.scores, exact, arithmetic)
 
     @cached_property
     def empty(self) -> NDArray[np.bool_]:
         """The rows that see no key, (batch, query_heads, query_len)."""
-        sees_some: NDArray[np.bool_] = np.any(self.reading.inputs.visible, axis=-1)
+        sees_some: NDArray[np.bool_] = np.any(self.inputs.visible, axis=-1)
         return ~sees_some
 
     def deviation(self, answer: Answer, bound: Bound | None = None) -> Deviation | None:
@@ -89,12 +93,16 @@ class Expectation:
         found = self.compare(answer.output, self.output, bound.output, "output")
         if found is None and answer.logsumexp is not None:
             found = self.compare(
-                answer.logsumexp[..., None], self.logsumexp[..., None],
-                bound.logsumexp[..., None], "logsumexp",
-            )  # fmt: skip
+                answer.logsumexp[..., None],
+                self.logsumexp[..., None],
+                bound.logsumexp[..., None],
+                "logsumexp",
+            )
         return found
 
-    def agrees(self, answer: Answer, other: Reading, *, where: NDArray[np.bool_] | None = None) -> bool:
+    def agrees(
+        self, answer: Answer, other: Interpretation, *, where: NDArray[np.bool_] | None = None
+    ) -> bool:
         """Whether an answer is, within rounding, the one that another reading of the call gives.
 
         Rows that see nothing in the other reading are left out: what a mistake makes of them is a second question.
@@ -115,9 +123,12 @@ class Expectation:
             logs = answer.logsumexp
             if found is None and logs is not None:
                 found = self.compare(
-                    logs[..., None], logsumexp[..., None], bound.logsumexp[..., None],
-                    "logsumexp", skipped,
-                )  # fmt: skip
+                    logs[..., None],
+                    logsumexp[..., None],
+                    bound.logsumexp[..., None],
+                    "logsumexp",
+                    skipped,
+                )
             if found is None:
                 return True
             if found.largest > WORTH_A_CLOSER_LOOK:
@@ -143,7 +154,7 @@ class Expectation:
         return with_logs and found is not None
 
     @quietly
-    def bound_of_other(self, other: Reading) -> Bound:
+    def bound_of_other(self, other: Interpretation) -> Bound:
         """How far rounding may lead in another reading: its scores may be larger."""
         scores = masked_scores(other.inputs)
         weights, logs = softmax(scores, other.inputs.visible, other.inputs.sinks)

@@ -6,32 +6,32 @@ lengths, every option crossed with causal, and one long probe. All of it is draw
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
+from attnscope.audit.arrays import LAYOUTS
 from attnscope.audit.case import Case
 from attnscope.audit.contract import Contract
-from attnscope.audit.layouts import LAYOUTS
+from attnscope.audit.options import BY_NAME, DRAWN
 from attnscope.problem import AttentionShape
 
 SMALL = ((5, 9), (7, 7), (1, 11), (9, 6), (17, 33))
 PAST_BLOCKS = (
-    (1, 65), (3, 67), (67, 67), (5, 79), (1, 129), (33, 131), (131, 131), (67, 197), (1, 257), (3, 259), (70, 301),
-    (2, 515), (3, 1_031),
-)  # fmt: skip
+    (1, 65),
+    (3, 67),
+    (67, 67),
+    (5, 79),
+    (1, 129),
+    (33, 131),
+    (131, 131),
+    (67, 197),
+    (1, 257),
+    (3, 259),
+    (70, 301),
+    (2, 515),
+    (3, 1_031),
+)
 LONG = ((2, 4_099), (1, 33_001), (2, 65_701))
-KINDS: dict[str, tuple[object, ...]] = {
-    "key_mask": ("right padding", "left padding", "holes", "all visible"),
-    "mask": ("the same for all heads", "one for each head", "all visible"),
-    "window": ((2, 0), (1, 1), (0, 0), (3, 2), (0, 2), (100, 100), (4, 1), (2, 3)),
-    "documents": ("runs", "scattered", "one"),
-    "scale": (0.3, 1.7, 1.0),
-    "softcap": (0.5, 2.0, 30.0),
-    "bias": ("full", "the same for the batch", "of keys", "the same for batch and heads"),
-    "sinks": (0.0, 2.0, -1.0),
-}
-LONG_WINDOWS = ((63, 0), (64, 0), (5, 2), (100, 3), (31, 32))
 GROUPS = ((4, 2), (6, 2), (4, 1), (6, 3))
 EQUAL_HEADS = ((3, 3), (2, 2), (4, 4))
 
@@ -62,25 +62,33 @@ class Grid:
             GROUPS[turn % len(GROUPS)] if "grouped_heads" in options else EQUAL_HEADS[turn % len(EQUAL_HEADS)]
         )
         batch = batch or 2 + turn % 2
-        drawn = {name: self.kind(name, key_len) for name in options if name in KINDS}
+        drawn = {name: self.kind(name, key_len) for name in options if name in DRAWN}
         return Case(
             AttentionShape(batch, *heads, query_len, key_len, dim, dim),
             seed=int(self.rng.integers(2**31)),
             causal="causal" in options or self.contract.causal == "always",
             logsumexp=self.contract.logsumexp and turn % 3 > 0,
             number_format=self.contract.main_format,
-            **drawn,  # type: ignore[arg-type]
-        )
+        ).but(**drawn)
 
     def kind(self, name: str, key_len: int) -> object:
         """One of the kinds of an option, drawn; windows grow with the length."""
-        kinds = LONG_WINDOWS if name == "window" and key_len > 60 else KINDS[name]
+        option = BY_NAME[name]
+        kinds = option.long_kinds if option.long_kinds and key_len > 60 else option.kinds
         return kinds[int(self.rng.integers(len(kinds)))]
 
     def cases(self) -> list[Case]:
         """All of them, the simple ones first."""
-        return [*self.small(), *self.other_dims(), *self.past_blocks(), *self.long(), *self.extreme(), *self.large_options(),
-                *self.in_other_layouts(), *self.in_other_formats()]  # fmt: skip
+        return [
+            *self.small(),
+            *self.other_dims(),
+            *self.past_blocks(),
+            *self.long(),
+            *self.extreme(),
+            *self.large_options(),
+            *self.in_other_layouts(),
+            *self.in_other_formats(),
+        ]
 
     def small(self) -> Iterator[Case]:
         """Every set of up to three options, and many larger ones, at the lengths where bugs sit."""
@@ -141,7 +149,7 @@ class Grid:
             self.contract.main_format, (30.0, -30.0, 120.0, -120.0, 1e3, -1e3, 1e4, -1e4)
         )
         for chosen in self.few_options():
-            if "softcap" in chosen or "scale" in chosen:
+            if any(BY_NAME[name].rescales for name in chosen):
                 continue
             for offset in offsets:
                 yield self.case(chosen, (5, 9), dim=16).but(
@@ -152,15 +160,8 @@ class Grid:
 
     def large_options(self) -> Iterator[Case]:
         """Options whose numbers are large: a soft-cap, a sink, a bias or a scale that e^x alone would not bear."""
-        large: dict[str, tuple[dict[str, Any], ...]] = {
-            "softcap": ({"spread": 20.0},),
-            "sinks": ({"sinks": 120.0}, {"sinks": -120.0}),
-            "bias": ({"bias": "large"},),
-            "scale": ({"scale": 25.0},),
-            "documents": ({"documents": "large ids"},),
-        }
-        for name in [each for each in self.contract.options if each in large]:
-            for changes in large[name]:
+        for name in self.contract.options:
+            for changes in BY_NAME[name].large:
                 for options in ((name,), tuple(dict.fromkeys((*self.contract.options[:1], name)))):
                     yield from (self.case(options, lengths).but(**changes) for lengths in ((7, 13), (1, 11)))
 

@@ -2,20 +2,125 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Deviation, Expectation
-from attnscope.audit.isolation import Isolation, Reach
-from attnscope.audit.suspect import Suspect
-from attnscope.audit.visibility import Row
-from attnscope.probing import Arithmetic, Counterexample, same_precision_baseline
+from attnscope.audit.interpretation import Row
+from attnscope.audit.options import BY_NAME
+from attnscope.audit.suspect import Answer, Suspect
+from attnscope.probing import Arithmetic, Counterexample, listed, same_precision_baseline
 
 ROWS_ISOLATED = 4
 SHORTER = {"float64": "float32", "float32": "bfloat16"}
+Side = Literal["key", "batch item", "head", "query"]
+MOST_KEYS_ONE_BY_ONE = 12
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Something that a row must not depend on, and does.
+
+    side    "key": a hidden key of its own; "batch item", "head" or "query": another one's
+    key     which key, where it is one
+    """
+
+    side: Side
+    key: int | None = None
+
+    @property
+    def leaks(self) -> bool:
+        """Whether it is what must not be seen, and no mere mix-up."""
+        return self.side in ("key", "batch item")
+
+
+@dataclass(frozen=True, eq=False)
+class Isolation:
+    """Moves parts of a call and looks at one row."""
+
+    suspect: Suspect
+    case: Case
+    call: Call
+    answer: Answer
+    expected: Expectation
+    row: Row
+
+    def reach(self) -> Reach | None:
+        """What the row depends on although it must not."""
+        hidden = np.flatnonzero(~self.expected.inputs.visible[self.row])
+        if len(hidden) and self.moves(keys=hidden):
+            return Reach("key", self.one_of(hidden))
+        for side in ("batch item", "head", "query"):
+            if self.others(side) and self.moves(side=side):
+                return Reach(side)
+        return None
+
+    def others(self, side: Side) -> bool:
+        """Whether there is another batch item, kv head or query."""
+        batch, _, query_len, _ = self.expected.asked.shape
+        counts = {"batch item": batch, "head": int(self.call.key.shape[1]), "query": query_len}
+        return counts.get(side, 0) > 1
+
+    def one_of(self, hidden: np.ndarray) -> int | None:
+        """A single hidden key that moves the row, the last first: nearest to the future."""
+        while len(hidden) > MOST_KEYS_ONE_BY_ONE:
+            half = hidden[len(hidden) // 2 :]
+            hidden = half if self.moves(keys=half) else hidden[: len(hidden) // 2]
+        return next((int(key) for key in hidden if self.moves(keys=np.array([key]))), None)
+
+    def moves(self, *, keys: np.ndarray | None = None, side: Side | None = None) -> bool:
+        """Whether the row moves by more than rounding."""
+        changed = self.call.copy()
+        batch, head, query = self.row
+        own = head // self.expected.asked.group
+        if keys is not None:  # in all heads: what is hidden must not come by way of another head either
+            self.redraw(changed.key, (batch, slice(None), keys))
+            self.redraw(changed.value, (batch, slice(None), keys))
+        elif side == "batch item":
+            for array in changed.arrays:
+                self.redraw(array, (np.arange(len(array)) != batch,))
+        elif side == "head":
+            for array in changed.arrays[1:]:
+                self.redraw(array, (slice(None), np.arange(array.shape[1]) != own))
+        elif side == "query":
+            self.redraw(changed.query, (slice(None), slice(None), np.arange(changed.query.shape[2]) != query))
+        moved = self.suspect.ask(self.case, changed, noted=False)
+        return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
+
+    def follows_hidden_values(self) -> bool:
+        """Whether the row moves with the values of hidden keys, whose scores stay as they are."""
+        batch, _, _ = self.row
+        hidden = np.flatnonzero(~self.expected.inputs.visible[self.row])
+        changed = self.call.copy()
+        self.redraw(changed.value, (batch, slice(None), hidden))
+        moved = self.suspect.ask(self.case, changed, noted=False)
+        return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
+
+    def redraw(self, array: np.ndarray, where: tuple[Any, ...]) -> None:
+        """Other numbers of the same size; the dimension that carries an offset stays."""
+        chosen = array[where].astype(np.float64)
+        rng = np.random.default_rng(self.case.seed + 1)
+        drawn = -chosen + 1.5 * max(self.case.spread, 1e-3) * rng.standard_normal(chosen.shape)
+        if self.case.offset and chosen.shape[-1] == self.case.sizes.key_dim:
+            drawn[..., 0] = chosen[..., 0]
+        array[where] = drawn.astype(array.dtype)
+
+
+def moved_beyond_rounding(before: Answer, after: Answer, expected: Expectation, row: Row) -> bool:
+    """Whether two answers to what should be the same question differ in a row."""
+    pairs = [(before.output[row], after.output[row], expected.bound.output[row])]
+    if before.logsumexp is not None and after.logsumexp is not None:
+        bound = expected.bound.logsumexp[row]
+        pairs.append((before.logsumexp[row], after.logsumexp[row], bound))
+    for was, is_now, bound in pairs:
+        same = (was == is_now) | (np.isnan(was) & np.isnan(is_now))
+        with np.errstate(invalid="ignore"):
+            near = np.abs(was - is_now) <= 2 * bound
+        if not (same | near).all():
+            return True
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +136,7 @@ class Failure:
     def rows(self) -> Iterator[Row]:
         """The rows to look at closely: the worst ones, and the worst that hide something."""
         rows = self.deviation.rows
-        visible = self.expected.reading.inputs.visible
+        visible = self.expected.inputs.visible
         hiding = [row for row in rows if not visible[row].all()]
         yield from list(dict.fromkeys([*hiding[:ROWS_ISOLATED], *rows[:2]]))
 
@@ -69,9 +174,7 @@ def counterexample(
 ) -> Counterexample:
     """A case with its arrays: what went in, what came out, what is right."""
     arguments: dict[str, Any] = dict(call.named_arrays)
-    for name in ("window", "scale", "softcap", "causal"):
-        if name in call.options:
-            arguments[name] = np.asarray(call.options[name])
+    arguments |= {name: np.asarray(call.options[name]) for name in BY_NAME if name in call.options}
     came, right = {}, {}
     if answer is not None:
         came["output"] = answer.output
@@ -107,10 +210,26 @@ def only_rounding(failures: list[Failure]) -> bool:
         if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
             return False
         seen = ~expected.empty
-        output, logs = same_precision_baseline(expected.reading.inputs, shorter)
+        output, logs = same_precision_baseline(expected.inputs, shorter)
         pairs = [(answer.output, expected.output, output)]
         if answer.logsumexp is not None:
             pairs.append((answer.logsumexp, expected.logsumexp, logs))
         errors += sum(float(((actual - exact)[seen] ** 2).sum()) for actual, exact, _ in pairs)
         peers += sum(float(((peer - exact)[seen] ** 2).sum()) for _, exact, peer in pairs)
     return bool(errors <= 4 * peers)  # of squares
+
+
+def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
+    """A row that depends on what it must not, in words."""
+    if reach.side == "key" and reach.key is not None:
+        why = expected.asked.why_hidden(row, reach.key)
+        hiding = listed(list(why.values()))
+        return f"{row.words(case)} reads key {reach.key}, which {hiding}{case.condition(tuple(why))}"
+    if reach.side == "key":
+        return f"{row.words(case)} reads hidden keys{case.condition()}"
+    return f"{row.words(case)} depends on another {reach.side}{case.condition()}"
+
+
+def of_error(row: Row, case: Case, what: str, actual: float, right: float) -> str:
+    """A row that is not what it should be, in words."""
+    return f"{row.words(case)} has {what} {actual:.6g}, expected {right:.6g}{case.condition()}"

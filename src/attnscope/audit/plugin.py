@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from attnscope.audit.asking import checks_of
 from attnscope.audit.contract import Contract
 from attnscope.audit.report import Report
-from attnscope.audit.run import attention
+from attnscope.audit.run import attention, checks_of
 
 MARKER = "attention"
 ARGUMENT = "attention_check"

@@ -1,6 +1,10 @@
-"""The verdict on a function or a model: what was found, what was checked, and what nobody could see."""
+"""The verdict on a function or a model, as text, JSON, JUnit's XML and SARIF.
+
+JUnit's few elements are written with the standard library: a package for them would be a dependency of the core for 20 lines.
+"""
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,20 +12,40 @@ from typing import Any
 
 from attnscope.probing import Finding, Severity
 
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+SARIF_LEVELS = {
+    Severity.LEAK: "error",
+    Severity.WRONG: "error",
+    Severity.UNSTABLE: "warning",
+    Severity.INEXACT: "warning",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
     """What an audit found.
 
-    target         what was audited
-    claims         the contract, in words
-    findings       the worst first; each cause once
-    checks         every check that ran, and how many calls it made
-    not_covered    what the probes did not, or cannot, see
-    calls          of the target, in all
-    seconds        that the audit took
-    seed           that repeats it
+    Parameters
+    ----------
+    target : str
+        What was audited.
+    claims : str
+        The contract, in words.
+    findings : tuple of Finding
+        The worst first; each cause once.
+    checks : mapping of str to int
+        Every check that ran, and how many calls it made.
+    not_covered : tuple of str
+        What the probes did not, or cannot, see.
+    calls : int
+        Calls of the target.
+    seconds : float
+        Duration of the audit.
+    seed : int
+        Repeats the audit.
 
+    Examples
+    --------
     >>> report = Report("f", "Contract()", findings=(), checks={"exactness": 9})
     >>> report.ok, report.exit_status
     (True, 0)
@@ -48,15 +72,43 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """What a command ends with: 0, or 1 where something was found."""
+        """The exit status of a command: 0, or 1 if something was found."""
         return 0 if self.ok else 1
 
+    @property
+    def verdict(self) -> str:
+        """Either "ok" or the number of findings per severity."""
+        counted = [(sum(each.severity is kind for each in self.findings), kind) for kind in Severity]
+        return ", ".join(f"{count} {kind}" for count, kind in counted if count) or "ok"
+
     def of(self, check: str) -> tuple[Finding, ...]:
-        """The findings of one check."""
+        """Select the findings of one check.
+
+        Parameters
+        ----------
+        check : str
+            Such as "window".
+
+        Returns
+        -------
+        tuple of Finding
+            The worst first.
+        """
         return tuple(each for each in self.findings if each.check == check)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write each finding's counterexample as `<number>-<check>.npz` into a folder, and say where."""
+        """Write each counterexample as ``<number>-<check>.npz``.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it does not exist.
+
+        Returns
+        -------
+        list of Path
+            The files that were written.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return [
@@ -64,6 +116,107 @@ class Report:
             for number, finding in enumerate(self.findings, start=1)
             if finding.counterexample is not None
         ]
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the arrays, as plain lists, dictionaries, texts and numbers.
+
+        Returns
+        -------
+        dict
+            Keys are the names of the fields, and "ok".
+        """
+        return {
+            "target": self.target,
+            "claims": self.claims,
+            "ok": self.ok,
+            "findings": [facts_of(each) for each in self.findings],
+            "checks": dict(self.checks),
+            "not_covered": list(self.not_covered),
+            "calls": self.calls,
+            "seconds": self.seconds,
+            "seed": self.seed,
+        }
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Write the facts as JSON.
+
+        Parameters
+        ----------
+        indent : int, optional
+            Spaces per level; None writes one line.
+
+        Returns
+        -------
+        str
+            A JSON object.
+        """
+        return json.dumps(self.facts(), indent=indent, ensure_ascii=False)
+
+    def to_junit(self) -> str:
+        """Write the checks as JUnit's XML, which CI systems show.
+
+        Returns
+        -------
+        str
+            A test suite with one test case per check; each finding is a failure of its check.
+
+        References
+        ----------
+        The format that Jenkins reads: https://github.com/testmoapp/junitxml
+        """
+        found = {finding.check for finding in self.findings}
+        checks = list(dict.fromkeys([*self.checks, *(finding.check for finding in self.findings)]))
+        suites = ET.Element("testsuites")
+        suite = ET.SubElement(
+            suites,
+            "testsuite",
+            name=f"attnscope audit {self.target}",
+            tests=str(len(checks)),
+            failures=str(len(found)),
+            errors="0",
+            time=f"{self.seconds:.3f}",
+        )
+        for check in checks:
+            case = ET.SubElement(suite, "testcase", classname=self.target, name=check)
+            findings = self.of(check)
+            if findings:
+                message = "; ".join(f"{each.severity}: {each.sentence}" for each in findings)
+                failure = ET.SubElement(case, "failure", message=message, type=str(findings[0].severity))
+                failure.text = "\n\n".join(map(str, findings))
+        if self.not_covered:
+            ET.SubElement(suite, "system-out").text = "not covered: " + "\n".join(self.not_covered)
+        ET.indent(suites)
+        return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+    def to_sarif(self) -> str:
+        """Write the findings as SARIF 2.1.0, which code hosts show beside the code.
+
+        Returns
+        -------
+        str
+            A JSON object: one rule per check, one result per finding. Its place is the function, not a line of a file.
+
+        References
+        ----------
+        OASIS, SARIF 2.1.0, sections 3.13 (the log), 3.14 (a run), 3.27 (a result).
+        """
+        checks = list(dict.fromkeys([*self.checks, *(finding.check for finding in self.findings)]))
+        rules = [{"id": check, "shortDescription": {"text": f"attention's {check}"}} for check in checks]
+        place = {"fullyQualifiedName": self.target, "kind": "function"}
+        results = [
+            {
+                "ruleId": finding.check,
+                "ruleIndex": checks.index(finding.check),
+                "level": SARIF_LEVELS[finding.severity],
+                "message": {"text": str(finding)},
+                "locations": [{"logicalLocations": [place]}],
+                "properties": {"severity": str(finding.severity)},
+            }
+            for finding in self.findings
+        ]
+        run = {"tool": {"driver": {"name": "attnscope audit", "rules": rules}}, "results": results}
+        log = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+        return json.dumps(log, indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
         lines = [f"{self.target}: {self.verdict}", f"  {self.claims}"]
@@ -76,58 +229,14 @@ class Report:
         lines += [f"             {self.calls} calls in {self.seconds:.1f} s, seed {self.seed}"]
         return "\n".join(lines)
 
-    @property
-    def verdict(self) -> str:
-        """In a word or two: "ok", or how many findings of which severity."""
-        counted = [(sum(each.severity is kind for each in self.findings), kind) for kind in Severity]
-        return ", ".join(f"{count} {kind}" for count, kind in counted if count) or "ok"
 
-    def facts(self) -> dict[str, Any]:
-        """Everything but the arrays, as plain lists, dictionaries, texts and numbers."""
-        return {
-            "target": self.target,
-            "claims": self.claims,
-            "ok": self.ok,
-            "findings": [_facts(each) for each in self.findings],
-            "checks": dict(self.checks),
-            "not_covered": list(self.not_covered),
-            "calls": self.calls,
-            "seconds": self.seconds,
-            "seed": self.seed,
-        }
-
-    def to_json(self, *, indent: int | None = 2) -> str:
-        """The facts as JSON."""
-        return json.dumps(self.facts(), indent=indent, ensure_ascii=False)
-
-    def to_junit(self) -> str:
-        """The checks as JUnit's XML: a test case a check, a failure a finding."""
-        from attnscope.audit.junit import junit
-
-        return junit(self)
-
-    def to_sarif(self) -> str:
-        """The findings as SARIF 2.1.0: a rule a check, a result a finding."""
-        from attnscope.audit.sarif import sarif
-
-        return sarif(self)
-
-
-def _facts(finding: Finding) -> dict[str, Any]:
+def facts_of(finding: Finding) -> dict[str, Any]:
+    """A finding as plain dictionaries, texts and numbers."""
+    found = {name: getattr(finding, name) for name in ("check", "sentence", "cause", "fix", "cases")}
+    found["severity"] = str(finding.severity)
     shown = finding.counterexample
-    return {
-        "check": finding.check,
-        "severity": str(finding.severity),
-        "sentence": finding.sentence,
-        "cause": finding.cause,
-        "fix": finding.fix,
-        "cases": finding.cases,
-        "counterexample": None
-        if shown is None
-        else {
-            "description": shown.call,
-            "seed": shown.seed,
-            "indices": dict(shown.indices),
-            "shapes": {name: list(array.shape) for name, array in shown.arrays.items()},
-        },
-    }
+    if shown is None:
+        return {**found, "counterexample": None}
+    example = {"description": shown.call, "seed": shown.seed, "indices": dict(shown.indices)}
+    example["shapes"] = {name: list(array.shape) for name, array in shown.arrays.items()}
+    return {**found, "counterexample": example}

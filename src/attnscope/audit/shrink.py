@@ -1,42 +1,25 @@
-"""From a call that goes wrong to the smallest one that goes wrong the same way."""
+"""Simpler cases, and the smallest one that fails in the same way."""
 
 from collections.abc import Callable, Iterator
-from time import monotonic
 
+from attnscope import probing
 from attnscope.audit.case import Case
 from attnscope.audit.contract import Contract
-
-MOST_TRIES = 200
-SIMPLE_KINDS = {
-    "key_mask": "right padding",
-    "mask": "the same for all heads",
-    "documents": "runs",
-    "bias": "full",
-}
+from attnscope.audit.options import BY_NAME
 
 
 def shrink(case: Case, contract: Contract, same: Callable[[Case], bool], seconds: float = 1.5) -> Case:
-    """Take one step after the other as long as the smaller case still goes wrong the same way."""
-    tries, deadline = 0, monotonic() + seconds
-    smaller = True
-    while smaller:
-        smaller = False
-        for candidate in steps(case, contract):
-            tries += 1
-            if tries > MOST_TRIES or monotonic() > deadline:
-                return case
-            if same(candidate):
-                case, smaller = candidate, True
-                break
-    return case
+    """The smallest case found that still fails in the same way."""
+    return probing.shrink(case, lambda tried: simpler(tried, contract), same, seconds=seconds)
 
 
-def steps(case: Case, contract: Contract) -> Iterator[Case]:
+def simpler(case: Case, contract: Contract) -> Iterator[Case]:
     """Simpler cases, the boldest steps first."""
     yield from plainer(case, contract)
     yield from fewer_options(case, contract)
     yield from smaller_sizes(case, contract)
-    yield from simpler_kinds(case)
+    for name, kind in case.given:
+        yield from (case.but(**{name: simple}) for simple in BY_NAME[name].simpler(kind))
 
 
 def plainer(case: Case, contract: Contract) -> Iterator[Case]:
@@ -58,11 +41,10 @@ def fewer_options(case: Case, contract: Contract) -> Iterator[Case]:
     for name in case.options:
         if name == "grouped_heads":
             yield case.but(query_heads=case.sizes.kv_heads)
-        elif name == "causal":
-            if contract.causal is True:
-                yield case.but(causal=False)
-        else:
+        elif name != "causal":
             yield case.but(**{name: None})
+        elif contract.causal is True:
+            yield case.but(causal=False)
 
 
 def smaller_sizes(case: Case, contract: Contract) -> Iterator[Case]:
@@ -80,7 +62,7 @@ def smaller_sizes(case: Case, contract: Contract) -> Iterator[Case]:
 
 
 def fewer_heads(case: Case) -> Iterator[Case]:
-    """Fewer kv heads with as large groups, then smaller groups."""
+    """Fewer kv heads with groups of the same size, then smaller groups."""
     kv_heads = case.sizes.kv_heads
     group = case.sizes.query_heads // kv_heads
     yield from (case.but(kv_heads=fewer, query_heads=fewer * group) for fewer in range(1, kv_heads))
@@ -88,19 +70,6 @@ def fewer_heads(case: Case) -> Iterator[Case]:
 
 
 def shorter(length: int) -> Iterator[int]:
-    """Lengths to try in the place of one: very few, half, and a little less."""
+    """Shorter lengths to try: very few, half, and a little less."""
     tried = (1, 2, 3, 4, length // 2, length - length // 4, length - length // 8, length - 1)
     yield from sorted({each for each in tried if 1 <= each < length})
-
-
-def simpler_kinds(case: Case) -> Iterator[Case]:
-    if case.sinks:
-        yield case.but(sinks=0.0)
-    for name, kind in SIMPLE_KINDS.items():
-        if getattr(case, name) not in (None, kind):
-            yield case.but(**{name: kind})
-    if case.window is not None and case.window != (0, 0):
-        left, right = case.window
-        for window in ((0, 0), (1, 0), (0, right), (left, 0), (left // 2, right // 2)):
-            if window != case.window and window[0] <= left and window[1] <= right:
-                yield case.but(window=window)

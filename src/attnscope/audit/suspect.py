@@ -8,13 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.answer import Answer
+from attnscope.audit.arrays import LAYOUTS
 from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
-from attnscope.audit.layouts import LAYOUTS
 from attnscope.probing import NoAnswer, Printed, guarded
 
 MOST_HANGS = 4  # then nothing more is asked
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The result of one call in float64, with the bits it came in.
+
+    Parameters
+    ----------
+    output : (batch, query_heads, query_len, value_dim) array
+    logsumexp : (batch, query_heads, query_len) array, optional
+    bits : bytes
+        For comparisons of bits.
+    """
+
+    output: NDArray[np.float64]
+    logsumexp: NDArray[np.float64] | None
+    bits: bytes
+
+    @classmethod
+    def of(cls, output: NDArray[Any], logsumexp: NDArray[Any] | None) -> "Answer":
+        """Widen copies: later changes of the arrays do not show here."""
+        wide = None if logsumexp is None else logsumexp.astype(np.float64)
+        bits = output.tobytes() + (b"" if logsumexp is None else logsumexp.tobytes())
+        return cls(output.astype(np.float64), wide, bits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""From what a command line names to what an audit takes: functions by name, contracts from files."""
+"""From what a command line names to what an audit takes: functions by name, adapters, contracts from files."""
 
 import importlib
 import importlib.util
@@ -6,12 +6,15 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
 from attnscope.audit.contract import CALLABLES, Contract, ContractError
-from attnscope.audit.tokens_first import tokens_first as with_tokens_first
-from attnscope.audit.torch_function import torch_function as of_tensors
 
 # Functions whose own arguments are not those of a contract, and what adapts them.
 ADAPTED = {
@@ -82,10 +85,92 @@ def module_of_file(path: Path) -> Any:
     return module
 
 
-def adapted(fn: Callable[..., Any], *, on_tensors: bool, tokens_first: bool) -> Callable[..., Any]:
-    """Let a function on torch tensors, or on [batch, tokens, heads, dim], be asked as all others are."""
-    fn = of_tensors(fn) if on_tensors else fn
-    return with_tokens_first(fn) if tokens_first else fn
+def tokens_first(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a function on [batch, tokens, heads, dim] to arrays [batch, heads, tokens, dim].
+
+    Parameters
+    ----------
+    fn : callable
+        Takes query, key and value, or these and the gradient of the output, as [batch, tokens, heads, dim].
+
+    Returns
+    -------
+    callable
+        The same with the two middle axes of all arrays exchanged; options and the logsumexp stay as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> swapped = tokens_first(lambda query, key, value: value)
+    >>> swapped(*np.zeros((3, 1, 2, 5, 4))).shape
+    (1, 2, 5, 4)
+    """
+
+    @wraps(fn)
+    def asked(*arrays: NDArray[Any], **options: Any) -> Any:
+        returned = fn(*(array.swapaxes(1, 2) for array in arrays), **options)
+        if isinstance(returned, tuple | list):
+            return tuple(_swapped(part) for part in returned)
+        return _swapped(returned)
+
+    return asked
+
+
+def _swapped(part: Any) -> Any:
+    """Any kind of array, as the audit reads any that NumPy can."""
+    return part.swapaxes(1, 2) if getattr(part, "ndim", None) == 4 else part
+
+
+def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a function on torch tensors to NumPy arrays.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes and returns tensors; numbers, tuples and None pass as they are.
+
+    Returns
+    -------
+    callable
+        The same on arrays, which are copied to tensors of the same format. Nothing is recorded for gradients.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    """
+    import torch
+
+    def to_torch(given: Any) -> Any:
+        if not isinstance(given, np.ndarray):
+            return given
+        if given.dtype == ml_dtypes.bfloat16:
+            return torch.from_numpy(given.astype(np.float32)).to(torch.bfloat16)
+        backwards = min(given.strides, default=0) < 0  # which torch does not know
+        return torch.from_numpy(given.copy() if backwards else given)
+
+    def to_numpy(returned: Any) -> Any:
+        if isinstance(returned, tuple | list):
+            return tuple(map(to_numpy, returned))
+        return of_tensor(returned.detach().cpu()) if isinstance(returned, torch.Tensor) else returned
+
+    def of_tensor(tensor: Any) -> Any:
+        short = tensor.dtype == torch.bfloat16  # which NumPy does not know
+        return tensor.float().numpy().astype(ml_dtypes.bfloat16) if short else tensor.numpy()
+
+    @wraps(fn)
+    def asked(*arrays: Any, **options: Any) -> Any:
+        with torch.no_grad():
+            returned = fn(*map(to_torch, arrays), **{name: to_torch(each) for name, each in options.items()})
+        return to_numpy(returned)
+
+    return asked
+
+
+def adapted(fn: Callable[..., Any], *, on_tensors: bool, heads_last: bool) -> Callable[..., Any]:
+    """Adapt a function on torch tensors, or on [batch, tokens, heads, dim], to what all others take."""
+    fn = torch_function(fn) if on_tensors else fn
+    return tokens_first(fn) if heads_last else fn
 
 
 def claims_of_file(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attnscope.audit import OPTIONS
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar
 from attnscope.problem import FORMATS
@@ -26,6 +27,14 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
     return click.option(f"--{spelled}/--no-{spelled}", name, default=None, help=text)
 
 
+def declared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """All options of attention but causal, from the audit's table."""
+    for option in reversed(OPTIONS):
+        if option.name != "causal":
+            command = declared(option.name, f"It takes {option.passed_as}.")(command)
+    return command
+
+
 @click.command(short_help="Check that attention code keeps its promises.")
 @click.argument("target", metavar="MODULE:FUNCTION", required=False)
 @click.option(
@@ -34,20 +43,12 @@ def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[.
 @click.option("--contract", "contract_file", type=EXISTING_FILE, help="What it claims, as TOML or JSON.")
 @declared("causal", "It takes causal=True or False.")
 @click.option("--alignment", type=click.Choice(["end", "start"]), help="Which query meets which key.")
-@declared("key_mask", "key_mask=bool[batch, key_len], True = visible.")
-@declared("mask", "mask=bool[batch, 1 or heads, query_len, key_len].")
-@declared("window", "window=(left, right).")
-@declared("documents", "documents=int[batch, key_len].")
-@declared("grouped_heads", "More query heads than key heads.")
-@declared("scale", "scale=float.")
-@declared("softcap", "softcap=float.")
-@declared("bias", "bias=float[batch, heads, query_len, key_len].")
-@declared("sinks", "sinks=float[heads].")
+@declared_options
 @declared("logsumexp", "return_logsumexp=True.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(FORMATS)), help="May be repeated.")
 @click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
 @click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")
-@click.option("--empty-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")
+@click.option("--masked-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")
 @declared("hidden_nan", "A NaN in a hidden slot reaches no output.")
 @declared("unequal_lengths", "query_len may differ from key_len.")
 @declared("same_bits", "Last bits do not depend on the batch.")
@@ -98,7 +99,7 @@ def function_report(
     from attnscope.audit import attention
     from attnscope.audit.targets import adapted, claims_of_file, contract_for, load
 
-    adapters = {name: given.pop(name) for name in ("on_tensors", "tokens_first")}
+    adapters = {"on_tensors": given.pop("on_tensors"), "heads_last": given.pop("tokens_first")}
     file = given.pop("contract_file")
     flags = {name: value for name, value in given.items() if value not in (None, ())}
     fn = load(target)

@@ -1,6 +1,6 @@
-"""The command `attnscope` itself: its help, its version, and its verbs, a file each.
+"""The command `attnscope`: its help, its version, and its subcommands, one file each.
 
-What is heavy is imported inside the verbs, so that --help and completion answer at once.
+Subcommands import large modules when they run, so that --help and completion are fast.
 """
 
 import sys
@@ -20,6 +20,7 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print the version and end, before any subcommand runs."""
     if not wanted or context.resilient_parsing:
         return
     from attnscope.machine import this_machine
@@ -45,17 +46,17 @@ def main() -> None:
     Examples:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
-      attnscope inspect              where the heads of a model look
-      attnscope bench --causal       how fast it runs here
-      attnscope bench --decode       how fast the cache decodes
-      attnscope audit m.py:attend    what is wrong with a function of yours
-      attnscope size config.json     what a model's cache takes
+      attnscope inspect              what the heads of a model read
+      attnscope bench --causal       how fast attention runs here
+      attnscope bench --decode       how fast decoding from the cache runs
+      attnscope audit m.py:attend    find bugs in an attention function
+      attnscope size config.json     the size of a model's KV cache
       attnscope learn                the lesson, in JupyterLab
-      attnscope check lesson.ipynb   which exercises are right
-    """  # noqa: D301 - click reads \b as: keep these lines
+      attnscope check lesson.ipynb   check the exercises of a notebook
+    """  # noqa: D301 - click needs \b before lines that it must not wrap
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that has no "█" shows "?", and the tour goes on
+            stream.reconfigure(errors="replace")  # a terminal without "█" shows "?" instead of an error
 
 
 for verb in (tour, inspect, audit, bench, size, learn, check):

@@ -17,6 +17,7 @@ MEASURES = (
     "max_weight",
     "first_mass",
     "mean_distance",
+    "sink_mass",
     "previous_token",
     "first_token",
     "duplicate_token",

@@ -1,4 +1,4 @@
-"""What a wrong call of the command ends with: a message and code 2, never a traceback."""
+"""Errors that end a command with a message and exit code 2, without a traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +9,17 @@ from attnscope.errors import AttentionError
 
 
 class InputError(click.ClickException):
-    """What the caller gave cannot be used: exit code 2, as for a wrong option."""
+    """The input cannot be used: exit code 2, as for a wrong option."""
 
     exit_code = 2
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """What attnscope says about its input becomes a message and a code, not a traceback."""
+    """Turn errors about the input into a message and an exit code."""
     try:
         yield
     except AttentionError as error:
         raise InputError(str(error)) from error
     except MemoryError as error:
-        raise InputError(f"this does not fit into memory: {error}. Use smaller sizes.") from error
+        raise InputError(f"not enough memory: {error}. Use smaller sizes.") from error

@@ -1,4 +1,4 @@
-"""What every verb writes to: the terminal, a bar on its error stream, or JSON."""
+"""Output of all commands: the terminal, a progress bar on the error stream, and JSON."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,8 +10,11 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+
 
 def terminal(*, stderr: bool = False) -> "Console":
+    """A console on standard output or on the error stream."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, emoji=False)
@@ -19,7 +22,7 @@ def terminal(*, stderr: bool = False) -> "Console":
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar on the terminal's error stream, gone when it is done; yields what moves it: share, next step."""
+    """A progress bar that disappears when it is done. The yielded function takes the share done and the next step."""
     from rich.progress import Progress
 
     console = terminal(stderr=True)
@@ -29,4 +32,5 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def print_json(facts: object) -> None:
+    """Print JSON that people can read, too."""
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -1,13 +1,12 @@
-"""The verb `attnscope tour`: what attention does, on a real text."""
+"""The command `attnscope tour`: what attention does on a real text."""
 
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from attnscope.cli.options import json_option
 from attnscope.cli.refusals import explained
-from attnscope.cli.terminal import print_json, terminal
+from attnscope.cli.terminal import bar, json_option, print_json, terminal
 
 TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
@@ -16,11 +15,11 @@ TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=P
 @click.argument("file", required=False, type=TEXT_FILE)
 @json_option
 def tour(file: Path | None, as_json: bool) -> None:
-    """Show what attention does on a real text: FILE, "-" for standard input, or the README.
+    """Show what attention does on FILE, on standard input ("-"), or on the README.
 
-    A transformer with hand-written weights reads the text and writes on; one sees where its heads look, what
-    ablating one of them costs, how a leaking mask shows, and what the kernel saves. Takes some seconds; every
-    number is computed there and then. Texts longer than 8,192 bytes are cut.
+    A transformer with hand-written weights reads the text and continues it. The tour shows what its heads read, what
+    is lost without one of them, how a mask that leaks is detected, and what the kernel saves. It takes some seconds,
+    and every number is computed when it runs. Of longer texts, the first 8,192 bytes are read.
 
     \b
     Examples:
@@ -28,12 +27,13 @@ def tour(file: Path | None, as_json: bool) -> None:
       attnscope tour src/attnscope/cli/tour.py
       git log | attnscope tour -
       attnscope tour --json | jq .leak
-    """  # noqa: D301 - click reads \b as: keep these lines
-    from attnscope import tour as rooms
+    """  # noqa: D301 - click needs \b before lines that it must not wrap
+    from attnscope.tour import most_bytes, print_page, read_text
+    from attnscope.tour import tour as run
 
-    with explained(), rooms.progress(terminal(stderr=True)) as step:
-        facts = rooms.tour(rooms.read_text(file, most_bytes=rooms.most_bytes()), step)
+    with explained(), bar("tour") as progress:
+        facts = run(read_text(file, most_bytes=most_bytes()), progress)
     if as_json:
         print_json(asdict(facts))
     else:
-        rooms.print_page(facts, terminal())
+        print_page(facts, terminal())

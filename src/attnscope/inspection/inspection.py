@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.inspection.layer_summary import Array, LayerSummary
-from attnscope.inspection.measures import BY_KEY, MEASURES, NOT_AN_INFLUENCE, READS_FROM
+from attnscope.inspection.measures import BY_KEY, MEASURES, NOT_AN_INFLUENCE, READS_FROM, SINK, Measure
 from attnscope.inspection.segments import Segments
 from attnscope.inspection.subject import Subject, Tokens
 from attnscope.kernels import level
@@ -64,6 +64,16 @@ class Inspection:
         """The number of heads of all observed layers."""
         return sum(layer.heads for layer in self.layers)
 
+    @property
+    def has_sinks(self) -> bool:
+        """Whether a head of the observed layers has a learned sink."""
+        return any(layer.has_sinks for layer in self.layers)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures of this model: the learned sinks only if it has some."""
+        return tuple(measure for measure in MEASURES if measure.key != SINK or self.has_sinks)
+
     def values(self, measure: str) -> list[Array]:
         """Return the values of a measure.
 
@@ -110,7 +120,7 @@ class Inspection:
         Returns
         -------
         ndarray, (tokens,)
-            The shares. Their sum is 1 minus the mean weight on learned sinks.
+            The shares. Their sum is 1 if every token sees a key.
         """
         total: Array = sum(layer.received.sum(axis=0, dtype=np.float64) for layer in self.layers)
         return total / (self.heads * len(self.tokens.ids))
@@ -161,9 +171,7 @@ class Inspection:
                 for token_id, piece, share in zip(self.tokens.ids, self.tokens.pieces, shares, strict=True)
             ],
             "segments": segments_as_json(self),
-            "measures": {
-                measure.key: {"unit": measure.unit, "meaning": measure.meaning} for measure in MEASURES
-            },
+            "measures": {each.key: {"unit": each.unit, "meaning": each.meaning} for each in self.measures},
             "layers": [layer.as_json() for layer in self.layers],
         }
 

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.inspection.measures import SINK
 from attnscope.inspection.subject import ObservedLayer
 from attnscope.observation import Observation, head_scores
 
 Array = NDArray[Any]
 
-OF_ROWS = ("entropy", "max_weight", "first_mass", "mean_distance", "visible_keys")
+OF_ROWS = ("entropy", "max_weight", "first_mass", "mean_distance", "sink_mass", "visible_keys")
 OF_SUMMARY = ("normalized_entropy", "entropy", "effective_keys", "max_weight", "first_mass", "mean_distance")
 OF_SCORES = ("previous_token", "first_token", "duplicate_token", "induction", "unseen")
 
@@ -30,8 +31,8 @@ class LayerSummary:
         The names of its heads.
     mask : str
         A description of what its tokens see.
-    entropy, max_weight, first_mass, mean_distance : ndarray, (heads, tokens)
-        As in an Observation.
+    entropy, max_weight, first_mass, mean_distance, sink_mass : ndarray, (heads, tokens)
+        As in an Observation: over the visible keys alone, except for the weight on a learned sink.
     visible_keys : ndarray, (heads, tokens)
         The number of keys that each token sees.
     top_keys, top_weights : ndarray, (heads, tokens, top_keys)
@@ -56,6 +57,7 @@ class LayerSummary:
     max_weight: Array
     first_mass: Array
     mean_distance: Array
+    sink_mass: Array
     visible_keys: Array
     top_keys: Array
     top_weights: Array
@@ -75,6 +77,11 @@ class LayerSummary:
         """The number of tokens."""
         return int(self.entropy.shape[-1])
 
+    @property
+    def has_sinks(self) -> bool:
+        """Whether a learned sink takes a part of the weight."""
+        return bool(self.sink_mass.any())
+
     def as_json(self) -> dict[str, Any]:
         """Return the means and the weights per segment as types that JSON has.
 
@@ -83,10 +90,11 @@ class LayerSummary:
         dict
             The layer and its heads.
         """
+        means = {name: values for name, values in self.means.items() if name != SINK or self.has_sinks}
         heads = [
             {
                 "name": name,
-                **{measure: float(values[head]) for measure, values in self.means.items()},
+                **{measure: float(values[head]) for measure, values in means.items()},
                 "by_segment": None if self.by_segment is None else self.by_segment[head].tolist(),
             }
             for head, name in enumerate(self.head_names)
@@ -116,7 +124,7 @@ def summarize(layer: ObservedLayer, ids: NDArray[np.int64], labels: NDArray[np.i
         block_map=without_batch(observation.block_map, 3),
         by_segment=by_segment,
         evenly=evenly,
-        means=means_of(observation, ids),
+        means=means_of(observation, ids) | {SINK: mean_over_rows(rows[SINK], visible)},
     )
 
 
@@ -125,6 +133,13 @@ def means_of(observation: Observation, ids: NDArray[np.int64]) -> dict[str, Arra
     summary, scores = observation.per_head(), head_scores(observation, ids)
     means = {name: getattr(summary, name)[0] for name in OF_SUMMARY}
     return means | {name: getattr(scores, name)[0] for name in OF_SCORES}
+
+
+def mean_over_rows(values: Array, visible: Array) -> Array:
+    """The mean of each head over the tokens that see a key."""
+    rows = visible > 0
+    mean: Array = (values * rows).sum(axis=-1, dtype=np.float64) / np.maximum(rows.sum(axis=-1), 1)
+    return mean
 
 
 def without_batch(array: Array | None, rank: int) -> Array:

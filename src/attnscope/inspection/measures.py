@@ -47,6 +47,8 @@ MEASURES = (
             "the weight on the first 4 tokens, which often act as attention sinks"),
     Measure("mean_distance", "distance", "tokens", "near", "far", "log",
             "the mean distance between a token and its keys, by weight"),
+    Measure("sink_mass", "learned sink", "", "none", "all", "share",
+            "the weight on the learned sink of the head; all other measures are over its keys alone"),
     Measure("previous_token", "previous token", "", "none", "all", "share",
             "the weight on the token before"),
     Measure("first_token", "first token", "", "none", "all", "share",
@@ -57,6 +59,7 @@ MEASURES = (
             "the weight on the tokens that followed earlier occurrences of the same token"),
 )
 # fmt: on
+SINK = "sink_mass"
 KINDS = ("previous_token", "first_token", "duplicate_token", "induction")
 BY_KEY = {measure.key: measure for measure in MEASURES}
 NOT_AN_INFLUENCE = (

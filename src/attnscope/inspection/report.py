@@ -11,7 +11,7 @@ from rich.text import Text
 from attnscope.inspection.head_grid import head_grid, short
 from attnscope.inspection.inspection import HeadValue, Inspection
 from attnscope.inspection.layer_summary import Array
-from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, Measure, reads_from
+from attnscope.inspection.measures import BY_KEY, KINDS, NOT_AN_INFLUENCE, SINK, Measure, reads_from
 from attnscope.inspection.segments import TEMPLATE
 from attnscope.inspection.text import shown_name, shown_piece
 
@@ -91,8 +91,8 @@ def print_heads(found: Inspection, measure: Measure, console: Console) -> None:
 def print_ends(found: Inspection, console: Console) -> None:
     ranked = found.ranked("normalized_entropy")
     some = min(RANKED, len(ranked) // 2)
-    table = plain_table("left", "left", "right", "right", "right", "right")
-    add_titles(table, "", "", "normalized", "entropy", "effective keys", "distance")
+    table = plain_table("left", "left", *["right"] * 5)
+    add_titles(table, "", "", "normalized", "entropy", "effective keys", "distance", "sink" * found.has_sinks)
     for label, heads in (("peaked", ranked[:some]), ("uniform", ranked[: -some - 1 : -1])):
         for number, head in enumerate(heads):
             means = means_of(found, head)
@@ -103,6 +103,7 @@ def print_ends(found: Inspection, console: Console) -> None:
                 f"{means['entropy']:.2f} nats",
                 f"{means['effective_keys']:,.1f}",
                 f"{means['mean_distance']:,.0f} tokens",
+                f"{means[SINK]:.0%}" * found.has_sinks,
             )
     console.print(table)
 
@@ -132,10 +133,11 @@ def print_sinks(found: Inspection, console: Console) -> None:
         place = Text(f"token {token:,}", style="dim")
         table.add_row(place, in_context(found, token), f"{share:.1%}", bar(share))
     console.print(table)
-    uniform = f"{1 / len(shares):.2%}"
-    say(
-        console, f"Share of the weight of all heads and tokens; the mean is {uniform} per token.", style="dim"
-    )
+    note = f"Share of the weight of all heads and tokens; the mean is {1 / len(shares):.2%} per token."
+    if found.has_sinks:
+        taken = np.concatenate(found.values(SINK)).mean()
+        note += f" Learned sinks take {taken:.0%} of all weight; every other number is over the keys alone."
+    say(console, note, style="dim")
 
 
 def print_segments(found: Inspection, console: Console) -> None:

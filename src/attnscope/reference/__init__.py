@@ -27,11 +27,9 @@ from attnscope.reference.statistics import statistics as statistics
 # What users may rely on; other rooms use the single steps, too.
 __all__ = [
     "Gradients",
-    "Influence",
     "attention",
     "blockwise",
     "gradients",
-    "influence",
     "merge_partials",
     "partial_attention",
     "scores",

@@ -1,4 +1,4 @@
-"""What the keys and values of a text take, kept so that the next token reads them again."""
+"""The size of the KV cache of a text: the keys and values that are kept for the next tokens."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ BFLOAT16_BYTES = 2
 
 @dataclass(frozen=True)
 class CacheSize:
-    """What the cache of so many tokens takes in one model; the formula gives bytes_per_token."""
+    """The cache of so many tokens in one model; the formula computes bytes_per_token."""
 
     model: str
     formula: str
@@ -19,17 +19,18 @@ class CacheSize:
 
 
 def cache_sizes(model: Transformer, tokens: int) -> list[CacheSize]:
-    """What this model's cache takes for a text, and what a known model's would for as many tokens.
+    """The cache of the tour's model for a text, and that of a well-known model for as many tokens.
 
-    bytes a token = layers * kv_heads * (key_dim + value_dim) * bytes_per_element     a key and a value a head
+    bytes per token = layers * kv_heads * (key_dim + value_dim) * bytes_per_element
 
-    Source
-        Llama 3 8B: 32 layers, 8 kv heads of 128; "The Llama 3 Herd of Models", arXiv:2407.21783, table 3.
+    References
+    ----------
+    Llama 3 8B, 32 layers with 8 kv heads of 128: "The Llama 3 Herd of Models", arXiv:2407.21783, table 3.
     """
-    return [written_model(model, tokens), llama_3_8b(tokens)]
+    return [hand_written_model(model, tokens), llama_3_8b(tokens)]
 
 
-def written_model(model: Transformer, tokens: int) -> CacheSize:
+def hand_written_model(model: Transformer, tokens: int) -> CacheSize:
     parts, numbers = [], 0
     for layer in model.layers:
         heads, key_dim, value_dim = len(layer.names), layer.w_k.shape[-1], layer.w_v.shape[-1]

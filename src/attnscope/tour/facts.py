@@ -1,31 +1,51 @@
 """The whole tour, computed step by step."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
-import attnscope as at
+from attnscope.kernels import level
 from attnscope.machine import Machine, this_machine
 from attnscope.models import copying_transformer
 from attnscope.tour.cache_size import CacheSize, cache_sizes
-from attnscope.tour.leak import Leak, plant_leak
 from attnscope.tour.looking import INDUCTION, Looking, look
-from attnscope.tour.passage import find_passage
+from attnscope.tour.passage import find_passage, row_statistics
 from attnscope.tour.race import Race, race
-from attnscope.tour.rows import row_statistics
 from attnscope.tour.text import Text
-from attnscope.tour.writing import Writing, foretold, without_induction, write
+from attnscope.tour.writing import Leak, Writing, plant_leak, predicted, write, write_without_induction
 
 STEPS = 6
 
-Step = Callable[[str], AbstractContextManager[None]]
+Progress = Callable[[float, str], None]  # the share that is done, and the next step
 
 
 @dataclass(frozen=True)
 class TourFacts:
-    """All that the page and the JSON tell; race is None where no kernel runs."""
+    """All numbers of the tour.
+
+    Parameters
+    ----------
+    machine : Machine
+        Version, kernel level and threads.
+    text_name : str
+        The name of the text.
+    text_bytes : int
+        How many bytes of it were read.
+    total_bytes : int or None
+        The length of the whole text, if it is known.
+    looking : Looking
+        What the heads read.
+    writing, ablated : Writing
+        What the model generates, with its induction head and without.
+    leak : Leak
+        A planted leak.
+    race : Race or None
+        The kernel and NumPy; None if no kernel level runs on this CPU.
+    cache_sizes : list of CacheSize
+        The size of the KV cache.
+    """
 
     machine: Machine
     text_name: str
@@ -39,26 +59,44 @@ class TourFacts:
     cache_sizes: list[CacheSize]
 
 
-def tour(text: Text, step: Step) -> TourFacts:
-    """Compute everything; step(label) is entered around each of the STEPS parts that take their time."""
+def tour(text: Text, progress: Progress = lambda _share, _next: None) -> TourFacts:
+    """Compute all numbers of the tour.
+
+    Parameters
+    ----------
+    text : Text
+        The text that the model reads.
+    progress : callable, optional
+        Called with the share that is done, 0 to 1, and the name of the next step.
+
+    Returns
+    -------
+    TourFacts
+        The numbers.
+    """
+    done = count()
+
+    def begin(label: str) -> None:
+        progress(next(done) / STEPS, label)
+
+    begin("reading the text")
     model = copying_transformer()
     tokens = np.frombuffer(text.content, np.uint8)
-    with step("reading the text"):
-        reading = model.read(tokens)
-        right = foretold(tokens, reading.logits)
-    with step("where the heads look"):
-        half = len(tokens) // 2  # the rows after it have a past worth looking into
-        induction = row_statistics(reading.head(*INDUCTION), half)
-        passage = find_passage(tokens, right, induction)
-        looking = look(tokens, reading, passage, induction)
-    with step("writing on"):
-        writing = write(model, tokens, passage, right)
-    with step("without the induction head"):
-        ablated = without_induction(model, tokens, passage)
-    with step("a planted leak"):
-        leak = plant_leak(model, tokens, reading.logits)
-    with step("the kernel beside NumPy"):
-        timed = race() if at.kernels.level() else None
+    reading = model.read(tokens)
+    right = predicted(tokens, reading.logits)
+    begin("what the heads read")
+    half = len(tokens) // 2  # later rows have enough text before them
+    induction = row_statistics(reading.head(*INDUCTION), half)
+    passage = find_passage(tokens, right, induction)
+    looking = look(tokens, reading, passage, induction)
+    begin("generating")
+    writing = write(model, tokens, passage, right)
+    begin("without the induction head")
+    ablated = write_without_induction(model, tokens, passage)
+    begin("a planted leak")
+    leak = plant_leak(model, tokens, reading.logits)
+    begin("the kernel and NumPy")
+    timed = race() if level() else None
     return TourFacts(
         machine=this_machine(),
         text_name=text.name,

@@ -1,28 +1,26 @@
-"""Where heads look: small maps of weights, and how many keys a row really reads."""
+"""What heads read: small maps of their weights, and the entropy of rows."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.models import HeadReading, Reading
-from attnscope.models.copying import REACH
-from attnscope.tour.passage import Passage
-from attnscope.tour.rows import RowStatistics, entropy, head_weights
+from attnscope.models import REACH, HeadReading, Reading
+from attnscope.tour.passage import Passage, RowStatistics, entropy, head_weights
 from attnscope.tour.text import shown, shown_byte, shown_bytes
 
 PREVIOUS, INDUCTION, BACKGROUND = (0, 0), (1, 0), (1, 1)
 MAP_ROWS = 12
-TORN_KEYS = 4.0  # effective keys of the row shown between sharp and diffuse
-TORN_CANDIDATES = 24
-MOST_ON_KEYS = 0.9  # such a row lies on keys, not on its sink
+MIXED_KEYS = 4.0  # effective keys of the row between peaked and uniform
+MIXED_CANDIDATES = 24
+MOST_ON_KEYS = 0.9  # such a row has this much weight on keys, not on its sink
 AFTER_BYTES = REACH  # what the induction head compares
 VOTES, LEAST_VOTE = 2, 0.005
 
 
 @dataclass(frozen=True)
 class HeadMap:
-    """Weights of some rows on some keys, row by row; None where the causal mask hides the key."""
+    """Weights of some rows on some keys; None if the causal mask hides the key."""
 
     layer: int
     head: int
@@ -36,7 +34,7 @@ class HeadMap:
 
 @dataclass(frozen=True)
 class RowEntropy:
-    """One row: what it looks like, its entropy, and e^entropy of the keys that it could see."""
+    """One row: its entropy, its effective keys e^entropy, and the bytes that it votes for."""
 
     kind: str
     head: str
@@ -50,13 +48,14 @@ class RowEntropy:
 
 @dataclass(frozen=True)
 class Looking:
-    """Three heads on the copied passage, and three rows from sharp to diffuse."""
+    """Three heads on the copied passage, and three rows from peaked to uniform."""
 
     maps: list[HeadMap]
     rows: list[RowEntropy]
 
 
 def look(text: NDArray[np.uint8], reading: Reading, passage: Passage, induction: RowStatistics) -> Looking:
+    """The maps and rows that the tour shows."""
     first_row = max(0, min(passage.first + 1, len(text) - MAP_ROWS))
     here, there = max(0, first_row - 1), max(0, passage.source + first_row - passage.first)
     maps = [
@@ -66,11 +65,11 @@ def look(text: NDArray[np.uint8], reading: Reading, passage: Passage, induction:
     ]
     heads = {place: reading.head(*place) for place in (INDUCTION, BACKGROUND)}
     inside = slice(passage.first - induction.first, passage.first - induction.first + max(1, passage.length))
-    sharp = passage.first + int(np.argmin(induction.entropy[inside]))
+    peaked = passage.first + int(np.argmin(induction.entropy[inside]))
     rows = [
-        row_entropy("sharp", heads[INDUCTION], sharp, text),
-        torn_row(heads[INDUCTION], induction, text),
-        row_entropy("diffuse", heads[BACKGROUND], sharp, text),
+        row_entropy("peaked", heads[INDUCTION], peaked, text),
+        mixed_row(heads[INDUCTION], induction, text),
+        row_entropy("uniform", heads[BACKGROUND], peaked, text),
     ]
     return Looking(maps, rows)
 
@@ -78,6 +77,7 @@ def look(text: NDArray[np.uint8], reading: Reading, passage: Passage, induction:
 def head_map(
     text: NDArray[np.uint8], reading: Reading, place: tuple[int, int], first_row: int, first_key: int
 ) -> HeadMap:
+    """A square of a head's weights, at most MAP_ROWS wide."""
     head = reading.head(*place)
     end_row = min(first_row + MAP_ROWS, len(text))
     first_key = min(first_key, max(0, len(text) - MAP_ROWS))
@@ -93,15 +93,16 @@ def head_map(
     return HeadMap(*place, head.name, first_row, first_key, rows, keys, cells)
 
 
-def torn_row(head: HeadReading, induction: RowStatistics, text: NDArray[np.uint8]) -> RowEntropy:
-    """Of the rows that read about TORN_KEYS keys, the one that votes for no byte much."""
-    off = np.abs(np.exp(induction.entropy) - TORN_KEYS) + (induction.mass < MOST_ON_KEYS) * len(text)
-    candidates = induction.first + np.argsort(off, kind="stable")[:TORN_CANDIDATES]
-    rows = [row_entropy("torn", head, int(row), text) for row in candidates]
+def mixed_row(head: HeadReading, induction: RowStatistics, text: NDArray[np.uint8]) -> RowEntropy:
+    """Of the rows with about MIXED_KEYS effective keys, the one whose largest vote is smallest."""
+    off = np.abs(np.exp(induction.entropy) - MIXED_KEYS) + (induction.mass < MOST_ON_KEYS) * len(text)
+    candidates = induction.first + np.argsort(off, kind="stable")[:MIXED_CANDIDATES]
+    rows = [row_entropy("mixed", head, int(row), text) for row in candidates]
     return min(rows, key=lambda row: max(row.votes.values(), default=1.0))
 
 
 def row_entropy(kind: str, head: HeadReading, row: int, text: NDArray[np.uint8]) -> RowEntropy:
+    """Entropy and votes of one row. The vote for a byte is the weight on all its occurrences."""
     weights = head_weights(head, row, row + 1)
     nats = float(entropy(weights)[0])
     votes = np.bincount(text[: row + 1], weights=weights[0], minlength=256)

@@ -1,4 +1,4 @@
-"""The tour on the terminal: one section a question, with a sentence on what one sees and why it matters."""
+"""The tour on the terminal: one section per question, with an explanation of what is shown."""
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,22 +14,31 @@ from attnscope.tour.writing import Writing
 WIDEST = 100
 SHADES = ((0.9, "██"), (0.5, "▓▓"), (0.1, "▒▒"), (0.01, "░░"), (0.0, "· "))
 HIDDEN = "  "
-LEGEND = "blank: hidden (the future)   · to 1%   ░ to 10%   ▒ to 50%   ▓ to 90%   █ more"
+LEGEND = "blank: hidden by the mask   · to 1%   ░ to 10%   ▒ to 50%   ▓ to 90%   █ more"
 CAPTIONS = {
     "1 back": "the byte before",
-    "induction": "what followed last time",
-    "background": "all, a little",
+    "induction": "what followed before",
+    "background": "everything, equally",
 }
 
 
 def print_page(facts: TourFacts, console: Console) -> None:
+    """Print the tour, as wide as the terminal and at most 100 columns.
+
+    Parameters
+    ----------
+    facts : TourFacts
+        The numbers.
+    console : rich.console.Console
+        Where to print.
+    """
     sections = [
-        ("What the model writes", print_writing),
-        ("Where its heads look", print_looking),
+        ("What the model generates", print_writing),
+        ("What its heads read", print_looking),
         ("Without its induction head", print_ablated),
         ("A planted leak", print_leak),
-        ("The kernel beside plain NumPy", print_race),
-        ("What the KV cache takes", print_cache),
+        ("The kernel and plain NumPy", print_race),
+        ("The size of the KV cache", print_cache),
     ]
     print_opening(facts, console)
     for number, (title, print_section) in enumerate(sections, start=1):
@@ -44,10 +53,9 @@ def print_opening(facts: TourFacts, console: Console) -> None:
     say(console, f"[dim]{facts.machine}[/]")
     say(
         console,
-        "A two-layer transformer over bytes reads this text. Nothing was trained: its weights are written by",
-        "hand, so one can see why it does what it does. Six heads look 1 to 6 bytes back; an induction head",
-        "finds where the last bytes occurred before, and copies what came next; a background head looks",
-        "everywhere alike.",
+        """A transformer of two attention layers reads this text byte by byte. It was not trained: its weights are written
+        by hand, so its behaviour can be explained. Six heads attend 1 to 6 bytes back. An induction head finds earlier
+        occurrences of the last bytes and copies what came next. A background head attends to all bytes equally.""",
     )
 
 
@@ -63,27 +71,31 @@ def print_writing(facts: TourFacts, console: Console) -> None:
     writing = facts.writing
     say(
         console,
-        f"The text is cut at byte {writing.cut:,} and the model writes on, byte by byte. All it knows is the",
-        "text before the cut, and attention to look things up in it: in-context learning, at its simplest.",
+        f"""The text is cut at byte {writing.cut:,}, and the model continues it. All that it knows is the text before the
+        cut, and attention finds things in it: in-context learning in its simplest form.""",
     )
     table = plain_table("left", "left")
     table.add_row("before", Styled("…" + writing.prompt, style="dim"))
     add_continuation(table, writing, "the model")
     console.print(table)
-    origin = (
-        f"copied from byte {writing.source:,} on" if writing.right_bytes else "none of it occurred before"
-    )
+    copied = f", copied from byte {writing.source:,}" if writing.right_bytes else ""
     say(
         console,
-        f"Right in a row: {writing.right_bytes} bytes, {origin}. Over the whole text its best guess is",
-        f"the next byte {writing.predicted:.1%} of the time.",
+        f"""{correct_bytes(writing)}{copied}. Over the whole text, its best guess is the next byte
+        {writing.predicted:.1%} of the time.""",
     )
 
 
-def add_continuation(table: Table, writing: Writing, who: str) -> None:
+def correct_bytes(writing: Writing) -> str:
+    return (
+        f"The first {writing.right_bytes} bytes are correct" if writing.right_bytes else "No byte is correct"
+    )
+
+
+def add_continuation(table: Table, writing: Writing, name: str) -> None:
     table.add_row("the text", Styled(writing.text))
     mark = "│" if writing.right and writing.rest else ""
-    table.add_row(who, Styled.assemble((writing.right, "bold green"), (mark, "dim"), (writing.rest, "red")))
+    table.add_row(name, Styled.assemble((writing.right, "bold green"), (mark, "dim"), (writing.rest, "red")))
 
 
 def print_looking(facts: TourFacts, console: Console) -> None:
@@ -91,20 +103,20 @@ def print_looking(facts: TourFacts, console: Console) -> None:
     last_row = maps[0].first_row + len(maps[0].row_bytes) - 1
     say(
         console,
-        f"Why it could. Rows are the bytes {maps[0].first_row:,} to {last_row:,} that read, columns the",
-        "bytes that are read, the shade how much: a lookup whose address is computed from the text itself.",
+        f"""A row is a byte that reads ({maps[0].first_row:,} to {last_row:,}), a column is a byte that is read, and the
+        shade is the weight. The induction head looks up a place that the text itself determines.""",
     )
     console.print(maps_table(maps))
-    say(console, f"[dim]{LEGEND}[/]")
+    console.print(Styled(LEGEND, style="dim"))
     table = plain_table("left", "right", "right", "left")
-    add_headings(table, "a row", "entropy", "effective keys", "its votes")
+    add_headings(table, "row", "entropy", "effective keys", "votes for the next byte")
     for row in facts.looking.rows:
         table.add_row(*entropy_cells(row))
     console.print(table)
     say(
         console,
-        "Entropy says how spread a row is; e^entropy counts the keys it reads, as if all weighed alike. A",
-        "weight says where a head looks, not yet what that is good for: that takes an experiment.",
+        """Entropy measures how many keys a row reads: e^entropy is the number of equally weighted keys with the same
+        entropy. Weights show what a head reads, not what it changes; that takes an experiment.""",
     )
 
 
@@ -142,16 +154,16 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
     ablated = facts.ablated
     say(
         console,
-        "The same cut, with that one head silenced: what is lost is what it did. What is left is the",
-        "background head's guess, the most frequent byte.",
+        """The same cut, with the output of that head left out. What is lost is its effect. What remains is the guess of
+        the background head: the most frequent byte.""",
     )
     table = plain_table("left", "left")
     add_continuation(table, ablated, "ablated")
     console.print(table)
     say(
         console,
-        f"Right in a row: {ablated.right_bytes} bytes. Over the whole text: {ablated.predicted:.1%}, down",
-        f"from {facts.writing.predicted:.1%}.",
+        f"""{correct_bytes(ablated)}. Over the whole text: {ablated.predicted:.1%}, down from
+        {facts.writing.predicted:.1%}.""",
     )
 
 
@@ -159,18 +171,17 @@ def print_leak(facts: TourFacts, console: Console) -> None:
     leak = facts.leak
     say(
         console,
-        f"With mask={leak.mask} each byte sees one byte of its future. Its guesses are then right",
-        f"[bold]{leak.predicted_leaking:.1%}[/] of the time, not {leak.predicted_honestly:.1%}: in training",
-        "a leak looks like success, and only writing on, where no future exists yet, is as poor as before. A",
-        f"perturbation finds it: byte {leak.changed_byte:,} is changed from {escape(leak.before)} to",
-        f"{escape(leak.after)}, and no row before it may notice, not by one bit.",
+        f"""With mask={leak.mask}, each byte sees one later byte. The best guess is then correct
+        [bold]{leak.predicted_leaking:.1%}[/] of the time instead of {leak.predicted_causal:.1%}. In training, such a leak
+        looks like success; in generation, there is no later byte to see. A perturbation finds it: byte
+        {leak.changed_byte:,} is changed from {escape(leak.before)} to {escape(leak.after)}, and no earlier row may change
+        by a single bit.""",
     )
     table = plain_table("left", "left")
-    table.add_row("Causal()", f"rows that moved: [bold green]{leak.rows_moved_honestly}[/]")
-    which = (
-        "" if leak.last_row_moved is None else f" (row {leak.last_row_moved:,}, by {leak.largest_change:.1f})"
-    )
-    table.add_row(leak.mask, f"rows that moved: [bold red]{leak.rows_moved_leaking}[/]{which}: the leak")
+    table.add_row("Causal()", f"changed rows: [bold green]{leak.rows_moved_causal}[/]")
+    row = leak.last_row_moved
+    which = "" if row is None else f" (row {row:,}, by {leak.largest_change:.1f}): a leak"
+    table.add_row(leak.mask, f"changed rows: [bold red]{leak.rows_moved_leaking}[/]{which}")
     console.print(table)
 
 
@@ -179,13 +190,13 @@ def print_race(facts: TourFacts, console: Console) -> None:
     if race is None:
         say(
             console,
-            "This CPU has none of the kernel's levels, so there is nothing to time: the reference runs.",
+            "No kernel level runs on this CPU, so there is nothing to time: attention uses the reference.",
         )
         return
     say(
         console,
-        f"Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim}, float32,",
-        "timed now. NumPy writes the tokens x tokens weights down; the kernel never does, so long texts fit.",
+        f"""Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim} dims, float32, timed now.
+        NumPy stores a tokens x tokens matrix of weights; the kernel does not.""",
     )
     table = plain_table("left", "right", "left")
     table.add_row("plain NumPy", f"{race.numpy_seconds * 1e3:,.0f} ms", memory(race.numpy_bytes))
@@ -194,39 +205,39 @@ def print_race(facts: TourFacts, console: Console) -> None:
     console.print(table)
     say(
         console,
-        f"{race.numpy_seconds / race.attnscope_seconds:,.1f} times as fast, with the same result: no entry",
-        f"differs by more than {race.largest_difference:.0e}.",
+        f"""{race.numpy_seconds / race.attnscope_seconds:,.1f} times as fast. The outputs differ by at most
+        {race.largest_difference:.0e}.""",
     )
     if race.openblas_settings:
         names = ", ".join(f"{name}={setting}" for name, setting in race.openblas_settings.items())
-        say(console, f"[dim]Set here, and able to slow NumPy down: {escape(names)}.[/]")
+        say(console, f"[dim]These settings can slow NumPy down: {escape(names)}.[/]")
 
 
 def memory(peak_bytes: int | None) -> str:
     if peak_bytes is None:
-        return "memory: this system does not tell"
-    return f"{size(peak_bytes)} beside input and output"
+        return "memory: not reported by this system"
+    return f"{size(peak_bytes)} beyond inputs and output"
 
 
 def print_cache(facts: TourFacts, console: Console) -> None:
     tokens = facts.cache_sizes[0].tokens
     say(
         console,
-        "To write the next token, a model reads the keys and values of all tokens before it. Kept, so as not",
-        f"to compute them again, {tokens:,} tokens (here: bytes) take:",
+        f"""To generate a token, a model reads the keys and values of all earlier tokens. The KV cache keeps them, so that
+        they are not computed again. For {tokens:,} tokens (here: bytes) it takes:""",
     )
     table = plain_table("left", "right", "right")
-    add_headings(table, "", "bytes a token: heads x (key + value dims) x size", "in all")
+    add_headings(table, "", "bytes per token: heads x (key + value dims) x size", "total")
     for cache in facts.cache_sizes:
         per_token = f"{cache.formula} = {cache.bytes_per_token:,}"
         table.add_row(cache.model, per_token, f"[bold]{size(cache.total_bytes)}[/]")
     console.print(table)
-    say(console, "Each text that is served at the same time needs its own: this bounds how many can be.")
+    say(console, "Each sequence needs a cache of its own, which limits how many are served at the same time.")
 
 
-def say(console: Console, *lines: str) -> None:
-    """Print one paragraph, however its source is cut into lines."""
-    console.print(" ".join(lines), width=min(console.width, WIDEST), highlight=False, emoji=False)
+def say(console: Console, paragraph: str) -> None:
+    """Print one paragraph, with any line breaks and indents of its source joined."""
+    console.print(" ".join(paragraph.split()), width=min(console.width, WIDEST), highlight=False, emoji=False)
 
 
 def plain_table(*justify: str) -> Table:
@@ -241,7 +252,7 @@ def add_headings(table: Table, *headings: str) -> None:
 
 
 def size(amount: int) -> str:
-    """In the largest unit that leaves a number of at least 1.
+    """A number of bytes in the largest unit in which it is at least 1.
 
     >>> size(2**30), size(1536), size(0)
     ('1.00 GiB', '1.50 KiB', '0 bytes')

@@ -1,4 +1,4 @@
-"""The kernel beside plain NumPy: the same attention, its time and its memory."""
+"""Time and memory of the same attention, by plain NumPy and by the kernel."""
 
 import json
 import os
@@ -14,7 +14,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-import attnscope as at
+from attnscope.attention import attention
+from attnscope.problem import Causal
 
 TOKENS, HEADS, HEAD_DIM = 4096, 2, 64
 NUMPY_REPEATS, KERNEL_REPEATS = 3, 9
@@ -26,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Race:
-    """Medians in seconds; peak bytes beyond inputs and output, None where the system does not tell them."""
+    """Medians in seconds, and peak bytes beyond inputs and output; None if the system does not report them."""
 
     tokens: int
     heads: int
@@ -40,7 +41,7 @@ class Race:
 
 
 def plain_numpy(query: Floats, key: Floats, value: Floats) -> Floats:
-    """Causal attention as one writes it down: three matrices of tokens x tokens, for each head."""
+    """Causal attention by its formula: three matrices of tokens x tokens for each head."""
     scores = query @ key.swapaxes(-1, -2) * np.float32(query.shape[-1] ** -0.5)
     scores[..., np.triu(np.ones(scores.shape[-2:], np.bool_), k=1)] = -np.inf
     weights: Floats = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -49,7 +50,7 @@ def plain_numpy(query: Floats, key: Floats, value: Floats) -> Floats:
 
 
 def kernel(query: Floats, key: Floats, value: Floats) -> Floats:
-    output: Floats = at.attention(query, key, value, mask=at.Causal())
+    output: Floats = attention(query, key, value, mask=Causal())
     return output
 
 
@@ -93,10 +94,10 @@ def median_seconds(
 
 
 def peak_bytes_in_a_fresh_process(runner: str) -> int | None:
-    """Peak resident memory of one call, beyond its inputs and output.
+    """Peak resident memory of one call, beyond its inputs and output; None if the system does not report it.
 
-    In a process of its own, where nothing has been allocated before, so that a kernel's scratch counts as
-    well as NumPy's arrays.
+    It is measured in a process of its own: nothing was allocated there before, so scratch memory of the kernel counts
+    as much as the arrays of NumPy.
     """
     if not STATUS.exists():
         return None
@@ -107,8 +108,8 @@ def peak_bytes_in_a_fresh_process(runner: str) -> int | None:
 
 def print_peak_bytes(runner: str) -> None:
     inputs = random_inputs()
-    with suppress(OSError):  # a container may forbid it; the peak of starting up is then counted too
-        RESET_PEAK.write_text("5")  # sets the peak back to what is resident now: man 5 proc
+    with suppress(OSError):  # a container may forbid it; the peak then includes the start of Python
+        RESET_PEAK.write_text("5")  # resets the peak to the present size: man 5 proc
     before = status_bytes("VmRSS")
     output = RUNNERS[runner](*inputs)
     sys.stdout.write(json.dumps(max(0, status_bytes("VmHWM") - before - output.nbytes)))

@@ -1,4 +1,4 @@
-"""The text that the tour reads: a file, standard input, or the project's own README."""
+"""The text that the tour reads: a file, standard input, or the README of the project."""
 
 import codecs
 import inspect
@@ -9,25 +9,35 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import attnscope as at
 from attnscope.errors import AttentionError
-from attnscope.models import copying, transformer
+from attnscope.kernels import level
+from attnscope.models import Transformer, copying_transformer
 
-LEAST_BYTES = 64  # fewer have no past worth looking at
+LEAST_BYTES = 64  # shorter texts repeat too little
 MOST_BYTES = 8192
 MOST_BYTES_WITHOUT_KERNEL = 1024  # the reference keeps all weights of a layer
 FIRST_NOT_ASCII = 0x80
-CONTINUATION_BYTES = bytes(range(0x80, 0xC0))  # of UTF-8: those that do not begin a character
+CONTINUATION_BYTES = bytes(range(0x80, 0xC0))  # of UTF-8: they do not begin a character
 SIGNS = {" ": "␣", "\n": "↵", "\t": "→"}
 
 
 class TextError(AttentionError):
-    """A file that is no text, or too little of one."""
+    """A file that is not a text, or is too short."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """What is read, and how much there was; total_bytes is None where the rest was not counted."""
+    """The part of a text that is read.
+
+    Parameters
+    ----------
+    name : str
+        The name of the text.
+    content : bytes
+        Its first bytes, UTF-8.
+    total_bytes : int or None
+        The length of the whole text, if it is known.
+    """
 
     name: str
     content: bytes
@@ -35,15 +45,35 @@ class Text:
 
 
 def most_bytes() -> int:
-    """How much of a text the tour reads on this CPU."""
-    return MOST_BYTES if at.kernels.level() else MOST_BYTES_WITHOUT_KERNEL
+    """Return how much of a text the tour reads on this CPU.
+
+    Returns
+    -------
+    int
+        The number of bytes.
+    """
+    return MOST_BYTES if level() else MOST_BYTES_WITHOUT_KERNEL
 
 
 def read_text(path: Path | None, *, most_bytes: int = MOST_BYTES) -> Text:
-    """Read the first bytes of a UTF-8 text; Path("-") is standard input, None the README.
+    """Read the first bytes of a UTF-8 text.
 
-    Errors
-        TextError for a file that cannot be read, is empty, short, or no UTF-8 text.
+    Parameters
+    ----------
+    path : Path or None
+        A file; Path("-") for standard input; None for the README.
+    most_bytes : int
+        How many bytes to read.
+
+    Returns
+    -------
+    Text
+        The text.
+
+    Raises
+    ------
+    TextError
+        If the file cannot be read, or is empty, too short, or not UTF-8 text.
     """
     if path is None:
         name, content = own_readme()
@@ -56,12 +86,18 @@ def read_text(path: Path | None, *, most_bytes: int = MOST_BYTES) -> Text:
                 name, size, content = str(path), path.stat().st_size, file.read(most_bytes + 1)
     except OSError as error:
         raise TextError(f"cannot read {path}: {error.strerror}.") from error
-    total = len(content) if len(content) <= most_bytes else size or None  # pipes and devices have size 0
+    total = len(content) if len(content) <= most_bytes else size or None  # pipes and devices have the size 0
     return checked_text(name, content[:most_bytes], total)
 
 
 def checked_text(name: str, content: bytes, total_bytes: int | None) -> Text:
-    """Refuse what is no text; cut a character that the limit has split."""
+    """A text without a character that the limit has split.
+
+    Raises
+    ------
+    TextError
+        If it is not a text, or too short.
+    """
     if not content:
         raise TextError(f"{name} is empty. Give a text of {LEAST_BYTES} bytes or more.")
     try:
@@ -71,7 +107,7 @@ def checked_text(name: str, content: bytes, total_bytes: int | None) -> Text:
         if not split_by_the_limit:
             raise TextError(
                 f"{name} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. "
-                "Give a text file; convert another encoding with iconv -t utf-8."
+                "Give a text file, or convert it with iconv -t utf-8."
             ) from error
         content = content[: error.start]
     if b"\0" in content:
@@ -84,7 +120,7 @@ def checked_text(name: str, content: bytes, total_bytes: int | None) -> Text:
 
 
 def own_readme() -> tuple[str, bytes]:
-    """The README beside the sources, else the installed package's, else the model's own code."""
+    """The README beside the sources, else that of the installed package, else the code of the model."""
     root = Path(__file__).parents[3]
     content = b""
     if (root / "pyproject.toml").is_file() and (root / "README.md").is_file():
@@ -94,27 +130,31 @@ def own_readme() -> tuple[str, bytes]:
             content = str(metadata.metadata("attnscope").json.get("description", "")).strip().encode()
     if len(content) >= LEAST_BYTES:
         return "README.md", content
-    code = inspect.getsource(copying) + inspect.getsource(transformer)
+    code = "".join(
+        inspect.getsource(sys.modules[each.__module__]) for each in (copying_transformer, Transformer)
+    )
     return "the model's own code", code.encode()
 
 
 def shown(content: bytes) -> str:
-    """Bytes on one line: signs for line ends and tabs, spaces countable, no half characters at the ends."""
+    """Bytes on one line: signs for line ends and tabs, countable blanks, no incomplete characters at the ends."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    text = decoder.decode(content.lstrip(CONTINUATION_BYTES))  # not final: half a character at the end waits
+    text = decoder.decode(
+        content.lstrip(CONTINUATION_BYTES)
+    )  # not final: an incomplete character at the end is left out
     text = "".join(map(shown_character, text))
     return re.sub(r"(?<!␣)␣(?!␣)", " ", text)
 
 
 def shown_character(character: str) -> str:
-    """A character that a reader can see: a sign for those that are none."""
+    """A visible character, or a sign for it."""
     if character in SIGNS:
         return SIGNS[character]
     return character if character.isprintable() else "�"
 
 
 def shown_bytes(content: bytes) -> list[str]:
-    """A label for each byte of a UTF-8 text: its character on the first byte, "…" on those that go on."""
+    """A label for each byte of a UTF-8 text: the character at its first byte, "…" at the others."""
     labels = []
     for character in content.decode():
         labels += [shown_character(character), *["…"] * (len(character.encode()) - 1)]
@@ -122,5 +162,5 @@ def shown_bytes(content: bytes) -> list[str]:
 
 
 def shown_byte(byte: int) -> str:
-    """One byte alone: its character if it has one, else its number."""
+    """One byte: its character if it is ASCII, else its number."""
     return shown_character(chr(byte)) if byte < FIRST_NOT_ASCII else f"{byte:#04x}"

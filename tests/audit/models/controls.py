@@ -94,6 +94,15 @@ class LastLogitsOnly(Host):
 
 
 CONTROLS = (
-    *CORRECT, RotaryCountsPadding, FiniteFill, ConstantOfARow, NormalisedAgain, NaNInPaddedRows, SumsInAnOrderOfTheBatch,
-    InFloat16, LogitsInFloat64, OneLayerOfTheWindow, LastLogitsOnly,
-)  # fmt: skip
+    *CORRECT,
+    RotaryCountsPadding,
+    FiniteFill,
+    ConstantOfARow,
+    NormalisedAgain,
+    NaNInPaddedRows,
+    SumsInAnOrderOfTheBatch,
+    InFloat16,
+    LogitsInFloat64,
+    OneLayerOfTheWindow,
+    LastLogitsOnly,
+)

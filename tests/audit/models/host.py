@@ -93,8 +93,14 @@ class Host:
         rng = np.random.default_rng(11)
         self.embedding = self.drawn(rng, self.vocab, WIDTH)
         self.places = self.drawn(rng, LONGEST, WIDTH)
-        wide = [(WIDTH, QUERY_HEADS * HEAD), (WIDTH, KV_HEADS * HEAD), (WIDTH, KV_HEADS * HEAD), (QUERY_HEADS * HEAD, WIDTH),
-                (WIDTH, 2 * WIDTH), (2 * WIDTH, WIDTH)]  # fmt: skip
+        wide = [
+            (WIDTH, QUERY_HEADS * HEAD),
+            (WIDTH, KV_HEADS * HEAD),
+            (WIDTH, KV_HEADS * HEAD),
+            (QUERY_HEADS * HEAD, WIDTH),
+            (WIDTH, 2 * WIDTH),
+            (2 * WIDTH, WIDTH),
+        ]
         self.weights = [
             [self.drawn(rng, *shape) * 2 / shape[0] ** 0.5 for shape in wide] for _ in range(self.depth)
         ]
@@ -114,9 +120,15 @@ class Host:
     @property
     def claims(self) -> dict[str, Any]:
         return {
-            "vocab_size": self.vocab, "causal": self.causal, "pad_id": 0, "padding": self.padding, "window": self.window,
-            "documents": self.documents, "prefix": self.prefix, "decode": self.decode if self.causal else None,
-        }  # fmt: skip
+            "vocab_size": self.vocab,
+            "causal": self.causal,
+            "pad_id": 0,
+            "padding": self.padding,
+            "window": self.window,
+            "documents": self.documents,
+            "prefix": self.prefix,
+            "decode": self.decode if self.causal else None,
+        }
 
     # the steps
 

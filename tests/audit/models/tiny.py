@@ -3,10 +3,19 @@
 from typing import Any
 
 SIZES = {
-    "vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 300, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-    "head_dim": 8, "initializer_range": 0.3,
-}  # fmt: skip
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 300,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "head_dim": 8,
+    "initializer_range": 0.3,
+}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 FULL_AND_SLIDING = ["sliding_attention", "full_attention"]
 ARCHITECTURES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from tests.audit.planted.registry import planting
 planted = planting(Contract(causal=True, key_mask=True, mask=True, logsumexp=True))
 
 
-@planted("empty rows")
-class EmptyRowsAreNan(Plain):
+@planted("fully masked rows")
+class MaskedRowsAreNan(Plain):
     """pytorch#103749."""
 
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
@@ -20,8 +20,8 @@ class EmptyRowsAreNan(Plain):
         return np.where(np.isneginf(logs)[..., None], weights.dtype.type(np.nan), weights), logs
 
 
-@planted("empty rows", "leak")
-class EmptyRowsAreAverages(Plain):
+@planted("fully masked rows", "leak")
+class MaskedRowsAreAverages(Plain):
     def softmax(self, asked: Asked, scores: Any, visible: Any) -> tuple[Any, Any]:
         weights, logs = super().softmax(asked, scores, visible)
         empty = ~visible.any(axis=-1, keepdims=True)

@@ -164,7 +164,7 @@ class MinusABillionIsAdded(Plain):
         return weights @ value
 
 
-@planted("empty rows", "leak")
+@planted("fully masked rows", "leak")
 class HiddenScoresAreTheSmallestNumber(Plain):
     """Rows that see nothing average what is hidden: mlx#2395, onnxruntime#28904."""
 

@@ -1,6 +1,4 @@
-"""The table of known mistakes, each a small wrong reading that is tried on a call that went wrong."""
+"""Known mistakes: small wrong interpretations that are tried on a call that failed."""
 
-from attnscope.audit.mistakes.mistake import Mistake as Mistake
-from attnscope.audit.mistakes.table import MISTAKES as MISTAKES
 from attnscope.audit.mistakes.table import explaining as explaining
-from attnscope.audit.mistakes.table import explains_empty_rows as explains_empty_rows
+from attnscope.audit.mistakes.table import explains_masked_rows as explains_masked_rows

@@ -4,50 +4,49 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnscope.audit.mistakes.mistake import Bools, Mistake, seeing, shown_by
-from attnscope.audit.reading import Reading
-from attnscope.audit.visibility import visible_slots
+from attnscope.audit.interpretation import Bools, Interpretation
+from attnscope.probing import KnownMistake
 
-Redraw = Callable[[Reading, Bools], Bools | None]
+Redraw = Callable[[Interpretation, Bools], Bools | None]
 
 
-def option_is(option: str, redraw: Redraw) -> Callable[[Reading], Reading | None]:
+def option_is(option: str, redraw: Redraw) -> Callable[[Interpretation], Interpretation | None]:
     """Read what an option shows as other slots."""
 
-    def reread(reading: Reading) -> Reading | None:
-        if option not in reading.masks:
+    def misread(asked: Interpretation) -> Interpretation | None:
+        if option not in asked.masks:
             return None
-        return seeing(reading, option, redraw(reading, shown_by(reading, option)))
+        return asked.seeing(option, redraw(asked, asked.shown_by(option)))
 
-    return reread
+    return misread
 
 
-def along_queries(reading: Reading, shown: Bools) -> Bools | None:
-    square = reading.shape[2] == reading.shape[3]
+def along_queries(asked: Interpretation, shown: Bools) -> Bools | None:
+    square = asked.shape[2] == asked.shape[3]
     return shown.swapaxes(2, 3) if square else shown
 
 
-def rows_as_well(reading: Reading, shown: Bools) -> Bools:
-    _, _, query_len, key_len = reading.shape
+def rows_as_well(asked: Interpretation, shown: Bools) -> Bools:
+    _, _, query_len, key_len = asked.shape
     if query_len > key_len:
         return shown
     both: Bools = shown & shown[:, :, :1, -query_len:].swapaxes(2, 3)
     return both
 
 
-def counted(reading: Reading, shown: Bools) -> Bools:
+def counted(asked: Interpretation, shown: Bools) -> Bools:
     """As many keys as are visible, but the first ones."""
-    first: Bools = np.arange(reading.shape[3]) < shown.sum(axis=-1, keepdims=True)
+    first: Bools = np.arange(asked.shape[3]) < shown.sum(axis=-1, keepdims=True)
     return first
 
 
-def counted_from_the_end(reading: Reading, shown: Bools) -> Bools:
-    key_len = reading.shape[3]
+def counted_from_the_end(asked: Interpretation, shown: Bools) -> Bools:
+    key_len = asked.shape[3]
     last: Bools = np.arange(key_len) >= key_len - shown.sum(axis=-1, keepdims=True)
     return last
 
 
-def flat(reading: Reading, shown: Bools) -> Bools:
+def flat(asked: Interpretation, shown: Bools) -> Bools:
     """All ones of the batch at the front of one flat buffer."""
     mask = shown[:, 0, 0]
     filled = np.arange(mask.size) < mask.sum()
@@ -55,99 +54,128 @@ def flat(reading: Reading, shown: Bools) -> Bools:
     return rows
 
 
-def one_further(reading: Reading, shown: Bools) -> Bools:
+def one_further(asked: Interpretation, shown: Bools) -> Bools:
     return shown | np.roll(shown, 1, axis=-1) if shown.shape[-1] > 1 else shown
 
 
-def shown_whatever(option: str) -> Callable[[Reading], Reading | None]:
-    def reread(reading: Reading) -> Reading | None:
-        if option not in reading.masks or len(reading.masks) < 2:
+def shown_whatever(option: str) -> Callable[[Interpretation], Interpretation | None]:
+    def misread(asked: Interpretation) -> Interpretation | None:
+        if option not in asked.masks or len(asked.masks) < 2:
             return None
-        others = {name: mask for name, mask in reading.masks.items() if name != option}
-        return reading.but(visible=visible_slots(reading.call, others) | shown_by(reading, option))
+        return asked.but(visible=asked.without(option) | asked.shown_by(option))
 
-    return reread
+    return misread
 
 
-def of_an_option(option: str, words: str) -> tuple[Mistake, ...]:
+def of_an_option(option: str, words: str) -> tuple[KnownMistake, ...]:
     """The mistakes that any mask can suffer."""
     return (
-        Mistake(f"{words} ignored", "dependence", f"Apply {option} in every branch.", option_is(option, lambda r, s: None)),
-        Mistake(
-            f"{words} joined to the others by `or`: what it shows is shown, whatever else hides it", "dependence",
-            "Join masks by `and`.", shown_whatever(option),
+        KnownMistake(
+            f"{words} ignored",
+            option_is(option, lambda r, s: None),
+            "dependence",
+            f"Apply {option} in every branch.",
         ),
-        Mistake(
-            f"{words} inverted", "dependence", f"In {option}, True means visible: hide where it is False.",
+        KnownMistake(
+            f"{words} joined to the others by `or`: what it shows is shown, whatever else hides it",
+            shown_whatever(option),
+            "dependence",
+            "Join masks by `and`.",
+        ),
+        KnownMistake(
+            f"{words} inverted",
             option_is(option, lambda r, s: ~s),
+            "dependence",
+            f"In {option}, True means visible: hide where it is False.",
         ),
-        Mistake(
-            f"{words} of batch item 0 used for every item", "dependence",
-            f"Broadcast {option} over heads and queries, not over the batch.",
+        KnownMistake(
+            f"{words} of batch item 0 used for every item",
             option_is(option, lambda r, s: np.broadcast_to(s[:1], s.shape)),
-        ),
-        Mistake(
-            f"{words} of the last batch item used for every item", "dependence",
+            "dependence",
             f"Broadcast {option} over heads and queries, not over the batch.",
+        ),
+        KnownMistake(
+            f"{words} of the last batch item used for every item",
             option_is(option, lambda r, s: np.broadcast_to(s[-1:], s.shape)),
+            "dependence",
+            f"Broadcast {option} over heads and queries, not over the batch.",
         ),
-        Mistake(
-            f"{words} of the batch items in reverse order", "dependence",
-            f"Give each batch item its own row of {option}.", option_is(option, lambda r, s: s[::-1]),
+        KnownMistake(
+            f"{words} of the batch items in reverse order",
+            option_is(option, lambda r, s: s[::-1]),
+            "dependence",
+            f"Give each batch item its own row of {option}.",
         ),
-        Mistake(
-            f"{words} ignored in batch items after the first", "dependence",
-            f"Apply {option} to every batch item.",
+        KnownMistake(
+            f"{words} ignored in batch items after the first",
             option_is(option, lambda r, s: s | (np.arange(len(s)) > 0)[:, None, None, None]),
+            "dependence",
+            f"Apply {option} to every batch item.",
         ),
-        Mistake(
-            f"{words} ignored in heads after the first", "dependence", f"Apply {option} to every head.",
+        KnownMistake(
+            f"{words} ignored in heads after the first",
             option_is(option, lambda r, s: s | (np.arange(s.shape[1]) > 0)[:, None, None]),
+            "dependence",
+            f"Apply {option} to every head.",
         ),
-    )  # fmt: skip
+    )
 
 
 MASK_ARRAYS = (
     *of_an_option("key_mask", "the key mask"),
-    Mistake(
-        "the key mask broadcast along the queries instead of the keys", "dependence",
-        "Use key_mask[:, None, None, :].", option_is("key_mask", along_queries),
+    KnownMistake(
+        "the key mask broadcast along the queries instead of the keys",
+        option_is("key_mask", along_queries),
+        "dependence",
+        "Use key_mask[:, None, None, :].",
     ),
-    Mistake(
-        "the key mask hides whole rows as well as columns", "dependence",
-        "Use key_mask[:, None, None, :] alone: a padded query's row is not empty.",
+    KnownMistake(
+        "the key mask hides whole rows as well as columns",
         option_is("key_mask", rows_as_well),
+        "dependence",
+        "Use key_mask[:, None, None, :] alone: a padded query's row is not empty.",
     ),
-    Mistake(
-        "the key mask read as a length: its first keys are shown, however many are visible", "dependence",
-        "Hide exactly the keys where key_mask is False: padding may lie to the left, or in between.",
+    KnownMistake(
+        "the key mask read as a length: its first keys are shown, however many are visible",
         option_is("key_mask", counted),
+        "dependence",
+        "Hide exactly the keys where key_mask is False: padding may lie to the left, or in between.",
     ),
-    Mistake(
-        "the key mask read as a length of left padding: its last keys are shown", "dependence",
-        "Hide exactly the keys where key_mask is False: padding may lie to the right, or in between.",
+    KnownMistake(
+        "the key mask read as a length of left padding: its last keys are shown",
         option_is("key_mask", counted_from_the_end),
+        "dependence",
+        "Hide exactly the keys where key_mask is False: padding may lie to the right, or in between.",
     ),
-    Mistake(
-        "the key mask filled through one flat buffer over the batch", "dependence",
-        "Index the key mask by batch item.", option_is("key_mask", flat),
+    KnownMistake(
+        "the key mask filled through one flat buffer over the batch",
+        option_is("key_mask", flat),
+        "dependence",
+        "Index the key mask by batch item.",
     ),
-    Mistake(
-        "the key mask shifted: one padding key is shown", "dependence",
-        "Compare j < length, not j <= length.", option_is("key_mask", one_further),
+    KnownMistake(
+        "the key mask shifted: one padding key is shown",
+        option_is("key_mask", one_further),
+        "dependence",
+        "Compare j < length, not j <= length.",
     ),
     *of_an_option("mask", "the mask"),
-    Mistake(
-        "the mask of head 0 used for every head", "dependence",
-        "Broadcast a mask over heads only where its heads axis is 1.",
+    KnownMistake(
+        "the mask of head 0 used for every head",
         option_is("mask", lambda r, s: np.broadcast_to(s[:, :1], s.shape)),
+        "dependence",
+        "Broadcast a mask over heads only where its heads axis is 1.",
     ),
-    Mistake(
-        "the mask transposed: queries and keys swapped", "dependence", "mask[..., i, j] is query i and key j.",
+    KnownMistake(
+        "the mask transposed: queries and keys swapped",
         option_is("mask", along_queries),
+        "dependence",
+        "mask[..., i, j] is query i and key j.",
     ),
-    Mistake(
-        "the mask of query 0 used for every query", "dependence", "Read a row of the mask for each query.",
+    KnownMistake(
+        "the mask of query 0 used for every query",
         option_is("mask", lambda r, s: np.broadcast_to(s[:, :, :1], s.shape)),
+        "dependence",
+        "Read a row of the mask for each query.",
     ),
-)  # fmt: skip
+)

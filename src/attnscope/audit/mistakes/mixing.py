@@ -4,26 +4,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnscope.audit.mistakes.mistake import Mistake
-from attnscope.audit.reading import Answering, Floats, Reading, by_definition
+from attnscope.audit.interpretation import Answering, Floats, Interpretation, by_definition
+from attnscope.probing import KnownMistake
 from attnscope.reference import Inputs, biased, capped_scores, masked_scores, mix, softmax
 
 HEADS = "Query head h reads kv head h // (query_heads // kv_heads)."
 MASK = "Set hidden scores to -inf before the softmax."
 
 
-def kv_heads_in(order: Callable[[Reading], np.ndarray]) -> Callable[[Reading], Reading | None]:
+def kv_heads_in(
+    order: Callable[[Interpretation], np.ndarray],
+) -> Callable[[Interpretation], Interpretation | None]:
     """Read other kv heads; `order` says which one each query head reads."""
 
-    def reread(reading: Reading) -> Reading | None:
-        own = order(reading) * reading.group  # the first of the repeated copies
-        return reading.but(key=reading.inputs.key[:, own], value=reading.inputs.value[:, own])
+    def misread(asked: Interpretation) -> Interpretation | None:
+        own = order(asked) * asked.group  # the first of the repeated copies
+        return asked.but(key=asked.inputs.key[:, own], value=asked.inputs.value[:, own])
 
-    return reread
+    return misread
 
 
-def by(answering: Answering) -> Callable[[Reading], Reading | None]:
-    return lambda reading: reading.answered(answering)
+def by(answering: Answering) -> Callable[[Interpretation], Interpretation | None]:
+    return lambda asked: asked.answered(answering)
 
 
 def everything(inputs: Inputs) -> np.ndarray:
@@ -84,14 +86,14 @@ def not_normalised(inputs: Inputs) -> tuple[Floats, Floats]:
     return output * np.exp(logs - top)[..., None], logs
 
 
-def logs_as(wrong: Callable[[Inputs, Floats], Floats]) -> Callable[[Reading], Reading | None]:
+def logs_as(wrong: Callable[[Inputs, Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
     """The output is right; the logsumexp is not."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         output, logs = by_definition(inputs)
         return output, wrong(inputs, logs)
 
-    return lambda reading: reading.answered(answer) if reading.call.options.get("return_logsumexp") else None
+    return lambda asked: asked.answered(answer) if asked.call.options.get("return_logsumexp") else None
 
 
 def top_of(inputs: Inputs) -> Floats:
@@ -99,27 +101,23 @@ def top_of(inputs: Inputs) -> Floats:
     return top if inputs.sinks is None else np.maximum(top, inputs.sinks[:, None])
 
 
-def later_items_are_zero(reading: Reading) -> Reading | None:
+def later_items_are_zero(asked: Interpretation) -> Interpretation | None:
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         output, logs = by_definition(inputs)
         output[1:] = 0.0
         return output, logs
 
-    return reading.answered(answer) if reading.shape[0] > 1 else None
+    return asked.answered(answer) if asked.shape[0] > 1 else None
 
 
-def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Reading], Reading | None]:
+def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Interpretation], Interpretation | None]:
     """Keys and values of other batch items."""
 
-    def reread(reading: Reading) -> Reading | None:
-        own = order(reading.shape[0])
-        return (
-            reading.but(key=reading.inputs.key[own], value=reading.inputs.value[own])
-            if len(own) > 1
-            else None
-        )
+    def misread(asked: Interpretation) -> Interpretation | None:
+        own = order(asked.shape[0])
+        return asked.but(key=asked.inputs.key[own], value=asked.inputs.value[own]) if len(own) > 1 else None
 
-    return reread
+    return misread
 
 
 def without_the_maximum(inputs: Inputs) -> tuple[Floats, Floats]:
@@ -136,60 +134,164 @@ def not_transposed(inputs: Inputs) -> tuple[Floats, Floats]:
     return output.swapaxes(1, 2).reshape(output.shape), logs
 
 
-def swapped(reading: Reading) -> Reading | None:
-    key, value = reading.inputs.key, reading.inputs.value
-    return reading.but(key=value, value=key) if key.shape == value.shape else None
+def swapped(asked: Interpretation) -> Interpretation | None:
+    key, value = asked.inputs.key, asked.inputs.value
+    return asked.but(key=value, value=key) if key.shape == value.shape else None
 
 
 MIXING = (
-    Mistake("grouped heads tiled: query head h reads kv head h % kv_heads", "head mapping", HEADS,
-            kv_heads_in(lambda r: np.arange(r.shape[1]) % r.kv_heads)),
-    Mistake("every query head reads kv head 0", "head mapping", HEADS,
-            kv_heads_in(lambda r: np.zeros(r.shape[1], int))),
-    Mistake("kv heads in reverse order", "head mapping", HEADS,
-            kv_heads_in(lambda r: r.kv_heads - 1 - np.arange(r.shape[1]) // r.group)),
-    Mistake("query head h reads kv head min(h, kv_heads - 1)", "head mapping", HEADS,
-            kv_heads_in(lambda r: np.minimum(np.arange(r.shape[1]), r.kv_heads - 1))),
-    Mistake("the softmax without subtracting the row's largest score", "magnitudes",
-            "Subtract the largest score of a row from all of them before e^score.", by(without_the_maximum)),
-    Mistake("the output's heads and tokens reshaped without a transpose", "head mapping",
-            "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
-            by(not_transposed)),
-    Mistake("keys and values swapped", "exactness", "Score by the keys, mix the values.", swapped),
-    Mistake("the mask applied after the softmax, and the rows not normalised again", "dependence", MASK, by(mask_after_softmax)),
-    Mistake("the mask added to the scores as 0 and 1", "dependence", MASK, by(mask_added_as_numbers)),
-    Mistake("the scores multiplied by the mask", "dependence", MASK, by(mask_multiplied)),
-    *(Mistake(f"{number:g} stands for minus infinity in the scores", "dependence", MASK, by(filled(number, added=False)))
-      for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)),
-    Mistake("plus infinity stands for minus infinity in the scores", "dependence", MASK, by(filled(np.inf, added=False))),
-    *(Mistake(f"{number:g} is added to hidden scores, in the place of minus infinity", "dependence", MASK,
-              by(filled(number, added=True)))
-      for number in (-1.0, -10.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)),
-    Mistake("the softmax over the queries instead of the keys", "exactness", "Normalise over the last axis, the keys.",
-            by(over_the_queries)),
-    Mistake("the softmax over the heads instead of the keys", "exactness", "Normalise over the last axis, the keys.",
-            by(over_the_heads)),
-    Mistake("no softmax", "exactness", "Take the softmax of the scores.", by(without_softmax)),
-    Mistake("the rows not divided by their sum", "exactness", "Divide by the sum of the weights.", by(not_normalised)),
-    Mistake("batch items after the first are zero", "batch invariance", "Fill every item of the output.", later_items_are_zero),
-    Mistake("every batch item reads the keys of item 0", "batch invariance", "Index keys by batch item.",
-            of_batch_item(lambda batch: np.zeros(batch, int))),
-    Mistake("batch items read each other's keys, in reverse order", "batch invariance", "Index keys by batch item.",
-            of_batch_item(lambda batch: np.arange(batch)[::-1])),
-    Mistake("the logsumexp in base 2", "logsumexp", "Multiply by ln 2, or use the natural log.",
-            logs_as(lambda i, logs: logs / np.log(2))),
-    Mistake("the logsumexp in base 10", "logsumexp", "Use the natural log.",
-            logs_as(lambda i, logs: logs / np.log(10))),
-    Mistake("the logsumexp without the row's largest score", "logsumexp", "Add the largest score back.",
-            logs_as(lambda i, logs: logs - top_of(i))),
-    Mistake("the row's largest score in place of the logsumexp", "logsumexp", "Add the log of the sum.",
-            logs_as(lambda i, logs: top_of(i))),
-    Mistake("the normalizer without its log", "logsumexp", "Take the natural log.",
-            logs_as(lambda i, logs: np.exp(logs))),
-    Mistake("the shifted sum in place of the logsumexp", "logsumexp", "Take its log and add the largest score.",
-            logs_as(lambda i, logs: np.exp(logs - top_of(i)))),
-    Mistake("the logsumexp with a sign", "logsumexp", "Return log(sum), not its negative.",
-            logs_as(lambda i, logs: -logs)),
-    Mistake("only the sum's log is in base 2, not the largest score", "logsumexp", "Use one base for both.",
-            logs_as(lambda i, logs: top_of(i) + (logs - top_of(i)) / np.log(2))),
-)  # fmt: skip
+    KnownMistake(
+        "grouped heads tiled: query head h reads kv head h % kv_heads",
+        kv_heads_in(lambda r: np.arange(r.shape[1]) % r.kv_heads),
+        "head mapping",
+        HEADS,
+    ),
+    KnownMistake(
+        "every query head reads kv head 0",
+        kv_heads_in(lambda r: np.zeros(r.shape[1], int)),
+        "head mapping",
+        HEADS,
+    ),
+    KnownMistake(
+        "kv heads in reverse order",
+        kv_heads_in(lambda r: r.kv_heads - 1 - np.arange(r.shape[1]) // r.group),
+        "head mapping",
+        HEADS,
+    ),
+    KnownMistake(
+        "query head h reads kv head min(h, kv_heads - 1)",
+        kv_heads_in(lambda r: np.minimum(np.arange(r.shape[1]), r.kv_heads - 1)),
+        "head mapping",
+        HEADS,
+    ),
+    KnownMistake(
+        "the softmax without subtracting the row's largest score",
+        by(without_the_maximum),
+        "magnitudes",
+        "Subtract the largest score of a row from all of them before e^score.",
+    ),
+    KnownMistake(
+        "the output's heads and tokens reshaped without a transpose",
+        by(not_transposed),
+        "head mapping",
+        "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
+    ),
+    KnownMistake("keys and values swapped", swapped, "exactness", "Score by the keys, mix the values."),
+    KnownMistake(
+        "the mask applied after the softmax, and the rows not normalised again",
+        by(mask_after_softmax),
+        "dependence",
+        MASK,
+    ),
+    KnownMistake("the mask added to the scores as 0 and 1", by(mask_added_as_numbers), "dependence", MASK),
+    KnownMistake("the scores multiplied by the mask", by(mask_multiplied), "dependence", MASK),
+    *(
+        KnownMistake(
+            f"{number:g} stands for minus infinity in the scores",
+            by(filled(number, added=False)),
+            "dependence",
+            MASK,
+        )
+        for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
+    ),
+    KnownMistake(
+        "plus infinity stands for minus infinity in the scores",
+        by(filled(np.inf, added=False)),
+        "dependence",
+        MASK,
+    ),
+    *(
+        KnownMistake(
+            f"{number:g} is added to hidden scores, in the place of minus infinity",
+            by(filled(number, added=True)),
+            "dependence",
+            MASK,
+        )
+        for number in (-1.0, -10.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
+    ),
+    KnownMistake(
+        "the softmax over the queries instead of the keys",
+        by(over_the_queries),
+        "exactness",
+        "Normalise over the last axis, the keys.",
+    ),
+    KnownMistake(
+        "the softmax over the heads instead of the keys",
+        by(over_the_heads),
+        "exactness",
+        "Normalise over the last axis, the keys.",
+    ),
+    KnownMistake("no softmax", by(without_softmax), "exactness", "Take the softmax of the scores."),
+    KnownMistake(
+        "the rows not divided by their sum",
+        by(not_normalised),
+        "exactness",
+        "Divide by the sum of the weights.",
+    ),
+    KnownMistake(
+        "batch items after the first are zero",
+        later_items_are_zero,
+        "batch invariance",
+        "Fill every item of the output.",
+    ),
+    KnownMistake(
+        "every batch item reads the keys of item 0",
+        of_batch_item(lambda batch: np.zeros(batch, int)),
+        "batch invariance",
+        "Index keys by batch item.",
+    ),
+    KnownMistake(
+        "batch items read each other's keys, in reverse order",
+        of_batch_item(lambda batch: np.arange(batch)[::-1]),
+        "batch invariance",
+        "Index keys by batch item.",
+    ),
+    KnownMistake(
+        "the logsumexp in base 2",
+        logs_as(lambda i, logs: logs / np.log(2)),
+        "logsumexp",
+        "Multiply by ln 2, or use the natural log.",
+    ),
+    KnownMistake(
+        "the logsumexp in base 10",
+        logs_as(lambda i, logs: logs / np.log(10)),
+        "logsumexp",
+        "Use the natural log.",
+    ),
+    KnownMistake(
+        "the logsumexp without the row's largest score",
+        logs_as(lambda i, logs: logs - top_of(i)),
+        "logsumexp",
+        "Add the largest score back.",
+    ),
+    KnownMistake(
+        "the row's largest score in place of the logsumexp",
+        logs_as(lambda i, logs: top_of(i)),
+        "logsumexp",
+        "Add the log of the sum.",
+    ),
+    KnownMistake(
+        "the normalizer without its log",
+        logs_as(lambda i, logs: np.exp(logs)),
+        "logsumexp",
+        "Take the natural log.",
+    ),
+    KnownMistake(
+        "the shifted sum in place of the logsumexp",
+        logs_as(lambda i, logs: np.exp(logs - top_of(i))),
+        "logsumexp",
+        "Take its log and add the largest score.",
+    ),
+    KnownMistake(
+        "the logsumexp with a sign",
+        logs_as(lambda i, logs: -logs),
+        "logsumexp",
+        "Return log(sum), not its negative.",
+    ),
+    KnownMistake(
+        "only the sum's log is in base 2, not the largest score",
+        logs_as(lambda i, logs: top_of(i) + (logs - top_of(i)) / np.log(2)),
+        "logsumexp",
+        "Use one base for both.",
+    ),
+)

@@ -3,42 +3,41 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.expectation import Expectation
+from attnscope.audit.interpretation import Floats
 from attnscope.audit.mistakes.arrays_of_masks import MASK_ARRAYS
-from attnscope.audit.mistakes.causal import CAUSAL
-from attnscope.audit.mistakes.mistake import Mistake
 from attnscope.audit.mistakes.mixing import MIXING
-from attnscope.audit.mistakes.near import NEAR
+from attnscope.audit.mistakes.positions import CAUSAL, NEAR
 from attnscope.audit.mistakes.scoring import SCORING
-from attnscope.audit.reading import Floats
+from attnscope.audit.suspect import Answer
+from attnscope.probing import KnownMistake
 
 # Where two mistakes explain the same, the first is named: those about one option before those about all.
-MISTAKES: tuple[Mistake, ...] = (*NEAR, *MASK_ARRAYS, *SCORING, *MIXING, *CAUSAL)
+MISTAKES: tuple[KnownMistake, ...] = (*NEAR, *MASK_ARRAYS, *SCORING, *MIXING, *CAUSAL)
 
 
 def explaining(
     expected: Expectation,
     answer: Answer,
-    beside: Mistake | None = None,
-    among: tuple[Mistake, ...] = MISTAKES,
+    beside: KnownMistake | None = None,
+    among: tuple[KnownMistake, ...] = MISTAKES,
     where: NDArray[np.bool_] | None = None,
-) -> tuple[Mistake, ...]:
+) -> tuple[KnownMistake, ...]:
     """The known mistakes that an answer agrees with; `beside` is one that was found already, `where` some rows."""
-    reading = expected.reading if beside is None else beside.reread(expected.reading)
-    if reading is None:
+    asked = expected.asked if beside is None else beside.wrong(expected.asked)
+    if asked is None:
         return ()
     found = []
     for mistake in among:
-        other = mistake.reread(reading)
+        other = mistake.wrong(asked)
         if other is not None and expected.agrees(answer, other, where=where):
             found.append(mistake)
     return tuple(found)
 
 
-def explains_empty_rows(mistake: Mistake, expected: Expectation, answer: Answer) -> bool:
+def explains_masked_rows(mistake: KnownMistake, expected: Expectation, answer: Answer) -> bool:
     """Whether a mistake leads to what an answer has in the rows that should see no key."""
-    other = mistake.reread(expected.reading)
+    other = mistake.wrong(expected.asked)
     if other is None:
         return False
     output, logs = other.answer()

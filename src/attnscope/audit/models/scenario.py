@@ -1,12 +1,23 @@
-"""What one question looks like: how many rows, how long, padded where, in which documents, cached in which chunks."""
+"""What one question looks like: how many rows, how long, padded where, in which documents, cached in which chunks.
+
+Short rows are asked first, then ragged rows, odd lengths, and lengths past the edge of a plausible block.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from attnscope.audit.models.claims import Side
-from attnscope.audit.words import listed
+from attnscope.audit.models.claims import ModelClaims, Side
+from attnscope.probing import listed
 
 MaskKind = Literal["none", "int", "bool"]
+SHORT = (2, 3, 5, 8)
+PAST_BLOCKS = (21, 37, 70, 140, 270)  # past 16, 32, 64, 128, 256
+RAGGED = ((3, 1), (5, 2), (2, 7, 4), (11, 5, 8, 1))
+RAGGED_PAST_BLOCKS = ((37, 20, 3), (70, 69, 4), (140, 75, 66), (270, 131, 5))
+
+
+ROWS_AND_MASKS: tuple[tuple[int, MaskKind], ...] = ((1, "none"), (2, "int"))
+BOTH: tuple[MaskKind, ...] = ("none", "int")
 
 
 @dataclass(frozen=True)
@@ -120,3 +131,126 @@ def shorter(scenario: Scenario, length: int) -> Scenario | None:
         )
         return scenario.but(lengths=lengths)
     return scenario.but(lengths=(length,) * len(scenario.lengths))
+
+
+def plain(claims: ModelClaims) -> list[Scenario]:
+    """Rows without padding: alone and several, with and without a mask."""
+    found = [Scenario((length,), mask="none") for length in SHORT]
+    found += [Scenario((length,)) for length in (3, 8)]
+    found += [Scenario((length,) * 3, mask=mask) for length in (4, 7) for mask in BOTH]
+    found += [
+        Scenario((length,) * rows, mask=mask) for length in PAST_BLOCKS for rows, mask in ROWS_AND_MASKS
+    ]
+    if claims.documents:
+        found += [
+            Scenario((sum(each),) * 2, documents=each) for each in ((3, 4), (5, 2, 4), (40, 30), (65, 9, 66))
+        ]
+    return found
+
+
+def padded(claims: ModelClaims) -> list[Scenario]:
+    """Rows with padding on the declared side."""
+    if claims.padding is None:
+        return []
+    side = claims.padding
+    found = [Scenario((4,), side, extra=2), Scenario((1,), side, extra=3)]
+    found += [Scenario(lengths, side) for lengths in RAGGED]
+    found += [Scenario((3, 6, 6, 2), side, extra=3), Scenario((9, 2, 5), side, mask="bool")]
+    found += [
+        Scenario(lengths, side, extra=extra)
+        for lengths, extra in zip(RAGGED_PAST_BLOCKS, (0, 3, 0, 0), strict=True)
+    ]
+    return found
+
+
+def packed(claims: ModelClaims) -> list[Scenario]:
+    """Rows that hold several documents."""
+    shapes = ((2, 2), (1, 1, 1), (3, 4), (1, 5, 2), (7, 1, 6), (20, 17), (40, 30), (64, 5, 66), (130, 3, 129))
+    found = [Scenario((sum(shape),), mask="none", documents=shape) for shape in shapes]
+    found += [Scenario((sum(shape),) * 2, documents=shape) for shape in shapes[2:6]]
+    return found
+
+
+def chunked(claims: ModelClaims) -> list[Scenario]:
+    """Cached generations in every kind of chunk: one by one, all at once, prefilled, odd, and past a block's edge."""
+    shapes: list[tuple[int, ...]] = [
+        (2, 1),
+        (1, 1, 1, 1),
+        (1,) * 9,
+        (5, 1, 1, 1),
+        (8,),
+        (4, 3),
+        (1, 4, 2),
+        (3, 2, 2, 1),
+        (2, 6),
+        (7, 5, 1, 3),
+        (17, 1, 1),
+        (31, 3, 1),
+        (33, 2),
+        (63, 2, 1),
+        (64, 1, 1),
+        (65, 3),
+        (30, 40),
+        (1, 69),
+        (20, 20, 20, 20, 5, 1),
+        (127, 3),
+        (128, 1, 1),
+        (140, 1),
+        (70, 70),
+        (64, 64, 5),
+        (255, 3),
+        (256, 1, 1),
+        (130, 131),
+        (14, 1, 1),
+        (30, 2),
+        (61, 1, 1, 1),
+        (60, 1, 3, 1),
+        (120, 8),
+        (125, 1, 1, 1, 1),
+    ]
+    if claims.window is not None:
+        w = max(claims.window, 1)
+        shapes += [
+            (w, 1, 1, 1),
+            (w + 1, 1, 1),
+            (w + 2, 1, 1),
+            (1,) * (2 * w + 3),
+            (2 * w + 3, 1, 2, 1),
+            (w, w + 1, 1),
+            (1, w, w + 2, 1),
+        ]
+        shapes += [(w - 1, 1, 1, 1)] if w > 1 else []
+    first = max(claims.prefix or 1, 1)  # a chunk that ends inside a prefix cannot see the rest of it
+    shapes = sorted(
+        {(max(shape[0], first), *shape[1:]) for shape in shapes}, key=lambda shape: (sum(shape), len(shape))
+    )
+    found: list[Scenario] = []
+    for number, shape in enumerate(shapes):
+        if len(shape) <= 140:
+            found.append(Scenario((sum(shape),), mask=BOTH[number % 2], chunks=shape))
+    found += [Scenario((sum(shape),) * 3, chunks=shape) for shape in shapes if 5 <= sum(shape) <= 20]
+    return found
+
+
+def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
+    """Cached generations of rows padded on the left; the first chunk holds a token of each row."""
+    found = [
+        Scenario((4,), "left", extra=2, chunks=(4, 1, 1)),
+        Scenario((7, 5, 4), "left", chunks=(5, 1, 1)),
+        Scenario((7, 3), "left", chunks=(5, 2)),
+        Scenario((6, 9, 4), "left", extra=1, chunks=(7, 1, 1, 1)),
+        Scenario((6, 9, 4), "left", extra=1, chunks=(7, 3)),
+        Scenario((10, 4, 8), "left", chunks=(10,)),
+        Scenario((20, 31), "left", extra=2, chunks=(31, 1, 1)),
+        Scenario((68, 40, 9), "left", chunks=(64, 1, 2, 1)),
+        Scenario((131, 70), "left", chunks=(127, 1, 3)),
+        *(Scenario((full, full - 5), "left", chunks=(full - 3, 1, 1, 1)) for full in (16, 32, 64, 128)),
+    ]
+    if claims.window is not None:
+        w = claims.window
+        found += [
+            Scenario((2 * w + 4, w + 2, w + 5), "left", chunks=(w + 3, 1, *(1,) * w)),
+            Scenario((2 * w + 6, w + 3), "left", extra=1, chunks=(w + 6, w + 1)),
+        ]
+    first = claims.prefix or 1
+    return [each for each in found if each.chunks[0] >= first + each.width - min(each.lengths)]

@@ -8,13 +8,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.models.question import Question, Tokens, Where, mask_of
-from attnscope.audit.models.rounding import Floats
-from attnscope.audit.models.subject import Subject
+from attnscope.audit.models.subject import Floats, Subject
 from attnscope.probing import NoAnswer
 
 
 class NotOffered(Exception):
     """A generation has no such method, or says aloud that it cannot."""
+
+
+OF_NO_CAPACITY = 12  # a longer generation may be refused with an error
+
+
+@dataclass(frozen=True, eq=False)
+class Cached:
+    """Logits of cached steps.
+
+    Parameters
+    ----------
+    logits : (batch, tokens, vocab) array
+        NaN in slots that are not given.
+    given : (batch, tokens) array of bool
+        The slots whose logits the model returned: all, or the last one of each step.
+    """
+
+    logits: Floats
+    given: Where
+
+    @classmethod
+    def of(cls, logits: Floats, tokens: int) -> "Cached":
+        """The logits of a step of so many tokens, of which a model may return the last one's only."""
+        batch, returned, vocab = logits.shape
+        wide = np.full((batch, tokens, vocab), np.nan)
+        wide[:, tokens - returned :] = logits
+        given = np.zeros((batch, tokens), np.bool_)
+        given[:, tokens - returned :] = True
+        return cls(wide, given)
 
 
 @dataclass(eq=False)
@@ -31,8 +59,8 @@ class Session:
     token_ids: Tokens = field(default_factory=lambda: np.zeros((1, 0), np.int64))
     real: Where = field(default_factory=lambda: np.zeros((1, 0), bool))
 
-    def step(self, token_ids: Tokens, real: Where | None = None) -> Floats:
-        """The logits of further tokens; of the last one only, where the model gives no others."""
+    def step(self, token_ids: Tokens, real: Where | None = None) -> Cached:
+        """The logits of further tokens."""
         shown = np.ones(token_ids.shape, bool) if real is None else real
         if self.token_ids.shape[1] == 0:
             self.token_ids, self.real = token_ids[:, :0], shown[:, :0]
@@ -53,7 +81,8 @@ class Session:
                 replace(question, token_ids=token_ids, attention_mask=kept),
                 {"token_ids": given, **({} if mask is None else {"attention_mask": mask})},
             )
-        return subject.read(returned, token_ids.shape, last_only=True)
+        logits = subject.read(returned, token_ids.shape, last_only=True)
+        return Cached.of(logits, token_ids.shape[1])
 
     @property
     def question(self) -> Question:
@@ -80,16 +109,16 @@ class Session:
             raise NotOffered(f"{method}({argument!r}) {no_answer.sentence}") from None
 
 
-def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: str) -> Floats | None:
-    """All logits of a question, computed in chunks; NaN in slots whose logits no step gave, None where a step failed."""
+def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: str) -> Cached | None:
+    """All logits of a question, computed in chunks; None if a step failed."""
     if subject.given_up:
         return None
     session, start = Session(subject, mask), 0
-    parts: list[Floats] = []
+    parts: list[Cached] = []
     try:
         for chunk in chunks:
             taken = slice(start, start + chunk)
-            parts.append(spread(session.step(question.token_ids[:, taken], question.real[:, taken]), chunk))
+            parts.append(session.step(question.token_ids[:, taken], question.real[:, taken]))
             start += chunk
     except NoAnswer as no_answer:
         long = question.token_ids.shape[1] > OF_NO_CAPACITY
@@ -98,23 +127,7 @@ def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: st
             question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said
         )
         return None
-    return np.concatenate(parts, axis=1)
-
-
-def spread(logits: Floats, tokens: int) -> Floats:
-    """Logits of the last token only, at its slot; what was not given is marked."""
-    if logits.shape[1] == tokens:
-        return logits
-    wide = np.full((logits.shape[0], tokens, logits.shape[2]), NOT_GIVEN)
-    wide[:, -1:] = logits
-    return wide
-
-
-OF_NO_CAPACITY = 12  # a longer generation may be refused aloud
-NOT_GIVEN = -1.2345678901234567e300
-
-
-def given(logits: Floats) -> Where:
-    """The slots whose logits were given."""
-    found: Where = ~(logits == NOT_GIVEN).all(axis=-1)
-    return found
+    return Cached(
+        np.concatenate([part.logits for part in parts], axis=1),
+        np.concatenate([part.given for part in parts], axis=1),
+    )

@@ -7,9 +7,8 @@ import numpy as np
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where, build
-from attnscope.audit.models.rounding import Floats, Move, Rounding
 from attnscope.audit.models.scenario import Scenario, smaller
-from attnscope.audit.models.subject import Subject, Trouble
+from attnscope.audit.models.subject import Floats, Move, Rounding, Subject, Trouble
 from attnscope.probing import Counterexample, Finding, Severity
 
 MOST_TRIES = 60
@@ -94,7 +93,7 @@ def finding_of(  # noqa: PLR0913  # all that a finding tells
     indices: dict[str, int] | None = None,
     cause: str | None = None,
     fix: str | None = None,
-) -> Finding:  # fmt: skip
+) -> Finding:
     """A finding with the question that shows it."""
     shown = Counterexample(
         str(scenario), question.named_arrays(), answers or {}, indices=indices or {}, seed=scenario.seed
@@ -111,7 +110,7 @@ def leak_of(
     move: Move,
     cause: str | None,
     fix: str,
-) -> Finding:  # fmt: skip
+) -> Finding:
     """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
     before, after = questions
     token = token_in_words(before, move.row, move.slot)
@@ -124,9 +123,13 @@ def leak_of(
     came = {"logits_before": answers[0], "logits_after": answers[1]}
     places = {"row": move.row, "slot": move.slot, "token": int(before.places[move.row, move.slot])}
     return Finding(
-        check, Severity.LEAK, f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
-        Counterexample(str(scenario), asked, came, indices=places, seed=scenario.seed), None if cause is None else f"agrees with: {cause}", fix,
-    )  # fmt: skip
+        check,
+        Severity.LEAK,
+        f"the logits of {token}{own} move by {move.size:.2g} when {sentence}, in {scenario.words}",
+        Counterexample(str(scenario), asked, came, indices=places, seed=scenario.seed),
+        None if cause is None else f"agrees with: {cause}",
+        fix,
+    )
 
 
 def token_in_words(question: Question, row: int, slot: int) -> str:

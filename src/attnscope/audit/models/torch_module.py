@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims
+from attnscope.audit.models.run import Limits, audited
 from attnscope.audit.report import Report
 from attnscope.audit.run import Progress
 
@@ -22,8 +23,14 @@ Forward = Callable[..., Any]
 
 
 def torch_module(
-    module: Any, *, vocab_size: int, seed: int = 0, seconds: float = 240.0, progress: Progress | None = None, **claims: Any
-) -> Report:  # fmt: skip
+    module: Any,
+    *,
+    vocab_size: int,
+    seed: int = 0,
+    seconds: float = 240.0,
+    progress: Progress | None = None,
+    **claims: Any,
+) -> Report:
     """Audit a torch module as `model` does, and say which layer leaks first.
 
     `module(token_ids, attention_mask[, documents])` is called with tensors of int64; a module that takes token_ids only
@@ -63,21 +70,15 @@ def takes_arguments(module: Any) -> int:
     )
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How an audit runs."""
-
-    seed: int = 0
-    seconds: float = 240.0
-    progress: Progress | None = None
-    not_covered: tuple[str, ...] = ()
-
-
 def audit_module(
-    module: Any, forward: Forward, claims: ModelClaims, limits: Limits, features: int | None, first_window: int | None = None
-) -> Report:  # fmt: skip
+    module: Any,
+    forward: Forward,
+    claims: ModelClaims,
+    limits: Limits,
+    features: int | None,
+    first_window: int | None = None,
+) -> Report:
     """The audit of a module, by what calls it."""
-    from attnscope.audit.models.asking import audited
     from attnscope.audit.models.subject import Subject
 
     own, halved = (module, False) if claims.decode is not None else in_float32(module)
@@ -85,12 +86,16 @@ def audit_module(
         limits = replace(limits, not_covered=(*limits.not_covered, OF_HALF))
     asked = TorchModel(own, forward)
     subject = Subject(
-        asked, claims, 60.0, monotonic() + limits.seconds, hidden=asked.hidden, features=features, first_window=first_window
-    )  # fmt: skip
+        asked,
+        claims,
+        60.0,
+        monotonic() + limits.seconds,
+        hidden=asked.hidden,
+        features=features,
+        first_window=first_window,
+    )
     with evaluated(own):
-        return audited(
-            subject, limits.seed, limits.seconds, limits.progress, type(module).__name__, limits.not_covered
-        )
+        return audited(subject, limits, type(module).__name__)
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,11 @@ def layers_of(module: Any) -> list[tuple[str, Any]]:
     import torch
 
     lists = [
-        (name, each) for name, each in module.named_modules()
-        if isinstance(each, torch.nn.ModuleList | torch.nn.Sequential) and len({type(layer) for layer in each}) == 1
-    ]  # fmt: skip
+        (name, each)
+        for name, each in module.named_modules()
+        if isinstance(each, torch.nn.ModuleList | torch.nn.Sequential)
+        and len({type(layer) for layer in each}) == 1
+    ]
     if not lists:
         return []
     name, layers = max(lists, key=lambda found: len(found[1]))

@@ -9,9 +9,9 @@ import numpy as np
 
 from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import ModelClaims, Side
+from attnscope.audit.models.run import Limits
 from attnscope.audit.models.torch_module import (
     OF_HALF,
-    Limits,
     TorchModel,
     audit_module,
     evaluated,
@@ -141,10 +141,18 @@ def claims_of(
     pad_id = pad_id if isinstance(pad_id, int) and 0 <= pad_id < config.vocab_size else None
     side: Side = padding or ("left" if caller.causal else "right")
     claims = ModelClaims(
-        config.vocab_size, caller.causal, pad_id, side if "attention_mask" in caller.takes else None, documents,
-        window, prefix, layers=layers, special_ids=tuple(each for each in dict.fromkeys(inside) if each != pad_id),
-        most_tokens=getattr(config, "max_position_embeddings", None), local=local,
-    )  # fmt: skip
+        config.vocab_size,
+        caller.causal,
+        pad_id,
+        side if "attention_mask" in caller.takes else None,
+        documents,
+        window,
+        prefix,
+        layers=layers,
+        special_ids=tuple(each for each in dict.fromkeys(inside) if each != pad_id),
+        most_tokens=getattr(config, "max_position_embeddings", None),
+        local=local,
+    )
     not_covered = [LAYERS_DIFFER] if mixed else []
     not_covered += [LOCAL] if local else []
     if side == "left" and caller.gives_positions:

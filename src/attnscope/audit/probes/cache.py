@@ -1,6 +1,6 @@
 """A cache filled and asked in every chunking, against causal attention over all that was appended."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -9,23 +9,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.expectation import Deviation, Expectation
+from attnscope.audit.interpretation import Floats, Interpretation
 from attnscope.audit.judgement import counterexample
+from attnscope.audit.mistakes import explaining
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import read_array
-from attnscope.probing import Finding, NoAnswer, Severity
+from attnscope.audit.suspect import Answer, read_array
+from attnscope.probing import Finding, KnownMistake, NoAnswer, Severity
 from attnscope.problem import AttentionShape
 
 FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."
 OF_CACHE = Contract(causal="always", grouped_heads=True)
 CHUNKINGS: tuple[tuple[int, ...], ...] = (
-    (5,), (1,), (1, 1, 1), (3, 1), (1, 4), (2, 3, 1, 1), (7, 1, 1, 1), (8, 8, 1), (16, 1, 15, 1), (31, 2, 1), (33, 31, 1, 5),
-    (64, 1), (63, 1, 1, 1), (65, 64, 3), (127, 1, 1, 2), (130, 1, 67), (5, 250, 1, 1), (256, 1, 3), (511, 1, 1, 3),
-    (1,) * 70, (3,) * 23,
-)  # fmt: skip
+    (5,),
+    (1,),
+    (1, 1, 1),
+    (3, 1),
+    (1, 4),
+    (2, 3, 1, 1),
+    (7, 1, 1, 1),
+    (8, 8, 1),
+    (16, 1, 15, 1),
+    (31, 2, 1),
+    (33, 31, 1, 5),
+    (64, 1),
+    (63, 1, 1, 1),
+    (65, 64, 3),
+    (127, 1, 1, 2),
+    (130, 1, 67),
+    (5, 250, 1, 1),
+    (256, 1, 3),
+    (511, 1, 1, 3),
+    (1,) * 70,
+    (3,) * 23,
+)
 
 
 @dataclass(frozen=True)
@@ -104,8 +123,12 @@ def sessions(contract: Contract) -> list[Session]:
     """Every chunking, asked in three ways, with heads as declared."""
     heads = [(2, 2), (4, 2)] if contract.grouped_heads else [(2, 2)]
     ways = ("each chunk", "only the last chunk", "only the last token")
-    made = [Session(chunks, way, own, number) for number, chunks in enumerate(CHUNKINGS)
-            for way in ways for own in (heads if len(chunks) < 9 and max(chunks) < 9 else heads[-1:])]  # fmt: skip
+    made = [
+        Session(chunks, way, own, number)
+        for number, chunks in enumerate(CHUNKINGS)
+        for way in ways
+        for own in (heads if len(chunks) < 9 and max(chunks) < 9 else heads[-1:])
+    ]
     return sorted(made, key=lambda session: (sum(session.chunks), len(session.chunks)))
 
 
@@ -183,17 +206,67 @@ def beside_the_function(setting: Setting) -> Finding | None:
     if before is None or after is None or before.bits == after.bits:
         return None
     return Finding(
-        "cache", Severity.WRONG, "the function answers differently after a cache was used",
+        "cache",
+        Severity.WRONG,
+        "the function answers differently after a cache was used",
         counterexample(case, call, after, Expectation.of(call, setting.contract), {}),
-        "positions, or keys, of the cache are kept outside of it", "Keep all of a cache's state in the cache.",
-    )  # fmt: skip
+        "positions, or keys, of the cache are kept outside of it",
+        "Keep all of a cache's state in the cache.",
+    )
+
+
+ROOM = "Attend only the slots that were written, and write each token to the slot of its position."
+
+
+def held_as(change: Callable[[Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
+    """Other keys and values in the cache."""
+    return lambda asked: asked.but(key=change(asked.inputs.key), value=change(asked.inputs.value))
+
+
+def last_lost(array: Floats) -> Floats:
+    changed = array.copy()
+    changed[:, :, -1] = 0
+    return changed
+
+
+def empty_slots_seen(slots: int) -> Callable[[Interpretation], Interpretation | None]:
+    """Zero keys after the ones that were written take part, up to a capacity."""
+
+    def misread(asked: Interpretation) -> Interpretation | None:
+        batch, heads, query_len, key_len = asked.shape
+        room = -key_len % slots
+        if not room:
+            return None
+        zeros = np.zeros((batch, heads, room, asked.inputs.key.shape[-1]))
+        wide = np.ones((batch, heads, query_len, room), np.bool_)
+        return asked.but(
+            key=np.concatenate([asked.inputs.key, zeros], axis=2),
+            value=np.concatenate([asked.inputs.value, zeros], axis=2),
+            visible=np.concatenate([asked.inputs.visible, wide], axis=3),
+            key_positions=np.arange(key_len + room, dtype=np.float64),
+        )
+
+    return misread
+
+
+CACHING = (
+    KnownMistake(
+        "the last token is not written, and its slot is attended", held_as(last_lost), "cache", ROOM
+    ),
+    *(
+        KnownMistake(
+            f"slots that were never written are attended, up to a capacity of {slots}",
+            empty_slots_seen(slots),
+            "cache",
+            ROOM,
+        )
+        for slots in (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+    ),
+)
 
 
 def explained(asked: Asked) -> str | None:
     """A known mistake of caches that answers alike."""
-    from attnscope.audit.mistakes import explaining
-    from attnscope.audit.mistakes.caching import CACHING
-
     found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
         asked.expected, asked.answer
     )
@@ -205,11 +278,14 @@ def told(asked: Asked, session: str, cause: str | None) -> Finding:
     row = asked.deviation.rows[0]
     tokens = asked.case.sizes.key_len
     return Finding(
-        "cache", Severity.WRONG,
+        "cache",
+        Severity.WRONG,
         f"query {row.query} of head {row.head} of batch item {row.batch} differs from uncached attention once {tokens} "
         f"tokens are held ({session})",
-        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()), cause, FIX,
-    )  # fmt: skip
+        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()),
+        cause,
+        FIX,
+    )
 
 
 CACHE = Probe("cache", lambda contract: ("cache",), lambda contract: contract.cache is not None, run)

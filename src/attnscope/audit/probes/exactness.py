@@ -1,34 +1,52 @@
-"""Every case of the grid against the float64 reference: the widest net."""
+"""Answers beside the float64 reference: every case of the grid, and rows that see no key.
 
+A fully masked row has output 0; its logsumexp is -inf, or the sink's logit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from time import monotonic
 
 import numpy as np
 
+from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
-from attnscope.audit.isolation import Isolation
-from attnscope.audit.judgement import Failure, judge
-from attnscope.audit.probes.poison import AFTER_SOFTMAX
-from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.probing import Finding
+from attnscope.audit.expectation import Expectation
+from attnscope.audit.interpretation import Row
+from attnscope.audit.judgement import Failure, Isolation, counterexample, judge
+from attnscope.audit.mistakes import explains_masked_rows
+from attnscope.audit.options import BY_NAME
+from attnscope.audit.probes.hidden_slots import AFTER_SOFTMAX
+from attnscope.audit.probes.probe import Probe, Setting, hides
+from attnscope.audit.shrink import shrink
+from attnscope.audit.suspect import Answer
+from attnscope.probing import Finding, Severity
 from attnscope.reference import biased, capped_scores
 
 SECONDS_OF_DIAGNOSIS = 6.0
 SHARE_OF_TIME = 0.6  # for the grid; the rest is for the other probes
-OF_OPTIONS = {
-    "window": "window", "documents": "documents", "grouped_heads": "head mapping", "softcap": "softcap",
-    "bias": "bias", "sinks": "sinks", "scale": "scale",
-}  # fmt: skip
 
 
 def checks(contract: Contract) -> tuple[str, ...]:
     """The promises that the grid asks about."""
-    of_options = [check for name, check in OF_OPTIONS.items() if getattr(contract, name)]
-    hiding = ["dependence"] if contract.causal or contract.key_mask or contract.mask else []
-    aligned = ["alignment"] if contract.causal or contract.window or contract.documents else []
+    rows = [BY_NAME[name] for name in contract.options]
+    hiding = ["dependence"] if any(row.check == "dependence" for row in rows) else []
+    aligned = ["alignment"] if any(row.by_position for row in rows) else []
+    of_options = [row.check for row in rows if row.check != "dependence"]
     logs = ["logsumexp"] if contract.logsumexp else []
-    return ("exactness", *hiding, *aligned, *dict.fromkeys(["scale", *of_options]), *logs,
-            "magnitudes", "dtypes", "layouts", "batch invariance")  # fmt: skip
+    return (
+        "exactness",
+        *hiding,
+        *aligned,
+        *dict.fromkeys(["scale", *of_options]),
+        *logs,
+        "magnitudes",
+        "dtypes",
+        "layouts",
+        "batch invariance",
+    )
 
 
 def run(setting: Setting) -> list[Finding]:
@@ -61,7 +79,7 @@ def drowned(setting: Setting, failure: Failure) -> bool:
     A softmax over all scores, masked and normalised again, is the same until weights underflow: where the largest
     visible score lies so far below the largest hidden one that its weight loses bits. No hidden value takes part.
     """
-    inputs, arithmetic = failure.expected.reading.inputs, failure.expected.arithmetic
+    inputs, arithmetic = failure.expected.inputs, failure.expected.arithmetic
     scores = biased(capped_scores(inputs), inputs)
     gap = scores.max(axis=-1) - np.where(inputs.visible, scores, -np.inf).max(axis=-1)
     loses_bits = gap > np.log(arithmetic.unit) - np.log(arithmetic.smallest_normal)
@@ -79,3 +97,148 @@ def drowned(setting: Setting, failure: Failure) -> bool:
 
 
 EXACTNESS = Probe("exactness", checks, lambda contract: True, run)
+
+
+FIX = "Where a row sees no key, return 0, and -inf (with sinks: the sink) as its logsumexp."
+
+
+@dataclass(frozen=True)
+class Emptying:
+    """A way in which rows come to see nothing."""
+
+    options: tuple[str, ...]
+    lengths: tuple[int, int]
+    changes: tuple[tuple[str, object], ...] = ()
+
+    def case(self, setting: Setting) -> Case:
+        return setting.grid.case(self.options, self.lengths, batch=2).but(**dict(self.changes))
+
+
+def emptyings(contract: Contract) -> list[Emptying]:
+    """All ways that the contract's options allow."""
+    ways = [
+        Emptying(("key_mask",), (5, 9), (("key_mask", "no key in the last item"),)),
+        Emptying(("mask",), (5, 9), (("mask", "last query sees no key"),)),
+        Emptying(("causal", "key_mask"), (7, 7), (("key_mask", "left padding"),)),
+        Emptying(("causal", "mask"), (7, 7), (("mask", "last query sees no key"),)),
+        Emptying(("window", "key_mask"), (9, 9), (("window", (1, 0)), ("key_mask", "left padding"))),
+        Emptying(("key_mask",), (1, 1), (("key_mask", "no key in the last item"),)),
+    ]
+    if contract.alignment == "end" and contract.unequal_lengths:
+        ways += [Emptying(("causal",), (9, 5)), Emptying(("window",), (9, 5), (("window", (1, 1)),))]
+    if contract.sinks:
+        ways += [Emptying((*way.options, "sinks"), way.lengths, way.changes) for way in ways]
+    causal = contract.causal == "always"
+    given = {name for name in ("causal", "key_mask", "mask", "window", "sinks") if getattr(contract, name)}
+    return [way for way in ways if set(way.options) <= given and not (causal and way.options == ())]
+
+
+def run_masked_rows(setting: Setting) -> list[Finding]:
+    """One finding: for the output, or where that is right, for the logsumexp."""
+    found: dict[str, Finding] = {}
+    logs = sorted({False, setting.contract.logsumexp})
+    for way, number_format, with_logs in product(emptyings(setting.contract), setting.contract.dtypes, logs):
+        case = way.case(setting).but(number_format=number_format, logsumexp=with_logs)
+        for what in [each for each in look_at_masked_rows(setting, case) if each not in found]:
+            smallest = shrink(case, setting.contract, shows(setting, what))
+            found |= {
+                name: each for name, each in look_at_masked_rows(setting, smallest).items() if name == what
+            }
+    return [found.get("output") or next(iter(found.values()))] if found else []
+
+
+def shows(setting: Setting, what: str) -> Callable[[Case], bool]:
+    return lambda case: what in look_at_masked_rows(setting, case)
+
+
+def look_at_masked_rows(setting: Setting, case: Case) -> dict[str, Finding]:
+    """What a case's empty rows show, unless its other rows leak: then these do, too."""
+    call = case.build(setting.contract)
+    answer = setting.suspect.ask(case, call)
+    expected = Expectation.of(call, setting.contract)
+    if answer is None or not expected.empty.any():
+        return {}
+    if any(explains_masked_rows(mistake, expected, answer) for mistake in setting.known):
+        return {}
+    found = {}
+    deviation = expected.deviation(answer)
+    others = None if deviation is None else Failure(case, call, answer, expected, deviation)
+    wrong = expected.empty & (answer.output != 0).any(axis=-1)
+    if wrong.any():
+        row = Row(*map(int, np.argwhere(wrong)[0]))
+        finding = of_output(setting, case, call, answer, expected, row)
+        if finding.severity is not Severity.LEAK or others is None or not leaks(setting, others):
+            found["output"] = finding
+    if answer.logsumexp is not None and others is None:
+        right = expected.logsumexp
+        with np.errstate(invalid="ignore"):
+            near = (answer.logsumexp == right) | (
+                np.abs(answer.logsumexp - right) <= expected.bound.logsumexp
+            )
+        wrong = expected.empty & ~near
+        if wrong.any():
+            found["logsumexp"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
+    return found
+
+
+def leaks(setting: Setting, failure: Failure) -> bool:
+    _, reach = failure.reach(setting.suspect)
+    return reach is not None and reach.leaks
+
+
+def of_output(
+    setting: Setting, case: Case, call: Call, answer: Answer, expected: Expectation, row: Row
+) -> Finding:
+    """NaN, the average of what is hidden, or something else."""
+    shown = answer.output[row]
+    severity, cause = Severity.WRONG, None
+    inputs = expected.inputs
+    if np.isnan(shown).any():
+        cause = "agrees with: 0 / 0, the softmax of a row whose scores are all -inf"
+    else:
+        other = call.copy()
+        other.value[:] = 5 - 2 * other.value
+        after = setting.suspect.ask(case, other, noted=False)
+        if after is not None and not np.array_equal(after.output[row], shown):
+            severity = Severity.LEAK
+            average = inputs.value[row.batch, row.head].mean(axis=0)
+            near = np.abs(average - shown) <= 64 * expected.arithmetic.unit * np.abs(
+                inputs.value[row.batch, row.head]
+            ).sum(axis=0)
+            cause = (
+                "agrees with: the average of all hidden values"
+                if near.all()
+                else ("hidden values are mixed: a finite number stands for minus infinity")
+            )
+    verb = "mixes hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"
+    return Finding(
+        "fully masked rows",
+        severity,
+        f"{row.words(case)} sees no key and {verb}, where 0 is right{case.condition()}",
+        counterexample(case, call, answer, expected, row._asdict()),
+        cause,
+        FIX,
+    )
+
+
+def of_logs(case: Case, call: Call, answer: Answer, expected: Expectation, row: Row) -> Finding:
+    """A logsumexp that is not what nothing weighs."""
+    assert answer.logsumexp is not None
+    actual, right = float(answer.logsumexp[row]), float(expected.logsumexp[row])
+    return Finding(
+        "fully masked rows",
+        Severity.WRONG,
+        f"{row.words(case)} sees no key and has logsumexp {actual:.6g}, where {right:.6g} is right"
+        + case.condition(),
+        counterexample(case, call, answer, expected, row._asdict()),
+        None,
+        FIX,
+    )
+
+
+MASKED_ROWS = Probe(
+    "fully masked rows",
+    lambda contract: ("fully masked rows",),
+    lambda contract: contract.masked_rows == "zero" and hides(contract),
+    run_masked_rows,
+)

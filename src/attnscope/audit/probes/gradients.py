@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from attnscope import reference
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
+from attnscope.audit.interpretation import joined, scoring_of
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_array
-from attnscope.audit.visibility import joined
-from attnscope.audit.words import condition
 from attnscope.probing import Arithmetic, Finding, NoAnswer, Severity, size_of
 from attnscope.reference import Inputs, of_shared_heads, quietly
 
@@ -24,8 +23,11 @@ LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
 
 def cases(setting: Setting) -> list[Case]:
     """Each option alone, beside causal, and all."""
-    return [setting.grid.case(options, lengths).but(logsumexp=False)
-            for options in setting.grid.few_options() for lengths in LENGTHS]  # fmt: skip
+    return [
+        setting.grid.case(options, lengths).but(logsumexp=False)
+        for options in setting.grid.few_options()
+        for lengths in LENGTHS
+    ]
 
 
 def run(setting: Setting) -> list[Finding]:
@@ -50,10 +52,16 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
     )
     grad_output[expected.empty] = 0
     try:
-        actual = asked(setting, case, call, grad_output)
+        actual = gradients_of(setting, case, call, grad_output)
     except NoAnswer as no_answer:
-        return {"call": Finding("gradients", Severity.WRONG, f"gradients {no_answer.sentence}{condition(case)}",
-                                counterexample(case, call, None, None, {}))}  # fmt: skip
+        return {
+            "call": Finding(
+                "gradients",
+                Severity.WRONG,
+                f"gradients {no_answer.sentence}{case.condition()}",
+                counterexample(case, call, None, None, {}),
+            )
+        }
     right, bounds = exact_and_bound(expected, grad_output.astype(np.float64))
     found = {}
     for name in NAMES:
@@ -66,15 +74,18 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
                 case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False))
             )
             found[name] = Finding(
-                "gradients", Severity.WRONG,
+                "gradients",
+                Severity.WRONG,
                 f"the gradient of {name} {where[2]} of head {where[1]} of batch item {where[0]} is {actual[name][where]:.6g} "
-                f"where {right[name][where]:.6g} is right{condition(case)}",
-                shown, f"agrees with: {cause}" if cause else None, "Follow the chain rule through every step, backwards.",
-            )  # fmt: skip
+                f"where {right[name][where]:.6g} is right{case.condition()}",
+                shown,
+                f"agrees with: {cause}" if cause else None,
+                "Follow the chain rule through every step, backwards.",
+            )
     return found
 
 
-def asked(setting: Setting, case: Case, call: Call, grad_output: NDArray[Any]) -> dict[str, Floats]:
+def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[Any]) -> dict[str, Floats]:
     """The three gradients.
 
     Errors
@@ -102,13 +113,11 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
     dvalue = sum w g: off by the weights' bound times |g|. ds = w (dw - mean): off by the weights' bound times what is
     in the brackets, and by w times a sum's rounding of it. dquery, dkey = scale sum ds k: the same once more.
     """
-    call, reading = expected.reading.call, expected.reading
-    scoring = {
-        name: call.options[name] for name in ("scale", "softcap", "bias", "sinks") if name in call.options
-    }
-    found = reference.gradients(*call.arrays, grad, mask=joined(reading.masks), **scoring)
+    asked = expected.asked
+    call, mask = asked.call, joined(asked.masks)
+    found = reference.gradients(*call.arrays, grad, mask=mask, **scoring_of(call))
     right = {name: np.asarray(getattr(found, name)) for name in NAMES}
-    inputs, u, weights = reading.inputs, expected.arithmetic, expected.weights
+    inputs, u, weights = asked.inputs, expected.arithmetic, expected.weights
     wrong_weights = expected.bound.weights
     size = size_of(grad) @ size_of(inputs.value).swapaxes(-1, -2)
     mean = (weights * size).sum(axis=-1, keepdims=True)
@@ -130,13 +139,18 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
     def carried(errors: Floats, sizes: Floats, rows: Floats) -> Floats:
         return scale * (errors @ size_of(rows) + dims * (sizes @ size_of(rows)))
 
-    group = reading.kv_heads
+    group = asked.kv_heads
     bounds = {
         "query": carried(wrong_scores, scores_size, inputs.key),
-        "key": of_shared_heads(group, carried(wrong_scores.swapaxes(-1, -2), scores_size.swapaxes(-1, -2), inputs.query)),
-        "value": of_shared_heads(group, wrong_weights.swapaxes(-1, -2) @ size_of(grad)
-                                 + dims * (weights.swapaxes(-1, -2) @ size_of(grad))),
-    }  # fmt: skip
+        "key": of_shared_heads(
+            group, carried(wrong_scores.swapaxes(-1, -2), scores_size.swapaxes(-1, -2), inputs.query)
+        ),
+        "value": of_shared_heads(
+            group,
+            wrong_weights.swapaxes(-1, -2) @ size_of(grad)
+            + dims * (weights.swapaxes(-1, -2) @ size_of(grad)),
+        ),
+    }
     return right, {
         name: each + u.unit * np.abs(right[name]) + u.smallest_normal for name, each in bounds.items()
     }
@@ -163,11 +177,16 @@ def cause_of(
 
 
 def chain_rule(
-    expected: Expectation, grad: Floats, *, mean: bool = True, scale: bool = True, softcap: bool = True,
+    expected: Expectation,
+    grad: Floats,
+    *,
+    mean: bool = True,
+    scale: bool = True,
+    softcap: bool = True,
     shared: Callable[[int, Floats], Floats] = of_shared_heads,
-) -> dict[str, Floats]:  # fmt: skip
+) -> dict[str, Floats]:
     """The chain rule, with steps that can be left out."""
-    inputs, weights = expected.reading.inputs, expected.weights
+    inputs, weights = expected.inputs, expected.weights
     grad_weights = grad @ inputs.value.swapaxes(-1, -2)
     average = (weights * grad_weights).sum(axis=-1, keepdims=True) if mean else 0.0
     grad_scores = weights * (grad_weights - average)
@@ -175,7 +194,7 @@ def chain_rule(
         raw = inputs.scale * (inputs.query @ inputs.key.swapaxes(-1, -2))
         grad_scores = grad_scores * (1 - np.tanh(raw / inputs.softcap) ** 2)
     factor = inputs.scale if scale else 1.0
-    kv_heads = expected.reading.kv_heads
+    kv_heads = expected.asked.kv_heads
     return {
         "query": factor * grad_scores @ inputs.key,
         "key": shared(kv_heads, factor * grad_scores.swapaxes(-1, -2) @ inputs.query),

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.audit.answer import Answer
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import laid_out, read_answer
-from attnscope.audit.words import condition
+from attnscope.audit.suspect import Answer, laid_out, read_answer
 from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 REPEATS = 4
@@ -51,7 +49,7 @@ def differing(
     return Finding(
         "determinism",
         Severity.WRONG if wrong else Severity.UNSTABLE,
-        f"the same call is answered differently {when}, {by}{condition(case)}",
+        f"the same call is answered differently {when}, {by}{case.condition()}",
         counterexample(case, call, second, expected, {}),
         cause,
         fix,
@@ -64,9 +62,16 @@ def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
     for _ in range(REPEATS):
         again = setting.suspect.ask(case, call)
         if first is not None and again is not None and first.bits != again.bits:
-            yield differing(setting, case, call, (first, again), "the next time",
-                            "something random, such as dropout that is not switched off, or sums in an order that "
-                            "threads decide", "Switch dropout off, and sum in a fixed order.")  # fmt: skip
+            yield differing(
+                setting,
+                case,
+                call,
+                (first, again),
+                "the next time",
+                "something random, such as dropout that is not switched off, or sums in an order that "
+                "threads decide",
+                "Switch dropout off, and sum in a fixed order.",
+            )
 
 
 def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
@@ -97,10 +102,14 @@ def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
         ):
             shown = counterexample(other, other.build(setting.contract), answer, expected, {})
             yield Finding(
-                "determinism", Severity.WRONG,
+                "determinism",
+                Severity.WRONG,
                 f"a call is answered wrongly after another one of the same sizes, and rightly as the first of its sizes"
-                f"{condition(case)}", shown, kept, fix,
-            )  # fmt: skip
+                f"{case.condition()}",
+                shown,
+                kept,
+                fix,
+            )
 
 
 def right(setting: Setting, case: Case, answer: Answer) -> bool:
@@ -121,16 +130,23 @@ def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
         return
     if before.bits != after.bits:
         yield Finding(
-            "mutation", Severity.WRONG, f"an output changes when the function is called again{condition(case)}",
-            counterexample(case, call, after, None, {}), "the output is a view of a buffer that the next call writes to",
+            "mutation",
+            Severity.WRONG,
+            f"an output changes when the function is called again{case.condition()}",
+            counterexample(case, call, after, None, {}),
+            "the output is a view of a buffer that the next call writes to",
             "Return an array of its own for each call.",
-        )  # fmt: skip
+        )
     shared = [name for name, array in given.named_arrays.items() if shares_memory(returned, array)]
     if shared:
         yield Finding(
-            "mutation", Severity.WRONG, f"the output shares memory with {' and '.join(shared)}{condition(case)}",
-            counterexample(case, call, before, None, {}), None, "Return a copy.",
-        )  # fmt: skip
+            "mutation",
+            Severity.WRONG,
+            f"the output shares memory with {' and '.join(shared)}{case.condition()}",
+            counterexample(case, call, before, None, {}),
+            None,
+            "Return a copy.",
+        )
 
 
 def shares_memory(returned: Any, array: np.ndarray) -> bool:
@@ -156,9 +172,15 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
         return
     fresh = suspect.ask(case, other)
     if fresh is not None and fresh.bits != answer.bits:
-        yield differing(setting, case, other, (fresh, answer), "when its arrays were used in an earlier call",
-                        "something kept from an earlier call by the identity of its arrays",
-                        "Keep nothing between calls, or key it by content.")  # fmt: skip
+        yield differing(
+            setting,
+            case,
+            other,
+            (fresh, answer),
+            "when its arrays were used in an earlier call",
+            "something kept from an earlier call by the identity of its arrays",
+            "Keep nothing between calls, or key it by content.",
+        )
 
 
 def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
@@ -167,10 +189,74 @@ def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
     answer = setting.suspect.ask(case, call)
     if answer is not None and random_states() != before:
         yield Finding(
-            "determinism", Severity.UNSTABLE, f"it draws from the global random state{condition(case)}",
-            counterexample(case, call, answer, None, {}), "dropout, or random numbers that are not used",
+            "determinism",
+            Severity.UNSTABLE,
+            f"it draws from the global random state{case.condition()}",
+            counterexample(case, call, answer, None, {}),
+            "dropout, or random numbers that are not used",
             "Draw nothing where nothing is random, or from a generator of one's own.",
-        )  # fmt: skip
+        )
 
 
 REPETITION = Probe("repetition", lambda contract: ("determinism", "mutation"), lambda contract: True, run)
+
+
+def item(call: Call, number: int) -> Call:
+    """One batch item of a call."""
+    one = slice(number, number + 1)
+    batch = call.query.shape[0]
+    options = {
+        name: each[one] if isinstance(each, np.ndarray) and each.ndim > 1 and len(each) == batch else each
+        for name, each in call.options.items()
+    }
+    return Call(call.query[one], call.key[one], call.value[one], options)
+
+
+def alone_and_among_others(setting: Setting) -> list[Finding]:
+    options = setting.contract.options
+    for chosen in dict.fromkeys([(), options[:1], options]):
+        for lengths in ((5, 9), (1, 67), (33, 131), (1, 515)):
+            found = beside_others(setting, setting.grid.case(chosen, lengths, batch=3, dim=16))
+            if found is not None:
+                return [found]
+    return []
+
+
+def beside_others(setting: Setting, case: Case) -> Finding | None:
+    call = case.build(setting.contract)
+    together, again = setting.suspect.ask(case, call), setting.suspect.ask(case, call)
+    if together is None or again is None or together.bits != again.bits:
+        return None
+    for number in range(case.sizes.batch):
+        own = item(call, number)
+        alone = setting.suspect.ask(case.but(batch=1), own)
+        if alone is None or np.array_equal(alone.output[0], together.output[number], equal_nan=True):
+            continue
+        expected = Expectation.of(own, setting.contract)
+        if expected.deviation(alone) is None and not differs_much(
+            alone.output[0], together.output[number], expected
+        ):
+            return Finding(
+                "batch invariance",
+                Severity.UNSTABLE,
+                f"batch item {number} has other last bits alone than beside others{case.condition()}",
+                counterexample(case, call, together, None, {"batch": number}),
+                "the batch decides how sums are split, among threads or blocks",
+                "Split sums at fixed places. It is rounding, and no mistake.",
+            )
+    return None
+
+
+def differs_much(alone: np.ndarray, together: np.ndarray, expected: Expectation) -> bool:
+    """More than rounding: then the grid finds it, and says what it is."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(alone - together) <= 2 * expected.bound.output[0]
+    return not near.all()
+
+
+INVARIANCE = Probe(
+    "invariance",
+    lambda contract: ("batch invariance",),
+    lambda contract: contract.same_bits,
+    alone_and_among_others,
+)

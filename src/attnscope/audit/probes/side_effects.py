@@ -9,7 +9,6 @@ from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.shrink import shrink
 from attnscope.audit.suspect import Suspect, Trouble
-from attnscope.audit.words import condition
 from attnscope.probing import Finding, Severity
 
 MOST_KINDS = 6
@@ -27,7 +26,7 @@ def may_refuse(case: Case) -> str | None:
         return f"{case.layout} arrays"
     if case.sizes.key_dim != case.sizes.value_dim:
         return "values of another dim than the keys"
-    return "a bias that is broadcast over queries or heads" if case.bias in BROADCAST else None
+    return "a bias that is broadcast over queries or heads" if case.kind("bias") in BROADCAST else None
 
 
 def no_answers(setting: Setting) -> list[Finding]:
@@ -61,9 +60,14 @@ def of_trouble(suspect: Suspect, group: list[Trouble], contract: Contract) -> Fi
     sentence = sentence_of(suspect, case, first)
     call = case.build(contract)
     return Finding(
-        "call", Severity.WRONG, f"it {sentence}{condition(case)}", counterexample(case, call, None, None, {}),
-        None, "Declare only what the function takes, or make it take what it declares.", len(group),
-    )  # fmt: skip
+        "call",
+        Severity.WRONG,
+        f"it {sentence}{case.condition()}",
+        counterexample(case, call, None, None, {}),
+        None,
+        "Declare only what the function takes, or make it take what it declares.",
+        len(group),
+    )
 
 
 def still(suspect: Suspect, case: Case, kind: str) -> bool:
@@ -95,11 +99,15 @@ def mutations(setting: Setting) -> list[Finding]:
     call = first.case.build(setting.contract)
     return [
         Finding(
-            "mutation", Severity.WRONG, f"it writes to its input {first.sentence}{condition(first.case)}",
-            counterexample(first.case, call, None, None, {}), "an operation in place",
-            "Work on a copy: a mask that one layer changes is another mask for the next.", len(suspect.mutations),
+            "mutation",
+            Severity.WRONG,
+            f"it writes to its input {first.sentence}{first.case.condition()}",
+            counterexample(first.case, call, None, None, {}),
+            "an operation in place",
+            "Work on a copy: a mask that one layer changes is another mask for the next.",
+            len(suspect.mutations),
         )
-    ]  # fmt: skip
+    ]
 
 
 def printing(setting: Setting) -> list[Finding]:
@@ -110,11 +118,14 @@ def printing(setting: Setting) -> list[Finding]:
     start = " ".join(suspect.printed.text.split())[:60]
     return [
         Finding(
-            "side effects", Severity.UNSTABLE, f"it prints to the standard streams: {start!r}",
+            "side effects",
+            Severity.UNSTABLE,
+            f"it prints to the standard streams: {start!r}",
             counterexample(suspect.first_print, suspect.first_print.build(setting.contract), None, None, {}),
-            None, "Leave printing to the caller.",
+            None,
+            "Leave printing to the caller.",
         )
-    ]  # fmt: skip
+    ]
 
 
 SIDE_EFFECTS = Probe(

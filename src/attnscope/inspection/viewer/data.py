@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.inspection.inspection import Inspection
-from attnscope.inspection.measures import KINDS, MEASURES, NOT_AN_INFLUENCE
+from attnscope.inspection.measures import KINDS, NOT_AN_INFLUENCE
 from attnscope.inspection.segments import TEMPLATE
 from attnscope.inspection.text import shown_name, shown_piece
 from attnscope.inspection.viewer.packing import Array, Pack
@@ -31,7 +31,7 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
         "note": NOT_AN_INFLUENCE,
         "tokens": [shown_piece(piece) for piece in found.tokens.pieces],
         "segments": segments_of(found),
-        "measures": [vars(measure) for measure in MEASURES],
+        "measures": [vars(measure) for measure in found.measures],
         "kinds": KINDS,
         "layers": [
             {
@@ -72,6 +72,8 @@ def add_rows(pack: Pack, found: Inspection, strongest: int) -> None:
     pack.integers("topDistances", (np.where(keys < 0, 0, distances) % modulus).astype(kind))
     pack.shares("topWeights", np.where(keys < 0, 0.0, weights))
     pack.shares("received", of_all_heads(found, "received") / tokens)
+    if found.has_sinks:
+        pack.shares("sink", of_all_heads(found, "sink_mass"))
     pack.shares("mapWeights", of_all_heads(found, "block_map"))
 
 

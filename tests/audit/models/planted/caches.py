@@ -183,9 +183,13 @@ class OneTooMany(Cache):
     """llama-cpp-python#2180."""
 
     def truncate(self, tokens: int) -> None:
-        self.layers = [(np.concatenate([key[:, :, : tokens - 1], key[:, :, tokens : tokens + 1]], 2),
-                        np.concatenate([value[:, :, : tokens - 1], value[:, :, tokens : tokens + 1]], 2))
-                       for key, value in self.layers]  # fmt: skip
+        self.layers = [
+            (
+                np.concatenate([key[:, :, : tokens - 1], key[:, :, tokens : tokens + 1]], 2),
+                np.concatenate([value[:, :, : tokens - 1], value[:, :, tokens : tokens + 1]], 2),
+            )
+            for key, value in self.layers
+        ]
         self.tokens = tokens
 
 

@@ -1,1 +1,1 @@
-"""The probes of a model, each of one kind of promise."""
+"""The probes of models: each asks one kind of question."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from attnscope.audit.models.question import Question, Tokens, Where, drawn
-from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.session import NotOffered, Session, given, spread
+from attnscope.audit.models.session import NotOffered, Session
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.audit.models.subject import Floats
 from attnscope.probing import Finding, NoAnswer, Severity
 
 REORDER_FIX = (
@@ -37,29 +37,34 @@ class Trail:
         """Go on, and look."""
         if self.found is not None:
             return
-        logits = spread(self.session.step(token_ids, real), token_ids.shape[1])
+        answer = self.session.step(token_ids, real)
         question = self.session.question
         whole = self.setting.ask(with_documents(self.setting, question))
         self.did.append(f"a step of {token_ids.shape[1]}")
         if whole is None:
             return
         tail = whole[:, -token_ids.shape[1] :]
-        where = question.real[:, -token_ids.shape[1] :] & given(logits)
-        move = self.setting.differ(tail, logits, where)
+        where = question.real[:, -token_ids.shape[1] :] & answer.given
+        move = self.setting.differ(tail, answer.logits, where)
         if move is not None:
-            self.found = self.told(question, logits, tail, move.row, move.slot, move.size)
+            self.found = self.told(question, answer.logits, tail, move.row, move.slot, move.size)
 
     def told(
         self, question: Question, logits: Floats, tail: Floats, row: int, slot: int, size: float
     ) -> Finding:
         place = question.token_ids.shape[1] - logits.shape[1] + slot
         return finding_of(
-            self.check, Severity.WRONG,
+            self.check,
+            Severity.WRONG,
             f"the cached logits of {token_in_words(question, row, place)} differ by {size:.2g} from the uncached ones "
             f"after {', '.join(self.did)}, with {len(question.token_ids)} row{'s' if len(question.token_ids) > 1 else ''}",
-            self.scenario, question, {"logits_uncached": tail, "logits_cached": logits}, {"row": row, "slot": place},
-            None, self.fix,
-        )  # fmt: skip
+            self.scenario,
+            question,
+            {"logits_uncached": tail, "logits_cached": logits},
+            {"row": row, "slot": place},
+            None,
+            self.fix,
+        )
 
     def reorder(self, index: list[int]) -> None:
         if self.found is None:
@@ -190,23 +195,36 @@ def beside_uncached(setting: Setting, path: Trail) -> None:
         move = setting.moved(before, answer, question.real)
         if move is not None and before is not None and answer is not None:
             path.found = finding_of(
-                "stale state", Severity.WRONG,
+                "stale state",
+                Severity.WRONG,
                 f"the logits of {token_in_words(question, move.row, move.slot)} of an uncached call differ by "
-                f"{move.size:.2g} after a cached generation was begun", path.scenario, question,
-                {"logits_before": before, "logits_after": answer}, {"token": move.slot},
-                "positions, or keys, of a generation that are kept outside of it", STALE_FIX,
-            )  # fmt: skip
+                f"{move.size:.2g} after a cached generation was begun",
+                path.scenario,
+                question,
+                {"logits_before": before, "logits_after": answer},
+                {"token": move.slot},
+                "positions, or keys, of a generation that are kept outside of it",
+                STALE_FIX,
+            )
             return
 
 
 REORDERS = (
-    reordering([1, 0]), reordering([0, 0]), reordering([2, 0, 0]), reordering([1, 2, 0]), reordering([2, 0, 1], long=True),
-)  # fmt: skip
+    reordering([1, 0]),
+    reordering([0, 0]),
+    reordering([2, 0, 0]),
+    reordering([1, 2, 0]),
+    reordering([2, 0, 1], long=True),
+)
 PADDED_REORDERS = (reordering([2, 0, 0], padded=True), reordering([1, 2, 0], padded=True))
 TRUNCATIONS = (
-    truncating((-1,)), truncating((-4,)), truncating((2,)), truncating((-3, -2, 3)), truncating((4,), one_by_one=True),
+    truncating((-1,)),
+    truncating((-4,)),
+    truncating((2,)),
+    truncating((-3, -2, 3)),
+    truncating((4,), one_by_one=True),
     truncating((-2, 3), rows=2),
-)  # fmt: skip
+)
 
 
 def after_one_that_is_gone(setting: Setting, path: Trail) -> None:

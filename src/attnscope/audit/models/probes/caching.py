@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.models.rounding import Floats
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.session import cached, given
+from attnscope.audit.models.session import Cached, cached
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.audit.models.subject import Floats
 from attnscope.probing import Finding, Severity
 
 CHECK = "cache"
@@ -24,20 +24,25 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     parts = cached(setting.subject, question, scenario.chunks, scenario.mask)
     if whole is None or parts is None:
         return None
-    where = question.real & given(parts)
-    setting.watch(replace(question, real=where), parts)
-    move = setting.differ(whole, parts, where)
+    where = question.real & parts.given
+    setting.watch(replace(question, real=where), parts.logits)
+    move = setting.differ(whole, parts.logits, where)
     if move is None:
         return None
     step, start = step_of(scenario.chunks, move.slot)
-    cause, fix = cause_of(setting, scenario, question, (whole, parts), step)
+    cause, fix = cause_of(setting, scenario, question, parts, step)
     return finding_of(
-        CHECK, Severity.WRONG,
+        CHECK,
+        Severity.WRONG,
         f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
         f"uncached ones, from step {step} on (tokens {start} ... {start + scenario.chunks[step] - 1}), in {scenario.words}",
-        scenario, question, {"logits": whole, "logits_cached": parts},
-        {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
-    )  # fmt: skip
+        scenario,
+        question,
+        {"logits": whole, "logits_cached": parts.logits},
+        {"row": move.row, "slot": move.slot, "step": step},
+        cause,
+        fix,
+    )
 
 
 def behind_a_hole(setting: Setting) -> Finding | None:
@@ -49,16 +54,22 @@ def behind_a_hole(setting: Setting) -> Finding | None:
         parts = cached(setting.subject, question, scenario.chunks, "int")
         if whole is None or parts is None or not as_alone(setting, question, whole):
             return None
-        move = setting.differ(whole, parts, question.real & given(parts))
+        move = setting.differ(whole, parts.logits, question.real & parts.given)
         if move is not None:
             step, _ = step_of(scenario.chunks, move.slot)
-            cause, fix = cause_of(setting, scenario, question, (whole, parts), step)
+            cause, fix = cause_of(setting, scenario, question, parts, step)
             return finding_of(
-                CHECK, Severity.WRONG,
+                CHECK,
+                Severity.WRONG,
                 f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
-                f"uncached ones, in {scenario.words}", scenario, question,
-                {"logits": whole, "logits_cached": parts}, {"row": move.row, "slot": move.slot, "step": step}, cause, fix,
-            )  # fmt: skip
+                f"uncached ones, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": whole, "logits_cached": parts.logits},
+                {"row": move.row, "slot": move.slot, "step": step},
+                cause,
+                fix,
+            )
     return None
 
 
@@ -88,15 +99,15 @@ def same(setting: Setting, scenario: Scenario) -> bool:
     parts = cached(setting.subject, question, scenario.chunks, scenario.mask)
     if whole is None or parts is None:
         return False
-    return setting.differ(whole, parts, question.real & given(parts)) is None
+    return setting.differ(whole, parts.logits, question.real & parts.given) is None
 
 
 def cause_of(
-    setting: Setting, scenario: Scenario, question: Question, answers: tuple[Floats, Floats], step: int
+    setting: Setting, scenario: Scenario, question: Question, parts: Cached, step: int
 ) -> tuple[str | None, str]:
     """What the chunkings that are right say about the one that is not."""
     chunks, window = scenario.chunks, setting.claims.window
-    if np.isnan(answers[1][question.real & given(answers[1])]).any():
+    if np.isnan(parts.logits[question.real & parts.given]).any():
         return (
             "NaN from slots of the cache that nobody may see",
             "Mask such slots before the softmax, and keep them finite.",
@@ -104,7 +115,7 @@ def cause_of(
     if scenario.padded and same(
         setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0, tail=0)
     ):
-        if shows_padding(setting, scenario, question, answers[1]):
+        if shows_padding(setting, scenario, question, parts):
             return "cached steps that do not hide the padded slots of the cache", (
                 "Pass the whole mask, cached slots too, to every step."
             )
@@ -122,7 +133,7 @@ def cause_of(
             "Before a chunk of n tokens, keep the last `window` tokens; evict only what no token of the chunk may see."
         )
     if long_ones and len(singles) <= 80 and same(setting, scenario.but(chunks=singles)):
-        return chunk_cause(setting, question, chunks, step, answers), (
+        return chunk_cause(setting, question, chunks, step, parts), (
             "Token i of a chunk stands at cached + i: it sees all cached tokens, and those of the chunk up to its own."
         )
     cached_tokens = sum(chunks[:step])
@@ -141,15 +152,16 @@ def right_when_short(setting: Setting, scenario: Scenario, window: int) -> bool:
     )
 
 
-def shows_padding(setting: Setting, scenario: Scenario, question: Question, before: Floats) -> bool:
+def shows_padding(setting: Setting, scenario: Scenario, question: Question, before: Cached) -> bool:
     """Whether the content of padded slots reaches cached logits."""
     changed = question.changed(~question.real, setting.claims)
     after = cached(setting.subject, changed, scenario.chunks, scenario.mask)
-    return setting.moved(before, after, question.real & given(before)) is not None
+    where = question.real & before.given
+    return after is not None and setting.moved(before.logits, after.logits, where) is not None
 
 
 def chunk_cause(
-    setting: Setting, question: Question, chunks: tuple[int, ...], step: int, answers: tuple[Floats, Floats]
+    setting: Setting, question: Question, chunks: tuple[int, ...], step: int, parts: Cached
 ) -> str:
     """Whether a chunk's early tokens see its later ones, or too little of what is cached."""
     start, end = sum(chunks[:step]), sum(chunks[: step + 1])
@@ -160,7 +172,7 @@ def chunk_cause(
     changed = question.changed(later, setting.claims)
     kind = "none" if question.attention_mask is None else "int"
     after = cached(setting.subject, changed, chunks[: step + 1], kind)
-    before = answers[1][:, :end]
-    if setting.moved(before, after, early[:, :end]) is not None:
+    before = parts.logits[:, :end]
+    if after is not None and setting.moved(before, after.logits, early[:, :end]) is not None:
         return "a chunk behind a cache whose tokens see the chunk's later ones"
     return "causal aligned to the start in a chunk behind a cache"

@@ -3,9 +3,9 @@
 import numpy as np
 
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity
 
 SHORTEST_OF_MANY = 30  # from here on only some tokens are changed
@@ -85,11 +85,17 @@ def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, 
             unmoved(setting, scenario, place, other, seed) for seed in OTHER_SEEDS
         ):
             return finding_of(
-                "dependence", Severity.WRONG,
+                "dependence",
+                Severity.WRONG,
                 f"token {other} does not see token {place}: its logits are the same whatever stands there, "
-                f"in {scenario.words}", scenario, question, None, {"token": other, "changed": place},
-                cause_of(setting, scenario, question, other, place), fix_of(setting),
-            )  # fmt: skip
+                f"in {scenario.words}",
+                scenario,
+                question,
+                None,
+                {"token": other, "changed": place},
+                cause_of(setting, scenario, question, other, place),
+                fix_of(setting),
+            )
     return None
 
 

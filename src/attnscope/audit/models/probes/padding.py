@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from attnscope.audit.models.question import Question, Where, mask_of
-from attnscope.audit.models.rounding import Floats, distances
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity
 
 CHECK = "padding invariance"
@@ -28,9 +28,15 @@ def content(setting: Setting, scenario: Scenario) -> Finding | None:
         move = setting.moved(base, answer, question.real)
         if move is not None and base is not None and answer is not None:
             return leak_of(
-                CHECK, "only padded slots change", scenario, (question, changed), (base, answer), move,
-                misread(setting), HIDE,
-            )  # fmt: skip
+                CHECK,
+                "only padded slots change",
+                scenario,
+                (question, changed),
+                (base, answer),
+                move,
+                misread(setting),
+                HIDE,
+            )
     return None
 
 
@@ -52,12 +58,16 @@ def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
         if move is not None:
             slot = int(np.flatnonzero(real)[move.slot])
             return finding_of(
-                CHECK, Severity.WRONG,
+                CHECK,
+                Severity.WRONG,
                 f"the logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from those of the same "
-                f"row without padding, in {scenario.words}", scenario, question,
-                {"logits": together, "logits_alone": single}, {"row": row, "token": move.slot},
+                f"row without padding, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": together, "logits_alone": single},
+                {"row": row, "token": move.slot},
                 *cause_of(setting, question, inside),
-            )  # fmt: skip
+            )
     return None
 
 
@@ -141,7 +151,7 @@ def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
     yield "every row padded as the shortest", np.broadcast_to(real.all(axis=0), real.shape).copy()
 
 
-def empty_rows(setting: Setting, scenario: Scenario) -> Finding | None:
+def rows_of_padding(setting: Setting, scenario: Scenario) -> Finding | None:
     """A row that is all padding: the others do not notice it."""
     question = setting.build(scenario)
     whole = setting.ask(question, scenario)
@@ -154,11 +164,17 @@ def empty_rows(setting: Setting, scenario: Scenario) -> Finding | None:
         return None
     row = rest[move.row]
     return finding_of(
-        CHECK, Severity.LEAK,
+        CHECK,
+        Severity.LEAK,
         f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} when another row is all "
-        f"padding, in {scenario.words}", scenario, question, {"logits": whole, "logits_without_it": without},
-        {"row": row}, None, HIDE,
-    )  # fmt: skip
+        f"padding, in {scenario.words}",
+        scenario,
+        question,
+        {"logits": whole, "logits_without_it": without},
+        {"row": row},
+        None,
+        HIDE,
+    )
 
 
 def masks(setting: Setting, scenario: Scenario) -> Finding | None:
@@ -171,10 +187,15 @@ def masks(setting: Setting, scenario: Scenario) -> Finding | None:
         move = setting.differ(base, answer, question.real)
         if move is not None and base is not None and answer is not None:
             return finding_of(
-                "attention mask", Severity.WRONG,
+                "attention mask",
+                Severity.WRONG,
                 f"the logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} between no "
-                f"attention mask and one of all {'ones' if kind == 'int' else 'True'}, in {scenario.words}", scenario,
-                given, {"logits_without_mask": base, "logits": answer}, {"row": move.row, "token": move.slot}, None,
+                f"attention mask and one of all {'ones' if kind == 'int' else 'True'}, in {scenario.words}",
+                scenario,
+                given,
+                {"logits_without_mask": base, "logits": answer},
+                {"row": move.row, "token": move.slot},
+                None,
                 "Treat a missing mask as one that shows everything, whatever its numbers are.",
-            )  # fmt: skip
+            )
     return None

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.audit.models.question import Question
-from attnscope.audit.models.rounding import Floats, distances
+from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
+from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 CHECK = "determinism"
@@ -22,9 +22,14 @@ def scenarios(setting: Setting) -> list[Scenario]:
 
 
 def differing(
-    setting: Setting, scenario: Scenario, question: Question, answers: tuple[Floats, Floats], when: str,
-    cause: str, fix: str,
-) -> Finding | None:  # fmt: skip
+    setting: Setting,
+    scenario: Scenario,
+    question: Question,
+    answers: tuple[Floats, Floats],
+    when: str,
+    cause: str,
+    fix: str,
+) -> Finding | None:
     """Two answers to one question: wrong where rounding does not explain it."""
     first, second = answers
     if not distances(first, second)[question.real].any():
@@ -32,10 +37,16 @@ def differing(
     wrong = setting.rounding.move(first, second, question.real, same_shape=True) is not None
     by = "by more than rounding" if wrong else "in their last bits"
     return finding_of(
-        CHECK, Severity.WRONG if wrong else Severity.UNSTABLE,
-        f"the same call gives other logits {when}, {by}, in {scenario.words}", scenario, question,
-        {"logits": first, "logits_later": second}, None, cause, fix,
-    )  # fmt: skip
+        CHECK,
+        Severity.WRONG if wrong else Severity.UNSTABLE,
+        f"the same call gives other logits {when}, {by}, in {scenario.words}",
+        scenario,
+        question,
+        {"logits": first, "logits_later": second},
+        None,
+        cause,
+        fix,
+    )
 
 
 def again(setting: Setting, scenario: Scenario) -> Finding | None:
@@ -47,10 +58,14 @@ def again(setting: Setting, scenario: Scenario) -> Finding | None:
         if first is None or later is None:
             return None
         found = differing(
-            setting, scenario, question, (first, later), "the next time",
+            setting,
+            scenario,
+            question,
+            (first, later),
+            "the next time",
             "something random, as dropout that is not switched off, or sums in an order that threads decide",
             "Switch dropout off (eval mode), and sum in a fixed order.",
-        )  # fmt: skip
+        )
         if found is not None:
             return found
     return None
@@ -71,9 +86,14 @@ def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
         if first is None or later is None:
             return None
         found = differing(
-            setting, scenario, question, (first, later), "after other calls", "something kept from an earlier call",
+            setting,
+            scenario,
+            question,
+            (first, later),
+            "after other calls",
+            "something kept from an earlier call",
             "Keep nothing between calls, or key it by all that it depends on.",
-        )  # fmt: skip
+        )
         if found is not None:
             return found
     return None
@@ -101,17 +121,28 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
         return None
     if distances(before, after).any():
         return finding_of(
-            "mutation", Severity.WRONG, f"logits that were returned change when the model is called again, in "
-            f"{scenario.words}", scenario, question, {"logits": before, "logits_later": after}, None,
-            "logits that are a view of a buffer which the next call writes to", "Return an array of its own for each call.",
-        )  # fmt: skip
+            "mutation",
+            Severity.WRONG,
+            f"logits that were returned change when the model is called again, in {scenario.words}",
+            scenario,
+            question,
+            {"logits": before, "logits_later": after},
+            None,
+            "logits that are a view of a buffer which the next call writes to",
+            "Return an array of its own for each call.",
+        )
     fresh = setting.ask(other)
     if fresh is None:
         return None
     return differing(
-        setting, scenario, other, (fresh, reused), "when its arrays were used in an earlier call",
-        "something kept from an earlier call by the identity of its arrays", "Keep nothing between calls, or key it by content.",
-    )  # fmt: skip
+        setting,
+        scenario,
+        other,
+        (fresh, reused),
+        "when its arrays were used in an earlier call",
+        "something kept from an earlier call by the identity of its arrays",
+        "Keep nothing between calls, or key it by content.",
+    )
 
 
 def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
@@ -121,29 +152,97 @@ def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
     if setting.ask(question) is None or random_states() == before:
         return None
     return finding_of(
-        CHECK, Severity.UNSTABLE, f"a call draws from the global random state, in {scenario.words}", scenario, question,
-        None, None, "dropout, or random numbers that are not used",
+        CHECK,
+        Severity.UNSTABLE,
+        f"a call draws from the global random state, in {scenario.words}",
+        scenario,
+        question,
+        None,
+        None,
+        "dropout, or random numbers that are not used",
         "Draw nothing where nothing is random, or from a generator of one's own.",
-    )  # fmt: skip
+    )
 
 
-def noise_of(setting: Setting) -> float:
-    """The largest difference, relative to the largest logit, that another order of the same sums makes."""
-    noise = 0.0
-    for length in (3, 8, min(37, setting.longest)):
-        single = setting.build(Scenario((length,)))
-        base = setting.ask(single)
-        if base is None or not np.isfinite(base).all() or not base.any():
+# rows of a batch
+
+OF_BATCHES = "batch invariance"
+FIX_OF_BATCHES = (
+    "Keep the batch axis apart in every reshape, mask and reduction: a row is a sequence of its own."
+)
+
+
+def batches(setting: Setting) -> list[Scenario]:
+    found = [
+        Scenario((length,) * rows, mask=mask)
+        for length, rows in ((1, 2), (2, 2), (3, 3), (4, 4), (5, 2), (7, 5))
+        for mask in ("none", "int")
+    ]
+    found += [Scenario((length,) * 2) for length in (37, 70, 140)]
+    if setting.claims.documents:
+        found += [Scenario((7,) * 3, documents=(3, 4))]
+    return found
+
+
+def in_batches(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Other rows' tokens, then their number, then their order."""
+    if len(scenario.lengths) < 2:
+        return None
+    question = setting.build(scenario)
+    return other_rows(setting, scenario, question) or alone(setting, scenario, question)
+
+
+def row_only(question: Question, row: int) -> Where:
+    where = np.zeros_like(question.real)
+    where[row] = question.real[row]
+    return where
+
+
+def other_rows(setting: Setting, scenario: Scenario, question: Question) -> Finding | None:
+    base = setting.ask(question, scenario)
+    rows = range(len(question.real))
+    for changed_row in {0, len(rows) - 1}:
+        changed = question.changed(row_only(question, changed_row), setting.claims)
+        answer = setting.ask(changed, scenario)
+        move = setting.moved(base, answer, question.real & ~row_only(question, changed_row))
+        if move is not None and base is not None and answer is not None:
+            sentence = f"the tokens of row {changed_row} change"
+            return leak_of(
+                OF_BATCHES,
+                sentence,
+                scenario,
+                (question, changed),
+                (base, answer),
+                move,
+                None,
+                FIX_OF_BATCHES,
+            )
+    return None
+
+
+def alone(setting: Setting, scenario: Scenario, question: Question) -> Finding | None:
+    """Each row beside the others, and alone: equal up to rounding."""
+    whole = setting.ask(question, scenario)
+    if whole is None:
+        return None
+    for row in range(len(question.real)):
+        single = setting.ask(question.rows([row]), scenario)
+        if single is None:
             continue
-        scale = float(np.abs(base).max())
-        for rows in (2, 3, 8):
-            copies = setting.ask(single.rows([0] * rows))
-            if copies is not None:
-                noise = max(noise, *(rounding_only(base[0], each, scale) for each in copies))
-    return noise
-
-
-def rounding_only(first: Floats, second: Floats, scale: float) -> float:
-    """A relative difference, as far as it may be rounding: less than the square root of float32's unit."""
-    size = float(distances(first, second).max()) / scale
-    return size if size < 2.0**-12 else 0.0
+        where = question.real[row : row + 1]
+        move = setting.differ(single, whole[row : row + 1], where)
+        if move is not None:
+            zeros = not whole[row].any()
+            return finding_of(
+                OF_BATCHES,
+                Severity.WRONG,
+                f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} from those of the "
+                f"same row alone, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": whole, "logits_alone": single},
+                {"row": row, "token": move.slot},
+                "rows of the batch that are left at zero" if zeros else None,
+                FIX_OF_BATCHES,
+            )
+    return None

@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attnscope.audit.models import scenarios as drawn
+from attnscope.audit.models import scenario as drawn
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.probes import (
-    batching,
     cache_changes,
     caching,
-    documents,
-    future,
+    hidden_tokens,
     liveness,
     padding,
     repetition,
     window,
-)  # fmt: skip
+)
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Look, Setting, first_found
 from attnscope.probing import Finding
@@ -100,28 +98,62 @@ PROBES = (
     Probe("after other calls", "determinism", always, of(repetition.scenarios, repetition.after_others)),
     Probe("random numbers", "determinism", always, of(repetition.scenarios, repetition.drawn_numbers)),
     Probe("kept arrays", "mutation", always, of(repetition.scenarios, repetition.kept_arrays)),
-    Probe("other rows", "batch invariance", always, of(batching.scenarios, batching.look), "batched"),
-    Probe("the future", "dependence", causal, even_spoiled(drawn.plain, future.look), "unmasked"),
+    Probe("other rows", "batch invariance", always, of(repetition.batches, repetition.in_batches), "batched"),
+    Probe("the future", "dependence", causal, even_spoiled(drawn.plain, hidden_tokens.look), "unmasked"),
     Probe("what is visible", "dependence", sees_all_before, of(liveness.scenarios, liveness.look)),
     Probe("no mask and ones", "attention mask", always, of(with_ones, padding.masks)),
-    Probe("the future beside padding", "dependence", lambda claims: causal(claims) and padded(claims),
-          even_spoiled(drawn.padded, future.look), "padded"),
-    Probe("padded slots", "padding invariance", padded, even_spoiled(drawn.padded, padding.content), "padded"),
-    Probe("padded and alone", "padding invariance", padded, each_of(drawn.padded, padding.invariance), "padded"),
-    Probe("rows of padding", "padding invariance", padded, each_of(all_padding, padding.empty_rows)),
-    Probe("other documents", "documents", packed, each_of(drawn.packed, documents.content), "packed"),
-    Probe("packed and alone", "documents", packed, each_of(drawn.packed, documents.invariance), "packed"),
-    Probe("documents by other numbers", "documents", packed, each_of(drawn.packed, documents.renamed), "packed"),
+    Probe(
+        "the future beside padding",
+        "dependence",
+        lambda claims: causal(claims) and padded(claims),
+        even_spoiled(drawn.padded, hidden_tokens.look),
+        "padded",
+    ),
+    Probe(
+        "padded slots", "padding invariance", padded, even_spoiled(drawn.padded, padding.content), "padded"
+    ),
+    Probe(
+        "padded and alone", "padding invariance", padded, each_of(drawn.padded, padding.invariance), "padded"
+    ),
+    Probe("rows of padding", "padding invariance", padded, each_of(all_padding, padding.rows_of_padding)),
+    Probe(
+        "other documents", "documents", packed, each_of(drawn.packed, hidden_tokens.other_documents), "packed"
+    ),
+    Probe(
+        "packed and alone",
+        "documents",
+        packed,
+        each_of(drawn.packed, hidden_tokens.packed_and_alone),
+        "packed",
+    ),
+    Probe(
+        "documents by other numbers",
+        "documents",
+        packed,
+        each_of(drawn.packed, hidden_tokens.renamed),
+        "packed",
+    ),
     Probe("the window", "window", windowed, of(window.scenarios, window.look)),
     Probe("the first layer's window", "window", causal, window.first_layer),
     Probe("cached and uncached", "cache", cached, each_of(drawn.chunked, caching.look), "cached"),
-    Probe("cached and padded", "cache", cached_and_padded, each_of(drawn.chunked_and_padded, caching.look), "cached"),
-    Probe("cached behind padding", "cache", lambda claims: cached(claims) and claims.padding == "right",
-          caching.behind_a_hole, "cached"),
+    Probe(
+        "cached and padded",
+        "cache",
+        cached_and_padded,
+        each_of(drawn.chunked_and_padded, caching.look),
+        "cached",
+    ),
+    Probe(
+        "cached behind padding",
+        "cache",
+        lambda claims: cached(claims) and claims.padding == "right",
+        caching.behind_a_hole,
+        "cached",
+    ),
     Probe("reorder", "reorder", cached, cache_changes.reorder),
     Probe("truncate", "truncate", cached, cache_changes.truncate),
     Probe("stale state", "stale state", cached, cache_changes.stale),
-)  # fmt: skip
+)
 
 
 WITH_PADDING = ("padded and alone", "cached and padded", "cached behind padding")

@@ -9,8 +9,8 @@ from attnscope.probing import Counterexample, Finding, Severity
 MOST_KINDS = 4
 
 
-def told(setting: Setting) -> list[Finding]:
-    """One finding a kind of trouble."""
+def found_beside(setting: Setting) -> list[Finding]:
+    """One finding per kind of trouble."""
     return [*no_answers(setting), *not_numbers(setting), *mutations(setting), *printing(setting)]
 
 
@@ -48,9 +48,16 @@ def no_answers(setting: Setting) -> list[Finding]:
     for group in list(kinds.values())[:MOST_KINDS]:
         first = min(group, key=size_of)
         found.append(
-            Finding("call", Severity.WRONG, f"it {first.sentence}{where(first)}", shown(setting, first), None,
-                    "Declare only what the model takes, or make it take what it declares.", len(group))
-        )  # fmt: skip
+            Finding(
+                "call",
+                Severity.WRONG,
+                f"it {first.sentence}{where(first)}",
+                shown(setting, first),
+                None,
+                "Declare only what the model takes, or make it take what it declares.",
+                len(group),
+            )
+        )
     return found
 
 
@@ -66,9 +73,16 @@ def not_numbers(setting: Setting) -> list[Finding]:
     )
     fix = "Give 0 where a query sees no key, or let padded queries see themselves." if padded else None
     return [
-        Finding("not a number", Severity.WRONG, f"{first.sentence}{where(first)}", shown(setting, first), cause, fix,
-                len(setting.not_numbers))
-    ]  # fmt: skip
+        Finding(
+            "not a number",
+            Severity.WRONG,
+            f"{first.sentence}{where(first)}",
+            shown(setting, first),
+            cause,
+            fix,
+            len(setting.not_numbers),
+        )
+    ]
 
 
 def mutations(setting: Setting) -> list[Finding]:
@@ -77,10 +91,16 @@ def mutations(setting: Setting) -> list[Finding]:
         return []
     first = min(found, key=size_of)
     return [
-        Finding("mutation", Severity.WRONG, f"it writes to its input {first.sentence}{where(first)}", shown(setting, first),
-                "agrees with: an operation in place",
-                "Work on a copy: a mask that one layer changes is another mask for the next.", len(found))
-    ]  # fmt: skip
+        Finding(
+            "mutation",
+            Severity.WRONG,
+            f"it writes to its input {first.sentence}{where(first)}",
+            shown(setting, first),
+            "agrees with: an operation in place",
+            "Work on a copy: a mask that one layer changes is another mask for the next.",
+            len(found),
+        )
+    ]
 
 
 def printing(setting: Setting) -> list[Finding]:
@@ -90,6 +110,12 @@ def printing(setting: Setting) -> list[Finding]:
     trouble = Trouble(question, "printed", "")
     start = " ".join(text.split())[:60]
     return [
-        Finding("side effects", Severity.UNSTABLE, f"it prints to the standard streams: {start!r}", shown(setting, trouble),
-                None, "Leave printing to the caller.")
-    ]  # fmt: skip
+        Finding(
+            "side effects",
+            Severity.UNSTABLE,
+            f"it prints to the standard streams: {start!r}",
+            shown(setting, trouble),
+            None,
+            "Leave printing to the caller.",
+        )
+    ]

@@ -1,11 +1,13 @@
 """A window's reach: with n layers that see `window` tokens before their own, nothing moves from further than n windows."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from attnscope.audit.models.question import Question
-from attnscope.audit.models.rounding import Floats, distances
+from attnscope.audit.models.question import Question, Tokens
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting, finding_of
+from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, NoAnswer, Printed, Severity, guarded
 
 CHECK = "window"
@@ -81,11 +83,17 @@ def first_layer(setting: Setting) -> Finding | None:
     leaks = moves[1]
     at, does = (window + 1, "sees") if leaks else (window, "does not see")
     return finding_of(
-        CHECK, Severity.LEAK if leaks else Severity.WRONG,
+        CHECK,
+        Severity.LEAK if leaks else Severity.WRONG,
         f"the first layer, {base[0][0]}, {does} token {last - at} at token {last}, {at} before it, where its window is "
-        f"{window}, in {scenario.words}", scenario, question, None, {"token": last, "changed": last - at},
-        "a window one token too wide" if leaks else "a window one token too narrow", FIX,
-    )  # fmt: skip
+        f"{window}, in {scenario.words}",
+        scenario,
+        question,
+        None,
+        {"token": last, "changed": last - at},
+        "a window one token too wide" if leaks else "a window one token too narrow",
+        FIX,
+    )
 
 
 def layer_outputs(setting: Setting, question: Question) -> list[tuple[str, Floats]]:
@@ -116,11 +124,17 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     question = setting.build(scenario)
     many = f"{claims.layers} layers reach" if claims.layers else "any number of layers reaches"
     return finding_of(
-        CHECK, Severity.LEAK,
+        CHECK,
+        Severity.LEAK,
         f"the logits of token {last} move when token {last - reach} changes, {reach} before it: with a window of "
         f"{claims.window}, {many} {allowed}{'' if claims.layers else ' or less, or further'}, in {scenario.words}",
-        scenario, question, None, {"token": last, "changed": last - reach}, cause, FIX,
-    )  # fmt: skip
+        scenario,
+        question,
+        None,
+        {"token": last, "changed": last - reach},
+        cause,
+        FIX,
+    )
 
 
 def judged(window: int, layers: int | None, reach: int, last: int) -> tuple[int, str | None]:
@@ -141,3 +155,35 @@ def judged(window: int, layers: int | None, reach: int, last: int) -> tuple[int,
         wide = suspicious
     cause = "a window one token too wide" if wide else "the window ignored" if reach == last else None
     return allowed, cause if reach > allowed else None
+
+
+def with_first_layer(setting: Setting, finding: Finding) -> Finding:
+    """Add the first layer whose output moves, where a leak was found in a model that can be looked into."""
+    shown = finding.counterexample
+    if setting.subject.hidden is None or shown is None or "token_ids_before" not in shown.arrays:
+        return finding
+    before = outputs(setting, finding, shown.arrays["token_ids_before"])
+    after = outputs(setting, finding, shown.arrays["token_ids"])
+    where = np.zeros(shown.arrays["token_ids"].shape, bool)
+    where[shown.indices["row"], shown.indices["slot"]] = True
+    for (name, first), (_, second) in zip(before, after, strict=False):
+        alike = first.shape == second.shape and first.shape[:2] == where.shape
+        if alike and setting.rounding.move(first, second, where, same_shape=True) is not None:
+            return replace(finding, sentence=f"{finding.sentence}; the first layer to leak is {name}")
+    return finding
+
+
+def outputs(setting: Setting, finding: Finding, token_ids: Tokens) -> list[tuple[str, Floats]]:
+    """Each layer's name and output."""
+    shown, hidden = finding.counterexample, setting.subject.hidden
+    assert shown is not None
+    assert hidden is not None
+    given = [token_ids, shown.arrays.get("attention_mask")]
+    given += [shown.arrays["documents"]] if "documents" in shown.arrays else []
+    try:
+        found: list[tuple[str, Floats]] = guarded(
+            lambda: hidden(*given), setting.subject.seconds_per_call, Printed()
+        )
+    except NoAnswer:
+        return []
+    return found

@@ -6,6 +6,7 @@ const SHADINGS = {
     "Hover over a token, click to keep it, or use the arrow keys."],
   received: ["received", "Strong colour: tokens that receive much of this head's weight, such as attention sinks."],
   entropy: ["entropy", "Strong colour: high entropy, the token reads many keys. Weak colour: it reads few."],
+  sink: ["sink", "Strong colour: tokens that give most of their weight to the head's learned sink."],
 };
 
 const BLOCK = 200; // tokens that the browser lays out together, and only if they are in view
@@ -17,6 +18,7 @@ function showText(data, state) {
   const spans = makeTokens(data, text);
   const choice = document.getElementById("shading");
   for (const [key, [label]] of Object.entries(SHADINGS)) {
+    if (key === "sink" && !data.sink) continue;
     const input = element("input", { type: "radio", name: "shading", value: key, checked: key === state.shading });
     input.addEventListener("change", () => state.set({ shading: key }));
     choice.append(element("label", {}, input, element("span", { textContent: label })));
@@ -116,7 +118,7 @@ function shadeAll(data, state, spans) {
   const first = state.head * data.count;
   const values = data[state.shading].subarray(first, first + data.count);
   const most = values.reduce((one, other) => Math.max(one, other), 1e-9);
-  const bend = state.shading === "received" ? Math.sqrt : (share) => share;
+  const bend = state.shading === "received" ? Math.sqrt : (share) => share; // small shares of received stay visible
   spans.forEach((span, token) => fill(span, bend(values[token] / most)));
   return spans;
 }
@@ -156,7 +158,7 @@ function showToken(data, state) {
     const { token, head } = state;
     document.getElementById("token-title").replaceChildren(element("code", { textContent: data.tokens[token] }));
     document.getElementById("token-place").textContent = tokenFacts(data, head, token);
-    rank("reads", readsOf(data, head, token), data, state, "no key: a learned sink can take all weight");
+    rank("reads", readsOf(data, head, token), data, state, "no key");
     rank("read-by", readersOf(data, head, token), data, state, "no token has it among its strongest keys");
   });
 }
@@ -166,7 +168,8 @@ function tokenFacts(data, head, token) {
   const entropy = data.entropy[head * data.count + token];
   const visible = data.visible[data.heads[head].row][token].toLocaleString("en");
   const keys = `${number(Math.exp(entropy))} effective of ${visible} visible keys`;
-  return `token ${token.toLocaleString("en")}${segment}: ${number(entropy)} nats, ${keys}`;
+  const sink = data.sink ? `; ${percent(data.sink[head * data.count + token])} on the learned sink` : "";
+  return `token ${token.toLocaleString("en")}${segment}: ${number(entropy)} nats, ${keys}${sink}`;
 }
 
 function rank(id, found, data, state, none) {

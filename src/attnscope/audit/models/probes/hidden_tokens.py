@@ -1,11 +1,12 @@
-"""No token's logits may move when a later token changes."""
+"""No token's logits may move when a later token, or a token of another document, changes."""
 
 import numpy as np
 
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.setting import Setting, leak_of
-from attnscope.probing import Finding
+from attnscope.audit.models.setting import Setting, finding_of, leak_of
+from attnscope.audit.models.subject import distances
+from attnscope.probing import Finding, Severity
 
 FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
 NEAREST = 12
@@ -59,9 +60,15 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
             first = int(question.places[row, each[0]])
             changed = f"token {first} changes" if len(each) == 1 else f"the tokens from {first} on change"
             return leak_of(
-                "dependence", changed, scenario, (question, question.changed(where, setting.claims)), (base, answer),
-                move, cause_of(setting, scenario, question, row), FIX,
-            )  # fmt: skip
+                "dependence",
+                changed,
+                scenario,
+                (question, question.changed(where, setting.claims)),
+                (base, answer),
+                move,
+                cause_of(setting, scenario, question, row),
+                FIX,
+            )
     everywhere = question.changed(later, setting.claims, cut)
     answer = setting.ask(everywhere)
     move = setting.moved(base, answer, seen)
@@ -124,3 +131,100 @@ def shape_of(looked: int, seen: list[int], last: int) -> str | None:
     if seen[0] == looked + 1 and max(seen) < last:
         return "a causal mask that shows a token too many, in each layer"
     return None
+
+
+# packed documents
+
+OF_DOCUMENTS = "documents"
+ISOLATE = "Let a token see tokens of its own document only, in every layer and on every path."
+RESTART = "Count positions from each document's first token."
+
+
+def other_documents(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Change one document: the others may not move."""
+    question = setting.build(scenario)
+    if question.documents is None or len(scenario.documents) < 2:
+        return None
+    base = setting.ask(question, scenario)
+    for changed in range(len(scenario.documents)):
+        inside = question.documents == changed
+        other = question.changed(inside, setting.claims)
+        answer = setting.ask(other, scenario)
+        move = setting.moved(base, answer, question.real & ~inside)
+        if move is not None and base is not None and answer is not None:
+            sentence, cause = f"document {changed} changes", ignored(setting, question)
+            return leak_of(
+                OF_DOCUMENTS, sentence, scenario, (question, other), (base, answer), move, cause, ISOLATE
+            )
+    return None
+
+
+def ignored(setting: Setting, question: Question) -> str | None:
+    """Whether the last token sees all documents."""
+    base = setting.ask(question)
+    for slot in range(min(question.real.shape[1], 12)):
+        where = np.zeros_like(question.real)
+        where[:, slot] = True
+        answer = setting.ask(question.changed(where, setting.claims))
+        if base is None or answer is None or not distances(base, answer)[:, -1].all():
+            return None
+    return "documents ignored"
+
+
+def packed_and_alone(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Each document packed, and alone."""
+    question = setting.build(scenario)
+    if question.documents is None or len(scenario.documents) < 2:
+        return None
+    packed = setting.ask(question, scenario)
+    if packed is None:
+        return None
+    for document in range(len(scenario.documents)):
+        slots = np.flatnonzero(question.documents[0] == document)
+        single = Question(
+            question.token_ids[:1, slots], question.real[:1, slots], None, np.zeros((1, len(slots)), np.int64)
+        )
+        alone = setting.ask(single)
+        move = setting.differ(alone, packed[:1, slots], single.real)
+        if move is not None and alone is not None:
+            lone = setting.differ(alone[:, :1], packed[:1, slots[:1]], single.real[:, :1]) is not None
+            return finding_of(
+                OF_DOCUMENTS,
+                Severity.WRONG,
+                f"the logits of token {move.slot} of document {document} differ by {move.size:.2g} from those of the "
+                f"same document alone, in {scenario.words}",
+                scenario,
+                question,
+                {"logits": packed, "logits_alone": alone},
+                {"document": document, "token": move.slot},
+                "positions that go on from one document to the next" if lone and document else None,
+                RESTART if lone and document else ISOLATE,
+            )
+    return None
+
+
+def renamed(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Other numbers for the same documents change nothing."""
+    question = setting.build(scenario)
+    if question.documents is None or len(scenario.documents) < 2:
+        return None
+    base = setting.ask(question, scenario)
+    others = Question(
+        question.token_ids, question.real, question.attention_mask, 7 - 2 * question.documents + 60
+    )
+    answer = setting.ask(others)
+    move = setting.moved(base, answer, question.real)
+    if move is None or base is None or answer is None:
+        return None
+    return finding_of(
+        OF_DOCUMENTS,
+        Severity.WRONG,
+        f"the logits of token {move.slot} move by {move.size:.2g} when the documents are numbered otherwise, in "
+        f"{scenario.words}",
+        scenario,
+        others,
+        {"logits_before": base, "logits_after": answer},
+        {"row": move.row, "token": move.slot},
+        "documents whose numbers are counted on to be 0, 1, 2, ...",
+        "Compare documents for equality only.",
+    )
