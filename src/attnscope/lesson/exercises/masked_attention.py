@@ -296,7 +296,7 @@ MASKED = Task(
             masked_with(scale=lambda d, v, n: n**-0.5),
         ),
         Misconception(
-            "values are made 0 where a key is hidden from all, but their weights stay: hide the scores.",
+            "values are set to 0 if a key is hidden from all queries, but their weights stay: hide the scores.",
             hidden_values,
         ),
         Misconception(
