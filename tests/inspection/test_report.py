@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -127,6 +128,13 @@ def test_a_mask_without_known_keys_leaves_the_even_shares_out() -> None:
     unknown = replace(found, layers=(replace(found.layers[0], evenly=None),))
     assert "beside uniform weights" in flat(printed(found))
     assert "beside uniform weights" not in flat(printed(unknown))
+
+
+def test_learned_sinks_are_shown_only_if_there_are_some(example: Inspection) -> None:
+    taken = np.concatenate([layer.sink_mass for layer in example.layers]).mean()
+    assert f"Learned sinks take {taken:.0%} of all weight" in flat(printed(example))
+    assert re.search(r"normalized +nats +eff. keys +distance +sink", printed(example))
+    assert "sink" not in printed(random_inspection(1, 2, 30)).replace("attention sinks", "")
 
 
 def test_the_ramp_is_ordered_by_lightness_and_its_ink_is_readable() -> None:

@@ -92,7 +92,7 @@ def print_ends(found: Inspection, console: Console) -> None:
     ranked = found.ranked("normalized_entropy")
     some = min(RANKED, len(ranked) // 2)
     table = plain_table("left", "left", *["right"] * 5)
-    add_titles(table, "", "", "normalized", "entropy", "effective keys", "distance", "sink" * found.has_sinks)
+    add_titles(table, "", "", "normalized", "nats", "eff. keys", "distance", "sink" * found.has_sinks)
     for label, heads in (("peaked", ranked[:some]), ("uniform", ranked[: -some - 1 : -1])):
         for number, head in enumerate(heads):
             means = means_of(found, head)
@@ -100,12 +100,13 @@ def print_ends(found: Inspection, console: Console) -> None:
                 label if number == 0 else "",
                 Text(named(head), style="bold"),
                 f"{means['normalized_entropy']:.2f}",
-                f"{means['entropy']:.2f} nats",
+                f"{means['entropy']:.2f}",
                 f"{means['effective_keys']:,.1f}",
-                f"{means['mean_distance']:,.0f} tokens",
+                f"{means['mean_distance']:,.0f}",
                 f"{means[SINK]:.0%}" * found.has_sinks,
             )
     console.print(table)
+    say(console, "Entropy normalized and in nats, effective keys e^entropy, distance in tokens.", style="dim")
 
 
 def print_kinds(found: Inspection, console: Console) -> None:
