@@ -104,7 +104,7 @@ def test_without_segments_there_are_no_masses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "said"),
+    ("visible", "expected"),
     [
         ([[1, 2, 3, 4]] * 2, "causal"),
         ([[4, 4, 4, 4]], "every token sees all tokens"),
@@ -113,8 +113,8 @@ def test_without_segments_there_are_no_masses() -> None:
         ([[1, 2, 3, 4], [4, 4, 4, 4]], "differs between heads"),
     ],
 )
-def test_masks_are_described(visible: list[list[int]], said: str) -> None:
-    assert mask_in_words(np.array(visible)) == said
+def test_masks_are_described(visible: list[list[int]], expected: str) -> None:
+    assert mask_in_words(np.array(visible)) == expected
 
 
 def test_spans_are_known_if_the_number_of_keys_determines_them() -> None:

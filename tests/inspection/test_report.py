@@ -112,8 +112,8 @@ def test_narrow_grids_show_the_tenth_of_the_scale() -> None:
 def test_equal_heads_are_at_the_low_end() -> None:
     found = random_inspection(1, 2, 20)
     layer = found.layers[0]
-    alike = replace(layer, means=layer.means | {"entropy": layer.means["entropy"] * 0 + 2})
-    (_, line) = head_grid(replace(found, layers=(alike,)), BY_KEY["entropy"], 80)
+    equal = replace(layer, means=layer.means | {"entropy": layer.means["entropy"] * 0 + 2})
+    (_, line) = head_grid(replace(found, layers=(equal,)), BY_KEY["entropy"], 80)
     assert line.plain.split() == ["0", "2.0", "2.0"]
     assert {str(span.style) for span in line.spans} == {str(style_of(0.0))}
 
