@@ -1,6 +1,6 @@
 """Attention that is wrong in one step: mistakes that real projects made. The suite must catch each.
 
-A mutant is Honest with one method overridden; MUTANTS pairs it with a case on which the mistake shows.
+A mutant is Baseline with one method overridden; MUTANTS pairs it with a case on which the mistake shows.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.problem import Causal, KeyLengths, Window
-from tests.honest import Honest
+from tests.baseline import Baseline
 from tests.problems import Case
 
 
@@ -21,41 +21,41 @@ def case_of(**options: Any) -> Case:
     return Case(query, key, value, options)
 
 
-class FlippedMask(Honest):
+class FlippedMask(Baseline):
     def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
         return ~super().visible(case, shape)
 
 
-class IgnoredMask(Honest):
+class IgnoredMask(Baseline):
     def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
         return np.ones(shape, dtype=bool)
 
 
-class TopLeftCausal(Honest):
+class TopLeftCausal(Baseline):
     """The first query meets the first key, whatever the number of keys."""
 
     def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
         return super().visible(case.but(mask=Causal(offset=0)), shape)
 
 
-class WindowOneTooWide(Honest):
+class WindowOneTooWide(Baseline):
     def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
         return super().visible(case.but(mask=Window(left=3, right=0)), shape)
 
 
-class LengthsOfTheFirstBatchRow(Honest):
+class LengthsOfTheFirstBatchRow(Baseline):
     def visible(self, case: Case, shape: tuple[int, ...]) -> Any:
         return np.broadcast_to(super().visible(case, shape)[:1], shape)
 
 
-class MaskBySmallNumber(Honest):
+class MaskBySmallNumber(Baseline):
     """-10 instead of -inf: hidden keys keep a little weight."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
         return super().softmax(np.where(visible, scores, self.dtype(-10)), np.True_, sinks)
 
 
-class MaskAfterSoftmax(Honest):
+class MaskAfterSoftmax(Baseline):
     """Hidden weights are zeroed, and the row is not normalised again."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
@@ -63,25 +63,25 @@ class MaskAfterSoftmax(Honest):
         return weights * visible, logsumexp
 
 
-class MissingScale(Honest):
+class MissingScale(Baseline):
     def scale(self, options: dict[str, Any], key_dim: int) -> float:
         return 1.0
 
 
-class ScaleOfTheWholeModel(Honest):
+class ScaleOfTheWholeModel(Baseline):
     """1/sqrt of all heads' dims together."""
 
     def scale(self, options: dict[str, Any], key_dim: int) -> float:
         return float(1.0 / np.sqrt(4 * key_dim))
 
 
-class ScaleOnTheBias(Honest):
+class ScaleOnTheBias(Baseline):
     def add(self, scores: Any, options: dict[str, Any]) -> Any:
         scaled = self.dtype(self.scale(options, 6)) * options["bias"]
         return super().add(scores, options | {"bias": scaled})
 
 
-class SoftcapAfterTheBias(Honest):
+class SoftcapAfterTheBias(Baseline):
     def cap(self, scores: Any, options: dict[str, Any]) -> Any:
         return scores
 
@@ -89,24 +89,24 @@ class SoftcapAfterTheBias(Honest):
         return super().cap(super().add(scores, options), options)
 
 
-class NoSoftcap(Honest):
+class NoSoftcap(Baseline):
     def cap(self, scores: Any, options: dict[str, Any]) -> Any:
         return scores
 
 
-class HeadsTiled(Honest):
+class HeadsTiled(Baseline):
     """Query head h reads kv head h % kv_heads: 0 1 0 1 instead of 0 0 1 1."""
 
     def repeat(self, heads: Any, group: int) -> Any:
         return np.tile(heads, (1, group, 1, 1))
 
 
-class DistanceFromTheFirstQuery(Honest):
+class DistanceFromTheFirstQuery(Baseline):
     def distance(self, query_len: int, key_len: int) -> Any:
         return np.abs(np.arange(query_len)[:, None] - np.arange(key_len)).astype(self.dtype)
 
 
-class DistanceWithASign(Honest):
+class DistanceWithASign(Baseline):
     """Right for the past; keys ahead of the query gain by their distance."""
 
     def distance(self, query_len: int, key_len: int) -> Any:
@@ -114,17 +114,17 @@ class DistanceWithASign(Honest):
         return (positions[:, None] - np.arange(key_len)).astype(self.dtype)
 
 
-class SinkWithoutWeight(Honest):
+class SinkWithoutWeight(Baseline):
     def optional(self, case: Case, name: str) -> Any:
         return None
 
 
-class SinkScaled(Honest):
+class SinkScaled(Baseline):
     def optional(self, case: Case, name: str) -> Any:
         return super().optional(case, name) * self.dtype(self.scale(case.options, 6))
 
 
-class UnscaledRescale(Honest):
+class UnscaledRescale(Baseline):
     """Key by key, and a new maximum does not shrink what was accumulated."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
@@ -134,7 +134,7 @@ class UnscaledRescale(Honest):
         return parts / total[..., None], running[..., -1] + np.log(total)
 
 
-class NanFromAHiddenKey(Honest):
+class NanFromAHiddenKey(Baseline):
     """0 * NaN = NaN: the sum runs over hidden keys as well."""
 
     def mix(self, weights: Any, visible: Any, value: Any) -> Any:
@@ -143,7 +143,7 @@ class NanFromAHiddenKey(Honest):
         return weights @ poisoned
 
 
-class NanInsteadOfNothing(Honest):
+class NanInsteadOfNothing(Baseline):
     """A row that sees no key divides 0 by 0."""
 
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
@@ -151,25 +151,25 @@ class NanInsteadOfNothing(Honest):
         return np.where(np.isneginf(logsumexp)[..., None], self.dtype(np.nan), weights), logsumexp
 
 
-class AverageInsteadOfNothing(Honest):
+class AverageInsteadOfNothing(Baseline):
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
         weights, logsumexp = super().softmax(scores, visible, sinks)
         average = self.dtype(1 / scores.shape[-1])
         return np.where(np.isneginf(logsumexp)[..., None], average, weights), logsumexp
 
 
-class LogOfBaseTwo(Honest):
+class LogOfBaseTwo(Baseline):
     def log(self, total: Any) -> Any:
         return np.log2(total)
 
 
-class LogWithoutTheMaximum(Honest):
+class LogWithoutTheMaximum(Baseline):
     def softmax(self, scores: Any, visible: Any, sinks: Any) -> tuple[Any, Any]:
         weights, logsumexp = super().softmax(scores, visible, sinks)
         return weights, logsumexp - scores.max(axis=-1)
 
 
-class HalfPrecisionWeights(Honest):
+class HalfPrecisionWeights(Baseline):
     """Right, but for weights that were rounded to float16 on the way."""
 
     def mix(self, weights: Any, visible: Any, value: Any) -> Any:
@@ -179,7 +179,7 @@ class HalfPrecisionWeights(Honest):
 BIAS = np.random.default_rng(5).standard_normal((5, 9)).astype(np.float32)
 EMPTY_ROWS = Causal(offset=-2)
 
-MUTANTS: dict[Callable[[], Honest], Case] = {
+MUTANTS: dict[Callable[[], Baseline], Case] = {
     FlippedMask: case_of(mask=Causal()),
     IgnoredMask: case_of(mask=KeyLengths(8)),
     TopLeftCausal: case_of(mask=Causal()),

@@ -29,7 +29,7 @@ def assert_statistics(seen: Statistics, case: Case, asked: Questions) -> None:
     assert_within(seen.logsumexp, expected.logsumexp, bound.logsumexp, "logsumexp")
     assert_sink_mass(seen, expected, case, bound.logsumexp)
     keys_alone = case.but(sinks=None)  # statistics are over the visible keys, renormalised
-    weights = reference.weights(*keys_alone.arrays, **keys_alone.options)
+    weights = reference.weights(case.query, case.key, **keys_alone.options)
     wrong_by = error_bound(keys_alone, arithmetic=np.float32, output=np.float32).weights
     assert_rows(seen, expected, case, weights, wrong_by, asked)
     assert_strongest(seen, expected, weights, wrong_by)

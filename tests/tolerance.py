@@ -1,33 +1,33 @@
-"""How far from the oracle an implementation may be: a proof, and a peer. Nobody types a tolerance.
+"""The largest error that an implementation may make: a proof, and a same-precision baseline. No tolerance is typed.
 
-The proof. Let u be the rounding unit of the arithmetic (2^-24 for float32). A score is computed with an
-error of at most d[j]: each of its operations, in whatever order, costs u relative to what it works on.
+The proof. Let u be the rounding unit of the arithmetic (2^-24 for float32). A score is computed with an error of at
+most d[j]: each of its operations, in whatever order, costs u relative to its operands.
 
     d[j] = u * ((key_dim + 8) * mass[j]      products, sums and the scale; mass = scale * sum |query| |key|
-                + 16 * softcap               a tanh good to a few u of 1, and its scaling
+                + 16 * softcap               a tanh within a few u of 1, and its scaling
                 + 4 * |bias[j]|              widening, a change of base, the sum
                 + 6 * slope * distance[j]    the product, a change of base, the sum
                 + 2 * |score[j] - top|       the differences of the exponent, summed over all rescales
                 + 8)                         the exponential itself
 
-So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times
-itself, where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products with
+The weight w[j] = exp(score[j]) / sum of exp(score) becomes at most exp(d[j]) / B and at least exp(-d[j]) / A times
+itself, with A = sum w exp(d) and B = sum w exp(-d). This is exact, however large d is. Sums over keys, products with
 the values and rescales add (3 key_len + 32) u, and the output is rounded once to its format.
 
-The peer. The proof assumes the worst of every rounding; a real error is a hundredth of it. So the error must
-also be at most twice that of honest NumPy in the same precision, plus one rounding of the output. Errors are
-compared by their root mean square, over results of so many entries that it is no accident: the largest
-error is one. (A float32 online softmax over 700 random problems: the root mean square reached 0.9 of this
-limit below 256 entries and 0.7 from there on, where the largest error would have passed it now and then. Rows that
-see nothing count for nothing, and a single row that sees one key has but one error in its only weight.)
-Where alibi_slopes or a bias push all scores far below a sink, weights are wrong by the whole exponent's error, and not by a
-difference's: 44 tokens at a slope of 1 are exact in NumPy's base e and ten roundings in base 2. The proof judges these.
-Partials of bfloat16 and float16 are left to the proof: NumPy's products of such short numbers are exact in
-float32, those of a query that was scaled first are not, and both are honest.
+The baseline. The proof assumes the worst case of every rounding; a real error is about a hundredth of it. So the error
+must also be at most twice that of plain NumPy in the same precision, plus one rounding of the output. Errors are
+compared by their root mean square over at least 256 entries: the largest single error varies too much from case to
+case. (A float32 online softmax over 700 random problems reached 0.9 of this limit below 256 entries, and 0.7 above.
+Fully masked rows are not counted, and a single row that sees one key has a single error, in its only weight.)
 
-An audit judges foreign code by the same proof (attnscope/probing/bound.py), and takes the reference's weights for exact. Here
-the reference is a suspect itself, so the proof is worked out once more; tests/audit/test_bound.py compares the two. An
-audit allows for more: scores that were stored before the difference with the largest, and short sums in 16-bit formats.
+If slopes or a bias push all scores far below a sink, the whole exponent's error counts, not that of a difference. 44
+tokens at a slope of 1 are exact in NumPy's base e, and ten roundings in base 2. Only the proof judges these cases.
+Partials of bfloat16 and float16 are also left to the proof: NumPy's products of such short numbers are exact in float32,
+those of a scaled query are not, and both are correct.
+
+An audit judges other implementations by the same proof (attnscope/probing/bound.py) and takes the reference's weights as
+exact. Here the reference itself is under test, so the proof is computed once more; tests/probing/test_bound.py compares
+the two. An audit allows for more: scores stored before the difference with the largest, and short sums in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ from attnscope import reference
 from attnscope.reference.definition import masked_scores
 from attnscope.reference.inputs import Inputs, read
 from attnscope.result import PartialAttention
-from tests.honest import Honest
+from tests.baseline import Baseline
 from tests.problems import Case
 
-ENOUGH_ENTRIES = 256  # from here on the peer judges, too
-ENOUGH_ROWS = 16  # whose scores are wrong independently: the entries of one row share its weights
+ENOUGH_ENTRIES = 256  # from here on, the baseline is compared, too
+ENOUGH_ROWS = 16  # with independent errors: the entries of a row share its weights
 
 Floats = NDArray[np.float64]
 finfo: Any = ml_dtypes.finfo  # untyped
@@ -67,12 +67,12 @@ def unit(dtype: Any) -> float:
 
 
 def of_a_sum(terms: int, dtype: Any = np.float32) -> float:
-    """What a sum of so many terms, none negative, may be wrong by, relative to it, with what made the terms."""
+    """The largest relative error of a sum of `terms` terms >= 0, including the errors of the terms."""
     return (3 * terms + 40) * unit(dtype)
 
 
 def least(dtype: Any, what: str) -> float:
-    """The "smallest_normal" or the "smallest_subnormal" number of a format."""
+    """The "smallest_normal" or "smallest_subnormal" number of a format."""
     return float(getattr(finfo(dtype), what))
 
 
@@ -90,7 +90,7 @@ def error_bound(case: Case, *, arithmetic: Any, output: Any) -> Bound:
 
 @dataclass(frozen=True, eq=False)
 class Softened:
-    """A softmax, and how far errors in its scores can carry it: d, A and B of the proof."""
+    """A softmax, and the effect of errors in its scores: d, A and B of the proof."""
 
     scores: Floats
     top: Floats
@@ -102,7 +102,7 @@ class Softened:
 
 
 def soften(inputs: Inputs, u: float) -> Softened:
-    """Weights are worked out once more, so that a wrong softmax cannot widen the bound it is judged by."""
+    """Compute the weights once more, so that a wrong softmax cannot widen its own bound."""
     scores = masked_scores(inputs)
     top = scores.max(axis=-1, initial=-np.inf)
     if inputs.sinks is not None:
@@ -175,7 +175,7 @@ def finite_size(array: Floats) -> Floats:
 
 
 def assert_within(actual: Any, expected: Floats, bound: Floats, what: str) -> None:
-    """Finite is as near as the bound says, -inf is -inf, and what is no number is none on both sides."""
+    """Compare: finite entries within the bound, -inf with -inf, NaN with NaN."""
     actual = np.asarray(actual).astype(np.float64)
     assert actual.shape == expected.shape, f"{what} has shape {actual.shape}, expected {expected.shape}"
     usual = np.isfinite(expected) & np.isfinite(actual)
@@ -193,7 +193,7 @@ def assert_within(actual: Any, expected: Floats, bound: Floats, what: str) -> No
 
 
 def assert_matches_oracle(actual: NDArray[Any] | PartialAttention, case: Case) -> None:
-    """The reference judges what an implementation made of a case: by the proof, and by the peer."""
+    """Compare an implementation's result with the reference: by the proof, and by the baseline."""
     output = actual.output if isinstance(actual, PartialAttention) else actual
     oracle = reference.partial_attention(*case.arrays, **case.options)
     bound = error_bound(case, arithmetic=accumulation(case), output=output.dtype)
@@ -203,23 +203,23 @@ def assert_matches_oracle(actual: NDArray[Any] | PartialAttention, case: Case) -
     given = {name for name, option in case.options.items() if option is not None}
     below_a_sink = "sinks" in given and not given.isdisjoint({"alibi_slopes", "bias"})
     if output.dtype == case.query.dtype and enough_to_compare(oracle.output) and not below_a_sink:
-        assert_no_worse_than_twice_the_peer(output, oracle.output.reshape(output.shape), case)
+        assert_at_most_twice_the_baseline(output, oracle.output.reshape(output.shape), case)
 
 
 def enough_to_compare(expected: Floats) -> bool:
-    """Whether so much was computed that a difference is no accident; a row that sees nothing is exact for everybody."""
+    """Whether there are enough entries for a comparison; fully masked rows are always exact, so they do not count."""
     if not np.isfinite(expected).all():
         return False
     entries_of_row: NDArray[np.intp] = np.count_nonzero(expected, axis=-1)
     return bool(np.count_nonzero(entries_of_row) >= ENOUGH_ROWS and entries_of_row.sum() >= ENOUGH_ENTRIES)
 
 
-def assert_no_worse_than_twice_the_peer(output: NDArray[Any], expected: Floats, case: Case) -> None:
-    peer = Honest(accumulation(case)).partial(case).output.reshape(output.shape)
-    error, peer_error = error_size(output, expected), error_size(peer.astype(output.dtype), expected)
+def assert_at_most_twice_the_baseline(output: NDArray[Any], expected: Floats, case: Case) -> None:
+    baseline = Baseline(accumulation(case)).partial(case).output.reshape(output.shape)
+    error, baseline_error = error_size(output, expected), error_size(baseline.astype(output.dtype), expected)
     one_rounding = unit(output.dtype) * error_size(np.zeros_like(expected), expected)
-    assert error <= 2 * peer_error + one_rounding, (
-        f"the error is {error:.3g}; honest NumPy's is {peer_error:.3g} and one rounding {one_rounding:.3g}"
+    assert error <= 2 * baseline_error + one_rounding, (
+        f"the error is {error:.3g}; the baseline's is {baseline_error:.3g} and one rounding {one_rounding:.3g}"
     )
 
 

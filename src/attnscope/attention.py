@@ -1,151 +1,218 @@
-"""The front door: attention(), and attention in parts."""
+"""The front door: attention(), and attention over parts of the keys."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import kernels, reference
 from attnscope.errors import AttentionError
-from attnscope.problem import AttentionProblem, Mask, check_out, describe
+from attnscope.problem import AttentionOptions, AttentionProblem, Mask, ScoringOptions, check_out, describe
 from attnscope.result import PartialAttention
 
 Implementation = Literal["auto", "kernel", "reference"]
 
 
-def attention(  # noqa: PLR0913  # what a score is made of, each by its name
+class CallOptions(AttentionOptions, total=False):
+    """The keyword arguments of attention(), without `out`: mask, scoring options, and how to compute."""
+
+    threads: int | None
+    implementation: Implementation
+
+
+def attention(
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = None,
-    scale: float | None = None,
-    softcap: float | None = None,
-    bias: NDArray[Any] | None = None,
-    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
-    sinks: NDArray[Any] | Sequence[float] | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
+    **scoring: Unpack[ScoringOptions],
 ) -> NDArray[Any]:
-    """Mix the values by how well each key answers the query.
+    """Compute softmax attention: mix the values by how well each key matches the query.
 
     output[i] = sum_j softmax_j(score[i, j]) value[j]
-    score[i, j] = cap(scale * query[i] . key[j]) + bias[i, j] - slope * |i + key_len - query_len - j|
+    score[i, j] = cap(scale * query[i] . key[j]) + bias[i, j] - alibi_slope * |i + key_len - query_len - j|
 
-    Shapes
-        query     (batch, query_heads, query_len, key_dim)     or without batch, or without batch and heads
-        key       (batch, kv_heads, key_len, key_dim)          query head h reads kv head h // (query_heads // kv_heads)
-        value     (batch, kv_heads, key_len, value_dim)
-        bias      broadcasts to (batch, query_heads, query_len, key_len); -inf hides a key
-        alibi_slopes    (query_heads,)                               ALiBi: what a token of distance costs
-        sinks     (query_heads,)                               a logit that joins the normalizer, without a value
-        output    (batch, query_heads, query_len, value_dim)   of the query's rank and format
-        Any strides, the last axis contiguous: a [batch, tokens, heads, dim] user passes x.swapaxes(1, 2).
-    Arguments
-        mask      which keys each query sees: Causal(), Window(...), a bool array (True = visible), or None: all
-        scale     multiplies the dot products; 1/sqrt(key_dim) unless given
-        softcap   cap(s) = softcap * tanh(s / softcap)
-        out       an array to write into, and return
-        threads   how many at the most; attnscope.kernels.default_threads() unless given
-        implementation    "kernel": compiled, float32; "reference": readable, float64; "auto": the kernel wherever
-                          it can run, the reference elsewhere (float64 arrays, CPUs without fused multiply-add).
-                          attnscope.kernels.why_not() says why. A request by name never falls back.
-    Precision
-        float32, bfloat16 and float16 are accumulated in float32, float64 in float64. The bits of a row depend on that
-        row's query, keys, values, mask and scoring alone: not on batch, threads, strides, chunking or CPU level.
-    Errors
-        AttentionError and its kinds: each names the argument, what was expected, what came, and the way out.
-    Source
-        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+        float32, bfloat16 (ml_dtypes), float16 or float64. The batch axis may be absent, or batch and heads.
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+        Query head h reads kv head h // (query_heads // kv_heads).
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    mask : Mask or ndarray of bool, optional
+        Which keys each query sees: Causal(), Window(...), or an array (True = visible) that broadcasts to
+        (batch, query_heads, query_len, key_len). None: every key.
+    out : ndarray, shape (batch, query_heads, query_len, value_dim), optional
+        Receives the output, in the query's format; also returned.
+    threads : int, optional
+        The largest number of threads; kernels.default_threads() by default.
+    implementation : {"auto", "kernel", "reference"}, default "auto"
+        "kernel" is compiled and computes in float32; "reference" is readable NumPy in float64. "auto" takes the
+        kernel if it can run the problem: not float64 arrays, nor CPUs without fused multiply-add.
+    **scoring : Unpack[ScoringOptions]
+        How scores are made. Each is optional:
 
+        scale : float, default 1 / sqrt(key_dim)
+            Multiplies the dot products.
+        softcap : float
+            cap(s) = softcap * tanh(s / softcap).
+        bias : ndarray, broadcastable to (batch, query_heads, query_len, key_len)
+            Added to the scores. -inf hides a key.
+        alibi_slopes : array_like, shape (query_heads,)
+            What the score loses per token of distance.
+        sinks : array_like, shape (query_heads,)
+            One logit per query head that joins the softmax denominator and has no value.
+
+    Returns
+    -------
+    ndarray, shape (batch, query_heads, query_len, value_dim)
+        Of the query's rank and format. The row of a query that sees no key is 0.
+
+    Raises
+    ------
+    AttentionError
+        One of its kinds, if an argument is wrong. The message names the argument and what to do.
+    UnsupportedProblemError
+        If implementation="kernel" and the kernel cannot run the problem; kernels.why_not() returns the reason.
+    TypeError
+        For an unknown option.
+
+    Notes
+    -----
+    Arrays may have any strides if the last axis is contiguous: pass [batch, tokens, heads, dim] as x.swapaxes(1, 2).
+
+    float32, bfloat16 and float16 are accumulated in float32, float64 in float64. The bits of an output row depend on
+    that row's query, keys, values, mask and scoring only, not on the batch, threads, strides, chunks or CPU level.
+
+    Time is O(query_len * visible keys); memory beyond the arrays is O(query_len).
+
+    References
+    ----------
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
+
+    Examples
+    --------
     >>> import numpy as np
-    >>> two_keys = np.array([[1.0], [1.0]], np.float32)  # equal keys: equal weights
+    >>> two_keys = np.array([[1.0], [1.0]], np.float32)  # equal keys get equal weights
     >>> attention(np.array([[3.0]], np.float32), two_keys, np.array([[10.0], [20.0]], np.float32))
     array([[15.]], dtype=float32)
     """
-    options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
-    }  # fmt: skip
-    problem, operands = describe(query, key, value, **options)
+    problem, operands = describe(query, key, value, mask=mask, **scoring)
     if out is not None:
         check_out(out, problem, operands)
-    drop = (0,) * (4 - operands.rank)
     if chosen(implementation, problem) == "kernel":
-        rows = None if out is None else out[(None,) * len(drop)]
+        rows = None if out is None else out[(None,) * (4 - operands.rank)]
         output, _ = kernels.run(problem, operands, out=rows, threads=threads)
-        return output[drop] if out is None else out
-    computed = reference.attention(query, key, value, **options)
+        return output[operands.added_axes] if out is None else out
+    computed = reference.attention(query, key, value, mask=mask, **scoring)
     if out is None:
         return computed.astype(query.dtype)
     out[...] = computed
     return out
 
 
-def partial_attention(  # noqa: PLR0913  # as attention()
+def partial_attention(
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = None,
-    scale: float | None = None,
-    softcap: float | None = None,
-    bias: NDArray[Any] | None = None,
-    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
-    sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
+    **scoring: Unpack[ScoringOptions],
 ) -> PartialAttention:
-    """Attention over some of the keys, with the logsumexp that merge_partials() needs to join it to the rest.
+    """Compute attention over some of the keys, with the logsumexp that merge_partials() needs.
 
-    logsumexp[i] = log(sum_j e^score[i, j] + e^sink)      natural log; -inf: no key seen
+    logsumexp[i] = log(sum_j exp(score[i, j]) + exp(sink))
 
-    Shapes, arguments, errors
-        As in attention(). Give the sinks to one of the parts only.
-    Precision
-        Output and logsumexp are float32, also for bfloat16 and float16, so that merging rounds once;
-        float64 for float64.
+    Parameters
+    ----------
+    query, key, value : ndarray
+        As in attention(), with some of the keys and their values.
+    mask : Mask or ndarray of bool, optional
+        Which of these keys each query sees. Positions count from these keys: give a Causal or Window an offset.
+    threads, implementation
+        As in attention().
+    **scoring : Unpack[ScoringOptions]
+        scale, softcap, bias, alibi_slopes and sinks, as in attention(). Pass the sinks to one of the parts only.
 
+    Returns
+    -------
+    PartialAttention
+        Without the axes that the query lacks.
+
+    Raises
+    ------
+    AttentionError, TypeError
+        As attention() does.
+
+    Notes
+    -----
+    Output and logsumexp are float32, also for bfloat16 and float16, so that merging rounds once; float64 for float64.
+
+    References
+    ----------
+    Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> part = partial_attention(np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
-    >>> float(np.exp(part.logsumexp[0]))  # four keys that score 0: the sum of four times e^0
+    >>> float(np.exp(part.logsumexp[0]))  # four keys with score 0: 4 * exp(0)
     4.0
     """
-    options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
-    }  # fmt: skip
-    problem, operands = describe(query, key, value, **options)
+    problem, operands = describe(query, key, value, mask=mask, **scoring)
     if chosen(implementation, problem) == "kernel":
         output, logsumexp = kernels.run(
             problem, operands, logsumexp=True, output_format="float32", threads=threads
         )
         assert logsumexp is not None
-        drop = (0,) * (4 - operands.rank)
-        return PartialAttention(output[drop], logsumexp[drop])
-    computed = reference.partial_attention(query, key, value, **options)
+        return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
+    computed = reference.partial_attention(query, key, value, mask=mask, **scoring)
     accumulated = np.float64 if problem.number_format == "float64" else np.float32
     return PartialAttention(computed.output.astype(accumulated), computed.logsumexp.astype(accumulated))
 
 
 def merge_partials(*partials: PartialAttention) -> PartialAttention:
-    """Combine attention over disjoint sets of keys; merging all parts is the whole.
+    """Combine attention over disjoint sets of keys into attention over all of them.
 
-    output = sum_p e^(logsumexp_p) output_p / sum_p e^(logsumexp_p)
+    output = sum_p exp(logsumexp_p) output_p / sum_p exp(logsumexp_p)
 
-    Shapes
-        As in PartialAttention; all parts alike.
-    Precision
-        Computed in float64, rounded once to the parts' own format.
-    Errors
-        AttentionError for no part, or parts of different shapes.
-    Source
-        Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+    Parameters
+    ----------
+    *partials : PartialAttention
+        Attention of the same queries over disjoint sets of keys: equal shapes.
 
+    Returns
+    -------
+    PartialAttention
+        Attention over the union of the keys.
+
+    Raises
+    ------
+    AttentionShapeError
+        If there is no partial, or their shapes differ.
+
+    Notes
+    -----
+    Computed in float64, rounded once to the format of the partials. A partial without visible keys has the logsumexp
+    -inf and does not contribute.
+
+    References
+    ----------
+    Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> query, key = np.zeros((1, 1), np.float32), np.zeros((3, 1), np.float32)
     >>> value = np.array([[1.0], [2.0], [6.0]], np.float32)
-    >>> merge_partials(partial_attention(query, key[:2], value[:2]), partial_attention(query, key[2:], value[2:])).output
+    >>> first, second = partial_attention(query, key[:2], value[:2]), partial_attention(query, key[2:], value[2:])
+    >>> merge_partials(first, second).output  # (1 + 2 + 6) / 3
     array([[3.]], dtype=float32)
     """
     whole = reference.merge_partials(*partials)
@@ -154,7 +221,7 @@ def merge_partials(*partials: PartialAttention) -> PartialAttention:
 
 
 def chosen(implementation: str, problem: AttentionProblem) -> str:
-    """What "auto" comes to for this problem, and a name itself: "kernel" or "reference"."""
+    """Resolve "auto" for this problem, and check a name: "kernel" or "reference"."""
     if implementation == "auto":
         return "kernel" if kernels.why_not(problem) is None else "reference"
     if implementation not in ("kernel", "reference"):

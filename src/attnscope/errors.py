@@ -1,37 +1,37 @@
-"""What attnscope raises: each error names the argument, what was expected, what came and the way out."""
+"""The errors of attnscope. Each message names the argument, what was expected, what came, and what to do."""
 
 
 class AttentionError(ValueError):
-    """The base of every error that a caller of attnscope can cause."""
+    """The base class of every error that an argument can cause."""
 
 
 class AttentionShapeError(AttentionError):
-    """Sizes that do not fit together, or that no machine could hold."""
+    """Sizes do not fit together, or no machine could hold them."""
 
 
 class AttentionFormatError(AttentionError):
-    """An array whose dtype, byte order, alignment or strides cannot be read."""
+    """The dtype, byte order, alignment or strides of an array cannot be read."""
 
 
 class AttentionMaskError(AttentionError):
-    """A mask that does not describe this problem."""
+    """A mask does not fit the problem, or is not a mask."""
 
 
 class AttentionScoringError(AttentionError):
-    """A scale, soft-cap, bias, slope or sink that has no meaning here."""
+    """A scale, soft-cap, bias, ALiBi slope or sink has no meaning."""
 
 
 class UnsupportedProblemError(AttentionError):
-    """A legal problem that the implementation asked for by name cannot run."""
+    """The implementation that was requested by name cannot run a valid problem."""
 
 
 class CacheError(AttentionError):
-    """A sequence, layer or page that a cache does not have, or that cannot be used so."""
+    """A sequence, layer or page is not in the cache, or cannot be used in this way."""
 
 
 class CacheFullError(CacheError):
-    """More tokens than the cache was made for; nothing was written."""
+    """The cache has no room for the tokens. Nothing was written."""
 
 
 class ConfigError(AttentionError):
-    """A model's config that cannot be sized without a guess, or a wish that no plan can be made for."""
+    """A model's config cannot be sized without guessing, or a requirement cannot be planned for."""

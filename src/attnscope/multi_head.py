@@ -1,23 +1,15 @@
-"""Multi-head attention: project, split into heads, attend, join, project; and every shape on the way."""
+"""Multi-head attention: project, split into heads, attend, join, project; with a trace of every array."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import reference
-from attnscope.attention import attention
+from attnscope.attention import CallOptions, attention
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.reference.inputs import Options
-
-
-class CallOptions(Options, total=False):
-    """The keyword arguments that go on to attention()."""
-
-    threads: int | None
-    implementation: Literal["auto", "kernel", "reference"]
-
+from attnscope.problem import AttentionOptions
 
 MADE_BY = {
     "x": "the argument",
@@ -39,17 +31,29 @@ MADE_BY = {
 class Trace:
     """Every array of one call of MultiHeadAttention, in order. Prints as a table of names and shapes.
 
-    Shapes
-        x                                    (batch, tokens, model_dim)
-        queries, keys, values                (batch, tokens, heads or kv_heads * key_dim or value_dim)
-        query, key, value                    (batch, heads or kv_heads, tokens, key_dim or value_dim)
-        scores, weights                      (batch, heads, tokens, tokens)
-        mixed                                (batch, heads, tokens, value_dim)
-        joined                               (batch, tokens, heads * value_dim)
-        output                               (batch, tokens, columns of w_o)
-        All without the batch axis when x had none.
-    Precision
-        x's format, but scores and weights: these are the reference's, in float64.
+    All arrays lack the batch axis if x does. They have x's format, but scores and weights, which the reference
+    computes, are float64.
+
+    Parameters
+    ----------
+    x : ndarray, shape (batch, tokens, model_dim)
+        The argument.
+    queries : ndarray, shape (batch, tokens, heads * key_dim)
+    keys : ndarray, shape (batch, tokens, kv_heads * key_dim)
+    values : ndarray, shape (batch, tokens, kv_heads * value_dim)
+        The projections of x.
+    query : ndarray, shape (batch, heads, tokens, key_dim)
+    key : ndarray, shape (batch, kv_heads, tokens, key_dim)
+    value : ndarray, shape (batch, kv_heads, tokens, value_dim)
+        The projections, split into heads.
+    scores, weights : ndarray, shape (batch, heads, tokens, tokens)
+        What the softmax reads, and what it returns.
+    mixed : ndarray, shape (batch, heads, tokens, value_dim)
+        Each head's output.
+    joined : ndarray, shape (batch, tokens, heads * value_dim)
+        The outputs of all heads side by side.
+    output : ndarray, shape (batch, tokens, output_dim)
+        The result.
     """
 
     x: NDArray[Any]
@@ -66,7 +70,7 @@ class Trace:
     output: NDArray[Any]
 
     def __str__(self) -> str:
-        """Lay the steps out as a table."""
+        """Format the steps as a table."""
         shapes = {name: str(list(getattr(self, name).shape)) for name in MADE_BY}
         rows = [("step", "shape", "made by"), *((name, shapes[name], how) for name, how in MADE_BY.items())]
         names, sizes = (max(len(row[column]) for row in rows) for column in (0, 1))
@@ -80,26 +84,41 @@ class MultiHeadAttention:
 
     output = join_h(attention(x w_q[h], x w_k[g], x w_v[g])) w_o,   g = h // (heads // kv_heads)
 
-    Weights are applied as x @ w. The columns of one head stand together: head h of the queries is
+    Weights are applied as x @ w. The columns of a head are adjacent: head h of the queries is
     w_q[:, h * key_dim : (h + 1) * key_dim].
 
-    Shapes
-        w_q       (model_dim, heads * key_dim)
-        w_k       (model_dim, kv_heads * key_dim)
-        w_v       (model_dim, kv_heads * value_dim)
-        w_o       (heads * value_dim, output_dim)
-        x         (tokens, model_dim) or (batch, tokens, model_dim); the output has the same rank
-    Precision
-        x and all weights share one format. Projections of bfloat16 and float16 are computed in float32 and
-        rounded once. They are NumPy's matrix products, whose last bits may depend on the number of rows:
-        the promise of the same bits is attention()'s, from its arguments on.
-    Errors
-        AttentionShapeError, AttentionFormatError; AttentionError from attention().
-    Source
-        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; kv_heads: Ainslie et al. 2023, arXiv:2305.13245.
+    Parameters
+    ----------
+    w_q : ndarray, shape (model_dim, heads * key_dim)
+    w_k : ndarray, shape (model_dim, kv_heads * key_dim)
+    w_v : ndarray, shape (model_dim, kv_heads * value_dim)
+    w_o : ndarray, shape (heads * value_dim, output_dim)
+        All of one format: float32, bfloat16, float16 or float64.
+    heads : int
+        Number of query heads.
+    kv_heads : int, default heads
+        Number of heads of keys and values, a divisor of `heads`.
 
+    Raises
+    ------
+    AttentionShapeError
+        If the heads cannot be shared, or a matrix does not fit the others.
+    AttentionFormatError
+        If the matrices differ in format.
+
+    Notes
+    -----
+    Projections of bfloat16 and float16 are computed in float32 and rounded once. They are NumPy's matrix products,
+    whose last bits may depend on the number of rows. attention()'s guarantee of equal bits starts at its arguments.
+
+    References
+    ----------
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. kv_heads: Ainslie et al. 2023, arXiv:2305.13245.
+
+    Examples
+    --------
     >>> eye = np.eye(2)
-    >>> average = MultiHeadAttention(0 * eye, 0 * eye, eye, eye, heads=2)  # no query, no key: all keys alike
+    >>> average = MultiHeadAttention(0 * eye, 0 * eye, eye, eye, heads=2)  # all scores are 0: equal weights
     >>> average(np.array([[1.0, 2.0], [3.0, 6.0]]))
     array([[2., 4.],
            [2., 4.]])
@@ -122,14 +141,48 @@ class MultiHeadAttention:
         check_weights(self)
 
     def __call__(self, x: NDArray[Any], **options: Unpack[CallOptions]) -> NDArray[Any]:
-        """Compute the output for x; the options are attention()'s."""
+        """Compute the output.
+
+        Parameters
+        ----------
+        x : ndarray, shape (tokens, model_dim) or (batch, tokens, model_dim)
+            Of the format of the weights.
+        **options : Unpack[CallOptions]
+            attention()'s: mask, scoring options, threads, implementation.
+
+        Returns
+        -------
+        ndarray, shape (tokens, output_dim) or (batch, tokens, output_dim)
+
+        Raises
+        ------
+        AttentionError, TypeError
+            If x does not fit the weights, and as attention() does.
+        """
         mixed = attention(*self.projected_heads(x), **options)
         return with_axes_of(x, project(join(mixed), self.w_o))
 
     def trace(self, x: NDArray[Any], **options: Unpack[CallOptions]) -> Trace:
-        """Do the same, keeping every array; for short texts, as it holds tokens * tokens weights a head."""
+        """Compute the output and keep every array. For short texts: it holds tokens * tokens weights per head.
+
+        Parameters
+        ----------
+        x : ndarray, shape (tokens, model_dim) or (batch, tokens, model_dim)
+            Of the format of the weights.
+        **options : Unpack[CallOptions]
+            attention()'s: mask, scoring options, threads, implementation.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        AttentionError, TypeError
+            If x does not fit the weights, and as attention() does.
+        """
         query, key, value = self.projected_heads(x)
-        scoring = only_scoring(options)
+        meaning = without_execution(options)
         mixed = attention(query, key, value, **options)
         joined = join(mixed)
         steps: dict[str, NDArray[Any]] = {
@@ -139,8 +192,8 @@ class MultiHeadAttention:
             "query": query,
             "key": key,
             "value": value,
-            "scores": reference.scores(query, key, value, **scoring),
-            "weights": reference.weights(query, key, value, **scoring),
+            "scores": reference.scores(query, key, **meaning),
+            "weights": reference.weights(query, key, **meaning),
             "mixed": mixed,
             "joined": joined,
             "output": project(joined, self.w_o),
@@ -148,7 +201,24 @@ class MultiHeadAttention:
         return Trace(x=x, **{name: with_axes_of(x, array) for name, array in steps.items()})
 
     def projected_heads(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Make query, key and value as attention() takes them: (batch, heads or kv_heads, tokens, dim)."""
+        """Project x and split the result into heads, as attention() takes them.
+
+        Parameters
+        ----------
+        x : ndarray, shape (tokens, model_dim) or (batch, tokens, model_dim)
+            Without the batch axis, the results have the batch 1.
+
+        Returns
+        -------
+        query : ndarray, shape (batch, heads, tokens, key_dim)
+        key : ndarray, shape (batch, kv_heads, tokens, key_dim)
+        value : ndarray, shape (batch, kv_heads, tokens, value_dim)
+
+        Raises
+        ------
+        AttentionShapeError, AttentionFormatError
+            If x does not fit the weights.
+        """
         check_x(self, x)
         rows = x[None] if x.ndim == 2 else x
         return (
@@ -159,7 +229,7 @@ class MultiHeadAttention:
 
 
 def project(rows: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Multiply in the rows' format, in float32 where that has but 2 bytes."""
+    """Multiply in the rows' format, or in float32 if that has 2 bytes."""
     if rows.dtype.itemsize > 2:
         product: NDArray[Any] = rows @ weights
         return product
@@ -173,28 +243,29 @@ def split(columns: NDArray[Any], heads: int) -> NDArray[Any]:
 
 
 def join(heads: NDArray[Any]) -> NDArray[Any]:
-    """Put heads side by side: (batch, heads, tokens, dim) to (batch, tokens, heads * dim)."""
+    """Concatenate heads: (batch, heads, tokens, dim) to (batch, tokens, heads * dim)."""
     batch, count, tokens, dim = heads.shape
     return heads.swapaxes(1, 2).reshape(batch, tokens, count * dim)
 
 
 def with_axes_of(x: NDArray[Any], result: NDArray[Any]) -> NDArray[Any]:
-    """Drop the batch axis that x did not have."""
+    """Drop the batch axis if x has none."""
     return result[0] if x.ndim == 2 else result
 
 
-def only_scoring(options: CallOptions) -> Options:
-    """Keep what the reference understands: all but how and where to compute."""
-    return cast("Options", {name: each for name, each in options.items() if name in Options.__annotations__})
+def without_execution(options: CallOptions) -> AttentionOptions:
+    """The options that decide what is computed, without those that decide how: threads, implementation."""
+    how = ("threads", "implementation")
+    return cast("AttentionOptions", {name: each for name, each in options.items() if name not in how})
 
 
 def check_heads(module: MultiHeadAttention) -> None:
-    """Refuse head counts that do not share."""
+    """Raise AttentionShapeError unless the heads can be shared."""
     for name in ("heads", "kv_heads"):
         count = getattr(module, name)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise AttentionShapeError(
-                f"{name}={count!r} is no number of heads, expected an integer of at least 1."
+                f"{name}={count!r}: expected an integer of at least 1, a number of heads."
             )
     if module.heads % module.kv_heads:
         ways = [count for count in range(1, module.heads + 1) if module.heads % count == 0]
@@ -205,7 +276,7 @@ def check_heads(module: MultiHeadAttention) -> None:
 
 
 def check_weights(module: MultiHeadAttention) -> None:
-    """Refuse a matrix that disagrees with w_q, w_v and the head counts, from which every width follows."""
+    """Compare each matrix with w_q, w_v and the head counts, from which every width follows."""
     for name in ("w_q", "w_k", "w_v", "w_o"):
         matrix = getattr(module, name)
         if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
@@ -225,18 +296,18 @@ def check_weights(module: MultiHeadAttention) -> None:
 
 
 def whole_columns(name: str, matrix: NDArray[Any], counted: str, heads: int) -> int:
-    """Count the columns of one head."""
+    """The number of columns per head."""
     columns: int = matrix.shape[1]
     if columns % heads or columns == 0:
         raise AttentionShapeError(
             f"{name} has {columns} columns, expected a multiple of {counted}={heads}: "
-            "each head takes equally many. Check the head count, or transpose: weights are (in, out)."
+            "each head takes the same number. Check the head count, or transpose: weights are (in, out)."
         )
     return columns // heads
 
 
 def expect_shape(name: str, matrix: NDArray[Any], expected: tuple[int, int]) -> None:
-    """Refuse another shape."""
+    """Raise AttentionShapeError for another shape."""
     if matrix.shape != expected:
         raise AttentionShapeError(
             f"{name} has shape {matrix.shape}, expected {expected} from w_q, w_v and the head counts. "
@@ -245,7 +316,7 @@ def expect_shape(name: str, matrix: NDArray[Any], expected: tuple[int, int]) -> 
 
 
 def check_x(module: MultiHeadAttention, x: Any) -> None:
-    """Refuse an x that the weights cannot multiply."""
+    """Raise AttentionShapeError or AttentionFormatError unless the weights can multiply x."""
     model_dim = module.w_q.shape[0]
     if not isinstance(x, np.ndarray) or x.ndim not in (2, 3) or x.shape[-1] != model_dim:
         came = f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__

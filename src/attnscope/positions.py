@@ -1,4 +1,4 @@
-"""Where a token stands: ALiBi's slopes, and rotary position embedding."""
+"""Positions in scores and vectors: ALiBi's slopes, and rotary position embedding."""
 
 from typing import Any, Literal
 
@@ -13,23 +13,35 @@ Style = Literal["half", "interleaved"]
 
 
 def alibi_slopes(heads: int) -> NDArray[np.float32]:
-    """Slopes that make each head forget distance at its own rate.
+    """Compute ALiBi's slopes: each head's scores fall with distance at a rate of its own.
 
-    slope h of a power-of-two head count is 2^(-8 (h + 1) / heads),   h = 0, 1, ...
+    slope[h] = 2^(-8 (h + 1) / heads) for a power of two
 
-    Any other count takes the slopes of the power of two below it, then every second one (the first, the
-    third, ...) of the power of two above it.
+    Any other count takes the slopes of the power of two below it, then every second one (the first, the third, ...)
+    of the power of two above it.
 
-    Shapes
-        slopes    (heads,)
-    Precision
-        float32, rounded once from float64; exact where the exponent is an integer.
-    Errors
-        AttentionShapeError for fewer than one head.
-    Source
-        Press et al. 2022, arXiv:2108.12409, section 3, and its released code for other head counts.
+    Parameters
+    ----------
+    heads : int
+        Number of query heads, at least 1.
 
-    >>> alibi_slopes(4).tolist()
+    Returns
+    -------
+    ndarray of float32, shape (heads,)
+        Rounded once from float64; exact if the exponents are integers.
+
+    Raises
+    ------
+    AttentionShapeError
+        If `heads` is not an integer of at least 1.
+
+    References
+    ----------
+    Press et al. 2022, arXiv:2108.12409, section 3, and its released code for other head counts.
+
+    Examples
+    --------
+    >>> alibi_slopes(4).tolist()  # 2^-2, 2^-4, 2^-6, 2^-8
     [0.25, 0.0625, 0.015625, 0.00390625]
     >>> alibi_slopes(3).tolist()
     [0.0625, 0.00390625, 0.25]
@@ -50,55 +62,73 @@ def apply_rotary(
     *,
     rotary_dim: int | None = None,
 ) -> NDArray[Any]:
-    """Turn each token's vector by angles proportional to its position (RoPE).
+    """Apply rotary position embedding (RoPE): turn each token's vector by angles proportional to its position.
 
     (a, b) -> (a cos t - b sin t, a sin t + b cos t),   t = position * base^(-2 pair / rotary_dim)
 
-    So the dot product of a rotated query and a rotated key depends on the distance of their positions
-    only. Pairs are numbered 0, 1, ..., rotary_dim / 2 - 1:
-    style "half" pairs x[pair] with x[pair + rotary_dim / 2] (GPT-NeoX, Llama in transformers);
-    style "interleaved" pairs x[2 pair] with x[2 pair + 1] (the paper, GPT-J).
+    The dot product of a rotated query and a rotated key depends on the difference of their positions only.
 
-    Shapes
-        x            (..., tokens, dim)
-        positions    (tokens,), or (batch, tokens) where batch is the first axis of x
-        rotary_dim   the first rotary_dim of dim entries turn, the others pass; all unless given
-        result       that of x
-    Precision
-        Angles, sines and products in float64, then one rounding to x's format: at position 131,072 a float32
-        angle is off by up to 0.008 radians. A token's result depends on nothing but its vector and position.
-    Errors
-        AttentionShapeError for an odd rotary_dim, or positions that are not one a token;
-        AttentionFormatError for an x that is no float32, bfloat16, float16 or float64 array;
-        AttentionScoringError for a base that is not above 0, or another style.
-    Source
-        Su et al. 2021, arXiv:2104.09864, section 3.2.2.
+    Parameters
+    ----------
+    x : ndarray, shape (..., tokens, dim)
+        float32, bfloat16, float16 or float64.
+    positions : array_like, shape (tokens,) or (batch, tokens)
+        batch is the first axis of x.
+    base : float, default 10000.0
+        The angles per position go from 1 down to almost 1 / base.
+    style : {"half", "interleaved"}, default "half"
+        "half" pairs x[pair] with x[pair + rotary_dim / 2] (GPT-NeoX, Llama in Transformers). "interleaved" pairs
+        x[2 pair] with x[2 pair + 1] (the paper, GPT-J).
+    rotary_dim : int, optional
+        The first rotary_dim entries are turned, the others pass unchanged. Default: all.
 
-    >>> quarter = np.pi / 2
-    >>> apply_rotary(np.array([[1.0, 0.0]]), [quarter]).round(12)
-    array([[0., 1.]])
+    Returns
+    -------
+    ndarray
+        Of x's shape and format.
+
+    Raises
+    ------
+    AttentionShapeError
+        If rotary_dim is odd or too large, or there is not one position per token.
+    AttentionFormatError
+        If x is not an array of a supported format, or positions are not numbers.
+    AttentionScoringError
+        If base is not above 0, or the style is unknown.
+
+    Notes
+    -----
+    Angles, sines and products are computed in float64 and rounded once: at position 131,072 a float32 angle is off by up
+    to 0.008 radians. A token's result depends on its vector and position only.
+
+    References
+    ----------
+    Su et al. 2021, arXiv:2104.09864, section 3.2.2.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> apply_rotary(x, [0, 1]).round(3)  # position 1 turns by 1 radian: cos 1, sin 1
+    array([[1.   , 0.   ],
+           [0.54 , 0.841]])
     """
     check_rotatable(x)
     turning = x.shape[-1] if rotary_dim is None else rotary_dim
     check_rotary_dim(turning, x.shape[-1])
     check_base(base)
-    angles = spread(np.asarray(positions), x)[..., None] * frequencies(turning, float(base))
+    angles = beside(np.asarray(positions), x)[..., None] * frequencies(turning, float(base))
     return turn(x, np.cos(angles), np.sin(angles), style)
 
 
 def frequencies(rotary_dim: int, base: float) -> NDArray[np.float64]:
-    """Tell how many radians a position adds to each pair: from 1 down to nearly 1 / base."""
+    """The radians that one position adds to each pair: from 1 down to almost 1 / base."""
     return base ** (-np.arange(0, rotary_dim, 2) / rotary_dim)
 
 
 def turn(x: NDArray[Any], cosines: NDArray[Any], sines: NDArray[Any], style: Style = "half") -> NDArray[Any]:
-    """Rotate pairs of entries of x by given angles; entries beyond the pairs pass unchanged.
+    """Rotate pairs of entries of x (..., tokens, dim) by given angles; entries beyond the pairs pass unchanged.
 
-    Shapes
-        x                 (..., tokens, dim)
-        cosines, sines    broadcast to (..., tokens, pairs) with pairs <= dim / 2
-    Precision
-        float64, then one rounding to x's format.
+    Cosines and sines broadcast to (..., tokens, pairs) with pairs <= dim / 2. Computed in float64, rounded once.
     """
     pairs = cosines.shape[-1]
     if style == "half":
@@ -107,7 +137,7 @@ def turn(x: NDArray[Any], cosines: NDArray[Any], sines: NDArray[Any], style: Sty
         first, second = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
     else:
         raise AttentionScoringError(
-            f"style={style!r} is no way to pair entries. Use 'half' or 'interleaved'."
+            f"style={style!r}: expected 'half' or 'interleaved', the ways to pair entries."
         )
     a, b = x[..., first].astype(np.float64), x[..., second].astype(np.float64)
     result = x.copy()
@@ -116,8 +146,8 @@ def turn(x: NDArray[Any], cosines: NDArray[Any], sines: NDArray[Any], style: Sty
     return result
 
 
-def spread(positions: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float64]:
-    """Shape positions, as float64, to stand beside x's axes before the last."""
+def beside(positions: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float64]:
+    """Positions as float64, in a shape that broadcasts with x without its last axis."""
     if positions.dtype.kind not in "iuf":
         raise AttentionFormatError(f"positions has dtype {positions.dtype}, expected integers or floats.")
     tokens = x.shape[-2]
@@ -126,7 +156,7 @@ def spread(positions: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float64]:
         ways = " or ".join(map(str, allowed))
         raise AttentionShapeError(
             f"positions has shape {positions.shape}, expected {ways} for x of shape {x.shape}: "
-            "one position a token. Use np.arange(first, first + tokens)."
+            "one position per token. Use np.arange(first, first + tokens)."
         )
     between = (1,) * (x.ndim - 2)
     shape = (tokens,) if positions.ndim == 1 else (x.shape[0], *between[1:], tokens)
@@ -134,21 +164,21 @@ def spread(positions: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def check_head_count(heads: Any) -> None:
-    """Refuse what is no number of heads."""
+    """Raise AttentionShapeError unless it is a number of heads."""
     if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1:
-        raise AttentionShapeError(f"heads={heads!r} has no slopes, expected an integer of at least 1.")
+        raise AttentionShapeError(f"heads={heads!r}: expected an integer of at least 1.")
 
 
 def check_base(base: Any) -> None:
-    """Refuse a base whose powers are no angles."""
+    """Raise AttentionScoringError unless the base is a positive finite number."""
     if not isinstance(base, int | float | np.number) or not np.isfinite(base) or base <= 0:
         raise AttentionScoringError(
-            f"base={base!r} gives no angles, expected a number above 0. Use base=10000.0."
+            f"base={base!r}: expected a finite number above 0, whose powers are angles. Use base=10000.0."
         )
 
 
 def check_rotatable(x: Any) -> None:
-    """Refuse what has no tokens, or no format of ours."""
+    """Raise AttentionFormatError or AttentionShapeError unless x is an array of tokens in a supported format."""
     if not isinstance(x, np.ndarray) or x.dtype.name not in FORMATS or not x.dtype.isnative:
         came = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise AttentionFormatError(f"x is {came}, expected a NumPy array of {', '.join(FORMATS)}.")
@@ -159,9 +189,9 @@ def check_rotatable(x: Any) -> None:
 
 
 def check_rotary_dim(rotary_dim: int, dim: int) -> None:
-    """Refuse a width that does not come in pairs."""
+    """Raise AttentionShapeError unless the width is even and fits."""
     if rotary_dim % 2 or not 0 < rotary_dim <= dim:
         raise AttentionShapeError(
-            f"rotary_dim={rotary_dim} cannot be turned in pairs, expected an even number up to dim={dim}. "
+            f"rotary_dim={rotary_dim}: expected an even number up to dim={dim}, as entries are turned in pairs. "
             "Pass rotary_dim= to leave the last entries unrotated."
         )

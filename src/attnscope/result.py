@@ -3,19 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
 class PartialAttention:
-    """Attention over some of the keys, with what is needed to merge it with the rest.
+    """Attention over some of the keys, with the logsumexp that merges it with the rest.
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        logsumexp    (batch, query_heads, query_len)      natural log; -inf: no key seen
-        without the axes that the query came without: a query of two axes has an output of two, a normalizer of one
-    Precision
+    Both arrays lack the axes that the query lacks: a query with 2 axes has an output with 2 and a logsumexp with 1.
+
+    Parameters
+    ----------
+    output : ndarray, shape (batch, query_heads, query_len, value_dim)
         float32, also for bfloat16 and float16 inputs, so that merging rounds once; float64 for float64.
+    logsumexp : ndarray, shape (batch, query_heads, query_len)
+        Natural log of the softmax denominator, in the same format; -inf if no key is visible.
     """
 
     output: NDArray[Any]
@@ -24,28 +27,43 @@ class PartialAttention:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Where the rows of one call of attention looked.
+    """Statistics of the attention weights of each row of one call.
 
-    w[i, j] is the weight of key j in row i, over the visible keys alone: each row sums to 1, with or without a sink.
+    w[i, j] is the weight of key j in row i, renormalised over the visible keys: each row sums to 1, with or without a
+    sink. All arrays lack the axes that the query lacks.
 
-    Shapes
-        logsumexp    (batch, query_heads, query_len)                natural log; -inf: no key seen
-        entropy           (batch, query_heads, query_len)                -sum_j w ln w, in nats
-        max_weight        (batch, query_heads, query_len)                of the strongest key; 0: no key seen
-        max_key           (batch, query_heads, query_len)                the strongest key, the first of equals; -1: none
-        first_mass        (batch, query_heads, query_len)                sum of w over the first keys: attention sinks
-        mean_distance     (batch, query_heads, query_len)                sum_j w |position - j|, in tokens
-        sink_mass         (batch, query_heads, query_len)                e^(sink - logsumexp), the sink's share; 0: no sink
-        visible_keys      (batch, query_heads, query_len)                how many keys the row may see
-        segment_mass      (batch, query_heads, query_len, segments)      sum of w over each segment's keys, or None
-        top_keys          (batch, query_heads, query_len, top_keys)      strongest first; -1 past the last; or None
-        top_weights       (batch, query_heads, query_len, top_keys)      their weights; or None
-        received          (batch, query_heads, key_len)                  sum_i w: what each key is given; or None
-        block_map               (batch, query_heads, map_rows, map_columns)    mean over a block's queries of the weight on
-                                                                         a block of keys; or None
-        without the axes that the query came without
-    Precision
-        float32 and int32 from the kernel, float64 and int32 from the reference. A row that is NaN has no keys: -1.
+    Parameters
+    ----------
+    logsumexp : ndarray, shape (batch, query_heads, query_len)
+        Natural log of the softmax denominator; -inf if no key is visible.
+    entropy : ndarray, shape (batch, query_heads, query_len)
+        -sum_j w ln w, in nats.
+    max_weight : ndarray, shape (batch, query_heads, query_len)
+        The largest weight; 0 if no key is visible.
+    max_key : ndarray of int, shape (batch, query_heads, query_len)
+        The key with the largest score, the first of equals; -1 if no key is visible.
+    first_mass : ndarray, shape (batch, query_heads, query_len)
+        Sum of w over the first keys, where attention sinks are.
+    mean_distance : ndarray, shape (batch, query_heads, query_len)
+        sum_j w |position - j|, in tokens.
+    sink_mass : ndarray, shape (batch, query_heads, query_len)
+        exp(sink - logsumexp), the sink's share of the softmax; 0 without a sink.
+    visible_keys : ndarray of int, shape (batch, query_heads, query_len)
+        Number of keys that the row sees.
+    segment_mass : ndarray, shape (batch, query_heads, query_len, segments), or None
+        Sum of w over the keys of each segment.
+    top_keys : ndarray of int, shape (batch, query_heads, query_len, top_keys), or None
+        The keys with the largest weights, largest first; -1 past the last visible key.
+    top_weights : ndarray, shape (batch, query_heads, query_len, top_keys), or None
+        Their weights.
+    received : ndarray, shape (batch, query_heads, key_len), or None
+        sum_i w, the attention that each key receives.
+    block_map : ndarray, shape (batch, query_heads, map_rows, map_columns), or None
+        Mean over a block's queries of their weight on a block of keys.
+
+    Notes
+    -----
+    float32 and int32 from the kernel, float64 and int32 from the reference. In a row of NaN, keys are -1.
     """
 
     logsumexp: NDArray[Any]
@@ -61,3 +79,23 @@ class Statistics:
     top_weights: NDArray[Any] | None
     received: NDArray[Any] | None
     block_map: NDArray[Any] | None
+
+    @property
+    def query_len(self) -> int:
+        """Number of queries."""
+        return int(self.entropy.shape[-1])
+
+    @property
+    def effective_keys(self) -> NDArray[Any]:
+        """exp(entropy): how many keys of equal weight have this entropy; 1 for a row that sees one key."""
+        keys: NDArray[Any] = np.exp(self.entropy)
+        return keys
+
+    @property
+    def normalized_entropy(self) -> NDArray[Any]:
+        """Entropy over its maximum, ln(visible keys): 0 is peaked at one key, 1 is uniform.
+
+        0 if a row sees at most one key.
+        """
+        most = np.log(np.maximum(self.visible_keys, 1))
+        return np.where(most > 0, self.entropy / np.where(most > 0, most, 1.0), 0.0)

@@ -64,8 +64,8 @@ def test_attention_answers_as_onnx_says(name: str) -> None:
 def score_matrix(node: NodeCase, case: Case) -> tuple[str, NDArray[Any]]:
     mode = node.attributes.get("qk_matmul_output_mode", 0)
     if mode == len(STAGES):
-        return "weights", reference.weights(*case.arrays, **case.options)
-    return "scores", reference.scores(*case.arrays, stage=STAGES[mode], **case.options)
+        return "weights", reference.weights(case.query, case.key, **case.options)
+    return "scores", reference.scores(case.query, case.key, stage=STAGES[mode], **case.options)
 
 
 def assert_agrees(

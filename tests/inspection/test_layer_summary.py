@@ -32,7 +32,7 @@ def layer_of(mask: at.Mask | None, **batch: Any) -> tuple[LayerSummary, NDArray[
         received=True,
         block_map_size=10,
     )
-    weights = at.reference.weights(QUERY[None], KEY[None], VALUE[None], mask=mask)[0]
+    weights = at.reference.weights(QUERY, KEY, mask=mask)
     return summarize(ObservedLayer(4, "some.module", ("0", "1", "2"), seen), IDS, LABELS), weights
 
 
@@ -61,7 +61,7 @@ def test_by_segment_is_the_mean_of_the_weights(mask: at.Mask | None) -> None:
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_evenly_is_a_head_with_uniform_weights(mask: at.Mask | None) -> None:
     layer, _ = layer_of(mask)
-    uniform = at.reference.weights(0 * QUERY[None], KEY[None], VALUE[None], mask=mask)[0, 0]
+    uniform = at.reference.weights(0 * QUERY, KEY, mask=mask)[0]
     shares = np.stack([uniform[:, segment == LABELS].sum(axis=-1) for segment in range(3)], axis=-1)
     expected = np.stack([shares[reader == LABELS].mean(axis=0) for reader in range(3)])
     assert layer.evenly is not None

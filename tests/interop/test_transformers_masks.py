@@ -12,17 +12,17 @@ pytest.importorskip("transformers", reason="needs transformers: make test-models
 
 from transformers import masking_utils as made  # noqa: E402
 
-from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop import mask_functions, transformers_masks  # noqa: E402
 from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
 from attnscope.interop.transformers_masks import mask_of_transformers  # noqa: E402
-from attnscope.interop.transformers_meaning import check_what_masks_mean  # noqa: E402
+from attnscope.interop.transformers_register import check_mask_functions  # noqa: E402
 
 BATCH, TOKENS = 2, 40
 IDS = torch.tensor([[0] * 7 + [1] * 20 + [2] * 13, [0] * 30 + [3] * 10])
 POSITIONS = torch.cat([torch.arange(n) for n in (7, 20, 13, 30, 10)]).reshape(2, TOKENS)
 IMAGES = torch.full((BATCH, TOKENS), -1)
 IMAGES[0, 5:12], IMAGES[1, 20:26], IMAGES[1, 30:33] = 0, 0, 1
-# sizes: query_len, key_len, where the first query stands, where the first key stands
+# query_len, key_len, position of the first query, position of the first key
 SIZES = {
     "a whole text": (40, 40, 0, 0),
     "a chunk beside a cache": (9, 25, 16, 0),
@@ -56,7 +56,7 @@ PADDINGS = {
     "right": np.s_[-6:],
     "all": np.s_[:],
     "holes": np.s_[3:38:4],
-}  # fmt: skip
+}
 
 
 def padded(name: str, tokens: int) -> Any:
@@ -72,9 +72,14 @@ def assert_read(
 ) -> SymbolicMask:
     query_len, key_len, query_offset, key_offset = sizes
     asked = {
-        "q_length": query_len, "kv_length": key_len, "q_offset": query_offset, "kv_offset": key_offset,
-        "mask_function": function, "attention_mask": real, "use_vmap": use_vmap,
-    }  # fmt: skip
+        "q_length": query_len,
+        "kv_length": key_len,
+        "q_offset": query_offset,
+        "kv_offset": key_offset,
+        "mask_function": function,
+        "attention_mask": real,
+        "use_vmap": use_vmap,
+    }
     mask = mask_of_transformers(BATCH, **asked)
     never = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     truth = np.broadcast_to(made.sdpa_mask(BATCH, **asked, **never), (BATCH, 1, query_len, key_len))
@@ -185,15 +190,15 @@ def test_a_mask_that_a_model_computes_with_says_what_to_do() -> None:
 
 
 def test_a_transformers_that_means_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_what_masks_mean.__wrapped__()
-    readers = transformers_masks.READERS
+    check_mask_functions.__wrapped__()
+    readers = mask_functions.READERS
     code = made.sliding_window_overlay(1).__code__
 
     def one_more(closed: dict[str, Any], asked: Any) -> at.Mask | None:
-        return transformers_masks.window_behind({"sliding_window": closed["sliding_window"] + 1}, asked)
+        return mask_functions.window_behind({"sliding_window": closed["sliding_window"] + 1}, asked)
 
     monkeypatch.setitem(readers, code, one_more)
     with pytest.raises(at.UnsupportedProblemError, match="sliding_window_overlay of Transformers"):
-        check_what_masks_mean.__wrapped__()
+        check_mask_functions.__wrapped__()
     with pytest.raises(AssertionError):
         assert_read(FUNCTIONS["window"], None, SIZES["a whole text"])

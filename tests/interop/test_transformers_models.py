@@ -12,16 +12,27 @@ from tests.interop.judging import assert_as_exact_as_eager, exact, in_float64, l
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop import transformers_attention  # noqa: E402
+from attnscope.interop import call_mask, transformers_attention  # noqa: E402
 from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
 from attnscope.interop.transformers import register  # noqa: E402
 
 TOKENS = 23
 NAMES = [
-    "LlamaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GptOssForCausalLM", "MistralForCausalLM",
-    "Qwen2ForCausalLM", "GPT2LMHeadModel", "OPTForCausalLM", "BertForMaskedLM", "ModernBertForMaskedLM",
-    "DistilBertForMaskedLM", "Llama4ForCausalLM", "GPTNeoXForCausalLM", "GPTBigCodeForCausalLM",
-]  # fmt: skip
+    "LlamaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Gemma3ForCausalLM",
+    "GptOssForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "GPT2LMHeadModel",
+    "OPTForCausalLM",
+    "BertForMaskedLM",
+    "ModernBertForMaskedLM",
+    "DistilBertForMaskedLM",
+    "Llama4ForCausalLM",
+    "GPTNeoXForCausalLM",
+    "GPTBigCodeForCausalLM",
+]
 PADDED = {"left": np.s_[:5], "right": np.s_[-5:], "with a hole": np.s_[7:9]}
 
 
@@ -127,7 +138,7 @@ def test_an_encoder_and_a_decoder_with_a_position_bias() -> None:
 
 def test_no_layer_is_given_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     masks: list[Any] = []
-    ours = transformers_attention.visible
+    ours = call_mask.visible
 
     def noted(mask: Any, *rest: Any) -> Any:
         masks.append(mask)
@@ -152,7 +163,7 @@ def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(options["threads"])
         return ours(*arrays, **options)
 
-    monkeypatch.setattr(at, "attention", noted)
+    monkeypatch.setattr(transformers_attention, "attention", noted)
     model = build("LlamaForCausalLM")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -166,7 +177,7 @@ def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("option", ["mask", "softcap", "sinks", "scale"])
 def test_an_option_that_is_forgotten_is_noticed(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = at.attention
-    monkeypatch.setattr(at, "attention", lambda *a, **o: ours(*a, **{**o, option: None}))
+    monkeypatch.setattr(transformers_attention, "attention", lambda *a, **o: ours(*a, **{**o, option: None}))
     name = "GptOssForCausalLM" if option == "sinks" else "Gemma2ForCausalLM"
     changes = {"query_pre_attn_scalar": 2, "attn_logit_softcapping": 1.0} if "Gemma" in name else {}
     with pytest.raises(AssertionError, match="error of the logits"):

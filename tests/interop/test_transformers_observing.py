@@ -1,4 +1,4 @@
-"""observing(): each layer's observation is what the weights of eager attention say, whole or beside a cache."""
+"""observing(): each layer's observation equals the statistics of eager's weights, whole or beside a cache."""
 
 import copy
 from typing import Any
@@ -133,7 +133,7 @@ def test_calls_that_do_not_continue_one_text_are_not_joined() -> None:
         run(model, input_ids=tokens(3)[:, :9])
     assert [each.key_len for each in seen.calls(0)] == [TOKENS, 9]
     with pytest.raises(
-        at.AttentionError, match=r"no chunks of one text\. Take them one by one: calls\(layer\)"
+        at.AttentionError, match=r"not chunks of one text\. Take them one by one: calls\(layer\)"
     ):
         seen[0]
 

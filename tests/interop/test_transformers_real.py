@@ -1,4 +1,4 @@
-"""Two real models answer with "attnscope" what they answer with eager attention: a sentence encoder, and Gemma 3."""
+"""Two real models, a sentence encoder and Gemma 3, answer with "attnscope" what they answer with eager."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.tolerance import of_a_sum
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop import transformers_masks  # noqa: E402
+from attnscope.interop import mask_functions  # noqa: E402
 from attnscope.interop.transformers import observing, register  # noqa: E402
 
 PROMPT, STEPS = 480, 64  # so that the text outgrows Gemma's window of 512
@@ -85,17 +85,15 @@ def test_texts_of_two_lengths_through_gemma(gemma: Any, wide: Any, side: str) ->
 def test_a_mask_that_is_forgotten_is_noticed(
     gemma: Any, text: Any, eager: Any, truth: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = next(
-        code for code, reader in transformers_masks.READERS.items() if reader.__name__ == "window_behind"
-    )
-    monkeypatch.setitem(transformers_masks.READERS, code, lambda closed, asked: None)
+    code = next(code for code, reader in mask_functions.READERS.items() if reader.__name__ == "window_behind")
+    monkeypatch.setitem(mask_functions.READERS, code, lambda closed, asked: None)
     ours = logits(gemma, "attnscope", input_ids=text, use_cache=False, logits_to_keep=STEPS)
     with pytest.raises(AssertionError, match="error of the logits"):
         assert_as_exact_as_eager(ours, eager, truth)
 
 
 def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, text: Any) -> None:
-    """That Gemma reads its first token most is known; that a window does not reach it is its configuration."""
+    """Gemma is known to read its first token most; its windowed layers do not reach it."""
     tokens, length = text.clone(), text.shape[1]
     tokens[:, 0] = gemma.config.bos_token_id
     with (
@@ -116,7 +114,7 @@ def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, t
 def test_a_repeated_random_text_shows_gemma_s_induction_heads_and_ablating_them_costs_the_copy(
     gemma: Any,
 ) -> None:
-    """Random tokens can only be told from what came before: who reads what followed last time, copies it."""
+    """Only the earlier occurrence predicts the next of repeated random tokens: induction heads copy it."""
     half = draw(1, 100, 200_000)
     tokens = torch.cat([torch.tensor([[gemma.config.bos_token_id]]), half, half], dim=1)
 

@@ -18,17 +18,14 @@ NAMES = b"Ada Lovelace wrote the notes; Grace Hopper wrote the compiler. Then Gr
 
 def weights_of(reading: Reading, layer: int, head: int) -> NDArray[np.float64]:
     seen = reading.head(layer, head)
-    weights = at.reference.weights(
+    return at.reference.weights(
         seen.query,
         seen.key,
-        seen.value,
         mask=at.Causal(),
         scale=1.0,
         alibi_slopes=[seen.slope],
         sinks=[seen.sink],
     )
-    one_head: NDArray[np.float64] = weights[0, 0]
-    return one_head
 
 
 def random_bytes(seed: int, symbols: int, length: int) -> bytes:

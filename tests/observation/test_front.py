@@ -81,11 +81,11 @@ def test_a_batch_row_may_have_segments_of_its_own() -> None:
     [
         (
             {"segments": {"a": (0, 9), "b": (7, 20)}},
-            "segments 'a' and 'b' overlap at key 7.*no longer belongs",
+            "segments 'a' and 'b' overlap at key 7.*the first key behind it",
         ),
         (
             {"segments": {"a": (0, 9), "b": (12, 20)}},
-            "leave out 3 of 20 keys, the first is key 9.*a name of its own",
+            "leave out 3 of 20 keys, the first is key 9.*Name the rest",
         ),
         ({"segments": {"a": (0, 21)}}, r"segments\['a'\] is \(0, 21\), expected start <= end <= 20"),
         ({"segments": {"a": 20}}, r"segments\['a'\] is 20, expected \(start, end\)"),
@@ -98,7 +98,7 @@ def test_a_batch_row_may_have_segments_of_its_own() -> None:
         ({"segments": np.full(20, 64)}, "segments holds the label 64, expected 0 to 63"),
         ({"segments": np.full(20, -1)}, "segments holds the label -1, expected 0 to 63"),
         ({"segments": np.zeros(20)}, "segments is float64, expected integers from 0 to 63"),
-        ({"top_keys": 21}, "top_keys=21: expected at most 20, as there are so many keys"),
+        ({"top_keys": 21}, "top_keys=21: expected at most 20, the number of keys"),
         ({"top_keys": -1}, "top_keys=-1: expected 0 or more"),
         ({"block_map_size": 21}, "block_map_size=21: expected at most 20"),
         ({"block_map_size": 0}, "block_map_size=0: expected 1 or more"),
@@ -128,7 +128,7 @@ def test_no_key_at_all_is_legal() -> None:
 
 def test_help_and_signature_are_those_of_the_function() -> None:
     assert "segments" in inspect.signature(at.observe).parameters
-    assert "Compute attention, and where each row looked" in (at.observe.__doc__ or "")
+    assert "Compute attention, and statistics of each row's weights" in (at.observe.__doc__ or "")
 
 
 def test_effective_keys_and_normalized_entropy() -> None:
@@ -176,6 +176,6 @@ def test_a_head_s_summary_is_the_mean_over_rows_that_see_something() -> None:
     np.testing.assert_allclose(heads.segment_mass, masses, rtol=of_doubles)
     np.testing.assert_allclose(heads.segment_mass.sum(axis=-1), 1, rtol=of_a_sum(20))
     table = repr(seen).splitlines()
-    assert table[0].split() == ["batch", "head", "entropy", "of", "most", "keys", "largest", "first", "4", "distance", "0", "1", "2"]  # fmt: skip
+    assert table[0].split() == ["batch", "head", "entropy", "normalized", "keys", "largest", "first", "4", "distance", "0", "1", "2"]  # fmt: skip
     assert len(table) == 1 + 2 * 4
     assert table[1].split()[2] == f"{heads.entropy[0, 0]:.3f}"

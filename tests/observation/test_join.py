@@ -40,12 +40,12 @@ def test_joined_chunks_are_the_whole(cuts: tuple[int, ...]) -> None:
     ("chunks", "message"),
     [
         ((), "join\\(\\) got no observation"),
-        ((chunk(0, 90, block_map_size=3),), "observation 0 has a map, expected none"),
-        ((chunk(0, 50), chunk(50, 90, first_keys=2)), "observation 1 was asked other questions"),
-        ((chunk(0, 50), at.observe(QUERY, KEY, VALUE)), "observation 1 was asked other questions"),
+        ((chunk(0, 90, block_map_size=3),), "observation 0 has a block map, expected none"),
+        ((chunk(0, 50), chunk(50, 90, first_keys=2)), "observation 1 has other statistics"),
+        ((chunk(0, 50), at.observe(QUERY, KEY, VALUE)), "observation 1 has other statistics"),
         (
             (chunk(0, 50), at.observe(QUERY[0], KEY[0], VALUE[0])),
-            "observation 1 is of \\[4\\] batch rows and heads",
+            "observation 1 has \\[4\\] batch rows and heads",
         ),
     ],
 )

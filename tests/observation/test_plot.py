@@ -87,9 +87,9 @@ def test_what_is_not_there_is_refused(kind: Any, where: dict[str, int], message:
 def test_what_was_not_asked_for_says_how_to_ask() -> None:
     bare = at.observe(QUERY, KEY, VALUE)
     for kind, how in (("map", "block_map_size=64"), ("segments", "segments="), ("received", "received=True")):
-        with pytest.raises(at.AttentionError, match=f"call observe\\(..., {how}"):
+        with pytest.raises(at.AttentionError, match=f"Call observe\\(..., {how}"):
             bare.plot(kind)  # type: ignore[arg-type]
     with pytest.raises(at.AttentionError, match="measure='speed': expected one of"):
         at.observation.draw_heads([bare.per_head()], "speed")
-    with pytest.raises(at.AttentionError, match="there is no layer to draw"):
+    with pytest.raises(at.AttentionError, match="summaries is empty"):
         at.observation.draw_heads([])

@@ -23,7 +23,7 @@ WRONG_BY = len(LAYERS) * of_a_sum(0)  # in float64, but for each layer's shares,
 def test_it_is_the_product_of_the_layers_matrices(row: int, residual: float) -> None:
     product = np.broadcast_to(np.eye(30), (2, 30, 30))
     for layer in LAYERS:
-        weights = at.reference.weights(**layer).mean(axis=1)
+        weights = at.reference.weights(layer["query"], layer["key"], mask=layer["mask"]).mean(axis=1)
         product = (residual * np.eye(30) + (1 - residual) * weights) @ product
     share = at.observation.rollout(LAYERS, row=row, residual=residual)
     np.testing.assert_allclose(share, product[:, row], rtol=WRONG_BY)

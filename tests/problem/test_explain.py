@@ -48,17 +48,17 @@ def test_a_part_that_names_only_the_queries_makes_the_matrix_square() -> None:
 SENTENCES: list[tuple[at.Mask, dict[str, int], str]] = [
     (at.Causal(), {"query": 3, "key": 7}, "hidden: Causal, key 7 comes after query 3"),
     (at.Causal(), {"query": 3, "key": 1}, "visible: Causal, key 1 comes before query 3"),
-    (at.Causal(), {"query": 3, "key": 3}, "visible: Causal, key 3 stands where query 3 stands"),
+    (at.Causal(), {"query": 3, "key": 3}, "visible: Causal, key 3 is at the position of query 3"),
     (
         at.Causal(),
         {"query": 0, "key": 7, "query_len": 2, "key_len": 8},
-        "hidden: Causal, key 7 comes after query 0, which stands at position 6",
+        "hidden: Causal, key 7 comes after query 0, which is at position 6",
     ),
     (at.Causal(offset=[0, 5]), {"query": 0, "key": 3}, "hidden: Causal, key 3 comes after query 0"),
     (
         at.Causal(offset=[0, 5]),
         {"query": 0, "key": 3, "batch": 1},
-        "visible: Causal, key 3 comes before query 0, which stands at position 5",
+        "visible: Causal, key 3 comes before query 0, which is at position 5",
     ),
     (
         at.Window(left=2, right=0),
@@ -141,9 +141,9 @@ REFUSED: list[tuple[at.Mask, dict[str, Any], str]] = [
     (
         at.Causal(),
         {"query": 5, "key": 0, "query_len": 4},
-        "query=5 lies outside query_len=4. Say which sizes",
+        "query=5 lies outside query_len=4. Pass the sizes",
     ),
-    (at.Causal(), {"query": 0, "key": 7, "query_len": 1}, "key=7 lies outside key_len=1. Say which sizes"),
+    (at.Causal(), {"query": 0, "key": 7, "query_len": 1}, "key=7 lies outside key_len=1. Pass the sizes"),
     (at.Causal(), {"query": 0, "key": 0, "key_len": 0}, "query=0 lies outside query_len=0"),
     (at.Causal(), {"query": -1, "key": 0}, "query=-1: expected 0 or more"),
     (at.Causal(), {"query": 0, "key": 1.0}, "key=1.0: expected an integer, got float"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.problem import KeyBitmap, KeySpans, lower, lowering
-from attnscope.problem.sizes import Sizes
+from attnscope.problem.shape import Sizes
 from tests.problem.slot_by_slot import sees
 from tests.problems import masks, matrix, sizes
 

@@ -44,7 +44,7 @@ BAD_OUT: dict[str, tuple[Any, str]] = {
     ),
     "format": (
         lambda _: ones(2, 4, 5, 3, dtype=np.float16),
-        "out is <f2, expected float32, the query's. Convert the result",
+        "out is <f2, expected float32, the query's dtype. Convert the result",
     ),
     "list": (lambda _: [[1.0]], "out is a list"),
     "byte order": (lambda _: ones(2, 4, 5, 3, dtype=">f4"), "out is >f4, expected float32"),
@@ -52,7 +52,7 @@ BAD_OUT: dict[str, tuple[Any, str]] = {
     "misaligned": (lambda _: misaligned(), r"out is not aligned.*out.copy\(\)"),
     "broadcast": (
         lambda _: as_strided(ones(3), (2, 4, 5, 3), (0, 0, 0, 4)),
-        "out is a view whose entries share memory. expected one place for each",
+        "out is a view whose entries share memory, expected separate entries",
     ),
     "windows": (
         lambda _: as_strided(ones(64), (2, 4, 5, 3), (96, 24, 4, 4)),

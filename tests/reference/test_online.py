@@ -44,5 +44,5 @@ def test_a_hidden_nan_reaches_nobody_whatever_the_block() -> None:
 
 
 def test_a_block_of_no_keys_is_refused() -> None:
-    with pytest.raises(AttentionShapeError, match="block=0 holds no key, expected at least 1"):
+    with pytest.raises(AttentionShapeError, match="block=0: expected at least 1 key"):
         reference.blockwise(*small_case().arrays, block=0)

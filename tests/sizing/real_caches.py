@@ -1,7 +1,7 @@
 """The caches that Transformers really makes: of a model on the meta device, after a prompt and one token.
 
 On torch.device("meta") a tensor has a shape and no memory, so that models run at their full size. One model
-that fails or hangs must not stop the rest: each has a time limit, and what it said is its outcome.
+that fails or hangs must not stop the rest: each has a time limit, and its failure is its outcome.
 """
 
 import json
@@ -26,7 +26,7 @@ class Outcome:
 
     name: str
     verdicts: dict[str, str] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     parameters: int | None = None
 
 
@@ -59,7 +59,7 @@ def prepare() -> None:
 
 
 def default_config(model_type: str) -> dict[str, Any]:
-    """What the installed Transformers writes for an architecture about which nothing is said."""
+    """What the installed Transformers writes for an architecture without a config file."""
     from transformers import CONFIG_MAPPING
 
     config = CONFIG_MAPPING[model_type]()
@@ -84,7 +84,7 @@ def model_types() -> list[str]:
 
 
 def config_of(fields: Mapping[str, Any]) -> Any:
-    """A config object of a file's fields; of a model of pictures its decoder's, where that runs by itself."""
+    """A config object of a file's fields; of a model of pictures its decoder's, if that runs by itself."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
     config = CONFIG_MAPPING[fields["model_type"]].from_dict(dict(fields))
@@ -174,7 +174,7 @@ def longest_window(fields: Mapping[str, Any]) -> int:
 
 
 def compare(name: str, fields: dict[str, Any], runs_as: str | None = None) -> Outcome:
-    """One model: its real caches beside what attnscope says of the same file."""
+    """One model: its real caches beside the sizes of the same file."""
     prepare()
     outcome = Outcome(name)
     prompt = max(longest_window(fields), SHORTEST_PROMPT) + BEYOND_THE_WINDOW
@@ -195,10 +195,21 @@ def compare(name: str, fields: dict[str, Any], runs_as: str | None = None) -> Ou
                 encoder_tokens = encoder_tokens if config.model_type == "whisper" else prompt + 1
                 real = real_bytes(cached(model, prompt, encoder_tokens, engine))
         except Exception as error:  # noqa: BLE001
-            outcome.verdicts[engine], outcome.said[engine] = "not runnable", _reason(error)
+            outcome.verdicts[engine], outcome.reasons[engine] = "not runnable", _reason(error)
             continue
-        outcome.verdicts[engine], outcome.said[engine] = _judge(fields, prompt + 1, engine, real)
+        outcome.verdicts[engine], outcome.reasons[engine] = _judge(fields, prompt + 1, engine, real)
     return outcome
+
+
+def build_error(fields: Mapping[str, Any]) -> str | None:
+    """Why Transformers does not build such a model; None if it does."""
+    prepare()
+    try:
+        with time_limit(SECONDS):
+            build(config_of(fields))
+    except Exception as error:  # noqa: BLE001  # whatever a foreign model raises is the answer
+        return " ".join(str(error).split())
+    return None
 
 
 def _judge(fields: dict[str, Any], context: int, engine: str, real: int) -> tuple[str, str]:

@@ -93,6 +93,12 @@ def test_how_much_fits() -> None:
     assert at.size(fields, context=100, memory=0).max_sequences == 0
 
 
+def test_a_memory_of_a_tebibyte_is_no_more_special_than_a_gibibyte() -> None:
+    plan = at.size(config("llama-3-8b"), context=131_072, memory=2**40)
+    assert plan.weight_bytes is not None
+    assert plan.max_sequences == (2**40 - plan.weight_bytes) // (16 * 2**30) == 63
+
+
 def test_the_longest_context_is_the_last_that_fits() -> None:
     fields = SLIDING | {"num_hidden_layers": 1, "intermediate_size": 128, "vocab_size": 1_000}
     plan = at.size(config("gemma-3-1b"), context=1, memory=4 * 2**30, engine="vllm")

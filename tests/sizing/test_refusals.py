@@ -23,7 +23,7 @@ def test_an_unknown_architecture(model_type: Any) -> None:
     refused(LLAMA | {"model_type": model_type}, r"model_type=.*assume=\{'model_type': ")
 
 
-def test_an_unknown_architecture_can_be_said_to_follow_a_known_one() -> None:
+def test_an_unknown_architecture_can_be_assumed_to_follow_a_known_one() -> None:
     plan = at.size(LLAMA | {"model_type": "mine"}, context=10, assume={"model_type": "llama"})
     assert plan.bytes_per_token == 256
     assert "assumed: model_type='llama'" in plan.notes
@@ -61,7 +61,7 @@ def test_a_missing_field_without_a_default(field: str) -> None:
     fields = {key: value for key, value in LLAMA.items() if key != field}
     refused(
         fields,
-        rf"^{field} is missing, and llama has no default for it\. Give it: assume=\{{'{field}': \.\.\.\}}",
+        rf"^{field} is missing, and llama has no default\. Give it: assume=\{{'{field}': \.\.\.\}}",
     )
     assert at.size(fields, context=10, assume={field: LLAMA[field]}).bytes_per_token == 256
 
@@ -90,6 +90,28 @@ def test_aliases_that_disagree() -> None:
 def test_heads_that_cannot_be_shared() -> None:
     refused(LLAMA | {"num_key_value_heads": 3}, r"num_attention_heads=4 cannot share num_key_value_heads=3")
     refused(LLAMA | {"hidden_size": 2, "head_dim": None}, r"hidden_size=2 is less than num_attention_heads=4")
+
+
+@pytest.mark.parametrize("more", [{}, {"head_dim": 8}, {"head_dim": None}])
+def test_a_width_that_the_heads_do_not_divide(more: dict[str, Any]) -> None:
+    """Transformers does not build such a Llama, whatever head_dim is; a Mistral it does, of floor(66 / 4)."""
+    refused(
+        LLAMA | {"hidden_size": 66} | more,
+        r"hidden_size=66 is not a multiple of num_attention_heads=4: llama",
+    )
+    mistral = LLAMA | {"model_type": "mistral", "sliding_window": None, "hidden_size": 66, "head_dim": None}
+    assert at.size(mistral, context=10).bytes_per_token == 256
+
+
+def test_a_width_that_the_heads_do_not_divide_under_other_names() -> None:
+    refused(
+        config("gpt2", n_embd=770), r"^n_embd=770 is not a multiple of n_head=12: gpt2 cannot be built so"
+    )
+    refused(
+        config("bart-large-cnn", d_model=1023),
+        r"^d_model=1023 is not a multiple of decoder_attention_heads=16",
+    )
+    assert at.size(config("t5-base", d_model=770), context=10).bytes_per_token == 12 * 12 * 128 * 2
 
 
 def test_a_field_that_the_architecture_does_not_follow() -> None:
@@ -122,7 +144,7 @@ def test_a_window_that_is_missing() -> None:
     refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
 
 
-def test_a_size_that_is_said_twice_and_differs() -> None:
+def test_a_size_that_is_given_twice_and_differs() -> None:
     refused(
         config("zamba2-1.2b", mamba_headdim=32),
         r"mamba_expand \* hidden_size=4096, and n_mamba_heads \* mamba_headdim is 2048",
@@ -145,7 +167,7 @@ def test_a_model_that_embeds() -> None:
     )
 
 
-def test_which_layers_slide_must_be_said() -> None:
+def test_which_layers_slide_must_be_given() -> None:
     refused(
         config("qwen1.5-moe-a2.7b", use_sliding_window=True), r"use_sliding_window=True without layer_types"
     )
@@ -186,6 +208,8 @@ def test_too_many_shared_layers() -> None:
         ({"context": "128k"}, r"context='128k': expected an integer"),
         ({"batch": 0}, r"batch=0: expected 1 or more"),
         ({"memory": -5}, r"memory=-5: expected 0 or more"),
+        ({"memory": 2**60 + 1}, r"memory=1152921504606846977: expected 0 or more, and at most 2\*\*60"),
+        ({"memory": 1e12}, r"memory=1000000000000\.0: expected an integer, got float"),
         ({"kv_dtype": "float7"}, r"kv_dtype='float7': expected one of float32, bfloat16"),
         ({"kv_dtype": None}, r"kv_dtype=None: expected one of"),
         (

@@ -15,7 +15,7 @@ def test_a_head_is_not_always_hidden_size_by_heads() -> None:
     assert per_token(config("qwen3-0.6b")) == 28 * 8 * 256 * 2
 
 
-def test_without_kv_heads_each_query_head_has_its_own_and_the_plan_says_so() -> None:
+def test_without_kv_heads_each_query_head_has_its_own_and_the_plan_notes_it() -> None:
     plan = at.size(LLAMA | {"num_key_value_heads": None}, context=10)
     assert plan.bytes_per_token == 512
     for text in (repr(plan), plan.explain(), str(plan)):
@@ -35,7 +35,7 @@ def test_a_default_of_the_architecture_is_named() -> None:
     assert "not in the file: text_config.num_key_value_heads=4 (the default of gemma3_text)" in plan.notes
 
 
-def test_mistral_slides_unless_the_file_says_null() -> None:
+def test_mistral_slides_unless_the_file_has_null() -> None:
     fields = {key: value for key, value in SLIDING.items() if key != "sliding_window"}
     assert [row.kind for row in at.size(fields, context=9).layers] == ["sliding"]
     assert "sliding_window=4096" in repr(at.size(fields, context=9))
@@ -156,7 +156,7 @@ def test_the_same_question_has_the_same_plan() -> None:
     assert at.size(LLAMA, context=10) != at.size(LLAMA, context=11)
 
 
-def test_a_context_beyond_the_model_s_is_allowed_and_said() -> None:
+def test_a_context_beyond_the_model_s_is_allowed_and_noted() -> None:
     plan = at.size(config("llama-2-7b"), context=5_000)
     assert "5,000 tokens are beyond max_position_embeddings=4,096" in plan.notes
 

@@ -59,7 +59,7 @@ def test_statistics_by_blocks_equal_those_of_the_whole_matrix(first: int) -> Non
     scoring: dict[str, Any] = {"scale": 1.0, "alibi_slopes": [head.slope], "sinks": [head.sink]}
     query, key, value = (each[None, None] for each in (head.query, head.key, head.value))
     case = Case(query, key, value, {"mask": at.Causal(), **scoring})
-    weights: Floats = at.reference.weights(query, key, value, mask=at.Causal(), **scoring)[0, 0, first:]
+    weights: Floats = at.reference.weights(query, key, mask=at.Causal(), **scoring)[0, 0, first:]
     bound = error_bound(case, arithmetic=np.float64, output=np.float64).weights[0, 0, first:]
     apart = 2 * bound  # two computations, each within the bound
     statistics = row_statistics(head, first)

@@ -152,7 +152,7 @@ def measure_decode(case: DecodeCase) -> DecodeMeasurement:
         bandwidths.append(measure_read_bandwidth(case.threads, rounds=1))
         for layer in range(case.layers):
             start = time.perf_counter()
-            cache.attend(layer=layer, sequences=sequences, query=query, threads=case.threads)
+            cache.attend(sequences, layer, query, threads=case.threads)
             if turn:  # the first round touches new memory
                 seconds.append(time.perf_counter() - start)
     typical, bandwidth = median(seconds), median(bandwidths)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from attnscope.cache.layout import NAMES
 from attnscope.errors import AttentionFormatError, AttentionShapeError, CacheError
 from attnscope.kernels import Pages
-from attnscope.problem.arrays import plain
-from attnscope.problem.out import overlap
+from attnscope.problem import overlap, plain
 
 
 def check_pages(pages: Pages) -> None:

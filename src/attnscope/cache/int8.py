@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import check_vectors, plain
 
 LARGEST = 127  # not -128: the range is the same on both sides
 

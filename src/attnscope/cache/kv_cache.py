@@ -15,8 +15,7 @@ from attnscope.cache.store import Store
 from attnscope.cache.windows import read_windows
 from attnscope.errors import AttentionShapeError, CacheError
 from attnscope.kernels import Pages
-from attnscope.problem import Dense, Mask, Window
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import Dense, Mask, Window, check_vectors, plain
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnscope.errors import AttentionMaskError, AttentionShapeError
-from attnscope.problem import Mask
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import Mask, check_vectors, plain
 
 
 def group_by_query_len(queries: Sequence[Any], sequences: int) -> list[list[int]]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from attnscope.cache.int8 import quantize
 from attnscope.cache.layout import DTYPES
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import check_vectors, plain
 
 
 def read_new_tokens(

@@ -25,10 +25,11 @@ from attnscope.problem import (
     Operands,
     Scoring,
     check_out,
+    check_vectors,
     lower_ragged,
+    plain,
+    read_scoring_arrays,
 )
-from attnscope.problem.added import read_added
-from attnscope.problem.arrays import check_vectors, plain
 
 CAUSAL = Causal()
 QUERY_FORMATS = {dtype: name for name, dtype in FORMATS.items() if name != "float64"}
@@ -153,7 +154,9 @@ def read_call(  # noqa: PLR0913  # as attention()
         softcap, bias is not None, alibi_slopes is not None, sinks is not None,
     )  # fmt: skip
     problem = AttentionProblem(shape, QUERY_FORMATS[query.dtype], mask, scoring)
-    added = read_added(problem, bias, alibi_slopes, sinks)
+    added = read_scoring_arrays(
+        {"bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks}, shape, problem.number_format
+    )
     if out is not None:
         check_out(out, problem, Operands(query, pages.key, pages.value, *added, 4))
     visible = None

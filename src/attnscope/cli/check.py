@@ -58,10 +58,10 @@ def memory(_context: click.Context, _option: click.Parameter, given: str) -> int
 def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> None:
     """Grade the ten exercises of a learner's notebook, or of all notebooks in a folder.
 
-    Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from outside: what
-    it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises passed, 1 if some did
-    not, and 2 if there is no notebook. The limits guard against mistakes and are no sandbox: a notebook can read and
-    write your files, so run only what you would open.
+    Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from
+    outside: what it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises
+    passed, 1 if some did not, and 2 if there is no notebook. The limits guard against mistakes and are no
+    sandbox: a notebook can read and write your files, so run only what you would open.
 
     \b
     Examples:

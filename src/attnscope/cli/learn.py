@@ -1,4 +1,4 @@
-"""The verb `attnscope learn`: copy the lesson's pages and notebooks to a folder, and open them in JupyterLab."""
+"""The verb `attnscope learn`: copy the lesson to a folder, and open it in JupyterLab."""
 
 import os
 import re
@@ -30,7 +30,8 @@ Done = Literal["copied", "there already", "kept as it is"]
 def learn(folder: Path, options: tuple[str, ...], opened: bool) -> None:
     """Copy the lesson's pages and notebooks to DIR (default: attnscope-lesson), and open JupyterLab there.
 
-    A file that is already there and differs is yours, and is kept. So you can run the command again to continue.
+    A file that is already there and differs is yours, and is kept. So you can run the command again to
+    continue.
 
     \b
     Examples:

@@ -1,1 +1,1 @@
-"""Other frameworks: each file imports one, and nothing imports these files but who asks for them."""
+"""Other frameworks. Each file imports one of them, and is imported by name only by code that needs it."""

@@ -1,4 +1,4 @@
-"""The runs of a model, and which rows of a later run continue which rows of an earlier one: beam search reorders them."""
+"""The runs of a model, and which rows of a run continue which earlier ones: beam search reorders them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 from transformers import Cache
 
-REORDERING = ("reorder_cache", "batch_select_indices")  # methods of a cache that take the rows that go on
+REORDERING = ("reorder_cache", "batch_select_indices")  # methods of a cache that take the rows to continue
 
 
 @dataclass
 class Runs:
-    """Every forward pass of a model and its parts, beside which cache it ran, and how these were reordered."""
+    """Every forward pass of a model and its parts, its cache, and how that cache was reordered."""
 
     caches: list[int | None] = field(default_factory=list)  # by run: the number of its cache
     reorderings: list[tuple[int, int, NDArray[np.intp]]] = field(
         default_factory=list
     )  # runs so far, cache, rows
     numbers: WeakKeyDictionary[Cache, int] = field(default_factory=WeakKeyDictionary)
-    followed_caches: int = 0  # those that are gone by now included
+    followed_caches: int = 0  # those that no longer exist included
     running: dict[torch.nn.Module, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -31,13 +31,13 @@ class Runs:
 
     @property
     def last(self) -> int:
-        """The number of the run that began last; one begins here if a part of the model was called by itself."""
+        """The number of the last run; one begins here if a part of the model was called by itself."""
         if not self.caches:
             self.caches.append(None)
         return len(self.caches) - 1
 
     def orders(self) -> list[NDArray[np.intp] | None]:
-        """By run: which of its rows each row of the last run beside the same cache continues; None: the same."""
+        """By run: which of its rows each row of the cache continues at the end; None: the same rows."""
         orders: list[NDArray[np.intp] | None] = [None] * len(self.caches)
         later: dict[int, NDArray[np.intp]] = {}
         waiting = list(self.reorderings)
@@ -51,7 +51,7 @@ class Runs:
 
     @contextmanager
     def followed(self, models: Sequence[Any]) -> Iterator[None]:
-        """Follow the runs of these models, and what happens to their caches."""
+        """Note the runs of these models and the reorderings of their caches within the block."""
         hooks = []
         for model in models:
             hooks.append(model.register_forward_pre_hook(self._begins, with_kwargs=True))
@@ -79,7 +79,7 @@ class Runs:
             self.caches[run] = number
 
     def _number(self, *values: Any) -> int | None:
-        """The number of the first cache among these values, which is followed from now on."""
+        """The number of the first cache among these values; its reorderings are noted from now on."""
         cache = next((each for each in values if isinstance(each, Cache)), None)
         if cache is None:
             return None
@@ -91,16 +91,13 @@ class Runs:
         return self.numbers[cache]
 
     def _follow(self, cache: Cache, name: str) -> None:
-        """Note the rows that are given to a method of this cache: a weak reference, since caches are large."""
+        """Note the rows that a method of this cache receives; weakly referenced: caches are large."""
         method, of = getattr(type(cache), name), ref(cache)
 
         def noted(indices: torch.Tensor) -> Any:
             kept = of()
-            self.reorderings.append((
-                len(self.caches),
-                self.numbers[kept],
-                indices.cpu().numpy().astype(np.intp),
-            ))
+            rows = indices.cpu().numpy().astype(np.intp)
+            self.reorderings.append((len(self.caches), self.numbers[kept], rows))
             return method(kept, indices)
 
         setattr(cache, name, noted)

@@ -1,4 +1,4 @@
-"""A mask that models hand from layer to layer as they would a tensor, and that holds no matrix."""
+"""A mask that models pass from layer to layer as they would a tensor, and that holds no matrix."""
 
 from typing import Any
 
@@ -6,25 +6,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import attnscope as at
+from attnscope.errors import UnsupportedProblemError
+from attnscope.problem import Mask
 
 SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
 
 
 class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types here
-    """A bool tensor [batch, 1, query_len, key_len] by its shape, without memory: what it shows is said by `mask`.
+    """A bool tensor by its shape [batch, 1, query_len, key_len], without memory; `mask` is the statement.
 
-    Models ask a mask for its shape, its dtype and its device, or send it elsewhere and get it back. One that computes
-    with it would need the matrix, and is told so.
+    Models read a mask's shape, dtype and device, or pass it through functions that return it unchanged. A
+    model that computes with its mask would need the matrix; that raises UnsupportedProblemError.
     """
 
-    mask: at.Mask | None  # which of the first `keys_read` keys each query sees; None: all of them
-    keys_read: int  # the keys behind are hidden from every query: a static cache's, not written yet
-    key_offset: int  # where the first key stands in the text: a cache with a window lets go of those before
+    mask: Mask | None  # which of the first `keys_read` keys each query sees; None: all of them
+    keys_read: int  # later keys are hidden from every query: a static cache's, not written yet
+    key_offset: int  # position of the first key in the text: a cache with a window drops earlier ones
 
     @staticmethod
     def __new__(
-        cls: Any, mask: at.Mask | None, shape: tuple[int, int, int], keys_read: int, key_offset: int
+        cls: Any, mask: Mask | None, shape: tuple[int, int, int], keys_read: int, key_offset: int
     ) -> "SymbolicMask":
         batch, query_len, key_len = shape
         made: SymbolicMask = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001  # torch's own way to do it
@@ -34,7 +35,7 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
         return made
 
     def matrix(self) -> NDArray[np.bool_]:
-        """Every entry, [batch, 1, query_len, keys_read], True = visible: to broadcast a mask of one query or key."""
+        """Every entry, [batch, 1, query_len, keys_read]: to broadcast a mask of one query or key."""
         batch, _, query_len, _ = self.shape
         if self.mask is None:
             return np.ones((batch, 1, query_len, self.keys_read), np.bool_)
@@ -52,9 +53,10 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
             same: SymbolicMask = args[0]
             batch, _, query_len, key_len = same.shape
             return SymbolicMask(same.mask, (batch, query_len, key_len), same.keys_read, same.key_offset)
-        raise at.UnsupportedProblemError(
-            f"the model computes with its attention mask ({func}), and attnscope's is a statement, not a matrix of "
-            "numbers. Choose another attention for this model: model.set_attn_implementation('eager')."
+        raise UnsupportedProblemError(
+            f"the model computes with its attention mask ({func}), and attnscope's mask is symbolic: it "
+            "holds no matrix of numbers. Choose another attention for this model: "
+            "model.set_attn_implementation('eager')."
         )
 
 

@@ -1,4 +1,4 @@
-"""torch's tensors as NumPy arrays on the same memory, and back."""
+"""torch's tensors as NumPy arrays on the same memory."""
 
 from typing import Any
 
@@ -7,21 +7,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import attnscope as at
+from attnscope.errors import AttentionFormatError
 
 BITS = {torch.bfloat16: (torch.int16, np.dtype(ml_dtypes.bfloat16))}  # NumPy itself has no bfloat16
 
 
 def array_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """The tensor's numbers, not copied, whatever its strides.
+    """The tensor's numbers without a copy, whatever its strides.
 
-    Errors
-        AttentionFormatError for a tensor whose numbers a CPU cannot read where they lie.
+    Raises
+    ------
+    AttentionFormatError
+        If the tensor is not a plain one on the CPU.
     """
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        raise at.AttentionFormatError(
-            f"a tensor is on {tensor.device}, {str(tensor.layout).removeprefix('torch.')}, expected a plain one on the "
-            "CPU: attnscope computes there. Move the model with model.to('cpu'), or choose another attention."
+        raise AttentionFormatError(
+            f"a tensor is on {tensor.device}, {str(tensor.layout).removeprefix('torch.')}, expected a plain "
+            "one on the CPU, where attnscope computes. Move the model with model.to('cpu'), or choose "
+            "another attention."
         )
     tensor = tensor.detach()
     if tensor.dtype in BITS:
@@ -33,15 +36,15 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def vectors_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """The same, with a contiguous last axis: copied where it has none."""
+    """The same with a contiguous last axis; copied if the tensor has none."""
     return array_of(tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous())
 
 
-def learns(*tensors: torch.Tensor) -> bool:
-    """Whether gradients would have to flow back through one of them."""
+def needs_gradients(*tensors: torch.Tensor) -> bool:
+    """Whether torch records gradients, and one of the tensors asks for one."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def threads() -> int:
-    """As many as torch uses: attention takes turns with torch's own operations."""
+    """As many as torch uses, since attention alternates with torch's own operations."""
     return int(torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""torch's attention as an audit asks it: on NumPy arrays, under the names that a contract declares."""
+"""torch's attention for an audit: on NumPy arrays, under the names that a contract declares."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import attnscope as at
+from attnscope.audit import Contract, torch_function
 
 HEADS = "enable_gqa"
 
@@ -21,12 +21,12 @@ def _scaled_dot_product_attention(
     bias: torch.Tensor | None = None,
     scale: float | None = None,
 ) -> torch.Tensor:
-    """torch.nn.functional.scaled_dot_product_attention: mask and bias are both its attn_mask, a bool or a float one."""
+    """Call torch's scaled_dot_product_attention, whose attn_mask is our mask (bool) or bias (float)."""
     given: dict[str, Any] = {"is_causal": causal}
-    if mask is not None or bias is not None:
-        given["attn_mask"] = (
-            mask if bias is None else bias if mask is None else bias.masked_fill(~mask, -torch.inf)
-        )
+    if mask is not None and bias is not None:
+        given["attn_mask"] = bias.masked_fill(~mask, -torch.inf)
+    elif mask is not None or bias is not None:
+        given["attn_mask"] = mask if bias is None else bias
     if scale is not None:
         given["scale"] = scale
     if query.shape[1] != key.shape[1]:
@@ -34,25 +34,30 @@ def _scaled_dot_product_attention(
     return torch.nn.functional.scaled_dot_product_attention(query, key, value, **given)
 
 
-scaled_dot_product_attention = at.audit.torch_function(_scaled_dot_product_attention)
-scaled_dot_product_attention.contract = at.audit.Contract(  # type: ignore[attr-defined]
+scaled_dot_product_attention = torch_function(_scaled_dot_product_attention)
+scaled_dot_product_attention.contract = Contract(  # type: ignore[attr-defined]
     causal=True, mask=True, bias=True, grouped_heads=True, scale=True
 )
 
 
 class MultiHeadAttention:
-    """torch.nn.MultiheadAttention with projections that change nothing, so that its attention alone is asked.
+    """torch.nn.MultiheadAttention with identity projections, so that an audit sees its attention alone.
 
-    A mask of torch's module is True where a key is hidden; here, as everywhere in attnscope, where it is visible.
-    Its dims are heads * key_dim, so one module is made for each shape.
+    A mask of torch's module is True for a hidden key; here, as everywhere in attnscope, True is visible. The
+    module's dims are heads * key_dim, so a new module is made for each shape.
     """
 
-    contract = at.audit.Contract(key_mask=True, mask=True)
+    contract = Contract(key_mask=True, mask=True)
 
     def __call__(
-        self, query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], *,
-        key_mask: NDArray[np.bool_] | None = None, mask: NDArray[np.bool_] | None = None,
-    ) -> NDArray[Any]:  # fmt: skip
+        self,
+        query: NDArray[Any],
+        key: NDArray[Any],
+        value: NDArray[Any],
+        *,
+        key_mask: NDArray[np.bool_] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> NDArray[Any]:
         batch, heads, query_len, dim = query.shape
         module = self.module(heads, dim)
         rows = [
@@ -71,8 +76,19 @@ class MultiHeadAttention:
         return mixed
 
     def module(self, heads: int, dim: int) -> torch.nn.MultiheadAttention:
-        """A module whose four projections are the identity."""
-        with torch.random.fork_rng(devices=[]):  # its weights are drawn, and replaced
+        """Make a module whose four projections are the identity.
+
+        Parameters
+        ----------
+        heads, dim : int
+            Heads, and numbers per head.
+
+        Returns
+        -------
+        torch.nn.MultiheadAttention
+            In evaluation mode.
+        """
+        with torch.random.fork_rng(devices=[]):  # its weights are drawn, then replaced
             module = torch.nn.MultiheadAttention(heads * dim, heads, bias=False, batch_first=True).eval()
         with torch.no_grad():
             module.in_proj_weight.copy_(torch.eye(heads * dim).repeat(3, 1))

@@ -6,9 +6,9 @@ from attnscope.lesson.grading import grade as grade
 from attnscope.lesson.grading import grade_all as grade_all
 from attnscope.lesson.grading import notebooks_in as notebooks_in
 from attnscope.lesson.notebook import Limits as Limits
-from attnscope.lesson.verdict import Counterexample as Counterexample
 from attnscope.lesson.verdict import LessonError as LessonError
 from attnscope.lesson.verdict import Verdict as Verdict
 from attnscope.lesson.verdict import printable as printable
+from attnscope.probing import Counterexample as Counterexample
 
 __all__ = ["Counterexample", "LessonError", "Verdict", "check"]

@@ -1,8 +1,8 @@
-"""Call a learner's function: on copies, with a time limit, watched for calls to the library, its memory measured.
+"""Call a learner's function: on copies, with a time limit, watched for calls to the library, memory measured.
 
-The call runs in a thread of its own, in which an exception is raised when its time is over: a notebook's cell may run
-in any thread, and an alarm would only work in the main one. What cannot be stopped, such as one long call inside NumPy,
-is left behind. `attnscope check` runs a notebook in a process, which can always be ended.
+The call runs in a thread of its own, in which an exception is raised when its time is over: a notebook's cell
+may run in any thread, and an alarm would only work in the main one. What cannot be stopped, such as one long
+call inside NumPy, is left behind. `attnscope check` runs a notebook in a process, which can always be ended.
 """
 
 import gc
@@ -36,7 +36,7 @@ UNWATCHED = (
 
 
 class LibraryCallError(BaseException):
-    """Raised inside an answer that calls the library. No Exception, so that the answer does not swallow it."""
+    """Raised inside an answer that calls the library; no Exception, so that the answer does not catch it."""
 
 
 class NoAnswerError(Exception):
@@ -95,8 +95,8 @@ class Answers:
             return Outcome(trouble="time", message=late)
         if seen.library is not None:
             message = (
-                f"{task.name} calls {seen.library}. The exercise is to write it yourself; the library's own functions "
-                "are for the stretch parts."
+                f"{task.name} calls {seen.library}. The exercise is to write it yourself; the library's own "
+                "functions are for the stretch parts."
             )
             return Outcome(trouble="library", message=message)
         if run.error is not None and not isinstance(run.error, FormError | Unwritten):

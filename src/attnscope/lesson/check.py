@@ -29,16 +29,17 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
     """Judge a learner's answer to one of the lesson's ten exercises.
 
     The answers are called with random and adversarial arguments, the same ones each time, and compared with
-    `at.reference` under a derived error bound. Any style passes: float32 or float64, loops or einsum. A wrong answer is
-    compared with known misconceptions, to name what it does instead, and shown on the smallest call that was found.
+    `at.reference` under a derived error bound. Any style passes: float32 or float64, loops or einsum. A wrong
+    answer is compared with known misconceptions, to name what it does instead, and shown on the smallest call
+    that was found.
 
     Parameters
     ----------
     number : int
         The exercise, 1 to 10.
     *answers : callable or mapping
-        The exercise's functions, in the order in which it lists them; or one mapping (or module) that holds them by
-        name, such as `globals()`.
+        The exercise's functions, in the order in which it lists them; or one mapping (or module) that holds
+        them by name, such as `globals()`.
     stretch : bool
         Judge the exercise's stretch part instead, which may use the library.
     seconds : float
@@ -47,8 +48,8 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
     Returns
     -------
     Verdict
-        True if all answers are right. An answer that raises, does not return, calls the library or writes into its
-        arguments is a verdict, not an error.
+        True if all answers are right. An answer that raises, does not return, calls the library or writes
+        into its arguments is a verdict, not an error.
 
     Raises
     ------
@@ -92,8 +93,8 @@ def by_name(
     if len(answers) != len(names):
         more = ", stretch=True" if stretch else ""
         raise LessonError(
-            f"exercise {exercise.number} takes {len(names)} answer{'s' * (len(names) > 1)}, and {len(answers)} came. "
-            f"Use check({exercise.number}, {', '.join(names)}{more})."
+            f"exercise {exercise.number} takes {len(names)} answer{'s' * (len(names) > 1)}, "
+            f"and {len(answers)} came. Use check({exercise.number}, {', '.join(names)}{more})."
         )
     own = [getattr(answer, "__name__", None) for answer in answers]
     if sorted(map(str, own)) == sorted(names):  # their order does not matter then

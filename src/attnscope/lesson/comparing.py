@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from attnscope.lesson.question import Arguments, Arrays, Expected, Misconception, Question
 from attnscope.probing import written
 
-# Two versions of a call are told apart by half of float32's digits: rounding is far smaller, a misconception larger.
+# Half of float32's digits tell two versions of a call apart: rounding is far smaller, a misconception larger.
 HALF_THE_DIGITS = 2.0**-12
 
 
@@ -47,7 +47,7 @@ def wrong_entries(came: NDArray[Any], right: Expected) -> NDArray[np.bool_]:
 
 
 def relative_error(came: Arrays, expected: tuple[Expected, ...]) -> float:
-    """The largest error, relative to the largest number that was expected; inf for NaN, inf or a wrong shape."""
+    """The largest error, relative to the largest expected number; inf for NaN, inf or a wrong shape."""
     if wrong_shape(came, expected) is not None:
         return np.inf
     return max(error_of_one(array, right.value) for array, right in zip(came, expected, strict=True))

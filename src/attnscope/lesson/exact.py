@@ -1,4 +1,4 @@
-"""The right results of an attention, by the reference, and the largest error of a correct float32 computation."""
+"""The right results of an attention, by the reference, and the largest error of correct float32 code."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ def given(array: Any) -> Rounded:
 
 @quietly
 def exact(query: Any, key: Any, value: Any, visible: Any = None, bias: Any = None) -> Exact:
-    """Attention over arrays of any leading axes. An argument that is `Rounded` carries its errors into the bounds."""
+    """Attention over any leading axes. An argument that is `Rounded` carries its errors into the bounds."""
     rounded = [each if isinstance(each, Rounded) else given(each) for each in (query, key, value)]
     rows = rounded[0].value.shape[:-1]
     of_weights = (*rows, rounded[1].value.shape[-2])

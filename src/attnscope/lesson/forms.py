@@ -133,7 +133,8 @@ def pairs(part: Any, name: str, tokens: int) -> NDArray[Any]:
     for pair in entries:
         if len(pair) != 2 or not all(0 <= index < tokens for index in pair):
             raise FormError(
-                f"contains {pair} in {name}, expected (query, key) with both from 0 to {tokens - 1}, the last token"
+                f"contains {pair} in {name}, expected (query, key) with both from 0 to {tokens - 1}, "
+                "the last token"
             )
         table[pair] = True
     return table

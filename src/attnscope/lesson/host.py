@@ -1,7 +1,8 @@
 """The process of a learner's notebook: it runs the cells, then its functions, as often as the judge asks.
 
-The judge is in the process that started this one; nothing is judged here. Arrays go back, and nothing that a notebook
-prints, or replaces `check` by, is a verdict. This is no sandbox: a notebook can read and write files.
+The judge is in the process that started this one; nothing is judged here. Arrays go back, and nothing that a
+notebook prints, or replaces `check` by, is a verdict. This is no sandbox: a notebook can read and write
+files.
 """
 
 import linecache
@@ -22,7 +23,7 @@ OUT_OF_MEMORY = "it needed more memory than it may have"
 
 
 def main() -> None:
-    """Serve one judge. The arguments are two file descriptors, the notebook, its limits, and the cells to skip."""
+    """Serve one judge. Arguments: two file descriptors, the notebook, its limits, and the cells to skip."""
     reading, writing, path, cell_seconds, call_seconds, memory_bytes, *skipped = sys.argv[1:]
     with os.fdopen(int(reading), "rb") as requests, os.fdopen(int(writing), "wb") as replies:
         for number in EXERCISES:

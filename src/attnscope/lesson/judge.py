@@ -1,4 +1,4 @@
-"""The judge: asks an answer every question, and describes the first failure on the smallest call that shows it."""
+"""The judge: ask an answer every question, and show the first failure on the smallest call that has it."""
 
 import re
 from collections.abc import Callable
@@ -56,10 +56,10 @@ class Reply:
 
 
 def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict:
-    """Judge an exercise's tasks until one fails. An error of the judge is a verdict too: it costs this exercise alone."""
+    """Judge an exercise's tasks until one fails. An error of the judge costs only this one."""
     try:
         return first_failure(exercise, asked, stretch)
-    except Exception as error:  # noqa: BLE001  # answers are foreign: no list of what they can cause is complete
+    except Exception as error:  # noqa: BLE001  # answers are foreign and may cause anything
         return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
 
 
@@ -136,13 +136,14 @@ class TaskJudge:
         if again.trouble is None and all(map(close, again.arrays, first.outcome.arrays)):
             return None
         message = (
-            f"{self.task.name} returns another result when it is called again with the same arguments. Does it keep "
-            "something between calls, in a global variable or a default argument, or draw random numbers?"
+            f"{self.task.name} returns another result when it is called again with the same arguments. Does "
+            "it keep something between calls, in a global variable or a default argument, or draw random "
+            "numbers?"
         )
         return Verdict(False, message, Counterexample(self.task.call, first.arguments, self.results(first)))
 
     def troubled(self, question: Question, outcome: Outcome) -> Verdict:
-        """No result at all, shown on the smallest call that fails alike, if the failure depends on the call."""
+        """No result at all, shown on the smallest call that fails alike, if a call can show it."""
         if outcome.trouble not in SHOWN_BY_A_CALL or not question.arguments:
             return Verdict(False, outcome.message)
         found = outcome
@@ -274,7 +275,7 @@ class TaskJudge:
 
 
 def simplest(question: Question, fails_alike: Callable[[Question], bool]) -> Question:
-    """The simplest question that still fails alike. What an answer prints there was printed before, and is dropped."""
+    """The simplest question that still fails alike. What an answer prints there is dropped."""
 
     def quietly(simpler: Question) -> bool:
         with captured():

@@ -57,7 +57,7 @@ def code_cells(path: Path) -> list[str]:
 def parsed(path: Path) -> dict[str, Any]:
     """The file as a JSON object."""
     try:
-        # Python refuses to read an int of more than 4300 digits; a float becomes inf, and no number matters here
+        # Python refuses to read an int of more than 4300 digits; as a float it is inf, and harmless
         notebook = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float)
     except OSError as error:
         raise LessonError(f"{path} cannot be read: {error.strerror or error}.") from error

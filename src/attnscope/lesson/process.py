@@ -1,4 +1,4 @@
-"""A notebook's process as the judge uses it: start it, ask it, end it, whatever the notebook does in it."""
+"""A notebook's process as the judge uses it: start it, ask it, end it."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ class Host:
         return receive(lambda count: self.read(count, until))
 
     def read(self, count: int, until: float) -> bytes:
-        """That many bytes, or fewer if the process has ended. Raises TimeoutError if they do not come in time."""
+        """That many bytes, or fewer if the process has ended. Raises TimeoutError if they come too late."""
         data = bytearray()
         while len(data) < count:
             left = until - monotonic()

@@ -1,7 +1,8 @@
 """The library's code that runs inside an answer's call, and is not counted as a call to the library.
 
-Two things are here: how an answer is called, at once or one token at a time; and the attention functions that an answer
-is given in exercise 10. A call into any other file of the library ends the answer (lesson/calling.py).
+Two things are here: how an answer is called, at once or one token at a time; and the attention functions that
+an answer is given in exercise 10. A call into any other file of the library ends the answer
+(lesson/calling.py).
 """
 
 import pickle
@@ -25,7 +26,7 @@ def at_once(answer: Answer, arguments: dict[str, Any]) -> Any:
 def token_by_token(answer: Answer, arguments: dict[str, Any]) -> Any:
     """Call once per token, passing each step's cache to the next; the sequences take turns.
 
-    query, key and value are (sequences, heads, tokens, dim); the result is (sequences, heads, tokens, value_dim).
+    query, key, value: (sequences, heads, tokens, dim); result: (sequences, heads, tokens, value_dim).
     """
     query, key, value = arguments["query"], arguments["key"], arguments["value"]
     sequences, _, tokens, _ = query.shape
@@ -86,7 +87,7 @@ def output_and_cache(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
 class Suspect:
     """An attention function that claims to be causal: attention_fn(query, key, value) on [tokens, dim].
 
-    A key that a query does not see is not read, so a NaN or inf there stays there. Planting one is a fair test.
+    A key that a query does not see is not read, so planting a NaN or inf there is a fair test.
     """
 
     __slots__ = ("__plan",)

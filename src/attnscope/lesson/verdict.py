@@ -54,7 +54,8 @@ def internal_error(error: Exception) -> str:
     text = " ".join(str(error).split())[:160]
     return (
         f"internal error of attnscope, {type(error).__name__}{f': {text}' if text else ''}, in {frame.name} "
-        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not affected."
+        f"({Path(frame.filename).name}, line {frame.lineno}). Please report it. Other exercises are not "
+        "affected."
     )
 
 

@@ -1,7 +1,7 @@
 """Messages between the judge and a notebook's process: JSON and arrays, nothing that can run.
 
-A message is the length of its header and of its arrays, a header in JSON, and the arrays, each as NumPy's own file
-format writes it, without pickles. So a message from a notebook is data, whatever the notebook does.
+A message is the length of its header and of its arrays, a header in JSON, and the arrays, each as NumPy's own
+file format writes it, without pickles. So a message from a notebook is data and nothing else.
 """
 
 import json

@@ -12,8 +12,7 @@ from attnscope.cache import KVCache
 from attnscope.cache.paged import CAUSAL, read_call
 from attnscope.errors import AttentionShapeError
 from attnscope.observation.observation import Observation
-from attnscope.problem import Mask, Segments, read_questions
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem import Mask, Segments, check_vectors, plain, read_questions
 
 
 def cached(  # noqa: PLR0913  # as observe(), over a cache

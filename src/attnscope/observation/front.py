@@ -1,7 +1,6 @@
-"""at.observe: attention() that also says where it looked."""
+"""observe(): attention(), with statistics of its weights."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +8,15 @@ from numpy.typing import NDArray
 from attnscope import kernels, reference
 from attnscope.attention import Implementation, chosen
 from attnscope.observation.observation import Observation
-from attnscope.problem import Mask, Segments, describe, read_questions
+from attnscope.problem import Mask, ScoringOptions, Segments, describe, read_questions
 
 
-def observe(  # noqa: PLR0913  # as attention(), and what is asked
+def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each statistic
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = None,
-    scale: float | None = None,
-    softcap: float | None = None,
-    bias: NDArray[Any] | None = None,
-    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
-    sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
     segments: Segments | None = None,
@@ -30,36 +24,64 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     top_keys: int = 0,
     received: bool | NDArray[Any] = False,
     block_map_size: int | None = None,
+    **scoring: Unpack[ScoringOptions],
 ) -> Observation:
-    """Compute attention, and where each row looked, in memory that grows with the rows and never with their square.
+    """Compute attention, and statistics of each row's weights, without the matrix of weights.
 
-    Shapes, arguments
-        As in attention(), and
-        segments      which segment each key belongs to: integers from 0 to 63, [key_len] or [batch, key_len], or
-                      {name: (start, end)}, which covers all keys
-        first_keys    how many of the first keys make first_mass, the attention sink
-        top_keys      how many of each row's strongest keys are kept
-        received      whether to add up what each key is given, a second pass over the scores; or how much each query
-                      counts in that, floats [query_len], [batch, query_len] or [batch, query_heads, query_len]
-        block_map_size      a map of at most so many blocks of queries, and so many of keys: the same second pass
-    Precision
-        The output is attention()'s, bit for bit. Statistics equal those of the whole matrix to float32's rounding,
-        and are float32; float64 where the reference runs.
-    Errors
-        As attention(); AttentionError for segments that overlap, leave keys out or are more than 64, and for a map or
-        top_keys beyond the number of keys.
-    Source
-        Entropy from the online softmax's own sums: ln Z - sum p s / sum p; see csrc/kernels/statistics.inl.hpp.
+    Parameters
+    ----------
+    query, key, value : ndarray
+        As in attention().
+    mask, threads, implementation
+        As in attention().
+    segments : array_like of int, or mapping of str to (start, end), optional
+        The segment of each key: integers from 0 to 63, of shape (key_len,) or (batch, key_len); or named ranges that
+        cover all keys.
+    first_keys : int, default 4
+        How many of the first keys count for first_mass, the attention sink.
+    top_keys : int, default 0
+        How many of each row's strongest keys are kept.
+    received : bool or ndarray, default False
+        Whether to sum what each key receives from all queries. An array gives each query a factor: floats of shape
+        (query_len,), (batch, query_len) or (batch, query_heads, query_len).
+    block_map_size : int, optional
+        Pool the weights to a map of at most so many blocks of queries, by so many blocks of keys.
+    **scoring : Unpack[ScoringOptions]
+        scale, softcap, bias, alibi_slopes and sinks, as in attention().
 
+    Returns
+    -------
+    Observation
+        Without the axes that the query lacks.
+
+    Raises
+    ------
+    AttentionError
+        If segments overlap, leave keys out or are more than 64; if there are fewer keys than top_keys or
+        block_map_size; and as attention() does.
+    TypeError
+        For an unknown option.
+
+    Notes
+    -----
+    The output is attention()'s, bit for bit. Statistics agree with those of the whole matrix up to the rounding of
+    float32, and are float32; float64 from the reference.
+
+    Memory grows with the rows. Time is that of attention(); `received` and `block_map_size` add a second pass over the
+    scores.
+
+    References
+    ----------
+    Entropy comes from the sums of the online softmax, ln Z - sum p s / sum p: csrc/kernels/statistics.inl.hpp.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> seen = observe(np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
     >>> [round(float(x), 6) for x in (seen.effective_keys[0], seen.max_weight[0])]  # four equal keys
     [4.0, 0.25]
     """
-    options: dict[str, Any] = {
-        "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
-    }  # fmt: skip
-    problem, operands = describe(query, key, value, **options)
+    problem, operands = describe(query, key, value, mask=mask, **scoring)
     asked = read_questions(
         problem.shape,
         segments=segments,
@@ -71,6 +93,6 @@ def observe(  # noqa: PLR0913  # as attention(), and what is asked
     if chosen(implementation, problem) == "kernel":
         output, seen = kernels.observe(problem, operands, asked, threads=threads)
     else:
-        output, seen = reference.statistics(query, key, value, questions=asked, **options)
+        output, seen = reference.statistics(query, key, value, questions=asked, mask=mask, **scoring)
         output = output.astype(query.dtype)
-    return Observation.of(output, seen, asked, problem.shape.key_len, (0,) * (4 - operands.rank))
+    return Observation.of(output, seen, asked, problem.shape.key_len, operands.added_axes)

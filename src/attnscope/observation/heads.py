@@ -1,23 +1,40 @@
-"""Heads compared: means over the rows of each."""
+"""Statistics per head: means over its rows."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from attnscope.observation.observation import Observation
+from attnscope.result import Statistics
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadSummary:
-    """What the heads of a layer look at, as means over the queries that see something.
+    """Means of the statistics of a layer's heads, over the queries that see a key. Prints as a table.
 
-    Shapes
-        each    (batch, query_heads)    segment_mass with an axis of segments behind it, or None
+    Parameters
+    ----------
+    entropy : ndarray, shape (batch, query_heads)
+        In nats.
+    normalized_entropy : ndarray, shape (batch, query_heads)
+        Entropy over its maximum: 0 is peaked, 1 is uniform.
+    effective_keys : ndarray, shape (batch, query_heads)
+        exp(entropy) of each row.
+    max_weight : ndarray, shape (batch, query_heads)
+        The largest weight.
+    first_mass : ndarray, shape (batch, query_heads)
+        The weight on the first keys.
+    mean_distance : ndarray, shape (batch, query_heads)
+        In tokens.
+    segment_mass : ndarray, shape (batch, query_heads, segments), or None
+        The weight on each segment.
+    segment_names : tuple of str
+        The names of the segments.
+    first_keys : int
+        How many keys count for first_mass.
     """
 
     entropy: Floats
@@ -51,7 +68,7 @@ class HeadSummary:
 SEGMENT_WIDTH = 16
 COLUMNS = {
     "entropy": "entropy",
-    "normalized_entropy": "of most",
+    "normalized_entropy": "normalized",
     "effective_keys": "keys",
     "max_weight": "largest",
     "first_mass": "first {count}",
@@ -59,8 +76,8 @@ COLUMNS = {
 }
 
 
-def summarize(seen: "Observation") -> HeadSummary:
-    """Means over the rows of each head that see a key; 0 for a head of which no row does."""
+def summarize(seen: Statistics, segment_names: tuple[str, ...], first_keys: int) -> HeadSummary:
+    """Average over the rows of each head that see a key; 0 for a head without such rows."""
     counted = with_heads(seen.visible_keys > 0, 3)
     rows = np.maximum(counted.sum(axis=-1), 1)
 
@@ -73,19 +90,10 @@ def summarize(seen: "Observation") -> HeadSummary:
     if seen.segment_mass is not None:
         of_rows = with_heads(seen.segment_mass, 4)
         masses = np.where(counted[..., None], of_rows, 0.0).sum(axis=-2, dtype=np.float64) / rows[..., None]
-    return HeadSummary(
-        mean(seen.entropy),
-        mean(seen.normalized_entropy),
-        mean(seen.effective_keys),
-        mean(seen.max_weight),
-        mean(seen.first_mass),
-        mean(seen.mean_distance),
-        masses,
-        seen.segment_names,
-        seen.first_keys,
-    )
+    means = {name: mean(getattr(seen, name)) for name in COLUMNS}
+    return HeadSummary(**means, segment_mass=masses, segment_names=segment_names, first_keys=first_keys)
 
 
 def with_heads(array: NDArray[Any], rank: int) -> NDArray[Any]:
-    """Put back the axes of batch and heads that the query came without."""
+    """Restore the axes of batch and heads that the query lacks."""
     return array[(None,) * (rank - array.ndim)]

@@ -1,5 +1,6 @@
-"""Chunks of queries, observed one after the other, as one observation."""
+"""Observations of chunks of queries, joined into one."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,33 +9,35 @@ from numpy.typing import NDArray
 from attnscope.errors import AttentionError
 from attnscope.observation.observation import Observation
 
-OF_ROWS = (
-    "output",
-    "logsumexp",
-    "entropy",
-    "max_weight",
-    "max_key",
-    "first_mass",
-    "mean_distance",
-    "sink_mass",
-    "visible_keys",
-    "segment_mass",
-    "top_keys",
-    "top_weights",
-)
+NOT_OF_ROWS = {"received", "block_map", "segment_names", "first_keys", "key_len"}
+OF_ROWS = [field.name for field in fields(Observation) if field.name not in NOT_OF_ROWS]
 
 
 def join(*observations: Observation) -> Observation:
-    """Put chunks of a prompt, or a prefill and the tokens decoded after it, together.
+    """Join the observations of a prompt's chunks, or of a prefill and the tokens decoded after it.
 
-    Rows follow each other in the order given; received adds up, later keys having received nothing from earlier chunks.
-    A map cannot be joined, as its blocks would mean other queries: ask for it over the whole, or chunk by chunk.
+    Parameters
+    ----------
+    *observations : Observation
+        In the order of their queries, with the same statistics.
 
-    Shapes
-        As in Observation, with the query_len of all chunks and the key_len of the last.
-    Errors
-        AttentionError when there is nothing to join, for chunks that were asked different questions, and for maps.
+    Returns
+    -------
+    Observation
+        With the queries of all chunks and the keys of the last. Rows follow each other; `received` is summed.
 
+    Raises
+    ------
+    AttentionError
+        If there is no observation, their statistics differ, or one has a block map.
+
+    Notes
+    -----
+    Block maps cannot be joined, as the blocks of each chunk are those of other queries. Observe all queries at once, or
+    look at the maps one by one.
+
+    Examples
+    --------
     >>> import attnscope as at
     >>> x = np.ones((3, 2), np.float32)
     >>> chunks = [at.observe(x[:2], x[:2], x[:2], mask=at.Causal()), at.observe(x[2:], x, x, mask=at.Causal())]
@@ -71,7 +74,7 @@ def _rows(name: str, observations: tuple[Observation, ...], segments: int) -> ND
     if parts[0] is None:
         return None
     axis = observations[0].entropy.ndim - 1
-    if name == "segment_mass":  # segments that later keys have brought
+    if name == "segment_mass":  # later keys may have brought new segments
         parts = [
             np.pad(part, [(0, 0)] * (part.ndim - 1) + [(0, segments - part.shape[-1])]) for part in parts
         ]
@@ -89,19 +92,19 @@ def _rows(name: str, observations: tuple[Observation, ...], segments: int) -> ND
 def _check_alike(first: Observation, each: Observation, number: int) -> None:
     if each.block_map is not None:
         raise AttentionError(
-            f"observation {number} has a map, expected none: its blocks would mean other queries. "
+            f"observation {number} has a block map, expected none: its blocks are of other queries. "
             "Ask for block_map_size over all queries at once, or look at the chunks' maps one by one."
         )
     if first.output.shape[:-2] != each.output.shape[:-2]:
         raise AttentionError(
-            f"observation {number} is of {list(each.output.shape[:-2])} batch rows and heads, expected "
-            f"{list(first.output.shape[:-2])} as in observation 0. Join chunks of the same queries' heads."
+            f"observation {number} has {list(each.output.shape[:-2])} batch rows and heads, expected "
+            f"{list(first.output.shape[:-2])} as in observation 0. Join chunks of the same batch rows and heads."
         )
     shorter, longer = sorted((first.segment_names, each.segment_names), key=len)
     asked = (first.first_keys, first.received is None, first.top_keys is None, first.segment_mass is None)
     other = (each.first_keys, each.received is None, each.top_keys is None, each.segment_mass is None)
     if asked != other or longer[: len(shorter)] != shorter:
         raise AttentionError(
-            f"observation {number} was asked other questions than observation 0. "
-            "Give observe() the same segments, first_keys, top_keys and received for each chunk."
+            f"observation {number} has other statistics than observation 0. "
+            "Pass the same segments, first_keys, top_keys and received to observe() for each chunk."
         )

@@ -1,4 +1,4 @@
-"""Attention rollout: the weights of all layers multiplied, from one token down, without a matrix."""
+"""Attention rollout: the product of all layers' weights, seen from one token, without a matrix."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,30 +15,46 @@ Floats = NDArray[np.float64]
 
 
 def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: float = 0.5) -> Floats:
-    """Follow the weights of a model's layers from one token back to the tokens that the model was given.
+    """Follow the weights of a model's layers from one token back to the model's input tokens.
 
     share = share @ (residual * identity + (1 - residual) * mean of the heads' weights), from the last layer to the first
 
-    It is no explanation: what values carry, what MLPs add and what heads cancel plays no part in it, and the residual's
-    share is an assumption. Compare with observation.influence(), or ablate.
+    Parameters
+    ----------
+    layers : sequence of mappings
+        From first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask": ...}. All of
+        the same tokens, with as many queries as keys.
+    row : int, default -1
+        The token from which to start; negative numbers count from the end.
+    residual : float, default 0.5
+        The share of a token that bypasses a layer.
 
-    Arguments
-        layers      from first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask": ...},
-                    each of the same tokens, as many queries as keys
-        row         the token to start from; negative numbers count from the end
-        residual    how much of a token goes past the layer: 0.5 in the source
-    Shapes
-        share       (batch, tokens)    sums to 1 if each token sees a key
-    Precision
-        float32 within a layer, float64 from layer to layer; memory grows with the tokens.
-    Errors
-        AttentionError for no layer, layers of other tokens, a row that is not there, a residual outside 0 to 1.
-    Source
-        Abnar & Zuidema 2020, arXiv:2005.00928, section 3.
+    Returns
+    -------
+    ndarray of float64, shape (batch, tokens)
+        Sums to 1 if each token sees a key.
 
+    Raises
+    ------
+    AttentionError
+        If there is no layer, the tokens differ, the row does not exist, or residual is not in 0 to 1.
+
+    Notes
+    -----
+    Rollout is not an explanation. It ignores what values carry, what MLPs add and what heads cancel, and the share of the
+    residual is an assumption. Compare with observation.influence(), or ablate.
+
+    float32 within a layer, float64 from layer to layer; memory grows with the tokens.
+
+    References
+    ----------
+    Abnar & Zuidema 2020, arXiv:2005.00928, section 3.
+
+    Examples
+    --------
     >>> x = np.eye(2, dtype=np.float32)
-    >>> looks_back = {"query": 40 * x[[0, 0]], "key": x, "value": x}  # both tokens look at the first
-    >>> rollout([looks_back, looks_back]).round(2)
+    >>> looks_back = {"query": 40 * x[[0, 0]], "key": x, "value": x}  # both tokens read the first
+    >>> rollout([looks_back, looks_back]).round(2)  # the second keeps 1/2 * 1/2
     array([[0.75, 0.25]])
     """
     if not layers:

@@ -1,4 +1,4 @@
-"""Kinds of heads, by what their strongest keys are: previous token, first token, duplicates, induction."""
+"""Scores for known kinds of heads, by their strongest keys: previous token, first token, duplicate, induction."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,21 +18,30 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadScores:
-    """How much of its weight a head gives to the keys that its kind is named after: means over the queries.
+    """The weight that each head gives to the keys of known patterns: means over its queries. Prints as a table.
 
-    A score is the weight that was found on a row's strongest keys; what it may have missed is at most what the keys
-    outside of top_keys have, `unseen`: the true score lies from score to score + unseen. A score describes where a head
-    looked on this text. It does not say what the head does to the output: ablate it to see that.
+    Parameters
+    ----------
+    previous_token : ndarray, shape (batch, query_heads)
+        Weight on key i - 1, over the queries after the first.
+    first_token : ndarray, shape (batch, query_heads)
+        Weight on key 0, over the same queries.
+    duplicate_token : ndarray, shape (batch, query_heads)
+        Weight on earlier tokens that equal the query's token, over the queries that have one.
+    induction : ndarray, shape (batch, query_heads)
+        Weight on the tokens that followed such earlier tokens, over the same queries.
+    unseen : ndarray, shape (batch, query_heads)
+        Weight outside of the strongest keys, over all queries.
 
-    Shapes
-        each    (batch, query_heads)
-        previous_token     weight on key i - 1, where there is one
-        first_token        weight on key 0, over the queries after it
-        duplicate_token    weight on earlier tokens equal to the query's, over the queries that have one
-        induction          weight on what came after earlier tokens equal to the query's, over the same queries
-        unseen             weight outside of the strongest keys, over all queries
-    Source
-        Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, arXiv:2209.11895.
+    Notes
+    -----
+    A score counts the weight on a row's strongest keys, so the exact score lies between score and score + unseen. A
+    score describes where a head looks on this text. It does not say what the head changes in the output: ablate it to
+    find out.
+
+    References
+    ----------
+    Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, arXiv:2209.11895.
     """
 
     previous_token: Floats
@@ -51,16 +60,29 @@ class HeadScores:
 
 
 def head_scores(observation: Observation, token_ids: NDArray[Any]) -> HeadScores:
-    """Name heads by the keys that got most of their weight, from an observation and the tokens, without the matrix.
+    """Score heads by the keys that received most of their weight, without the matrix of weights.
 
-    Shapes
-        token_ids    (key_len,) or (batch, key_len)    of the keys; the last query stands at the last key
-    Errors
-        AttentionError when observe() was not asked for top_keys, and for token ids of another length.
+    Parameters
+    ----------
+    observation : Observation
+        Of a call with top_keys; the last query is aligned with the last key.
+    token_ids : ndarray of int, shape (key_len,) or (batch, key_len)
+        The tokens of the keys.
 
+    Returns
+    -------
+    HeadScores
+
+    Raises
+    ------
+    AttentionError
+        If the observation has no top_keys, or the number of token ids differs from that of the keys.
+
+    Examples
+    --------
     >>> import attnscope as at
     >>> keys = np.eye(4, dtype=np.float32)
-    >>> looks_back = at.observe(40 * keys[:3], keys, keys, top_keys=1)  # the query at position i asks for key i - 1
+    >>> looks_back = at.observe(40 * keys[:3], keys, keys, top_keys=1)  # the query at position i matches key i - 1
     >>> float(head_scores(looks_back, np.array([7, 8, 7, 9])).previous_token[0, 0])
     1.0
     """
@@ -74,12 +96,11 @@ def head_scores(observation: Observation, token_ids: NDArray[Any]) -> HeadScores
     batch, query_len = keys.shape[0], keys.shape[2]
     tokens = _read_tokens(token_ids, batch, observation.key_len)
     position = np.arange(query_len) + observation.key_len - query_len
-    stands = position >= 0
     batch_row = np.arange(batch)[:, None, None, None]
     own = tokens[:, np.maximum(position, 0)]
     of_key, before_key = tokens[batch_row, np.maximum(keys, 0)], tokens[batch_row, np.maximum(keys - 1, 0)]
     query, token = position[:, None], own[:, None, :, None]
-    repeats = _came_before(tokens)[:, np.maximum(position, 0)] & stands
+    repeats = _came_before(tokens)[:, np.maximum(position, 0)] & (position >= 0)
     not_first = np.broadcast_to(position > 0, repeats.shape)
 
     def score(belongs: Bools, rows: Bools) -> Floats:

@@ -1,9 +1,15 @@
-"""What is asked: sizes, mask, scoring and number format, without a single array inside."""
+"""The description of a call of attention: sizes, mask, scoring and number format, without arrays."""
 
+from attnscope.problem.arrays import FORMAT_NAMES as FORMAT_NAMES
+from attnscope.problem.arrays import FORMATS as FORMATS
+from attnscope.problem.arrays import check_vectors as check_vectors
+from attnscope.problem.arrays import overlap as overlap
+from attnscope.problem.arrays import plain as plain
+from attnscope.problem.arrays import read_vectors as read_vectors
 from attnscope.problem.dense import Dense as Dense
 from attnscope.problem.describe import describe as describe
+from attnscope.problem.describe import describe_query as describe_query
 from attnscope.problem.documents import Documents as Documents
-from attnscope.problem.formats import FORMATS as FORMATS
 from attnscope.problem.key_ranges import KeyLengths as KeyLengths
 from attnscope.problem.key_ranges import KeyRanges as KeyRanges
 from attnscope.problem.key_ranges import Prefix as Prefix
@@ -13,12 +19,35 @@ from attnscope.problem.lowering import lower as lower
 from attnscope.problem.lowering import lower_ragged as lower_ragged
 from attnscope.problem.mask import Mask as Mask
 from attnscope.problem.operands import Operands as Operands
-from attnscope.problem.out import check_out as check_out
+from attnscope.problem.operands import check_out as check_out
 from attnscope.problem.position_masks import Causal as Causal
 from attnscope.problem.position_masks import Window as Window
 from attnscope.problem.problem import AttentionProblem as AttentionProblem
 from attnscope.problem.questions import Questions as Questions
 from attnscope.problem.questions import Segments as Segments
 from attnscope.problem.questions import read_questions as read_questions
+from attnscope.problem.rule import Reason as Reason
+from attnscope.problem.scoring import AttentionOptions as AttentionOptions
 from attnscope.problem.scoring import Scoring as Scoring
+from attnscope.problem.scoring import ScoringArrays as ScoringArrays
+from attnscope.problem.scoring import ScoringOptions as ScoringOptions
+from attnscope.problem.scoring import read_scoring_arrays as read_scoring_arrays
 from attnscope.problem.shape import AttentionShape as AttentionShape
+
+# What users may rely on; the other rooms use the rest, too.
+__all__ = [
+    "AttentionOptions",
+    "AttentionProblem",
+    "AttentionShape",
+    "Causal",
+    "Dense",
+    "Documents",
+    "KeyLengths",
+    "KeyRanges",
+    "Mask",
+    "Prefix",
+    "Reason",
+    "Scoring",
+    "ScoringOptions",
+    "Window",
+]

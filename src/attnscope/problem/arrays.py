@@ -1,21 +1,34 @@
-"""Arrays as they may be given: what can be read without a copy, and what is said of all others."""
+"""Number formats, and the checks that an array can be read in place, without a copy."""
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.arguments import kind_of
 from attnscope.errors import AttentionError, AttentionFormatError
-from attnscope.problem.formats import FORMAT_LIST, FORMAT_NAMES
+
+# name -> dtype, in this machine's byte order
+FORMATS: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float16": np.dtype(np.float16),
+    "float64": np.dtype(np.float64),
+}
+FORMAT_NAMES: dict[np.dtype[Any], str] = {dtype: name for name, dtype in FORMATS.items()}
+FORMAT_LIST = "float32, bfloat16 (ml_dtypes), float16 or float64"
+
+OVERLAP_EFFORT = 10_000  # steps of the exact overlap test; beyond them, arrays count as overlapping
+
+
+def accumulation_dtype(number_format: str) -> np.dtype[Any]:
+    """The dtype of sums: float64 for float64, float32 for every other format."""
+    return FORMATS["float64" if number_format == "float64" else "float32"]
 
 
 def check_array(array: NDArray[Any], name: str) -> None:
-    """Check that an array's numbers can be read where they lie: format, byte order, alignment.
-
-    Errors
-        AttentionFormatError.
-    """
+    """Raise AttentionFormatError unless the format, byte order and alignment can be read in place."""
     if array.dtype not in FORMAT_NAMES:
         raise AttentionFormatError(not_a_format(array, name))
     if not array.flags.aligned:
@@ -25,11 +38,7 @@ def check_array(array: NDArray[Any], name: str) -> None:
 
 
 def check_vectors(array: NDArray[Any], name: str) -> None:
-    """Check that an array's vectors, along the last axis, can be read where they lie.
-
-    Errors
-        AttentionFormatError.
-    """
+    """Raise AttentionFormatError unless check_array() passes and the last axis is contiguous."""
     check_array(array, name)
     if array.ndim and array.strides[-1] != array.itemsize and array.shape[-1] > 1 and array.size:
         raise AttentionFormatError(
@@ -38,11 +47,17 @@ def check_vectors(array: NDArray[Any], name: str) -> None:
         )
 
 
-def plain(given: Any, name: str, *, error: type[AttentionError] = AttentionFormatError) -> NDArray[Any]:
-    """The same memory as an array of no subclass.
+def read_vectors(given: Any, name: str) -> NDArray[Any]:
+    """View an array whose vectors, along the last axis, can be read in place; or raise AttentionFormatError."""
+    array = plain(given, name)
+    check_vectors(array, name)
+    return array
 
-    Errors
-        `error` for what is no array, and for masked arrays, whose mask would be lost.
+
+def plain(given: Any, name: str, *, error: type[AttentionError] = AttentionFormatError) -> NDArray[Any]:
+    """View the same memory as an array of no subclass.
+
+    Raises `error` if it is no array, or a masked array, whose mask would be lost.
     """
     kind = type(given)
     if not issubclass(kind, np.ndarray):
@@ -56,24 +71,34 @@ def plain(given: Any, name: str, *, error: type[AttentionError] = AttentionForma
 
 
 def is_masked(given: Any) -> bool:
-    """Whether it is a masked array, told by name: numpy.ma need not be loaded for it."""
+    """Whether it is a masked array. Compares names, so that numpy.ma need not be imported."""
     return any(kind.__name__ == "MaskedArray" for kind in type(given).__mro__)
 
 
+def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether two arrays share memory; True also if that takes too long to find out."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=OVERLAP_EFFORT))  # type: ignore[arg-type]  # the stub lists 0, -1
+    except np.exceptions.TooHardError:
+        return True
+
+
 def not_an_array(given: Any, name: str) -> str:
-    """The error's text for something that is no array."""
+    """The error message for an argument that is not an array."""
     kind = kind_of(given)
     if kind.startswith("torch."):
         way_out = f"Pass {name}.numpy()."
     elif isinstance(given, np.generic | list | tuple):
         way_out = f"Use np.asarray({name}, np.float32)."
     else:
-        way_out = f"Where it holds numbers, np.asarray({name}, np.float32) may make one."
+        way_out = f"If it holds numbers, np.asarray({name}, np.float32) may convert it."
     return f"{name} is a {kind}, expected a NumPy array of {FORMAT_LIST}. {way_out}"
 
 
 def not_a_format(array: NDArray[Any], name: str) -> str:
-    """The error's text for an array of the wrong dtype."""
+    """The error message for an array of an unsupported dtype."""
     if array.dtype.kind == "f" and array.dtype.newbyteorder("=") in FORMAT_NAMES:
         return (
             f"{name} is {array.dtype.str}, in the other byte order, expected {array.dtype.newbyteorder('=')}. "
@@ -81,7 +106,7 @@ def not_a_format(array: NDArray[Any], name: str) -> str:
         )
     way_out = f"Convert it, for example {name}.astype(np.float32)."
     if array.dtype.kind == "c":
-        way_out = f"Pass {name}.real where the imaginary part plays no part."
+        way_out = f"Pass {name}.real if the imaginary part is 0."
     elif array.dtype.kind not in "biufOV" or array.dtype.names:
-        way_out = "Pass the numbers that are meant."
+        way_out = "Pass the numbers themselves."
     return f"{name} is {' '.join(str(array.dtype).split())[:60]}, expected {FORMAT_LIST}. {way_out}"

@@ -1,92 +1,154 @@
-"""From arrays to a problem: the only validation there is."""
+"""From arguments to a problem: the one place where the arguments of attention are checked."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from math import sqrt
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.problem.added import read_added
-from attnscope.problem.arrays import check_vectors, plain
+from attnscope.problem.arrays import FORMAT_NAMES, check_vectors, plain, read_vectors
 from attnscope.problem.dense import Dense
-from attnscope.problem.formats import FORMAT_NAMES
 from attnscope.problem.mask import Mask
 from attnscope.problem.operands import Operands
 from attnscope.problem.problem import AttentionProblem
-from attnscope.problem.scoring import Scoring, positive_number
+from attnscope.problem.scoring import (
+    Scoring,
+    ScoringArrays,
+    ScoringOptions,
+    Summary,
+    read_scoring_arrays,
+    summary,
+)
 from attnscope.problem.shape import AttentionShape
 
-MOST_BYTES_KEPT = 2**16  # of a mask's arrays: 256 problems are kept, each with its mask
+MOST_BYTES_KEPT = 2**16  # of a mask's arrays: the cache holds 256 problems, each with its mask
 Shape = tuple[int, ...]
 
 
-def describe(  # noqa: PLR0913  the arguments of attention()
+def describe(
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = None,
-    scale: float | None = None,
-    softcap: float | None = None,
-    bias: NDArray[Any] | None = None,
-    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
-    sinks: NDArray[Any] | Sequence[float] | None = None,
+    **scoring: Unpack[ScoringOptions],
 ) -> tuple[AttentionProblem, Operands]:
-    """Check the arguments of attention() and separate what is asked from the arrays it is asked of.
+    """Check the arguments of attention(), and separate the problem from its arrays.
 
-    A repeated call is given the same AttentionProblem again.
+    Parameters
+    ----------
+    query, key, value : ndarray
+        As in attention().
+    mask : Mask or ndarray of bool, optional
+        As in attention().
+    **scoring : Unpack[ScoringOptions]
+        scale, softcap, bias, alibi_slopes, sinks.
 
-    Errors
-        AttentionError and its kinds, for everything that can be wrong with a call.
+    Returns
+    -------
+    problem : AttentionProblem
+        The same object again if a call repeats.
+    operands : Operands
+        Views of the arrays with 4 axes.
+
+    Raises
+    ------
+    AttentionError
+        One of its kinds, for everything that can be wrong with a call.
+    TypeError
+        For an unknown option.
     """
     if not type(query) is type(key) is type(value) is np.ndarray:
         query, key, value = plain(query, "query"), plain(key, "key"), plain(value, "value")
     check_vectors(query, "query")
     check_vectors(key, "key")
     check_vectors(value, "value")
-    visible: Any = mask
-    if mask is not None and not issubclass(type(mask), Mask):
-        visible = Dense(visible)
-    kept = visible is None or visible.held_bytes <= MOST_BYTES_KEPT
-    problem = (_problem if kept else _new_problem)(
-        query.shape, key.shape, value.shape, query.dtype, key.dtype, value.dtype, visible,
-        scale if scale is None or type(scale) is float else positive_number(scale, "scale"),
-        softcap if softcap is None or type(softcap) is float else positive_number(softcap, "softcap"),
-        bias is not None, alibi_slopes is not None, sinks is not None,
-    )  # fmt: skip
+    shapes, dtypes = (query.shape, key.shape, value.shape), (query.dtype, key.dtype, value.dtype)
+    visible = None if mask is None else as_mask(mask)
+    make = _problem if visible is None or visible.held_bytes <= MOST_BYTES_KEPT else _new_problem
+    problem = make(shapes, dtypes, visible, summary(scoring))
     rank = query.ndim
     if rank < 4:
         lead = (None,) * (4 - rank)
         query, key, value = query[lead], key[lead], value[lead]
-    return problem, Operands(query, key, value, *read_added(problem, bias, alibi_slopes, sinks), rank)
+    arrays = read_scoring_arrays(scoring, problem.shape, problem.number_format)
+    return problem, Operands(query, key, value, *arrays, rank)
 
 
-def _new_problem(  # noqa: PLR0913  all that makes a problem, as a key to keep it by
-    query: Shape, key: Shape, value: Shape, query_dtype: Any, key_dtype: Any, value_dtype: Any,
-    mask: Mask | None, scale: float | None, softcap: float | None, bias: bool, alibi_slopes: bool, sinks: bool,
-) -> AttentionProblem:  # fmt: skip
-    shape = shape_of(query, key, value)
-    if not query_dtype == key_dtype == value_dtype:
+def describe_query(
+    query: NDArray[Any],
+    *,
+    kv_heads: int,
+    key_len: int,
+    key_dim: int,
+    value_dim: int,
+    mask: Mask | NDArray[np.bool_] | None = None,
+    **scoring: Unpack[ScoringOptions],
+) -> tuple[AttentionProblem, ScoringArrays]:
+    """Check a call whose keys and values are not arrays, but lie in the pages of a cache.
+
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    kv_heads, key_len, key_dim, value_dim : int
+        The sizes of the keys and values; `key_len` is that of the longest batch row.
+    mask, **scoring
+        As in describe().
+
+    Returns
+    -------
+    problem : AttentionProblem
+    arrays : ScoringArrays
+
+    Raises
+    ------
+    AttentionError, TypeError
+        As describe() does.
+    """
+    query = read_vectors(query, "query")
+    if query.ndim != 4 or query.shape[3] != key_dim:
+        raise AttentionShapeError(
+            f"query has shape {list(query.shape)}, expected [batch, query_heads, query_len, key_dim] with "
+            f"key_dim={key_dim}, as the keys."
+        )
+    batch, query_heads, query_len, _ = query.shape
+    shape = AttentionShape(batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim)
+    number_format = FORMAT_NAMES[query.dtype]
+    visible = None if mask is None else as_mask(mask)
+    problem = AttentionProblem(shape, number_format, visible, _scoring(summary(scoring), key_dim))
+    return problem, read_scoring_arrays(scoring, shape, number_format)
+
+
+def as_mask(given: Any) -> Mask:
+    """Return a mask itself, or make one of a bool array."""
+    return given if issubclass(type(given), Mask) else Dense(given)
+
+
+def _new_problem(
+    shapes: tuple[Shape, Shape, Shape], dtypes: tuple[Any, Any, Any], mask: Mask | None, scoring: Summary
+) -> AttentionProblem:
+    shape = shape_of(*shapes)
+    query, key, value = dtypes
+    if not query == key == value:
         raise AttentionFormatError(
-            f"query is {query_dtype}, key is {key_dtype} and value is {value_dtype}, expected one format. "
+            f"query is {query}, key is {key} and value is {value}, expected one format. "
             "Convert them to the widest: nothing is narrowed or widened silently."
         )
-    scoring = Scoring(1 / sqrt(shape.key_dim) if scale is None else scale, softcap, bias, alibi_slopes, sinks)
-    return AttentionProblem(shape, FORMAT_NAMES[query_dtype], mask, scoring)
+    return AttentionProblem(shape, FORMAT_NAMES[query], mask, _scoring(scoring, shape.key_dim))
 
 
 _problem = lru_cache(maxsize=256)(_new_problem)
 
 
-def shape_of(query: Shape, key: Shape, value: Shape) -> AttentionShape:
-    """The sizes that three arrays' shapes agree on.
+def _scoring(given: Summary, key_dim: int) -> Scoring:
+    scale, *others = given
+    return Scoring(1 / sqrt(key_dim) if scale is None else scale, *others)  # type: ignore[arg-type]  # mixed tuple
 
-    Errors
-        AttentionShapeError.
-    """
+
+def shape_of(query: Shape, key: Shape, value: Shape) -> AttentionShape:
+    """The sizes on which three arrays' shapes agree; raise AttentionShapeError if they do not."""
     ranks = (len(query), len(key), len(value))
     if len(set(ranks)) > 1 or not 2 <= ranks[0] <= 4:
         raise AttentionShapeError(

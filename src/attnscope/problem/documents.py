@@ -1,8 +1,8 @@
-"""The mask of several texts in one row."""
+"""The mask of several texts that are packed into one row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +10,45 @@ from numpy.typing import NDArray
 from attnscope.arguments import brief
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
-from attnscope.problem.mask import Bools, Mask
-from attnscope.problem.per_batch import PerBatch, rows_of, written
-from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset
+from attnscope.problem.mask import Mask
+from attnscope.problem.per_batch import (
+    PerBatch,
+    check_offset,
+    position_of,
+    query_positions,
+    read_offset,
+    rows_of,
+    written,
+)
+from attnscope.problem.rule import Bools
 from attnscope.problem.runs import MOST_RUNS, Ints, Runs, runs_from
-from attnscope.problem.sizes import Sizes, Slot
+from attnscope.problem.shape import Sizes, Slot
 
 MOST_ROWS_WRITTEN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Documents(Mask):
-    """A query sees the keys of its own document: several texts packed into one row stay strangers.
+    """Show a query the keys of its own document, when several texts are packed into one row.
 
-    visible(i, j)  =  ids[i + offset] == ids[j],    offset = key_len - query_len unless given
+    visible(i, j) = ids[i + offset] == ids[j]
 
-    A query that stands outside the keys belongs to no document and sees nothing.
+    A query whose position lies outside the keys belongs to no document and sees no key.
 
-    Shapes
-        ids    (key_len,), or (batch, key_len)      integers; a document's keys need not be neighbours
+    Parameters
+    ----------
+    ids : array_like of int, shape (key_len,) or (batch, key_len)
+        The document of each key. The keys of a document need not be adjacent.
+    offset : int or sequence of int, default key_len - query_len
+        The position of the first query, as in Causal.
 
+    Raises
+    ------
+    AttentionMaskError
+        If the ids are not integers, or their number differs from that of the keys.
+
+    Examples
+    --------
     >>> Documents([7, 7, 9]).visible(3, 3).astype(int)
     array([[1, 1, 0],
            [1, 1, 0],
@@ -41,7 +60,7 @@ class Documents(Mask):
 
     def __post_init__(self) -> None:
         ids = read_ids(self.ids)
-        content = ids.tobytes()  # bytes, and an array that only views them: nobody can write to either
+        content = ids.tobytes()  # bytes, and an array that views them: both are read-only
         object.__setattr__(self, "_content", content)
         object.__setattr__(self, "ids", np.frombuffer(content, np.int64).reshape(ids.shape))
         object.__setattr__(self, "offset", read_offset(self.offset, "Documents(offset=)"))
@@ -49,7 +68,7 @@ class Documents(Mask):
 
     @property
     def table(self) -> Ints:
-        """The ids as they were read, (batch or 1, key_len)."""
+        """The ids as an array (batch or 1, key_len)."""
         return np.asarray(self.ids)
 
     def __str__(self) -> str:
@@ -99,7 +118,7 @@ class Documents(Mask):
         return runs_from(first, end, sizes.key_len)
 
     def _ids_and_positions(self, sizes: Sizes, queries: range) -> tuple[Ints, Ints]:
-        """Rows alike: (batch or 1, key_len) and (batch or 1, queries)."""
+        """Ids and positions with the same number of rows: (batch or 1, key_len), (batch or 1, queries)."""
         ids, positions = self.table, query_positions(self.offset, sizes, queries)
         (rows,) = np.broadcast_shapes(ids.shape[:1], positions.shape[:1])
         positions = np.broadcast_to(positions, (rows, len(queries)))
@@ -108,19 +127,17 @@ class Documents(Mask):
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         ids = self.table[slot.batch if len(self.table) > 1 else 0]
         position = position_of(slot, self.offset, sizes)
-        who = f"query {slot.query}" + ("" if position == slot.query else f" (position {position})")
+        query = f"query {slot.query}" + ("" if position == slot.query else f" (position {position})")
         other = int(ids[slot.key])
+        belongs = f"key {slot.key} belongs to document {other}"
         if not 0 <= position < sizes.key_len:
-            return (
-                False,
-                f"Documents, key {slot.key} belongs to document {other}, {who} to none: it is not among the keys",
-            )
+            return False, f"{belongs}, {query} to none: it is not among the keys"
         own = int(ids[position])
         if own == other:
-            return True, f"Documents, key {slot.key} and {who} both belong to document {own}"
-        return False, f"Documents, key {slot.key} belongs to document {other}, {who} to document {own}"
+            return True, f"key {slot.key} and {query} both belong to document {own}"
+        return False, f"{belongs}, {query} to document {own}"
 
-    def standing_at(self, offset: PerBatch) -> Mask:
+    def standing_at(self, offset: PerBatch) -> Self:
         return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:
@@ -132,20 +149,16 @@ class Documents(Mask):
 
 
 def read_ids(given: Any) -> Ints:
-    """Read document ids as (batch or 1, key_len).
-
-    Errors
-        AttentionMaskError.
-    """
+    """Read document ids as an array (batch or 1, key_len); raise AttentionMaskError for anything else."""
     if is_masked(given):
         raise AttentionMaskError(
             "Documents(ids) is a masked array, whose mask would be lost. Pass ids.filled(-1)."
         )
     try:
         ids = np.asarray(given)
-    except Exception:  # noqa: BLE001  whatever a foreign object raises: it is no array of integers
+    except Exception:  # noqa: BLE001  # a foreign object may raise anything; it is not an array of integers
         ids = np.asarray(None)
-    empty_list = ids.size == 0 and isinstance(given, list | tuple)  # which NumPy takes for floats
+    empty_list = ids.size == 0 and isinstance(given, list | tuple)  # NumPy makes floats of it
     if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and not empty_list):
         raise AttentionMaskError(
             f"Documents(ids) is {brief(given)}, expected integers [key_len] or [batch, key_len], rows of one length."
@@ -154,7 +167,7 @@ def read_ids(given: Any) -> Ints:
 
 
 def intervals_of_own_document(ids: Ints, positions: Ints) -> tuple[Ints, Ints] | None:
-    """(first, end), each (query_len, runs): the runs of keys that hold each query's id; None for too many."""
+    """The runs of keys with each query's id, as (first, end), each (query_len, runs); None if too many."""
     if ids.size == 0:
         return np.zeros((positions.size, 1), np.int64), np.zeros((positions.size, 1), np.int64)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
@@ -163,7 +176,7 @@ def intervals_of_own_document(ids: Ints, positions: Ints) -> tuple[Ints, Ints] |
     counts = np.bincount(document)
     inside = (positions >= 0) & (positions < ids.size)
     own = document[np.searchsorted(starts, np.where(inside, positions, 0), side="right") - 1]
-    most = int(counts[own].max(initial=1))  # of the documents that are asked for
+    most = int(counts[own].max(initial=1))  # of the documents that queries belong to
     if most > MOST_RUNS:
         return None
     order = np.argsort(document, kind="stable")

@@ -1,4 +1,4 @@
-"""From a mask to what the kernel reads: one or two spans of keys a row, or a bit a key."""
+"""From a mask to what the kernel reads: one or two spans of keys per row, or one bit per key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from attnscope.problem.dense import Dense
 from attnscope.problem.mask import Mask
-from attnscope.problem.shape import AttentionShape
-from attnscope.problem.sizes import Sizes
+from attnscope.problem.shape import AttentionShape, Sizes
 
 MOST_SPANS = 2
 WORD_BITS = 64
@@ -21,10 +20,10 @@ ENTRIES_AT_ONCE = 2**22  # of the score matrix, while a bitmap is made
 
 @dataclass(frozen=True, eq=False)
 class KeySpans:
-    """A row sees keys first_key ... end_key - 1 of each of its spans.
+    """Spans of visible keys: first_key <= j < end_key for each span of a row.
 
-    Shapes
-        first_key, end_key    (batch or 1, query_len, 1 or 2)    sorted, disjoint, not touching; an empty one is (0, 0)
+    first_key and end_key have the shape (batch or 1, query_len, 1 or 2). The spans of a row are sorted, disjoint and
+    not adjacent; an empty one is (0, 0).
     """
 
     first_key: NDArray[np.int32]
@@ -33,23 +32,19 @@ class KeySpans:
 
 @dataclass(frozen=True, eq=False)
 class KeyBitmap:
-    """A row sees key j where bit j % 64 of word j // 64 is set; bits past the keys are 0.
+    """One bit per key: a row sees key j if bit j % 64 of word j // 64 is set; bits past the keys are 0.
 
-    Shapes
-        words    (batch or 1, query_heads or 1, query_len or 1, ceil(key_len / 64))
+    words has the shape (batch or 1, query_heads or 1, query_len or 1, ceil(key_len / 64)).
     """
 
     words: NDArray[np.uint64]
 
 
 def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | None:
-    """Say which keys each row sees; None: all of them.
+    """Describe which keys each row sees; None: every key. Raises AttentionMaskError if the mask does not fit.
 
-    In memory proportional to the rows, unless rows are more than two runs of keys: then a bit an entry.
+    Takes memory in proportion to the rows, unless rows have more than two runs of keys: then one bit per entry.
     A bool array that is the same for all queries, such as padding, is read as runs too.
-
-    Errors
-        AttentionMaskError when the mask does not fit the shape.
     """
     if mask is None:
         return None
@@ -63,10 +58,10 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
 def lower_ragged(
     mask: Mask | None, shape: AttentionShape, key_lens: Sequence[int]
 ) -> KeySpans | KeyBitmap | None:
-    """The same where each batch row has keys of its own number, shape.key_len being the largest.
+    """Lower a mask for batch rows of different numbers of keys, of which shape.key_len is the largest.
 
-    Where queries stand counts from each row's own last key, unless the mask says it. Spans and bits may reach beyond
-    a row's keys: whoever reads them stops there.
+    The last query of a row is aligned with that row's own last key, unless the mask has an offset. Spans and bits may
+    reach beyond a row's keys; their reader stops there.
     """
     if mask is None or all(key_len == shape.key_len for key_len in key_lens):
         return lower(mask, shape)
@@ -90,7 +85,7 @@ def _spans(mask: Mask, sizes: Sizes) -> KeySpans | None:
 
 def _as_int32(bounds: NDArray[np.int64]) -> NDArray[np.int32]:
     kept = np.array(bounds, np.int32, order="C")
-    kept.setflags(write=False)  # it is handed to every caller that asks the same
+    kept.setflags(write=False)  # the cache returns it to several callers
     return kept
 
 
@@ -104,7 +99,7 @@ def _bitmap(mask: Mask, sizes: Sizes) -> KeyBitmap:
         return KeyBitmap(_words_of_bits(mask.bits, sizes.key_len))
     step = max(2, ENTRIES_AT_ONCE // max(1, sizes.batch * sizes.heads * sizes.key_len))
     some = _words(mask, sizes, sizes.queries[:step])
-    if some.shape[2] in (1, sizes.query_len):  # 1 of two queries or more: they all see the same
+    if some.shape[2] in (1, sizes.query_len):  # one row for two queries or more: all see the same keys
         return KeyBitmap(some)
     batch, heads, _, words_of_row = some.shape
     words = np.empty((batch, heads, sizes.query_len, words_of_row), np.uint64)

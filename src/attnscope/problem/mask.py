@@ -1,4 +1,4 @@
-"""Which keys a query sees: what every mask can do, and how two of them combine."""
+"""Masks: what every mask can do, and how two of them combine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,36 +6,46 @@ from math import prod
 from typing import Any, NoReturn, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionMaskError
-from attnscope.problem.drawing import picture
+from attnscope.problem.drawing import draw
 from attnscope.problem.per_batch import PerBatch
+from attnscope.problem.rule import Bools, Reason, Rule
 from attnscope.problem.runs import Runs, intersection, union
-from attnscope.problem.sizes import Sizes, Slot
-
-Bools = NDArray[np.bool_]
+from attnscope.problem.shape import Sizes, Slot
 
 MOST_ENTRIES = 2**40  # that visible() writes out
-DEEPEST = 100  # masks inside one another
+DEEPEST = 100  # levels of masks inside one another
+MOST_TOKENS_DRAWN = 2**18
+MOST_ENTRIES_DRAWN = 2**22  # of a mask without runs
 
 
-class Mask:
-    """A small symbolic statement about which keys a query sees: True means visible.
+class Mask(Rule):
+    """A symbolic description of which keys each query sees. True means visible.
 
-    Masks combine: `a & b` shows what both show, `a | b` what either shows. They are immutable, compare and hash by
-    content, print as what made them, and draw themselves where they are shown.
+    `a & b` shows what both masks show, `a | b` what either shows. Masks are immutable. They compare and hash by
+    content, print as the expression that makes them, and `repr` adds a drawing.
+
+    Notes
+    -----
+    A mask takes memory that does not depend on the number of queries. Computing with it takes memory in proportion to
+    the rows, never to rows times keys, unless a row has more than two runs of visible keys.
+
+    Examples
+    --------
+    >>> from attnscope.problem import Causal, KeyLengths
+    >>> (Causal() & KeyLengths(2)).visible(3, 3).astype(int)
+    array([[1, 0, 0],
+           [1, 1, 0],
+           [1, 1, 0]])
     """
 
-    __array_ufunc__ = None  # so that `array & mask` asks the mask
-
-    held_bytes = 0  # of arrays that the mask keeps alive
-    depth = 1
+    __array_ufunc__ = None  # so that `array & mask` calls the mask's operator
 
     def __init__(self) -> None:
         raise AttentionMaskError(
-            "Mask is what all masks share, expected one of them: Causal(), Window(...), ..."
+            "Mask is the base class of all masks, expected one of them: Causal(), Window(...), ..."
         )
 
     def __and__(self, other: "Mask") -> "And":
@@ -52,17 +62,29 @@ class Mask:
 
     def __bool__(self) -> NoReturn:
         raise AttentionMaskError(
-            "a mask is neither true nor false: join masks by & and |, not by `and` and `or`, "
-            "and ask `mask is None` where there may be none."
+            "a mask is neither true nor false: combine masks with & and |, not with `and` and `or`, "
+            "and test for an absent one with `mask is None`."
         )
 
     def visible(self, query_len: int, key_len: int, *, batch: int = 1, heads: int = 1) -> Bools:
-        """Write the mask out, entry by entry, from its definition.
+        """Write the mask out as an array, entry by entry, from its definition.
 
-        Shapes
-            visible    (query_len, key_len), or (batch, heads, query_len, key_len) unless both are 1
-        Errors
-            AttentionMaskError when the mask does not fit these sizes.
+        Parameters
+        ----------
+        query_len, key_len : int
+            Numbers of queries and keys.
+        batch, heads : int, default 1
+            Numbers of batch rows and query heads.
+
+        Returns
+        -------
+        ndarray of bool, shape (query_len, key_len) or (batch, heads, query_len, key_len)
+            The former if batch and heads are both 1.
+
+        Raises
+        ------
+        AttentionMaskError
+            If the mask does not fit these sizes.
         """
         given = zip(Sizes._fields, (batch, heads, query_len, key_len), strict=True)
         sizes = Sizes(*(whole_number(size, name, minimum=0) for name, size in given))
@@ -85,22 +107,75 @@ class Mask:
         batch: int = 0,
         head: int = 0,
     ) -> str:
-        """Say in a sentence whether a query sees a key, and why.
+        """Explain in a sentence whether a query sees a key.
 
-        Without sizes the score matrix is square, and as large as the mask implies or the entry needs.
+        Parameters
+        ----------
+        query, key : int
+            Indices of the query and of the key.
+        query_len, key_len : int, optional
+            Sizes of the score matrix. Without them it is square, and as large as the mask or the entry requires.
+        batch, head : int, default 0
+            Indices of the batch row and of the query head.
 
-        Errors
-            AttentionMaskError when the entry lies outside the sizes, or the mask does not fit them.
+        Returns
+        -------
+        str
+            "visible: " or "hidden: ", and the reason.
+
+        Raises
+        ------
+        AttentionMaskError
+            If the entry lies outside the sizes, or the mask does not fit them.
+
+        Examples
+        --------
+        >>> from attnscope.problem import Causal
+        >>> Causal().explain(query=3, key=7)
+        'hidden: Causal, key 7 comes after query 3'
+        """
+        shown, reasons = self.why(
+            query=query, key=key, query_len=query_len, key_len=key_len, batch=batch, head=head
+        )
+        text = "; and ".join(f"{reason.mask}, {reason.text}" for reason in reasons)
+        return f"{'visible' if shown else 'hidden'}: {text}"
+
+    def why(
+        self,
+        *,
+        query: int,
+        key: int,
+        query_len: int | None = None,
+        key_len: int | None = None,
+        batch: int = 0,
+        head: int = 0,
+    ) -> tuple[bool, list[Reason]]:
+        """Decide whether a query sees a key, with the reasons: explain() as data.
+
+        Parameters
+        ----------
+        query, key, query_len, key_len, batch, head : int
+            As in explain().
+
+        Returns
+        -------
+        visible : bool
+        reasons : list of Reason
+            Of the simple masks that decide: all that hide the entry if it is hidden.
+
+        Raises
+        ------
+        AttentionMaskError
+            As explain() does.
         """
         slot = Slot(batch, head, query, key)
         slot = Slot(*(whole_number(i, name, minimum=0) for name, i in zip(Slot._fields, slot, strict=True)))
         sizes = self._sizes_around(slot, query_len, key_len)
         for name, index, axis, size in zip(Slot._fields, slot, Sizes._fields, sizes, strict=True):
             if index >= size:
-                raise AttentionMaskError(outside(name, index, axis, size))
+                raise AttentionMaskError(_outside(name, index, axis, size))
         self.check(sizes)
-        shown, reason = self.reason(slot, sizes)
-        return f"{'visible' if shown else 'hidden'}: {reason}"
+        return self.reasons(slot, sizes)
 
     def _sizes_around(self, slot: Slot, query_len: int | None, key_len: int | None) -> Sizes:
         implied = self.implied_sizes()
@@ -116,75 +191,36 @@ class Mask:
             query_len = implied.query_len or key_len
         return Sizes(implied.batch or slot.batch + 1, implied.heads or slot.head + 1, query_len, key_len)
 
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, Mask) or type(self) is not type(other):
-            return False
-        return hash(self) == hash(other) and self.identity() == other.identity()
-
-    def __hash__(self) -> int:
-        found = self.__dict__.get("_hash")
-        if found is None:
-            found = hash((type(self), self.identity()))
-            object.__setattr__(self, "_hash", found)
-        hashed: int = found
-        return hashed
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a mask is immutable: make a new one instead of setting {name}")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a mask is immutable: make a new one instead of deleting {name}")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.identity()
-
     def __repr__(self) -> str:
-        return f"{self}\n{picture(self)}"
+        return f"{self}\n{self._picture()}"
 
-    def leaves(self) -> "list[Mask]":
-        """The simple masks that this one is made of."""
-        return [self]
+    def _picture(self) -> str:
+        """Draw the mask on the largest square that one of its parts asks for and all of them fit."""
+        sizes = self._sizes_to_draw()
+        if sizes is None:
+            return "  (its parts are made for different sizes)"
+        seen: Runs | Bools | None = None
+        if max(sizes) <= MOST_TOKENS_DRAWN:
+            seen = self.runs(sizes)
+            if seen is None and prod(sizes) <= MOST_ENTRIES_DRAWN:
+                seen = np.broadcast_to(self.sees(sizes, sizes.queries), tuple(sizes))[0, 0]
+        if seen is None:
+            return f"  (too large to draw: {sizes.query_len} queries x {sizes.key_len} keys)"
+        named = (("batch row", sizes.batch), ("head", sizes.heads))
+        several = ", ".join([f"{axis} 0 of {size}" for axis, size in named if size > 1])
+        return draw(seen, sizes.query_len, sizes.key_len) + (f"\n  ({several})" if several else "")
 
-    # What each mask says of itself
-
-    def identity(self) -> tuple[Any, ...]:
-        """What makes two masks of this type equal: what they were made of."""
-        raise NotImplementedError
-
-    def check(self, sizes: Sizes, /) -> None:
-        """Raise AttentionMaskError where the mask cannot be meant for these sizes."""
-
-    def sees(self, sizes: Sizes, queries: range, /) -> Bools:
-        """Visible or not to some of the queries, in a shape that broadcasts to (batch, heads, queries, key_len)."""
-        raise NotImplementedError
-
-    def runs(self, sizes: Sizes, /) -> Runs | None:
-        """The same as runs of keys, row by row, without the matrix; None where rows are no few runs."""
-        raise NotImplementedError
-
-    def reason(self, slot: Slot, sizes: Sizes, /) -> tuple[bool, str]:
-        """Whether a slot is visible, and a sentence that says why."""
-        raise NotImplementedError
-
-    def implied_sizes(self) -> Sizes:
-        """The least sizes that the mask itself asks for, 0 where it leaves one open."""
-        return Sizes(0, 0, 0, 0)
-
-    def standing_at(self, offset: PerBatch, /) -> "Mask":
-        """The same mask, its first query standing at `offset` where the mask leaves that open."""
-        return self
-
-    def keys_to_draw(self) -> int:
-        """How many keys show what the mask is about."""
-        return 8
+    def _sizes_to_draw(self) -> Sizes | None:
+        implied = self.implied_sizes()
+        batch, heads = implied.batch or 1, implied.heads or 1
+        for key_len in sorted({part.keys_to_draw() for part in self.leaves()}, reverse=True):
+            sizes = Sizes(batch, heads, implied.query_len or key_len, key_len)
+            try:
+                self.check(sizes)
+            except AttentionMaskError:
+                continue
+            return sizes
+        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,8 +234,8 @@ class Combined(Mask):
         depth = 1 + max(self.left.depth, self.right.depth)
         if depth > DEEPEST:
             raise AttentionMaskError(
-                f"masks are joined {depth} deep, expected {DEEPEST} at most. Many parts are one Documents(ids), "
-                "or one bool array."
+                f"masks are combined {depth} deep, expected {DEEPEST} at most. Use one Documents(ids), or one bool "
+                "array, instead of many parts."
             )
         object.__setattr__(self, "depth", depth)
         object.__setattr__(self, "held_bytes", self.left.held_bytes + self.right.held_bytes)
@@ -214,79 +250,75 @@ class Combined(Mask):
     def implied_sizes(self) -> Sizes:
         return Sizes(*map(max, self.left.implied_sizes(), self.right.implied_sizes()))
 
-    def leaves(self) -> list[Mask]:
+    def leaves(self) -> list[Rule]:
         return self.left.leaves() + self.right.leaves()
 
-    def standing_at(self, offset: PerBatch) -> Mask:
+    def standing_at(self, offset: PerBatch) -> Self:
         return type(self)(self.left.standing_at(offset), self.right.standing_at(offset))
 
-    def parts(self) -> list[Mask]:
-        """The masks that this kind joins, from left to right."""
+    def _parts(self) -> list[Mask]:
+        """The masks that this operator combines, from left to right."""
         flat: list[Mask] = []
         for side in (self.left, self.right):
-            flat += side.parts() if isinstance(side, type(self)) else [side]
+            flat += side._parts() if isinstance(side, type(self)) else [side]  # noqa: SLF001  # of the same class
         return flat
 
-    def joined_runs(self, sizes: Sizes, join: Callable[[Runs, Runs, int], Runs | None]) -> Runs | None:
-        """Both sides' runs, joined."""
+    def _joined_runs(self, sizes: Sizes, join: Callable[[Runs, Runs, int], Runs | None]) -> Runs | None:
         left = self.left.runs(sizes)
         right = None if left is None else self.right.runs(sizes)
         return None if left is None or right is None else join(left, right, sizes.key_len)
 
 
 class And(Combined):
-    """Shows what both show."""
+    """Shows what both masks show."""
 
     def __str__(self) -> str:
-        return " & ".join([f"({part})" if isinstance(part, Or) else str(part) for part in self.parts()])
+        return " & ".join([f"({part})" if isinstance(part, Or) else str(part) for part in self._parts()])
 
     def sees(self, sizes: Sizes, queries: range) -> Bools:
         both: Bools = self.left.sees(sizes, queries) & self.right.sees(sizes, queries)
         return both
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        return self.joined_runs(sizes, intersection)
+        return self._joined_runs(sizes, intersection)
 
-    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
-        found = [part.reason(slot, sizes) for part in self.parts()]
-        hiding = [reason for shown, reason in found if not shown]
-        return not hiding, "; and ".join(hiding or [reason for _, reason in found])
+    def reasons(self, slot: Slot, sizes: Sizes) -> tuple[bool, list[Reason]]:
+        found = [part.reasons(slot, sizes) for part in self._parts()]
+        hiding = [each for shown, reasons in found if not shown for each in reasons]
+        return not hiding, hiding or [each for _, reasons in found for each in reasons]
 
 
 class Or(Combined):
-    """Shows what either shows."""
+    """Shows what either mask shows."""
 
     def __str__(self) -> str:
-        return " | ".join([str(part) for part in self.parts()])
+        return " | ".join([str(part) for part in self._parts()])
 
     def sees(self, sizes: Sizes, queries: range) -> Bools:
         either: Bools = self.left.sees(sizes, queries) | self.right.sees(sizes, queries)
         return either
 
     def runs(self, sizes: Sizes) -> Runs | None:
-        return self.joined_runs(sizes, union)
+        return self._joined_runs(sizes, union)
 
-    def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
-        found = [part.reason(slot, sizes) for part in self.parts()]
-        showing = [reason for shown, reason in found if shown]
-        return bool(showing), showing[0] if showing else "; and ".join(reason for _, reason in found)
+    def reasons(self, slot: Slot, sizes: Sizes) -> tuple[bool, list[Reason]]:
+        found = [part.reasons(slot, sizes) for part in self._parts()]
+        showing = [reasons for shown, reasons in found if shown]
+        return bool(showing), showing[0] if showing else [each for _, reasons in found for each in reasons]
 
 
-def outside(name: str, index: int, axis: str, size: int) -> str:
-    """The error's text for an entry that is not there."""
+def _outside(name: str, index: int, axis: str, size: int) -> str:
     if name in ("query", "key"):
-        return f"{name}={index} lies outside {axis}={size}. Say which sizes are meant: query_len=, key_len=."
+        return (
+            f"{name}={index} lies outside {axis}={size}. Pass the sizes that are meant: query_len=, key_len=."
+        )
     return f"{name}={index}: expected an index from 0 to {size - 1}, as the mask was made for {size}."
 
 
 def joinable(other: Any) -> Mask:
-    """The other side of & or |.
-
-    Errors
-        AttentionMaskError when it is no mask.
-    """
+    """The other operand of & or |; raise AttentionMaskError unless it is a mask."""
     if not issubclass(type(other), Mask):
         way_out = "Pass Dense(array)." if isinstance(other, np.ndarray) else "Make one, such as Causal()."
-        raise AttentionMaskError(f"a mask is joined to {brief(other)}, expected another mask. {way_out}")
+        raise AttentionMaskError(f"a mask is combined with {brief(other)}, expected another mask. {way_out}")
     mask: Mask = other
     return mask

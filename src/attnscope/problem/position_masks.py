@@ -1,29 +1,53 @@
-"""Masks that compare where the query stands with where the key stands."""
+"""Masks that compare the position of the query with the position of the key."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from attnscope.arguments import whole_number
-from attnscope.problem.mask import Bools, Mask
-from attnscope.problem.per_batch import PerBatch, rows_of, written
-from attnscope.problem.positions import check_offset, position_of, query_positions, read_offset, standing
+from attnscope.problem.mask import Mask
+from attnscope.problem.per_batch import (
+    PerBatch,
+    check_offset,
+    position_of,
+    query_at,
+    query_positions,
+    read_offset,
+    rows_of,
+    written,
+)
+from attnscope.problem.rule import Bools
 from attnscope.problem.runs import Runs, runs_from
-from attnscope.problem.sizes import Sizes, Slot
+from attnscope.problem.shape import Sizes, Slot
 
 MOST_KEYS_DRAWN = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Causal(Mask):
-    """A query sees the keys up to its own position, and none that comes later.
+    """Show a query the keys up to its own position, and no later key.
 
-    visible(i, j)  =  j <= i + offset,    offset = key_len - query_len unless given
+    visible(i, j) = j <= i + offset
 
-    So the last query meets the last key, which is what decoding with a cache needs. `Causal(offset=0)` aligns the
-    first query with the first key. One offset a batch row where the rows differ.
+    Parameters
+    ----------
+    offset : int or sequence of int, default key_len - query_len
+        The position of the first query; one for all batch rows, or one for each. The default aligns the last query
+        with the last key (bottom-right), as decoding with a cache requires. 0 aligns the first query with the first
+        key (top-left).
 
+    Raises
+    ------
+    AttentionMaskError
+        If the offset is not an integer, or not one for each batch row.
+
+    References
+    ----------
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
+
+    Examples
+    --------
     >>> Causal().visible(2, 3).astype(int)
     array([[1, 1, 0],
            [1, 1, 1]])
@@ -56,11 +80,11 @@ class Causal(Mask):
         position = position_of(slot, self.offset, sizes)
         shown = slot.key <= position
         if slot.key == position:
-            return shown, f"Causal, key {slot.key} stands where query {slot.query} stands"
+            return shown, f"key {slot.key} is at the position of query {slot.query}"
         verb = "comes before" if shown else "comes after"
-        return shown, f"Causal, key {slot.key} {verb} {standing(slot, position)}"
+        return shown, f"key {slot.key} {verb} {query_at(slot, position)}"
 
-    def standing_at(self, offset: PerBatch) -> Mask:
+    def standing_at(self, offset: PerBatch) -> Self:
         return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:
@@ -69,13 +93,32 @@ class Causal(Mask):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Window(Mask):
-    """A query sees its neighbours: so many keys to the left of its position, so many to the right, and itself.
+    """Show a query the keys near its own position, and the key at that position.
 
-    visible(i, j)  =  p - left <= j <= p + right,    p = i + offset,    offset = key_len - query_len unless given
+    visible(i, j) = p - left <= j <= p + right,    p = i + offset
 
-    None leaves a side open. The position itself is not counted: a model config's `sliding_window: W` with causal
-    attention is Window(left=W - 1, right=0).
+    Parameters
+    ----------
+    left, right : int, optional
+        How many keys are visible on each side of the position, the position itself not counted. None: all.
+    offset : int or sequence of int, default key_len - query_len
+        The position of the first query, as in Causal.
 
+    Raises
+    ------
+    AttentionMaskError
+        If a side is negative or not an integer, or the offset is not one for each batch row.
+
+    Notes
+    -----
+    The `sliding_window: W` of a causal model's config counts the position itself: it is Window(left=W - 1, right=0).
+
+    References
+    ----------
+    Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
+
+    Examples
+    --------
     >>> Window(left=1, right=0).visible(3, 3).astype(int)
     array([[1, 0, 0],
            [1, 1, 0],
@@ -105,10 +148,8 @@ class Window(Mask):
         check_offset(self.offset, "Window(offset=)", sizes)
 
     def sees(self, sizes: Sizes, queries: range) -> Bools:
-        keys, positions = (
-            np.arange(sizes.key_len),
-            query_positions(self.offset, sizes, queries)[:, None, :, None],
-        )
+        keys = np.arange(sizes.key_len)
+        positions = query_positions(self.offset, sizes, queries)[:, None, :, None]
         shown: Bools = np.ones((len(positions), 1, len(queries), sizes.key_len), np.bool_)
         if self.left is not None:
             shown &= keys >= positions - self.left
@@ -125,16 +166,16 @@ class Window(Mask):
     def reason(self, slot: Slot, sizes: Sizes) -> tuple[bool, str]:
         position = position_of(slot, self.offset, sizes)
         if slot.key == position:
-            return True, f"Window, key {slot.key} stands where query {slot.query} stands"
+            return True, f"key {slot.key} is at the position of query {slot.query}"
         side, reach = ("left", self.left) if slot.key < position else ("right", self.right)
         distance = abs(slot.key - position)
-        where = f"key {slot.key} is {distance} to the {side} of {standing(slot, position)}"
+        place = f"key {slot.key} is {distance} to the {side} of {query_at(slot, position)}"
         if reach is None:
-            return True, f"Window, {where}, and the window is open on that side"
+            return True, f"{place}, and the window is open on that side"
         shown = distance <= reach
-        return shown, f"Window, {where}, {'and' if shown else 'but'} the window reaches {reach}"
+        return shown, f"{place}, {'and' if shown else 'but'} the window reaches {reach}"
 
-    def standing_at(self, offset: PerBatch) -> Mask:
+    def standing_at(self, offset: PerBatch) -> Self:
         return self if self.offset is not None else replace(self, offset=offset)
 
     def implied_sizes(self) -> Sizes:

@@ -1,4 +1,4 @@
-"""What observe() is asked beside the output: which keys make a segment, how many strongest keys, whether a map."""
+"""Which statistics observe() computes: segments, first keys, strongest keys, received attention, a block map."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,24 @@ Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """The statistics that are wanted of a problem.
+    """The statistics that a call of observe() requests.
 
-    Shapes
-        labels     (1 or batch, key_len)               which segment each key belongs to; None: nobody asked
-        counted    (batch, query_heads, query_len)     how much a query counts in what keys receive; None: each 1
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (1 or batch, key_len), or None
+        The segment of each key; None: no segments.
+    segment_names : tuple of str
+        One name per segment.
+    first_keys : int
+        How many of the first keys count for first_mass.
+    top_keys : int
+        How many of each row's strongest keys are kept.
+    received : bool
+        Whether received attention is summed.
+    counted : ndarray of float32, shape (batch, query_heads, query_len), or None
+        The factor of each query in received attention; None: 1.
+    block_map_size : int or None
+        The largest number of blocks per axis of the map; None: no map.
     """
 
     labels: NDArray[np.uint8] | None
@@ -33,7 +46,7 @@ class Questions:
     block_map_size: int | None
 
     def map_shape(self, shape: AttentionShape) -> tuple[int, int] | None:
-        """How many blocks of queries and of keys the map has; query i is in block i * rows // query_len."""
+        """The numbers of blocks of queries and of keys; query i is in block i * rows // query_len."""
         if self.block_map_size is None:
             return None
         return min(self.block_map_size, shape.query_len), self.block_map_size
@@ -48,11 +61,10 @@ def read_questions(  # the arguments of observe()
     received: bool | NDArray[Any] = False,
     block_map_size: int | None = None,
 ) -> Questions:
-    """Check what observe() is asked against the sizes of its arrays.
+    """Check the statistics that observe() requests against the sizes of its arrays.
 
-    Errors
-        AttentionError for segments that overlap, leave keys out or are more than 64, and for a map or strongest keys
-        beyond the number of keys.
+    Raises AttentionError if segments overlap, leave keys out or are more than 64, or if there are fewer keys than
+    top_keys or block_map_size.
     """
     labels, names = (None, ()) if segments is None else read_segments(shape, segments)
     if block_map_size is not None:
@@ -71,10 +83,10 @@ def read_questions(  # the arguments of observe()
 def read_segments(
     shape: AttentionShape, segments: Segments
 ) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
-    """A label a key, and the segments' names."""
+    """Read the label of each key, and the names of the segments."""
     if isinstance(segments, Mapping):
         return _from_ranges(shape.key_len, segments)
-    labels = np.asarray(segments)
+    labels = np.array(segments)  # a copy: another thread may change the caller's array after the checks
     if labels.ndim == 1:
         labels = labels[None]
     if labels.shape not in ((1, shape.key_len), (shape.batch, shape.key_len)):
@@ -88,23 +100,23 @@ def read_segments(
     if least < 0 or most >= MOST_SEGMENTS:
         raise AttentionError(
             f"segments holds the label {least if least < 0 else most}, expected 0 to {MOST_SEGMENTS - 1}. "
-            "Number the segments from 0 on: np.unique(labels, return_inverse=True)[1]."
+            "Number the segments from 0: np.unique(labels, return_inverse=True)[1]."
         )
     return np.ascontiguousarray(labels, np.uint8), tuple(str(each) for each in range(most + 1))
 
 
 def _read_counted(shape: AttentionShape, given: NDArray[Any]) -> NDArray[np.float32]:
-    counted = np.asarray(given)
+    counted = np.array(given)
     rows = (shape.batch, shape.query_heads, shape.query_len)
     if counted.ndim == 2:
         counted = counted[:, None]
     if not np.issubdtype(counted.dtype, np.floating) or not fits(counted.shape, rows):
         raise AttentionError(
-            f"received is {brief(given)}, expected True, False, or how much each query counts: floats [query_len], "
+            f"received is {brief(given)}, expected True, False, or a factor per query: floats [query_len], "
             f"[batch, query_len] or [batch, query_heads, query_len], which are {list(rows)}."
         )
     if not np.isfinite(counted).all():
-        raise AttentionError("received holds a NaN or an infinity, expected how much each query counts.")
+        raise AttentionError("received holds a NaN or an infinity, expected a finite factor for each query.")
     return np.ascontiguousarray(np.broadcast_to(counted, rows), np.float32)
 
 
@@ -130,14 +142,14 @@ def _from_ranges(
             key = start + int(taken[0])
             raise AttentionError(
                 f"segments {names[labels[key]]!r} and {name!r} overlap at key {key}, expected each key in one. "
-                "The end of a range is the first key that no longer belongs to it."
+                "The end of a range is the first key behind it."
             )
         labels[start:end] = number
     left_out = np.flatnonzero(labels == 255)
     if left_out.size:
         raise AttentionError(
             f"segments leave out {left_out.size} of {key_len} keys, the first is key {left_out[0]}. "
-            "Give the rest a name of its own."
+            "Name the rest, too."
         )
     return labels[None], names
 
@@ -159,5 +171,5 @@ def _range_of(name: str, given: Any, key_len: int) -> tuple[int, int]:
 def _at_most(given: int, name: str, minimum: int, key_len: int) -> int:
     number = whole_number(given, name, minimum=minimum, error=AttentionError)
     if number > key_len:
-        raise AttentionError(f"{name}={number}: expected at most {key_len}, as there are so many keys.")
+        raise AttentionError(f"{name}={number}: expected at most {key_len}, the number of keys.")
     return number

@@ -1,7 +1,7 @@
-"""Runs of visible keys, row by row: the algebra by which masks become spans.
+"""Runs of visible keys, row by row: the algebra that turns masks into spans.
 
-A `Runs` holds, for each row, a few intervals [first, end) of keys: sorted, disjoint, not touching, the empty ones
-last and written (0, 0). All of it is arithmetic on arrays of rows, never on the score matrix.
+A `Runs` holds a few intervals [first, end) of keys for each row. They are sorted, disjoint and not adjacent; empty
+ones come last, as (0, 0). All arithmetic is on arrays of rows, never on the score matrix.
 """
 
 from dataclasses import dataclass
@@ -9,30 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_RUNS = 8  # beyond, a row of a combined mask is no longer worth describing by its runs
+MOST_RUNS = 8  # per row; a combined mask with more is described by its bits instead
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Intervals of keys that rows see.
-
-    Shapes
-        first, end    (batch or 1, query_len or 1, runs)
-    """
+    """Intervals of visible keys: first and end, each (batch or 1, query_len or 1, runs)."""
 
     first: Ints
     end: Ints
 
     @property
     def count(self) -> int:
-        """The most runs of any row."""
+        """The largest number of runs of any row."""
         return int(self.first.shape[-1])
 
 
 def runs_from(first: Ints, end: Ints, key_len: int) -> Runs:
-    """Bring any intervals (overlapping, empty, in any order, beyond the keys) into the form of Runs."""
+    """Make Runs of any intervals: they may overlap, be empty, unsorted, or reach beyond the keys."""
     first, end = np.broadcast_arrays(np.clip(first, 0, key_len), np.clip(end, 0, key_len))
     empty = first >= end
     if first.shape[-1] == 1:
@@ -41,15 +37,13 @@ def runs_from(first: Ints, end: Ints, key_len: int) -> Runs:
 
 
 def _merged(first: Ints, end: Ints) -> Runs:
-    """Sort the intervals of each row and join those that meet; empty ones begin at the end of the keys."""
+    """Sort the intervals of each row and join those that touch; empty ones start at the end of the keys."""
     order = np.argsort(first, axis=-1, kind="stable")
     first, end = np.take_along_axis(first, order, -1), np.take_along_axis(end, order, -1)
     reach = np.maximum.accumulate(end, axis=-1)
-    begins = first < end  # a run begins where its first key lies beyond all that came before
+    begins = first < end  # a run begins if its first key lies beyond everything before it
     begins[..., 1:] &= first[..., 1:] > reach[..., :-1]
-    last = np.ones_like(
-        begins
-    )  # and it has reached its end where the next begins, or nothing but empty ones follow
+    last = np.ones_like(begins)  # a run ends before the next one begins, or before only empty intervals
     last[..., :-1] = begins[..., 1:] | (first[..., 1:] >= end[..., 1:])
     last &= first < end
     run = np.cumsum(begins, axis=-1) - 1
@@ -63,7 +57,7 @@ def _merged(first: Ints, end: Ints) -> Runs:
 
 
 def intersection(a: Runs, b: Runs, key_len: int) -> Runs | None:
-    """The keys that both see; None where that takes too many runs."""
+    """The keys in both; None if that takes too many runs."""
     first = np.maximum(a.first[..., :, None], b.first[..., None, :])
     end = np.minimum(a.end[..., :, None], b.end[..., None, :])
     pairs = (*first.shape[:-2], a.count * b.count)
@@ -71,7 +65,7 @@ def intersection(a: Runs, b: Runs, key_len: int) -> Runs | None:
 
 
 def union(a: Runs, b: Runs, key_len: int) -> Runs | None:
-    """The keys that either sees; None where that takes too many runs."""
+    """The keys in either; None if that takes too many runs."""
     rows = np.broadcast_shapes(a.first.shape[:-1], b.first.shape[:-1])
 
     def side_by_side(x: Ints, y: Ints) -> Ints:
@@ -82,5 +76,19 @@ def union(a: Runs, b: Runs, key_len: int) -> Runs | None:
 
 
 def few(runs: Runs) -> Runs | None:
-    """The runs, unless they are too many."""
+    """The runs; None if they are too many."""
     return runs if runs.count <= MOST_RUNS else None
+
+
+def runs_of_rows(visible: NDArray[np.bool_]) -> Runs | None:
+    """The runs of an array (rows, key_len), with an axis of queries; None if a row has too many."""
+    edges = np.diff(visible, axis=-1, prepend=False, append=False)  # a run's first key, and the one behind it
+    counts = np.count_nonzero(edges, axis=-1) // 2
+    most = int(counts.max(initial=1))
+    if most > MOST_RUNS:
+        return None
+    row, key = (index.reshape(-1, 2) for index in np.nonzero(edges))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)  # among its row's runs
+    first, end = np.zeros((2, len(visible), 1, most), np.int64)
+    first[row[:, 0], 0, place], end[row[:, 0], 0, place] = key.T
+    return Runs(first, end)

@@ -1,4 +1,4 @@
-"""What attention means: readable NumPy in float64, against which everything fast is judged."""
+"""The meaning of attention: readable NumPy in float64, against which everything fast is tested."""
 
 from attnscope.reference.definition import attention as attention
 from attnscope.reference.definition import biased as biased
@@ -15,6 +15,8 @@ from attnscope.reference.definition import weights as weights
 from attnscope.reference.gradients import Gradients as Gradients
 from attnscope.reference.gradients import gradients as gradients
 from attnscope.reference.gradients import of_shared_heads as of_shared_heads
+from attnscope.reference.influence import Influence as Influence
+from attnscope.reference.influence import influence as influence
 from attnscope.reference.inputs import Inputs as Inputs
 from attnscope.reference.inputs import read as read
 from attnscope.reference.online import blockwise as blockwise
@@ -22,7 +24,7 @@ from attnscope.reference.partials import merge_partials as merge_partials
 from attnscope.reference.partials import partial_attention as partial_attention
 from attnscope.reference.statistics import statistics as statistics
 
-# What users may rely on; the probing rooms use the single steps, too.
+# What users may rely on; other rooms use the single steps, too.
 __all__ = [
     "Gradients",
     "attention",

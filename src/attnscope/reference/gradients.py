@@ -1,4 +1,4 @@
-"""How the output moves when the inputs do: the backward pass, written out by the chain rule."""
+"""The gradients of attention: the backward pass, written out by the chain rule."""
 
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -7,20 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
-from attnscope.reference.definition import dot_products, like_query, masked_scores, mix, quietly, softmax
-from attnscope.reference.inputs import Floats, Inputs, Options, read
+from attnscope.problem import AttentionOptions, AttentionShape
+from attnscope.reference.definition import dot_products, masked_scores, mix, quietly, softmax
+from attnscope.reference.inputs import Bools, Floats, Inputs, read
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The gradient of a loss with respect to each input of attention.
+    """The gradients of a loss with respect to the inputs of attention.
 
-    Shapes
-        query, key, value    those of the inputs
-        bias                 that of the bias, None without one: axes it was broadcast over are summed
-        sinks                (query_heads,), None without sinks
-    Precision
-        float64.
+    Parameters
+    ----------
+    query, key, value : ndarray of float64
+        Of the shapes of the inputs.
+    bias : ndarray of float64, or None
+        Of the shape of the bias: axes over which it was broadcast are summed. None without a bias.
+    sinks : ndarray of float64, shape (query_heads,), or None
+        None without sinks.
     """
 
     query: Floats
@@ -36,50 +39,65 @@ def gradients(
     key: NDArray[Any],
     value: NDArray[Any],
     grad_output: NDArray[Any],
-    **options: Unpack[Options],
+    **options: Unpack[AttentionOptions],
 ) -> Gradients:
-    """Carry the gradient of a loss from attention's output back to its inputs.
+    """Propagate the gradient of a loss from attention's output back to its inputs.
 
-    With weights w, scores s (what the softmax reads), raw scores r (before the soft-cap c), and
-    g[i] = the given gradient of output i:
+    With weights w, scores s (what the softmax reads), raw scores r (before the soft-cap c), and the gradient g[i] of
+    output i:
 
     dw[i, j] = g[i] . value[j]                      dvalue[j] = sum_i w[i, j] g[i]
     ds[i, j] = w[i, j] (dw[i, j] - mean[i]),        mean[i] = sum_j w[i, j] dw[i, j]
-    dsink    = sum_i w_sink[i] (0 - mean[i])        a sink's value is 0
+    dsink    = sum_i w_sink[i] (0 - mean[i])        the value of a sink is 0
     dbias    = ds
     dr       = ds (1 - tanh(r / c)^2)
     dquery[i] = scale sum_j dr[i, j] key[j]         dkey[j] = scale sum_i dr[i, j] query[i]
 
-    Shapes
-        grad_output    that of attention()'s output
-    Precision
-        float64; checked against central differences in tests/reference/test_gradients.py.
-    Errors
-        AttentionShapeError when grad_output has another shape; AttentionError from describe().
-    Source
-        Dao et al. 2022, arXiv:2205.14135, appendix B.2.
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    grad_output : ndarray, shape (batch, query_heads, query_len, value_dim)
+        Of the query's rank, as attention()'s output.
+    **options : Unpack[AttentionOptions]
+        mask, scale, softcap, bias, alibi_slopes and sinks, as in attention().
 
+    Returns
+    -------
+    Gradients
+        float64.
+
+    Raises
+    ------
+    AttentionShapeError
+        If grad_output does not have the output's shape.
+    AttentionError, TypeError
+        As attention() does.
+
+    Notes
+    -----
+    The tests compare the result with central differences.
+
+    References
+    ----------
+    Dao et al. 2022, arXiv:2205.14135, appendix B.2.
+
+    Examples
+    --------
     >>> one = np.array([[1.0]])
-    >>> gradients(one, one, one, one).value  # one key: its weight is 1 whatever the scores
+    >>> gradients(one, one, one, one).value  # a single key has the weight 1, whatever its score
     array([[1.]])
     """
     problem, operands, inputs = read(query, key, value, **options)
-    shape, bias = problem.shape, options.get("bias")
-    expected = (*np.shape(query)[:-1], shape.value_dim)
-    if np.shape(grad_output) != expected:
-        raise AttentionShapeError(
-            f"grad_output has shape {np.shape(grad_output)}, expected {expected}, the output's. "
-            "Pass the gradient of the loss with respect to attention()'s output."
-        )
-    grad_rows = np.asarray(grad_output, dtype=np.float64).reshape(
-        shape.batch, shape.query_heads, shape.query_len, shape.value_dim
-    )
+    shape, bias, drop = problem.shape, options.get("bias"), operands.added_axes
+    grad_rows = read_grad_output(grad_output, np.shape(query), shape)
 
-    # 1. forward again: the weights are cheaper to recompute than to keep
+    # 1. forward again: recomputing the weights takes less memory than keeping them
     weights, logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
 
     # 2. through the mix and the softmax
-    seen_by = inputs.visible.swapaxes(-1, -2)
+    seen_by: Bools = inputs.visible.swapaxes(-1, -2)
     grad_value = mix(weights.swapaxes(-1, -2), seen_by, grad_rows)
     grad_weights = np.where(inputs.visible, grad_rows @ inputs.value.swapaxes(-1, -2), 0.0)
     mean = (weights * grad_weights).sum(axis=-1)
@@ -91,38 +109,50 @@ def gradients(
     grad_key = mix(grad_dots.swapaxes(-1, -2), seen_by, inputs.query)
 
     return Gradients(
-        query=like_query(operands, grad_query),
-        key=like_query(operands, of_shared_heads(shape.kv_heads, grad_key)),
-        value=like_query(operands, of_shared_heads(shape.kv_heads, grad_value)),
+        query=grad_query[drop],
+        key=of_shared_heads(shape.kv_heads, grad_key)[drop],
+        value=of_shared_heads(shape.kv_heads, grad_value)[drop],
         bias=None if bias is None else summed_to(bias.shape, grad_scores),
         sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, logsumexp, mean),
     )
 
 
+def read_grad_output(given: Any, query_shape: tuple[int, ...], shape: AttentionShape) -> Floats:
+    """Read grad_output as (batch, query_heads, query_len, value_dim); raise AttentionShapeError for another shape."""
+    expected = (*query_shape[:-1], shape.value_dim)
+    if np.shape(given) != expected:
+        raise AttentionShapeError(
+            f"grad_output has shape {np.shape(given)}, expected {expected}, as the output. "
+            "Pass the gradient of the loss with respect to attention()'s output."
+        )
+    rows: Floats = np.asarray(given, dtype=np.float64)
+    return rows.reshape(shape.batch, shape.query_heads, shape.query_len, shape.value_dim)
+
+
 def soft_cap_slope(inputs: Inputs) -> Floats:
-    """Differentiate softcap * tanh(r / softcap) in r: 1 for small scores, 0 for capped ones."""
+    """The derivative of softcap * tanh(r / softcap) in r: 1 for small scores, 0 for capped ones."""
     if inputs.softcap is None:
         return np.ones_like(inputs.visible, dtype=np.float64)
     return 1.0 - np.tanh(dot_products(inputs) / inputs.softcap) ** 2
 
 
 def grad_of_sinks(sinks: Floats, logsumexp: Floats, mean: Floats) -> Floats:
-    """Add up, over the rows of a head, w_sink (0 - mean)."""
-    absent = np.isneginf(sinks)[:, None]  # a sink of -inf is none: avoid (-inf) - (-inf) = nan
+    """Sum w_sink (0 - mean) over the rows of a head."""
+    absent = np.isneginf(sinks)[:, None]  # -inf is no sink; (-inf) - (-inf) would be NaN
     weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp))
     grad: Floats = -np.sum(weight_of_sink * mean, axis=(0, -1))
     return grad
 
 
 def of_shared_heads(kv_heads: int, grad: Floats) -> Floats:
-    """Add up the gradients of the neighbouring query heads that read the same kv head."""
+    """Sum the gradients of the adjacent query heads that read the same kv head."""
     batch, query_heads, *rest = grad.shape
     summed: Floats = np.sum(grad.reshape(batch, kv_heads, query_heads // kv_heads, *rest), axis=2)
     return summed
 
 
 def summed_to(shape: tuple[int, ...], grad: Floats) -> Floats:
-    """Sum backward what was broadcast forward."""
+    """Sum over the axes that the forward pass broadcast."""
     missing = grad.ndim - len(shape)
     stretched = [missing + axis for axis, size in enumerate(shape) if size == 1]
     summed: Floats = np.sum(grad, axis=(*range(missing), *stretched)).reshape(shape)

@@ -1,51 +1,36 @@
-"""A problem and its arrays, as the reference reads them: float64, one kv head for each query head."""
+"""A problem and its arrays as the reference reads them: float64, with one kv head for each query head."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.problem import AttentionProblem, Mask, Operands, describe
+from attnscope.problem import AttentionOptions, AttentionProblem, Operands, describe
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of attention(); each is None, or absent, where it plays no part.
-
-    mask        a Mask, or a bool array with True = visible
-    scale       multiplies the dot products; 1/sqrt(key_dim) unless given
-    softcap     score -> softcap * tanh(score / softcap)
-    bias        added to the scores; broadcasts to (batch, query_heads, query_len, key_len);
-                -inf hides its key, as a mask would
-    alibi_slopes      ALiBi: one slope a query head; the score loses slope * |query position - key position|
-    sinks       one logit a query head that joins the normalizer and carries no value
-    """
-
-    mask: Mask | NDArray[np.bool_] | None
-    scale: float | None
-    softcap: float | None
-    bias: NDArray[Any] | None
-    alibi_slopes: NDArray[Any] | Sequence[float] | None
-    sinks: NDArray[Any] | Sequence[float] | None
+Options = AttentionOptions
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Everything a formula of this room may use.
+    """Everything that a formula of the reference may use.
 
-    Shapes
-        query               (batch, query_heads, query_len, key_dim)
-        key                 (batch, query_heads, key_len, key_dim)       kv heads repeated: see `one_for_each`
-        value               (batch, query_heads, key_len, value_dim)
-        visible             (batch, query_heads, query_len, key_len)     True: this query sees this key
-        bias                (batch, query_heads, query_len, key_len)     or None
-        alibi_slopes, sinks       (query_heads,)                               or None
-        query_positions     (query_len,)
-        key_positions       (key_len,)
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, query_heads, key_len, key_dim)
+        kv heads are repeated: see `one_for_each`.
+    value : ndarray, shape (batch, query_heads, key_len, value_dim)
+    visible : ndarray of bool, shape (batch, query_heads, query_len, key_len)
+        True: this query sees this key.
+    scale : float
+    softcap : float or None
+    bias : ndarray, shape (batch, query_heads, query_len, key_len), or None
+    alibi_slopes, sinks : ndarray, shape (query_heads,), or None
+    query_positions : ndarray, shape (query_len,)
+    key_positions : ndarray, shape (key_len,)
     """
 
     query: Floats
@@ -61,7 +46,7 @@ class Inputs:
     key_positions: Floats
 
     def of_keys(self, keys: slice) -> "Inputs":
-        """Ask the same of some of the keys only; positions stay what they were."""
+        """Restrict the inputs to some of the keys; positions do not change."""
         return replace(
             self,
             key=self.key[..., keys, :],
@@ -73,14 +58,14 @@ class Inputs:
 
 
 def read(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[Options]
+    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
 ) -> tuple[AttentionProblem, Operands, Inputs]:
-    """Validate the arguments of attention() and widen them to float64, which is exact from every format."""
+    """Validate the arguments of attention() and widen them to float64, which is exact for every format."""
     problem, operands = describe(query, key, value, **options)
     shape = problem.shape
     bias = None if operands.bias is None else widen(operands.bias)
     visible = visible_keys(problem)
-    first_position = shape.key_len - shape.query_len  # the last query stands at the last key
+    first_position = shape.key_len - shape.query_len  # the last query is aligned with the last key
     inputs = Inputs(
         query=widen(operands.query),
         key=one_for_each(shape.query_heads, widen(operands.key)),
@@ -109,7 +94,7 @@ def one_for_each(query_heads: int, heads: Floats) -> Floats:
 
 
 def visible_keys(problem: AttentionProblem) -> Bools:
-    """Ask the mask slot by slot; never by the spans that kernels read, which this judges."""
+    """Write the mask out entry by entry. Never uses the spans that the kernel reads: the reference judges them."""
     shape = problem.shape
     everywhere = (shape.batch, shape.query_heads, shape.query_len, shape.key_len)
     if problem.mask is None:

@@ -1,4 +1,4 @@
-"""The online form: the same attention, reading the keys block by block and keeping O(query_len) of state."""
+"""The online form: the same attention, reading the keys block by block with a state of O(query_len)."""
 
 from typing import Any, Unpack
 
@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
+from attnscope.problem import AttentionOptions
 from attnscope.reference.definition import masked_scores, mix, nonzero, quietly
-from attnscope.reference.inputs import Floats, Inputs, Options, read
+from attnscope.reference.inputs import Floats, Inputs, read
 from attnscope.result import PartialAttention
 
 
@@ -18,32 +19,54 @@ def blockwise(
     value: NDArray[Any],
     *,
     block: int = 64,
-    **options: Unpack[Options],
+    **options: Unpack[AttentionOptions],
 ) -> PartialAttention:
-    """Attention that never holds more than `block` scores of a row.
+    """Compute attention that never holds more than `block` scores of a row.
 
-    running_sum = sum over the keys read so far of e^(score - running_max)
-    accumulated = sum over the keys read so far of e^(score - running_max) * value
+    running_sum = sum over the keys read so far of exp(score - running_max)
+    accumulated = sum over the keys read so far of exp(score - running_max) * value
 
-    A larger maximum found later is made up for by shrinking both by e^(old maximum - new maximum).
+    If a later block has a larger maximum, both are multiplied by exp(old maximum - new maximum).
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        logsumexp    (batch, query_heads, query_len)      natural log; -inf: no key seen and no sink
-    Precision
-        float64; differs from attention() by rounding only.
-    Errors
-        AttentionShapeError for a block below 1; AttentionError from describe().
-    Source
-        online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867, Algorithm 3;
-        rescaled output: Dao et al. 2022, arXiv:2205.14135, Algorithm 1.
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    block : int, default 64
+        Number of keys that are read at once.
+    **options : Unpack[AttentionOptions]
+        mask, scale, softcap, bias, alibi_slopes and sinks, as in attention().
 
+    Returns
+    -------
+    PartialAttention
+        float64.
+
+    Raises
+    ------
+    AttentionShapeError
+        If block is less than 1.
+    AttentionError, TypeError
+        As attention() does.
+
+    Notes
+    -----
+    Differs from attention() by the rounding of float64 only.
+
+    References
+    ----------
+    Online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867, Algorithm 3.
+    Rescaled output: Dao et al. 2022, arXiv:2205.14135, Algorithm 1.
+
+    Examples
+    --------
     >>> query, keys, values = np.array([[0.0]]), np.ones((3, 1)), np.array([[1.0], [2.0], [6.0]])
-    >>> blockwise(query, keys, values, block=2).output.item()
+    >>> blockwise(query, keys, values, block=2).output.item()  # (1 + 2 + 6) / 3
     3.0
     """
     if block < 1:
-        raise AttentionShapeError(f"block={block} holds no key, expected at least 1. Use block=64.")
+        raise AttentionShapeError(f"block={block}: expected at least 1 key. Use block=64.")
     _, operands, inputs = read(query, key, value, **options)
     running_max, running_sum, accumulated = nothing_read(inputs)
 
@@ -52,7 +75,7 @@ def blockwise(
         part = inputs.of_keys(slice(first_key, first_key + block))
         scores = masked_scores(part)
 
-        # 2. a new maximum shrinks what was accumulated
+        # 2. rescale the sums to the new maximum
         new_max = np.maximum(running_max, scores.max(axis=-1))
         anchor = finite_anchor(new_max)
         shrink = shrinkage(running_max, anchor)
@@ -65,12 +88,12 @@ def blockwise(
 
     # 4. one division at the end
     output = accumulated / nonzero(running_sum)[..., None]
-    drop = (0,) * (4 - operands.rank)
-    return PartialAttention(output[drop], (finite_anchor(running_max) + np.log(running_sum))[drop])
+    logsumexp = finite_anchor(running_max) + np.log(running_sum)
+    return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
 
 
 def nothing_read(inputs: Inputs) -> tuple[Floats, Floats, Floats]:
-    """Begin before the first key. A sink is a key that was read already, whose value is 0."""
+    """The state before the first key. A sink counts as a key that was read already, with the value 0."""
     rows = inputs.query.shape[:-1]
     running_max = np.full(rows, -np.inf)
     if inputs.sinks is not None:
@@ -80,10 +103,10 @@ def nothing_read(inputs: Inputs) -> tuple[Floats, Floats, Floats]:
 
 
 def shrinkage(old_max: Floats, new_max: Floats) -> Floats:
-    """Turn e^(score - old_max) into e^(score - new_max) by multiplying; 0 before the first key."""
+    """The factor that turns exp(score - old_max) into exp(score - new_max); 0 before the first key."""
     return np.exp(old_max - new_max)
 
 
 def finite_anchor(running_max: Floats) -> Floats:
-    """Subtract this, and not -inf, where no key was seen yet."""
-    return np.where(np.isneginf(running_max), 0.0, running_max)  # avoid (-inf) - (-inf) = nan
+    """The maximum, or 0 before any key was seen: (-inf) - (-inf) would be NaN."""
+    return np.where(np.isneginf(running_max), 0.0, running_max)

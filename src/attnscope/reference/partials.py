@@ -1,4 +1,4 @@
-"""Attention over some of the keys, and how such parts become the whole."""
+"""Attention over some of the keys, and the whole made of such parts."""
 
 from typing import Any, Unpack
 
@@ -6,63 +6,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
+from attnscope.problem import AttentionOptions
 from attnscope.reference.definition import attend, nonzero, quietly
-from attnscope.reference.inputs import Options, read
+from attnscope.reference.inputs import read
 from attnscope.result import PartialAttention
 
 
 @quietly
 def partial_attention(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[Options]
+    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
 ) -> PartialAttention:
-    """Attention over these keys, with the logsumexp that says how much they weigh beside others.
+    """Compute attention over these keys in float64, with the logsumexp that weighs them against other keys.
 
-    logsumexp[i] = log(sum over visible j of e^score[i, j], plus e^sink)
+    logsumexp[i] = log(sum over visible j of exp(score[i, j]) + exp(sink))
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        logsumexp    (batch, query_heads, query_len)      natural log; -inf: no key seen and no sink
-    Precision
-        float64.
-    Errors
-        AttentionError, from describe().
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    **options : Unpack[AttentionOptions]
+        mask, scale, softcap, bias, alibi_slopes and sinks, as in attnscope.partial_attention().
 
+    Returns
+    -------
+    PartialAttention
+        float64. logsumexp is -inf if no key is visible and there is no sink.
+
+    Raises
+    ------
+    AttentionError, TypeError
+        As attnscope.attention() does.
+
+    Examples
+    --------
     >>> part = partial_attention(np.array([[0.0]]), np.array([[1.0], [2.0]]), np.array([[4.0], [8.0]]))
-    >>> part.output.item(), round(float(np.exp(part.logsumexp.item())), 12)
+    >>> part.output.item(), round(float(np.exp(part.logsumexp.item())), 12)  # (4 + 8) / 2, and two keys
     (6.0, 2.0)
     """
     _, operands, inputs = read(query, key, value, **options)
     output, logsumexp = attend(inputs)
-    drop = (0,) * (4 - operands.rank)
-    return PartialAttention(output[drop], logsumexp[drop])
+    return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
 
 
 @quietly
 def merge_partials(*partials: PartialAttention) -> PartialAttention:
     """Combine attention over disjoint sets of keys into attention over all of them.
 
-    share_p = e^logsumexp_p / sum_q e^logsumexp_q
-    output = sum_p share_p * output_p,   logsumexp = log(sum_q e^logsumexp_q)
+    output = sum_p exp(logsumexp_p) output_p / sum_p exp(logsumexp_p)
+    logsumexp = log(sum_p exp(logsumexp_p))
 
-    Shapes
-        output            (batch, query_heads, query_len, value_dim)
-        logsumexp    (batch, query_heads, query_len)      natural log
-    Precision
-        float64. A sink is part of one normalizer: give it to one of the partials only.
-    Errors
-        AttentionShapeError when there is nothing to merge, or the shapes differ.
-    Source
-        Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+    Parameters
+    ----------
+    *partials : PartialAttention
+        Of the same queries; equal shapes. A sink belongs to one of them only.
 
+    Returns
+    -------
+    PartialAttention
+        float64.
+
+    Raises
+    ------
+    AttentionShapeError
+        If there is no partial, or their shapes differ.
+
+    References
+    ----------
+    Milakov & Gimelshein 2018, arXiv:1805.02867, section 3.1.
+
+    Examples
+    --------
     >>> query, keys, values = np.array([[0.0]]), np.ones((4, 1)), np.array([[1.0], [2.0], [3.0], [6.0]])
-    >>> merge_partials(partial_attention(query, keys[:1], values[:1]), partial_attention(query, keys[1:], values[1:])).output.item()
-    3.0
+    >>> first, rest = (partial_attention(query, keys[part], values[part]) for part in (slice(1), slice(1, None)))
+    >>> merge_partials(first, rest).output  # (1 + 2 + 3 + 6) / 4
+    array([[3.]])
     """
     check_alike(partials)
     outputs = np.stack([np.asarray(each.output, dtype=np.float64) for each in partials])
     logs = np.stack([np.asarray(each.logsumexp, dtype=np.float64) for each in partials])
     top = logs.max(axis=0)
-    anchor = np.where(np.isneginf(top), 0.0, top)  # only empty parts: avoid (-inf) - (-inf) = nan
+    anchor = np.where(np.isneginf(top), 0.0, top)  # if no part sees a key, (-inf) - (-inf) would be NaN
     masses = np.exp(logs - anchor)
     total = masses.sum(axis=0)
     shares = masses / nonzero(total)
@@ -70,7 +94,7 @@ def merge_partials(*partials: PartialAttention) -> PartialAttention:
 
 
 def check_alike(partials: tuple[PartialAttention, ...]) -> None:
-    """Refuse partials of different queries, or none."""
+    """Raise AttentionShapeError if there is no partial, or they are of different queries."""
     if not partials:
         raise AttentionShapeError(
             "merge_partials() got no partial, expected at least one. Pass merge_partials(*parts)."

@@ -109,8 +109,8 @@ class Fields:
             return number
         if otherwise is None:
             raise ConfigError(
-                f"{self.prefix}{names[0]} is missing, and {self.model_type or 'the model'} has no default for "
-                f"it. Give it: assume={{{names[0]!r}: ...}}."
+                f"{self.prefix}{names[0]} is missing, and {self.model_type or 'the model'} has no default. "
+                f"Give it: assume={{{names[0]!r}: ...}}."
             )
         self.fill(names[0], otherwise, why)
         return otherwise

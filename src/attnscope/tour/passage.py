@@ -48,17 +48,14 @@ class Passage:
 
 def head_weights(head: HeadReading, first: int, end: int) -> NDArray[np.float64]:
     """The weights of the queries first <= i < end on all keys up to them, causal: (end - first, end)."""
-    weights = reference_weights(
+    return reference_weights(
         head.query[first:end],
         head.key[:end],
-        head.value[:end],
         mask=Causal(),
         scale=1.0,
         alibi_slopes=[head.slope],
         sinks=[head.sink],
     )
-    one_head: NDArray[np.float64] = weights[0, 0]
-    return one_head
 
 
 def row_statistics(head: HeadReading, first: int) -> RowStatistics:

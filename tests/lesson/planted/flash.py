@@ -120,7 +120,7 @@ def no_shift(query, key, value, block):
     return output / total[:, None], np.log(total)
 
 
-@planted(10, "flash", "n x n is never to be held")
+@planted(10, "flash", "hold no n x n array")
 def materialized(query, key, value, block):
     s = query @ key.T / np.sqrt(query.shape[1])
     m = s.max(1)
@@ -128,7 +128,7 @@ def materialized(query, key, value, block):
     return p @ value / p.sum(1)[:, None], m + np.log(p.sum(1))
 
 
-@planted(10, "flash", "n x n is never to be held")
+@planted(10, "flash", "hold no n x n array")
 def all_blocks_kept(query, key, value, block):
     scores = [query @ k.T / np.sqrt(query.shape[1]) for k, v in tiles(key, value, block)]
     m = np.max([s.max(1) for s in scores], axis=0)

@@ -1,1 +1,1 @@
-"""The ten exercises, one a file: what is asked, what is right, and how it goes wrong. check() loads one at a time."""
+"""The ten exercises: questions, right results and misconceptions. check() loads one file at a time."""

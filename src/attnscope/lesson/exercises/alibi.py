@@ -16,7 +16,7 @@ def sizes(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def distances(query_len: int, key_len: int) -> Array:
-    """How far key j stands before query i: i + key_len - query_len - j."""
+    """How far key j is before query i: i + key_len - query_len - j."""
     return np.arange(query_len)[:, None] + (key_len - query_len) - np.arange(key_len)
 
 
@@ -73,7 +73,10 @@ def one_dimensional(heads: int, query_len: int, key_len: int) -> Array:
     return np.asarray(biased()(heads, query_len, key_len)[0])
 
 
-NUMBER = "It has to hold for any number of heads: the slopes of the power of two below, then every second slope of the one above."
+NUMBER = (
+    "It has to hold for any number of heads: the slopes of the power of two below, then every second slope "
+    "of the one above."
+)
 ALIBI = Task(
     name="alibi",
     parameters=("heads", "query_len", "key_len"),
@@ -93,7 +96,7 @@ ALIBI = Task(
     misconceptions=(
         Misconception(
             "the first query meets the first key; the last query should meet the last key, so query i "
-            "stands at position i + key_len - query_len.",
+            "is at position i + key_len - query_len.",
             from_the_start,
         ),
         Misconception(

@@ -1,4 +1,4 @@
-"""Exercise 8: decode with a cache; a step's output is the row that a prefill would have there."""
+"""Exercise 8: decode with a cache; a step's output is a row of the prefill's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def right_rows(query: Array, key: Array, value: Array) -> tuple[Expected, ...]:
 
 
 def stepping(make: Callable[[], Step]) -> Callable[..., Any]:
-    """A wrong step, gone through as the learner's is."""
+    """A wrong step, called as the learner's is."""
     return lambda query, key, value: token_by_token(make(), {"query": query, "key": key, "value": value})
 
 
@@ -58,7 +58,7 @@ def step_with(
     attend_to: Callable[..., Any] = lambda query, keys, values: attend(query, keys, values)[0],
     cached: Callable[[Any, Any, Any], tuple[Any, Any]] = lambda query, key, value: (key, value),
 ) -> Callable[[], Step]:
-    """A step whose way of keeping, caching or attending is another."""
+    """A step with another way of keeping, caching or attending."""
 
     def step(cache: Any, query: Array, key: Array, value: Array) -> tuple[Any, Any]:
         key, value = cached(query, key, value)

@@ -1,4 +1,4 @@
-"""Exercise 5: entropy, and the number of keys that it is worth."""
+"""Exercise 5: entropy, and the effective number of keys."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def nats(weights: Array) -> Array:
 
 
 def mass(weights: Array) -> Array:
-    """What rounding is relative to: sum w |ln w|, and a rounding of each weight itself."""
+    """The scale of rounding: sum w |ln w|, and one rounding of each weight."""
     return np.asarray(UNIT * (weights.shape[-1] + 16) * (np.abs(nats(weights)) + 2))
 
 
@@ -193,7 +193,7 @@ def scores_and_target(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def at_temperature(arguments: Arguments, came: Arrays) -> str | None:
-    """Whether the temperature gives the entropy that was asked for: known to 1e-6 nats by any bisection."""
+    """What is wrong with a temperature. A bisection finds the asked entropy to 1e-6 nats."""
     (temperature,) = came
     if temperature.ndim or not np.isfinite(temperature) or temperature <= 0:
         return f"expected one number above 0, and {np.round(temperature, 6)} came."
@@ -207,7 +207,8 @@ def at_temperature(arguments: Arguments, came: Arrays) -> str | None:
         else ""
     )
     near = " It is near: go on halving the interval." if abs(reached - arguments["target"]) < 0.01 else ""
-    return f"at this temperature the entropy is {reached:.6g} nats, expected {arguments['target']:.6g}.{turned}{near}"
+    target = arguments["target"]
+    return f"at this temperature the entropy is {reached:.6g} nats, expected {target:.6g}.{turned}{near}"
 
 
 TEMPERATURE = Task(

@@ -38,7 +38,7 @@ def operands(rng: np.random.Generator, size: Any, spread: float = 1.0, shift: fl
 
 
 def rising(rng: np.random.Generator, size: Any) -> Arguments:
-    """The largest score comes last, or first: every block a new maximum, or only the first."""
+    """The largest score comes last, or first: every block has a new maximum, or only the first."""
     made = operands(rng, size)
     made["query"][:, 0] = 2.0
     made["query"][0, 0] = -2.0
@@ -124,7 +124,7 @@ def flash_with(
 
 
 def forgetful(query: Array, key: Array, value: Array, block: int) -> tuple[Array, Array]:
-    """Each block has a maximum of its own, and what was accumulated keeps an older one."""
+    """Each block has its own maximum, and what was accumulated keeps an older one."""
     total, output, top = np.zeros(len(query)), np.zeros((len(query), value.shape[1])), np.zeros(len(query))
     for start in range(0, len(key), block):
         scores = scored(query, key[start : start + block])
@@ -294,14 +294,13 @@ FLASH = Task(
         2
         * TOKENS_MEASURED
         ** 2,  # an n x n array of the shortest floats; a block of all scores in float64 takes a tenth
-        "somewhere there is an array that grows with query_len times key_len: the results are right, but n x n is never "
-        "to be held.",
+        "the results are right, but some array grows with query_len times key_len: hold no n x n array.",
     ),
 )
 
 
 def two_parts(rng: np.random.Generator, size: Any) -> Arguments:
-    """Two partials of different keys; the first rows have seen nothing in one of them, or both."""
+    """Two partials of different keys; some rows are fully masked in one of them, or in both."""
     made: Arguments = {}
     for part in ("a", "b"):
         made[f"output_{part}"] = rng.standard_normal((size.query_len, size.value_dim))

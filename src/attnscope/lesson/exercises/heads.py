@@ -54,7 +54,7 @@ def split_rounded(rows: Rounded, heads: int, group: int = 1) -> Rounded:
 
 
 def product(a: Rounded, b: Rounded) -> Rounded:
-    """The matrix product. Its error is |a| e(b) + e(a) (|b| + e(b)) + (n + 2) u |a| |b| for sums of n terms."""
+    """The matrix product; its error is |a| e(b) + e(a) (|b| + e(b)) + (n + 2) u |a| |b|, n terms per sum."""
     sizes = np.abs(a.value), np.abs(b.value)
     rounding = (a.value.shape[-1] + 2) * UNIT * (sizes[0] @ sizes[1])
     return Rounded(a.value @ b.value, sizes[0] @ b.error + a.error @ (sizes[1] + b.error) + rounding)
@@ -225,7 +225,7 @@ def kv_weights(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def pooled(w: Array, heads: int, kv_heads: int) -> tuple[Expected, ...]:
-    """Means over groups. Source: Ainslie et al. 2023, arXiv:2305.13245, section 2.1."""
+    """Means over groups: Ainslie et al. 2023, arXiv:2305.13245, section 2.1."""
     grouped = w.reshape(len(w), kv_heads, heads // kv_heads, -1)
     bound = UNIT * (heads + 4) * np.abs(grouped).mean(axis=2)
     return (Expected(grouped.mean(axis=2).reshape(len(w), -1), bound.reshape(len(w), -1)),)

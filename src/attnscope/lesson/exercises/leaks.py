@@ -15,7 +15,7 @@ def suspected(name: str) -> Callable[[np.random.Generator, Any], Arguments]:
 
 
 def planted(attention_fn: Any, tokens: int) -> Array:
-    """What a suspect's plan says."""
+    """The leaks of a suspect's plan."""
     table = np.zeros((tokens, tokens), dtype=bool)
     for pair in suspects(tokens)[repr(attention_fn)[1:-1]].leaks:
         table[pair] = True
@@ -41,11 +41,11 @@ def moved(
     table = np.zeros((tokens, tokens), dtype=bool)
     for j in range(tokens):
         changed = [array.copy() for array in arrays]
-        where = slice(j, None) if several else slice(j, j + 1)
+        moving = slice(j, None) if several else slice(j, j + 1)
         if key:
-            changed[1][where] += by * rng.standard_normal(changed[1][where].shape)
+            changed[1][moving] += by * rng.standard_normal(changed[1][moving].shape)
         if value:
-            changed[2][where] += by * rng.standard_normal(changed[2][where].shape)
+            changed[2][moving] += by * rng.standard_normal(changed[2][moving].shape)
         table[:, j] = np.abs(attention_fn(*changed) - before).max(axis=1) > least
     return table
 
@@ -54,22 +54,17 @@ def future(table: Array) -> Array:
     return np.triu(table, 1)
 
 
-def only(where: Callable[[Array, Array], Any], **options: Any) -> Callable[..., Array]:
-    """Leaks that were looked for at some places alone."""
+def only(kept: Callable[[Array, Array], Any], **options: Any) -> Callable[..., Array]:
+    """Leaks that were looked for in some places only."""
 
     def wrong(attention_fn: Any, tokens: int) -> Array:
         i, j = np.indices((tokens, tokens))
-        return np.asarray(moved(attention_fn, tokens, **options) & where(i, j))
+        return np.asarray(moved(attention_fn, tokens, **options) & kept(i, j))
 
     return wrong
 
 
-def exact(attention_fn: Any, tokens: int) -> Array:
-    """Every last bit counts as a move."""
-    return future(moved(attention_fn, tokens, least=0.0)) | future(noise(attention_fn, tokens))
-
-
-def noise(attention_fn: Any, tokens: int) -> Array:
+def no_leaks(attention_fn: Any, tokens: int) -> Array:
     return np.zeros((tokens, tokens), dtype=bool)
 
 
@@ -137,7 +132,7 @@ LEAKS = Task(
             "several keys are changed at once, so all of them are reported: change one at a time.",
             lambda fn, n: future(moved(fn, n, several=True)),
         ),
-        Misconception("no leak is ever found.", noise),
+        Misconception("no leak is ever found.", no_leaks),
         Misconception(
             "every key after the query is reported as a leak, whether it moves the output or not.",
             lambda fn, n: np.triu(np.ones((n, n), dtype=bool), 1),

@@ -1,4 +1,4 @@
-"""Exercise 3: masked attention. Hidden before the softmax; a row that sees nothing is 0."""
+"""Exercise 3: masked attention. Keys are hidden before the softmax; a fully masked row is 0."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ from attnscope.lesson.question import (
 )
 
 TWO_KEYS = {"key_len": 2}
-FAR = 1500.0  # by how much a hidden key's score may lie above the visible ones'
+FAR = 1500.0  # how far a hidden key's score is above the visible ones
 
 
 def operands(
@@ -44,7 +44,7 @@ def operands(
 
 
 def random_mask(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Every row sees some key, and one row not all."""
+    """A mask in which every row sees a key, and one row does not see all."""
     visible = rng.random(shape) < 0.6
     visible[..., 0] |= ~visible.any(axis=-1)
     if shape[-1] > 1:
@@ -89,7 +89,7 @@ def causal_square(rng: np.random.Generator, size: Any) -> Arguments:
     }
 
 
-def with_an_empty_row(rng: np.random.Generator, size: Any) -> Arguments:
+def with_a_masked_row(rng: np.random.Generator, size: Any) -> Arguments:
     made = two_axes(rng, size)
     made["visible"][-1] = False
     return made
@@ -171,7 +171,7 @@ def transposed(query: Array, key: Array, value: Array, visible: Array) -> Array:
     return attend(query, key, value, visible.swapaxes(-1, -2))[0]
 
 
-def averaged_when_empty(query: Array, key: Array, value: Array, visible: Array) -> Array:
+def averaged_if_masked(query: Array, key: Array, value: Array, visible: Array) -> Array:
     shown = visible | ~visible.any(axis=-1, keepdims=True)
     uniform = np.broadcast_to(value.mean(axis=-2, keepdims=True), (*query.shape[:-1], value.shape[-1]))
     return np.where(visible.any(axis=-1, keepdims=True), attend(query, key, value, shown)[0], uniform)
@@ -186,7 +186,7 @@ AUDIT_SECONDS = 10.0
 
 
 def audited(answer: Answer) -> Report:
-    """Some hundred calls of other sizes, up to long rows, whose hidden slots are moved to see what follows them."""
+    """The library's audit: some hundred calls of other sizes, with hidden slots moved."""
 
     def attend_as_asked(query: Array, key: Array, value: Array, *, mask: Any = True) -> Any:
         shape = (*query.shape[:-1], key.shape[-2])
@@ -212,7 +212,7 @@ MASKED = Task(
         ),
         Draw("three axes", three_axes, sizes(2, 4, 2, 3, heads=3), TWO_KEYS),
         Draw("four axes", four_axes, sizes(4, 5, 3, 2, batch=2, heads=3), TWO_KEYS),
-        Draw("a fully masked row", with_an_empty_row, sizes(3, 3, 2, 2)),
+        Draw("a fully masked row", with_a_masked_row, sizes(3, 3, 2, 2)),
         Draw(
             "a hidden key whose score is far above all others",
             with_a_loud_hidden_key,
@@ -267,7 +267,7 @@ MASKED = Task(
         Misconception(
             "a fully masked row averages the hidden values, as it does if hidden scores are a finite number "
             "like -1e9 instead of -inf. " + NO_ROW + ".",
-            averaged_when_empty,
+            averaged_if_masked,
         ),
         Misconception(
             "a finite number like -1e9 is added to the hidden scores: a fully masked row mixes the hidden "
@@ -317,14 +317,14 @@ MASKED = Task(
     symptoms=(
         Symptom(
             "a fully masked row should be 0.",
-            lambda arguments, came, right: empty_rows_only(arguments, came, right),
+            lambda arguments, came, right: masked_rows_only(arguments, came, right),
         ),
     ),
 )
 
 
-def empty_rows_only(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
-    """Whether only rows that see nothing are wrong."""
+def masked_rows_only(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
+    """Whether only fully masked rows are wrong."""
     sees = arguments["visible"].any(-1)
     return bool(not sees.all() and np.allclose(came[0][sees], right[0][sees], rtol=2.0**-12))
 

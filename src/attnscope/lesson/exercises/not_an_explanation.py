@@ -1,7 +1,7 @@
 """Exercise 6: a weight is not an explanation.
 
-Removing a key rescales the other weights. So if a key's value equals the mix of the others, the key can be removed,
-whatever its weight.
+Removing a key rescales the other weights. So if a key's value equals the mix of the others, the key can be
+removed, whatever its weight.
 """
 
 import numpy as np
@@ -89,16 +89,16 @@ def removals(
                 f"without the heaviest, {heaviest}, the output moves by {moved:.3g}."
             )
         return (
-            f"without the heaviest key, {heaviest}, whose weight is {weights[heaviest]:.3g}, the output moves "
-            f"by {moved:.3g}; rounding to float32 can move it by {rounding:.1g} at most."
+            f"without the heaviest key, {heaviest}, whose weight is {weights[heaviest]:.3g}, the output "
+            f"moves by {moved:.3g}; rounding to float32 can move it by {rounding:.1g} at most."
             f"{reason(value, weights, heaviest)}"
         )
     for index, (by, most) in light.items():
         if by <= CLEARLY * most:
             return (
                 f"the lightest key, {index}, can be removed too: the output moves by {by:.1g} only, and "
-                f"rounding can move it by {most:.1g}. Its weight is {weights[index]:.2g}: with more weight, or "
-                "another value, it would matter."
+                f"rounding can move it by {most:.1g}. Its weight is {weights[index]:.2g}: with more weight, "
+                "or another value, it would matter."
             )
     return None
 

@@ -1,4 +1,4 @@
-"""Exercise 9: serving numbers. Bytes of a cache, sequences in a memory, seconds of a step."""
+"""Exercise 9: serving numbers. Bytes of a cache, sequences that fit, seconds per step."""
 
 from collections.abc import Callable
 from math import ceil
@@ -69,7 +69,7 @@ def right_seconds(config: Config, context: int, batch: int, bandwidth: float) ->
 
 
 def per_token(**instead: Any) -> Callable[[Config], float]:
-    """The bytes of a token with some fields read as others."""
+    """The bytes per token with some fields of the config replaced."""
 
     def wrong(config: Config) -> float:
         return token_bytes({**config, **{name: read(config) for name, read in instead.items()}})

@@ -46,7 +46,7 @@ def with_hidden(rng: np.random.Generator, size: Any) -> Arguments:
     return {"scores": scores}
 
 
-def with_an_empty_row(rng: np.random.Generator, size: Any) -> Arguments:
+def with_a_masked_row(rng: np.random.Generator, size: Any) -> Arguments:
     """The last row is all -inf."""
     scores = 1.5 * rng.standard_normal((size.rows, size.keys))
     scores[-1] = -np.inf
@@ -64,11 +64,11 @@ def right_weights(scores: Array) -> tuple[Expected, ...]:
     rows = np.atleast_2d(scores).astype(np.float64)
     query, key = np.zeros((*rows.shape[:-1], 1)), np.zeros((*rows.shape[:-2], rows.shape[-1], 1))
     right = exact(query, key, key, bias=rows).weights
-    return (Expected(right.value.reshape(scores.shape), right.bound.reshape(scores.shape)),)
+    return (Expected(right.value.reshape(scores.shape), np.reshape(right.bound, scores.shape)),)
 
 
 def not_one(arguments: Arguments, came: Arrays, right: Arrays) -> bool:
-    """Whether rows do not sum to what they should."""
+    """Whether rows have a wrong sum."""
     weights = came[-1]
     return bool(np.isfinite(weights).all() and np.abs(weights.sum(-1) - right[-1].sum(-1)).max() > 0.01)
 
@@ -94,7 +94,7 @@ SOFTMAX = Task(
             "very negative scores", drawn("rows", "keys", offset=-LARGE), {"rows": 2, "keys": 3}, {"keys": 2}
         ),
         Draw("rows whose scores lie far apart", far_apart, {"rows": 2, "keys": 3}, {"rows": 2, "keys": 2}),
-        Draw("a row of only -inf", with_an_empty_row, {"rows": 2, "keys": 3}),
+        Draw("a row of only -inf", with_a_masked_row, {"rows": 2, "keys": 3}),
     ),
     expected=right_weights,
     misconceptions=(
@@ -202,14 +202,14 @@ def right_attention(query: Array, key: Array, value: Array) -> tuple[Expected, .
 
 
 def scaled(by: Any) -> Any:
-    """Attention with another scale; `by` is given key_dim, key_len and value_dim."""
+    """Attention with another scale; `by` takes key_dim, key_len and value_dim."""
     return lambda query, key, value: attend(
         query, key, value, scale=by(key.shape[1], len(key), value.shape[1])
     )
 
 
 def with_weights(weigh: Any) -> Any:
-    """Attention with other weights; `weigh` is given scaled scores."""
+    """Attention with other weights; `weigh` takes scaled scores."""
 
     def wrong(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
         weights = weigh(scored(query, key))

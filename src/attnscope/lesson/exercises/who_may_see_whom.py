@@ -13,7 +13,7 @@ Mask = Callable[[Array, Array, Array], Any]
 
 
 def sizes_and_lengths(rng: np.random.Generator, size: Any) -> Arguments:
-    """Lengths of any kind: the first full, the last short."""
+    """Random lengths: the first sequence is full, the last one short."""
     lengths = rng.integers(1, size.key_len + 1, size.batch)
     lengths[0] = size.key_len
     lengths[-1] = max(1, size.key_len - 2) if size.batch > 1 else size.key_len
@@ -27,14 +27,14 @@ def padded(rng: np.random.Generator, size: Any) -> Arguments:
 
 
 def empty(rng: np.random.Generator, size: Any) -> Arguments:
-    """A sequence of no token."""
+    """The last sequence has no token."""
     made = sizes_and_lengths(rng, size)
     made["key_lengths"][-1] = 0
     return made
 
 
 def right_mask(query_len: int, key_len: int, key_lengths: Array) -> tuple[Expected, ...]:
-    """The library's own masks, joined."""
+    """The library's own masks, combined."""
     mask = Causal() & KeyLengths(np.asarray(key_lengths).tolist())
     full = mask.visible(query_len, key_len, batch=len(key_lengths))
     return (Expected(full.reshape(len(key_lengths), query_len, key_len)),)
@@ -110,7 +110,7 @@ VISIBLE = Task(
         ),
         Misconception(
             "the first query meets the first key; the last query should meet the last key, so query i "
-            "stands at position i + key_len - query_len.",
+            "is at position i + key_len - query_len.",
             from_the_start,
         ),
         Misconception(

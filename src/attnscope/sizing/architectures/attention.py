@@ -44,6 +44,16 @@ def check_layers(fields: Fields, name: str, number: int) -> None:
         raise ConfigError(f"{fields.prefix}{name}={number}: expected at most {MOST_LAYERS} layers.")
 
 
+def check_divided(fields: Fields, names: Names, hidden: int, query_heads: int) -> None:
+    """Raise ConfigError if the heads do not divide the width, as the architecture's class does."""
+    if hidden % query_heads:
+        raise ConfigError(
+            f"{fields.prefix}{fields.present(names.hidden)}={hidden} is not a multiple of "
+            f"{fields.present(names.query_heads)}={query_heads}: {fields.model_type} cannot be built so. "
+            "Correct the file."
+        )
+
+
 def read_heads(fields: Fields, names: Names, kv_heads: int | None = None) -> Heads:
     """hidden_size, heads and head_dim; without num_key_value_heads, every query head has its own keys."""
     hidden = fields.integer(*names.hidden)

@@ -6,7 +6,7 @@ published files.
 
 from dataclasses import dataclass, replace
 
-from attnscope.sizing.architectures.attention import Heads, check_layers, full
+from attnscope.sizing.architectures.attention import Heads, Names, check_divided, check_layers, full
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import ModelDescription
 
@@ -107,7 +107,11 @@ def _layer_count(fields: Fields, names: EncoderDecoder) -> int:
 def _heads(fields: Fields, names: EncoderDecoder) -> Heads:
     hidden = fields.integer(*names.hidden)
     number = fields.integer(*names.heads)
-    dim = fields.integer(*names.head_dim) if names.head_dim else max(hidden // number, 1)
+    if names.head_dim:
+        dim = fields.integer(*names.head_dim)
+    else:
+        check_divided(fields, Names(hidden=names.hidden, query_heads=names.heads), hidden, number)
+        dim = hidden // number
     return Heads(hidden, number, number, dim, dim)
 
 

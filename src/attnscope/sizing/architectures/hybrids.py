@@ -69,8 +69,8 @@ def nemotron_layers(fields: Fields) -> int:
     number = fields.optional_integer("num_hidden_layers")
     if number is not None and number != len(words):
         raise ConfigError(
-            f"{fields.prefix}num_hidden_layers={number}, and the pattern has {len(words)} layers. Correct the "
-            "file."
+            f"{fields.prefix}num_hidden_layers={number}, and the pattern has {len(words)} layers. "
+            "Correct the file."
         )
     return len(words)
 

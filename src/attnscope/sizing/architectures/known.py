@@ -43,6 +43,14 @@ HEAD_DIM: dict[int, str] = {
         "qwen3_5_text qwen3_next vaultgemma"
     ),
 }
+# classes that refuse a width that is not a multiple of the query heads, even if the file has a head_dim
+DIVIDED = (
+    "arcee aria_text bert bert-generation biogpt bloom camembert codegen cwm data2vec-text deepseek_v2 "
+    "ernie falcon gemma2 gemma3_text gemma3n_text git gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gptj "
+    "hyperclovax internlm3 iquestcoder jais2 llama minicpm3 modernbert-decoder moshi opt persimmon "
+    "qwen2_5_vl_text qwen2_vl_text roberta roberta-prelayernorm roc_bert stablelm trocr vaultgemma xglm "
+    "xlm-roberta xlm-roberta-xl"
+)
 
 
 def class_defaults(model_type: str) -> dict[str, Any]:

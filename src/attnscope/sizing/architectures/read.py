@@ -6,10 +6,10 @@ from typing import Any
 
 from attnscope.arguments import brief
 from attnscope.errors import ConfigError
-from attnscope.sizing.architectures.attention import Heads, check_layers, read_heads
+from attnscope.sizing.architectures.attention import Heads, check_divided, check_layers, read_heads
 from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
 from attnscope.sizing.architectures.family import Family
-from attnscope.sizing.architectures.known import FAMILIES, TEXT_MODELS
+from attnscope.sizing.architectures.known import DIVIDED, FAMILIES, TEXT_MODELS
 from attnscope.sizing.architectures.mlp import mlp_weights
 from attnscope.sizing.fields import Fields, printable
 from attnscope.sizing.model import Layer, ModelDescription
@@ -150,6 +150,8 @@ def _describe_decoder(fields: Fields, family: Family) -> ModelDescription:
     if family.heads:
         own = family.kv_heads(fields) if family.kv_heads else None
         heads = read_heads(fields, family.names, own)
+        if fields.model_type in DIVIDED.split():
+            check_divided(fields, family.names, heads.hidden_size, heads.query_heads)
     else:
         heads = Heads(fields.integer(*family.names.hidden), 0, 0, 0, 0)
     kinds = family.pattern(fields, number)

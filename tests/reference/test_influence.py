@@ -25,7 +25,7 @@ QUERY, KEY, VALUE = (RNG.standard_normal((2, h, n, 6)) for h, n in ((4, 3), (2, 
 )
 def test_the_change_is_what_hiding_the_key_does(options: dict[str, Any]) -> None:
     seen = at.observation.influence(QUERY, KEY, VALUE, **options)
-    np.testing.assert_array_equal(seen.weight, at.reference.weights(QUERY, KEY, VALUE, **options))
+    np.testing.assert_array_equal(seen.weight, at.reference.weights(QUERY, KEY, **options))
     output = at.reference.attention(QUERY, KEY, VALUE, **options)
     mask = options.get("mask", at.KeyLengths(9))
     bound = error_bound(Case(QUERY, KEY, VALUE, options), arithmetic=np.float64, output=np.float64)

@@ -1,8 +1,8 @@
-"""The peer: softmax attention as a careful NumPy user writes it, in the precision of the suspect.
+"""The same-precision baseline: softmax attention in plain NumPy, in the precision of the implementation under test.
 
-It is no oracle. It says how much error this precision costs when nothing is wrong, so that a bound can be
-"no worse than twice that" (the rule of flash-attention's and attention-gym's tests). Each step is a
-method, so that a mutant is a subclass that gets one of them wrong.
+It is not an oracle. It measures the error that this precision costs if nothing is wrong, so that a bound can be "no
+worse than twice that" (the rule of flash-attention's and attention-gym's tests). Each step is a method, so that a mutant
+is a subclass with one wrong step.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.problems import Case
 
 
 @dataclass(frozen=True, eq=False)
-class Honest:
+class Baseline:
     """All arithmetic in `dtype`; the output is rounded to the query's format, unless it is a partial."""
 
     dtype: Any = np.float32
@@ -89,7 +89,7 @@ class Honest:
         return np.log(total)
 
     def mix(self, weights: Any, visible: Any, value: Any) -> Any:
-        """Safe for finite values only; the suite gives it no others."""
+        """Correct for finite values only; the tests pass no others."""
         return weights @ value
 
     def optional(self, case: Case, name: str) -> Any:

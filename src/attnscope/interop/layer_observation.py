@@ -1,4 +1,4 @@
-"""One layer's observations: what is asked of its keys, told of the text's tokens, and several calls as one."""
+"""One layer's observations: options about a text's tokens as options about keys, and several calls as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import attnscope as at
+from attnscope.errors import AttentionError
+from attnscope.observation import Observation, join
 
 Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int | None]]
 
 
 @dataclass(frozen=True)
-class AskedOfText:
-    """What is asked of every layer, about a text's tokens."""
+class TextOptions:
+    """The options of observing() that observe() takes, about a text's tokens instead of a layer's keys."""
 
     segments: Segments | None
     first_keys: int
@@ -24,20 +25,17 @@ class AskedOfText:
     block_map_size: int | None
 
     def __post_init__(self) -> None:
-        """Check what needs no text: whole numbers, and ranges that count from the start.
-
-        Errors
-            AttentionError.
-        """
         if isinstance(self.segments, Mapping):
             for name, ends in self.segments.items():
                 _check_range(name, ends)
 
     def of_keys(self, key_offset: int, key_len: int) -> dict[str, Any]:
-        """The same as arguments of observe(), about keys that begin at `key_offset`.
+        """The arguments of observe() for keys that begin at `key_offset`.
 
-        Errors
-            AttentionError for labels that end before the keys do.
+        Raises
+        ------
+        AttentionError
+            If labels end before the keys do.
         """
         return {
             "segments": self._segments_of_keys(key_offset, key_len),
@@ -62,15 +60,16 @@ class AskedOfText:
             }
         labels = np.asarray(self.segments)
         if labels.ndim not in (1, 2) or labels.shape[-1] < end_of_text:
-            raise at.AttentionError(
-                f"segments has shape {list(labels.shape)}, and the text has {end_of_text} tokens by now: expected a label "
-                "for each, the generated ones included. {name: (start, None)} reaches to the end, however long."
+            raise AttentionError(
+                f"segments has shape {list(labels.shape)}, and the text has {end_of_text} tokens by now: "
+                "expected one label for each, generated tokens included. {name: (start, None)} reaches to "
+                "the end of any text."
             )
         return labels[..., key_offset:end_of_text]
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """Of the whole text, whichever of them a layer's keys are in."""
+        """The names of all segments of the text, whichever of them a layer's keys are in."""
         if isinstance(self.segments, Mapping):
             return tuple(map(str, self.segments))
         labels = np.asarray(self.segments)
@@ -78,16 +77,14 @@ class AskedOfText:
 
 
 def _check_range(name: str, ends: Any) -> None:
-    whole = (
-        isinstance(ends, Sequence)
-        and len(ends) == 2
-        and all(_is_whole(end) for end in ends if end is not None)
-    )
+    """Raise AttentionError unless the range is (start, end) with 0 <= start <= end; end may be None."""
+    pair = isinstance(ends, Sequence) and len(ends) == 2
+    whole = pair and all(_is_whole(end) for end in ends if end is not None)
     if not whole or ends[0] is None or ends[0] < 0 or (ends[1] is not None and ends[1] < ends[0]):
-        raise at.AttentionError(
-            f"segments[{name!r}] is {ends!r}, expected (start, end) with 0 <= start <= end, counted in tokens from the "
-            "start of the text; end=None reaches to its end. Negative numbers do not count from the end, which moves "
-            "while the model generates."
+        raise AttentionError(
+            f"segments[{name!r}] is {ends!r}, expected (start, end) with 0 <= start <= end, counted in "
+            "tokens from the start of the text; end=None reaches to its end. Negative numbers would count "
+            "from the end, which moves while the model generates."
         )
 
 
@@ -95,33 +92,34 @@ def _is_whole(number: Any) -> bool:
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
-def of_text(observation: at.Observation, asked: AskedOfText, key_offset: int) -> at.Observation:
-    """The same observation, its keys counted from the start of the text, and without the output.
+def of_text(observation: Observation, options: TextOptions, key_offset: int) -> Observation:
+    """The same observation with keys counted from the start of the text, and without the output.
 
-    A model hands its outputs on: to keep those of all layers would take more memory than all else that is seen.
+    The model uses its outputs at once. Keeping those of all layers would take more memory than everything
+    else.
     """
     changed: dict[str, Any] = {
         "output": np.empty((*observation.output.shape[:-1], 0), observation.output.dtype),
-        "first_keys": asked.first_keys,
+        "first_keys": options.first_keys,
         "key_len": observation.key_len + key_offset,
         "max_key": moved(observation.max_key, key_offset),
     }
     if observation.segment_mass is not None:
-        names = asked.segment_names
+        names = options.segment_names
         changed["segment_names"] = names
         changed["segment_mass"] = widened(observation.segment_mass, len(names))
     if observation.top_keys is not None:
         keys = moved(observation.top_keys, key_offset)
-        changed["top_keys"] = widened(keys, asked.top_keys, filled_with=-1)
-        changed["top_weights"] = widened(observation.top_weights, asked.top_keys)
+        changed["top_keys"] = widened(keys, options.top_keys, filled_with=-1)
+        changed["top_weights"] = widened(observation.top_weights, options.top_keys)
     if observation.received is not None:
         dropped = np.zeros((*observation.received.shape[:-1], key_offset), observation.received.dtype)
         changed["received"] = np.concatenate([dropped, observation.received], axis=-1)
     return replace(observation, **changed)
 
 
-def rows_of(observation: at.Observation, rows: NDArray[np.intp] | None) -> at.Observation:
-    """The observation of these rows of the batch, in this order; unchanged if None, or if its batch is another."""
+def rows_of(observation: Observation, rows: NDArray[np.intp] | None) -> Observation:
+    """The observation of these rows of the batch, in order; unchanged if None, or if its batch is another."""
     if rows is None or len(observation.entropy) != len(rows):
         return observation
     arrays: dict[str, Any] = {
@@ -131,34 +129,36 @@ def rows_of(observation: at.Observation, rows: NDArray[np.intp] | None) -> at.Ob
 
 
 def moved(keys: NDArray[Any], key_offset: int) -> NDArray[Any]:
-    """Keys counted from elsewhere; -1 is none."""
+    """Keys counted from another start; -1 stays "no key"."""
     return np.where(keys < 0, keys, keys + key_offset).astype(keys.dtype)
 
 
 def widened(array: Any, columns: int, filled_with: int = 0) -> NDArray[Any]:
-    """The last axis filled up to so many columns."""
+    """The last axis filled up to this many columns."""
     more = columns - array.shape[-1]
     widths = [(0, 0)] * (array.ndim - 1) + [(0, max(0, more))]
     return array if more <= 0 else np.pad(array, widths, constant_values=filled_with)
 
 
-def joined(calls: Sequence[at.Observation]) -> at.Observation:
+def joined(calls: Sequence[Observation]) -> Observation:
     """Observations of chunks of one text, first to last, as one of all its queries.
 
-    What a key received adds up; there is no map of several calls.
+    What keys received adds up. Several calls have no block map.
 
-    Errors
-        AttentionError for calls that do not continue one text.
+    Raises
+    ------
+    AttentionError
+        If the calls do not continue one text.
     """
     if len(calls) == 1:
         return calls[0]
     for before, after in pairwise(calls):
         grown = after.key_len - before.key_len
         if after.output.shape[:2] != before.output.shape[:2] or grown != after.query_len:
-            raise at.AttentionError(
-                f"a call of {after.query_len} queries on {after.key_len} keys, batch {after.output.shape[0]}, does not "
-                f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are no chunks of one text. "
-                "Take them one by one: calls(layer)."
+            raise AttentionError(
+                f"a call of {after.query_len} queries on {after.key_len} keys, batch "
+                f"{after.output.shape[0]}, does not continue one on {before.key_len} keys, batch "
+                f"{before.output.shape[0]}: they are not chunks of one text. Take them one by one: "
+                "calls(layer)."
             )
-    whole: at.Observation = at.observation.join(*(replace(each, block_map=None) for each in calls))
-    return whole
+    return join(*(replace(each, block_map=None) for each in calls))
