@@ -1,6 +1,7 @@
 """An exception at any bytecode of an operation leaves a cache that was either changed or not, and that works.
 
-A signal handler may raise between any two bytecodes, and a MemoryError at most of them. Here a tracer raises at each.
+A signal handler may raise between any two bytecodes, and a MemoryError at most of them. Here a tracer raises
+at each.
 """
 
 import dis
@@ -23,7 +24,7 @@ from tests.cache.texts import (
     HEADS,
     cache_of,
     check_pages_add_up,
-    poison_what_nobody_may_see,
+    poison_unused_slots,
     tokens_of,
 )
 
@@ -33,7 +34,7 @@ TRACED = {
 }  # all that changes a cache
 LEFT = 5  # of the second layer's window
 Operation = Callable[[at.KVCache], Any]
-Contents = dict[int, list[tuple[bytes, bytes]]]
+Contents = dict[int, list[list[bytes]]]
 
 
 class Interruption(BaseException):
@@ -42,7 +43,7 @@ class Interruption(BaseException):
 
 @dataclass
 class Interrupted:
-    """Calls an operation and raises before its bytecode number `when`, counted in all functions of the cache."""
+    """Calls an operation and raises before its bytecode number `when`, counted in TRACED files."""
 
     when: int
     at_instruction: tuple[CodeType, int] | None = None
@@ -103,7 +104,7 @@ class Saved:
 def contents(cache: at.KVCache) -> Contents:
     """All that the cache stores, and that can be read."""
     return {
-        sequence: [tuple(array.tobytes() for array in cache.stored(sequence, number)) for number in range(2)]  # type: ignore[misc]
+        sequence: [[array.tobytes() for array in cache.stored(sequence, number)] for number in range(2)]
         for sequence in cache.sequences
     }
 
@@ -112,7 +113,9 @@ def without_what_no_later_query_sees(cache: at.KVCache) -> Contents:
     """What is left if an append has given pages back, and has not written."""
     before = cache._store.tables
     layer = cache._store.layers[1]
-    cache._store.tables = {each: (first, layer.in_sight(second)) for each, (first, second) in before.items()}
+    cache._store.tables = {
+        each: (first, layer.window.without_unseen(second)) for each, (first, second) in before.items()
+    }
     try:
         return contents(cache)
     finally:
@@ -120,10 +123,10 @@ def without_what_no_later_query_sees(cache: at.KVCache) -> Contents:
 
 
 def release_the_lock(cache: at.KVCache, interrupted: Interrupted) -> None:
-    """Release a lock that is still held. A tracer can raise between the end of a `with` block and the release.
+    """Release a lock that is still held: a tracer can raise between a `with` block and the release.
 
-    No signal is handled there: the interpreter looks for signals after calls and jumps, and these instructions only
-    load constants.
+    No signal is handled there: the interpreter looks for signals after calls and jumps, and these
+    instructions only load constants.
     """
     if cache._store.lock._is_owned():  # type: ignore[attr-defined]
         assert interrupted.at_instruction is not None
@@ -150,7 +153,7 @@ def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages
             return when
         release_the_lock(cache, interrupted)
         check_pages_add_up(cache)
-        poison_what_nobody_may_see(cache)
+        poison_unused_slots(cache)
         found = contents(cache)
         assert found in [*allowed, new], interrupted.at_instruction
         if found != new and len(new) == len(old):
@@ -194,7 +197,7 @@ def with_history(seed: int, capacity_tokens: int | None = None) -> at.KVCache:
             cache.fork(sequence)
         elif kind == 1 and cache.tokens(sequence) > 3 and seed % 2:
             least = max(
-                layer.least_truncation(table)
+                layer.window.least_truncation(table)
                 for layer, table in zip(cache._store.layers, cache._store.tables[sequence], strict=True)
             )
             cache.truncate(sequence, max(least, cache.tokens(sequence) - int(rng.integers(0, 4))))
@@ -216,14 +219,14 @@ def append_to(sequences: Any, number: int, tokens: int) -> Operation:
     return lambda cache: cache.append(sequences, number, key, value)
 
 
-OPERATIONS: dict[str, Callable[[at.KVCache], Operation]] = {
-    "new_sequence": lambda cache: lambda c: c.new_sequence(),
-    "fork": lambda cache: lambda c: c.fork(cache.sequences[0]),
-    "release": lambda cache: lambda c, s=cache.sequences[0]: c.release(s),  # type: ignore[misc]
-    "truncate to nothing": lambda cache: lambda c, s=cache.sequences[0]: c.truncate(s, 0),  # type: ignore[misc]
-    "append a token": lambda cache: append_to(cache.sequences[0], 0, 1),
-    "append to all": lambda cache: append_to(list(cache.sequences), 0, 3),
-    "append to all in the layer with a window": lambda cache: append_to(list(cache.sequences), 1, 4),
+OPERATIONS: dict[str, Callable[[int, list[int]], Operation]] = {
+    "new_sequence": lambda first, every: lambda cache: cache.new_sequence(),
+    "fork": lambda first, every: lambda cache: cache.fork(first),
+    "release": lambda first, every: lambda cache: cache.release(first),
+    "truncate to nothing": lambda first, every: lambda cache: cache.truncate(first, 0),
+    "append a token": lambda first, every: append_to(first, 0, 1),
+    "append to all": lambda first, every: append_to(every, 0, 3),
+    "append to all in the layer with a window": lambda first, every: append_to(every, 1, 4),
 }
 
 
@@ -231,7 +234,7 @@ OPERATIONS: dict[str, Callable[[at.KVCache], Operation]] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_is_done_or_not_done(name: str, seed: int) -> None:
     cache = with_history(seed)
-    assert interrupt_everywhere(cache, OPERATIONS[name](cache)) > 20
+    assert interrupt_everywhere(cache, OPERATIONS[name](cache.sequences[0], list(cache.sequences))) > 20
 
 
 @pytest.mark.parametrize("seed", [1, 3])
@@ -261,7 +264,7 @@ def test_new_tokens_do_not_overwrite_those_of_a_longer_sequence_that_shares_the_
 
 
 def test_pages_that_a_window_gives_back_are_written_only_after_they_are_given_back() -> None:
-    """At full capacity: what one sequence no longer sees, another one, forked and cut back, continues to write."""
+    """At full capacity, a fork that was cut back writes to a page that the other no longer sees."""
     rng = np.random.default_rng(1)
     window = at.Window(left=LEFT, right=0)
     cache = cache_of(layers=2, page_tokens=4, capacity_tokens=12, window=[None, window])
@@ -290,7 +293,7 @@ def test_an_arena_that_grows_is_the_old_or_the_new_one() -> None:
 
 
 def test_the_mutants_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three ways to be wrong: counts that stay wrong, sequences changed one by one, the shorter one keeps the page."""
+    """Counts that stay wrong; sequences changed one by one; a page that the shorter one keeps."""
 
     def one_by_one(store: Store, known: Any, number: int, tables: Any) -> None:
         for sequence, table in zip(known, tables, strict=True):
