@@ -11,7 +11,7 @@ HEADER: Row = ("work", "library", "call", "measured", "speed", "of the limit", "
 
 @dataclass(frozen=True)
 class Floor:
-    """A number that a measurement must reach, or must not exceed; `measured` is None if nothing was measured."""
+    """A number that a measurement must reach, or must not exceed; `measured` is None if there is none."""
 
     name: str
     measured: float | None

@@ -26,10 +26,10 @@ def compare(
     threads = threads or default_threads()
     workers = {}
     for library in libraries:
-        say(f"{work.name}: {library} chooses its call")
+        progress(f"{work.name}: {library} chooses its call")
         workers[library] = Worker(library, work, threads)
     present = [name for name, worker in workers.items() if worker.chosen.way is not None]
-    say(f"{work.name}: {rounds} rounds of {', '.join(present)}")
+    progress(f"{work.name}: {rounds} rounds of {', '.join(present)}")
     limits = []
     times: dict[str, list[float]] = {name: [] for name in workers}
     for turn in range(rounds):
@@ -40,7 +40,7 @@ def compare(
             times[name].append(workers[name].ask("time"))
     for worker in workers.values():
         worker.stop()
-    say("")
+    progress("")
     limit = max(limits, default=None)
     return [
         result(work, worker.chosen, times[name], times.get(OURS), limit) for name, worker in workers.items()
@@ -79,7 +79,7 @@ def result(
 
 
 def rows(results: Results) -> list[Row]:
-    """One row per library that ran: its fastest call, seconds, speed, share of the limit, and seconds over ours."""
+    """One row per library that ran: its fastest call, seconds, speed, share of the limit, times ours."""
     return [
         (
             each["work"],
@@ -107,7 +107,7 @@ def share(results: Results, work: Work) -> float | None:
     return found
 
 
-def say(text: str) -> None:
+def progress(text: str) -> None:
     """Report progress, in one line that the next one overwrites."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{text}")

@@ -1,15 +1,15 @@
-"""Claim: decoding with 32 heads on 8 reads 4,096 keys at 0.88 of the read bandwidth, 32k and 131k keys at 0.85.
+"""Claim: decoding, 32 heads on 8, reads 4,096 keys at 0.88 of the read bandwidth, 32k and 131k at 0.85.
 
-With 64 heads on 4 it is 0.80. At 32k and 131k keys that is at least 5 x torch's speed and 3 x ONNX Runtime's. A bfloat16
-cache is at least 1.7 x as fast as a float32 one. Several inputs are taken in turn, as a model's layers are, so keys and
-values are never in the CPU's caches.
+With 64 heads on 4 it is 0.80. At 32k and 131k keys that is at least 5 x torch's speed and 3 x ONNX Runtime's.
+A bfloat16 cache is at least 1.7 x as fast as a float32 one. Several inputs are taken in turn, as a model's
+layers are, so keys and values are never in the CPU's caches.
 """
 
 import sys
 from dataclasses import replace
 
 from benchmarks.claim import Claim, Floor, Results, at_least, one
-from benchmarks.compare import compare, default_threads, result, rows, say, share, times_ours
+from benchmarks.compare import compare, default_threads, progress, result, rows, share, times_ours
 from benchmarks.peers.call import OURS
 from benchmarks.report import run
 from benchmarks.work import Work
@@ -61,7 +61,7 @@ def in_format(name: str) -> Work:
 def compare_formats(rounds: int = 9) -> Results:
     """Ours on caches of each format, in turn; `times_ours` is the seconds over those of float32."""
     threads, works = default_threads(), [in_format(name) for name in FORMATS]
-    say(f"{MIDDLE.name}: caches of {', '.join(FORMATS)}")
+    progress(f"{MIDDLE.name}: caches of {', '.join(FORMATS)}")
     workers = [Worker(OURS, each, threads) for each in works]
     limits: list[float] = []
     times: list[list[float]] = [[] for _ in works]
@@ -72,7 +72,7 @@ def compare_formats(rounds: int = 9) -> Results:
             times[at].append(workers[at].ask("time"))
     for worker in workers:
         worker.stop()
-    say("")
+    progress("")
     return [
         result(each, worker.chosen, seconds, times[0], max(limits))
         for each, worker, seconds in zip(works, workers, times, strict=True)

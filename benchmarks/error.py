@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.claim import Claim, Floor, Results, Row, at_most, one
-from benchmarks.compare import default_threads, say
+from benchmarks.compare import default_threads, progress
 from benchmarks.peers.call import OURS
 from benchmarks.report import run
 from benchmarks.work import Work
@@ -27,7 +27,7 @@ def errors(work: Work) -> Results:
     truth = work.rows_in_float64(inputs, np.arange(work.query_len))
     found: list[dict[str, Any]] = []
     for library in LIBRARIES:
-        say(f"{work.name}: {library}")
+        progress(f"{work.name}: {library}")
         worker = Worker(library, work, default_threads())
         if worker.chosen.way is not None:
             wrong = np.asarray(worker.ask("output"), np.float64) - truth
@@ -39,7 +39,7 @@ def errors(work: Work) -> Results:
                 "rms": float(np.sqrt(np.mean(wrong**2))),
             })
         worker.stop()
-    say("")
+    progress("")
     return found
 
 

@@ -21,7 +21,7 @@ print(numpy_is_imported - start, perf_counter() - numpy_is_imported)
 
 
 def measure() -> Results:
-    """Medians over new processes: NumPy's import, and ours after it; the size of the wheel in dist/, if any."""
+    """Medians over new processes of NumPy's import, and ours after it; the size of the wheel in dist/."""
     numpy_seconds, our_seconds = [], []
     for _ in range(PROCESSES):
         finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)

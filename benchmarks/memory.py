@@ -1,7 +1,7 @@
 """Claim: beyond inputs and output, attention over 131,072 tokens takes at most 64 MiB.
 
-Each call runs in a process of its own; its peak is what the operating system recorded as VmHWM. Libraries that hold the
-matrix of scores are left out: at 131,072 tokens it takes 64 GiB per head.
+Each call runs in a process of its own; its peak is what the operating system recorded as VmHWM. Libraries
+that hold the matrix of scores are left out: at 131,072 tokens it takes 64 GiB per head.
 """
 
 import sys
@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.claim import Claim, Floor, Results, Row, at_most, duration, one
-from benchmarks.compare import default_threads, say
+from benchmarks.compare import default_threads, progress
 from benchmarks.peers import load_peer
 from benchmarks.peers.call import OURS
 from benchmarks.report import run
@@ -61,7 +61,7 @@ def measure() -> Results:
     """Measure each call in a new process."""
     results = []
     for work, library, way in CALLS:
-        say(f"{work.name}: {library}")
+        progress(f"{work.name}: {library}")
         peak_bytes, seconds = sent_by(serve, work, library, way)
         results.append({
             "work": work.name,
@@ -70,7 +70,7 @@ def measure() -> Results:
             "peak_bytes": peak_bytes,
             "seconds": seconds,
         })
-    say("")
+    progress("")
     return results
 
 

@@ -1,7 +1,7 @@
-"""Claim: observing with entropy, maximum, first mass and 8 segments takes at most 1.15 x attention()'s own time.
+"""Claim: observing entropy, maximum, first mass and 8 segments takes at most 1.15 x attention()'s own time.
 
-Both run in this process, in turn; the last column is over attention() on the same arrays, round by round. The further rows
-show what each additional statistic costs.
+Both run in this process, in turn; the last column is over attention() on the same arrays, round by round. The
+further rows show what each additional statistic costs.
 """
 
 import sys
@@ -16,7 +16,7 @@ import numpy as np
 import attnscope as at
 from attnscope import kernels
 from benchmarks.claim import Claim, Floor, Results, Row, at_most, duration
-from benchmarks.compare import default_threads, say
+from benchmarks.compare import default_threads, progress
 from benchmarks.report import run
 
 ROUNDS = 21
@@ -81,7 +81,7 @@ def measure_shape(shape: Shape) -> Results:
     times: dict[str, list[float]] = {name: [] for name in calls}
     limits = []
     for turn in range(ROUNDS):
-        say(f"{shape.name}: round {turn + 1} of {ROUNDS}")
+        progress(f"{shape.name}: round {turn + 1} of {ROUNDS}")
         if turn % 10 == 0:
             limits.append(
                 kernels.measure_read_bandwidth() if shape.query_len == 1 else kernels.measure_fma_limit()
@@ -90,7 +90,7 @@ def measure_shape(shape: Shape) -> Results:
             started = perf_counter()
             call()
             times[name].append(perf_counter() - started)
-    say("")
+    progress("")
     own = times[ATTENTION]
     return [
         {

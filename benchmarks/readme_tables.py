@@ -1,9 +1,9 @@
 """Render the tables of numbers in README.md and docs/ from benchmarks/measured/*.json.
 
-A table stands between `<!-- numbers: NAME -->` and `<!-- end -->`; its text is what this file makes of the JSON.
+A table is between `<!-- numbers: NAME -->` and `<!-- end -->`; its text is what this file makes of the JSON.
 
-    python -m benchmarks.readme_tables            write every table anew
-    python -m benchmarks.readme_tables --store    the same, after copying what `make bench` wrote: bench/*.json
+    python -m benchmarks.readme_tables            write every table anew python -m benchmarks.readme_tables
+    --store    the same, after copying what `make bench` wrote: bench/*.json
 """
 
 import json
@@ -92,7 +92,7 @@ def percent(share: float | None) -> str:
 
 
 def compared(label: str, results: Results, work: Work, libraries: Sequence[str]) -> list[str]:
-    """One work's row: our time, our share of the limit, and each library's time over ours; empty if not measured."""
+    """One work's row: our time and share of the limit, others' time over ours; empty if not measured."""
     ours = one(results, work=work.name, library=OURS)
     if "seconds" not in ours:
         return []

@@ -1,4 +1,4 @@
-"""One table on the terminal, the floors below it, and bench/<claim>.json with the machine that was measured."""
+"""One table on the terminal, the floors below it, and bench/<claim>.json with the machine measured."""
 
 import json
 import platform

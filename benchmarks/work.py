@@ -54,7 +54,7 @@ class Work:
 
     @property
     def copies(self) -> int:
-        """How many inputs are taken in turn: a model's layers are not in the CPU's caches when their turn comes."""
+        """How many inputs are taken in turn, so that none is in the CPU's caches: as a model's layers."""
         return max(1, -(-BEYOND_CACHES // self.read_bytes)) if self.bound == "memory" else 1
 
     def inputs(self, seed: int = 0) -> Inputs:

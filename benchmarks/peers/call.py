@@ -23,7 +23,7 @@ FILES = {
 
 
 class NotOfferedError(Exception):
-    """What a way raises that cannot do the work; the text says why."""
+    """Raised by a way that cannot do the work; the text gives the reason."""
 
 
 @dataclass(frozen=True)

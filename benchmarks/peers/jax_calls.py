@@ -1,4 +1,4 @@
-"""JAX: jax.nn.dot_product_attention, compiled by XLA; its threads follow the CPUs that the process may use."""
+"""JAX: jax.nn.dot_product_attention, compiled by XLA; one thread per CPU that the process may use."""
 
 from functools import partial
 from typing import Any

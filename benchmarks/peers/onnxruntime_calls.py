@@ -60,7 +60,7 @@ def bound_call(
     packed: bool,
     shared: Mapping[str, str] = MappingProxyType({}),
 ) -> Call:
-    """Inputs are bound once, outputs stay where the runtime puts them, or in the input that they share."""
+    """Inputs are bound once; outputs stay in the runtime's memory, or in the input that they share."""
     binding = running.io_binding()
     values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in inputs.items()}
     for name, value in values.items():
@@ -104,7 +104,7 @@ def attention(work: Work, inputs: Inputs, *, packed: bool, mask: str | None) -> 
         fed["mask"] = mask_array(work, mask)
     elif work.causal or work.window is not None:
         if work.query_len != work.key_len:
-            raise NotOfferedError("is_causal aligns to the first key where there is no cache")
+            raise NotOfferedError("is_causal is top-left aligned without a cache")
         attributes["is_causal"] = 1
         if work.window is not None:
             attributes["left_window_size"] = work.window - 1

@@ -23,7 +23,7 @@ def version() -> str:
 
 
 def settings() -> dict[str, Any]:
-    """One stream that has all threads; float32 throughout, where the default would be bfloat16 on some CPUs."""
+    """One stream with all threads, in float32: the default is bfloat16 on some CPUs."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",

@@ -35,7 +35,7 @@ def to_numpy(output: Any) -> Any:
 
 
 def flagged(work: Work, inputs: Inputs) -> Call:
-    """is_causal aligns the first query with the first key: it serves equal lengths only."""
+    """is_causal is top-left aligned: it serves equal lengths only."""
     if work.window is not None:
         raise NotOfferedError("SDPA knows no window")
     if work.causal and work.query_len != work.key_len:

@@ -1,6 +1,6 @@
 """torch's flex_attention: compiled for each shape by a C++ compiler at run time; it skips hidden blocks.
 
-It stands beside SDPA and not for it: who calls SDPA does not get this.
+It is listed beside SDPA: calling SDPA does not do this.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """torch with grouped heads packed by the caller, as transformers does for one query.
 
-It stands beside SDPA and not for it: who calls SDPA with enable_gqa does not get this.
+It is listed beside SDPA: calling SDPA with enable_gqa does not do this.
 """
 
 from torch.nn.functional import scaled_dot_product_attention as sdpa

@@ -1,9 +1,13 @@
 """How Sphinx builds the lesson's site: `make lesson`. Its sources are laid out by stage.py."""
 
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,8 +20,8 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "docstrings",
     "source_pages",
 ]
 
@@ -27,17 +31,21 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{path}}.html#{{fragment}}"}
 nb_execution_mode = "force"
-nb_execution_excludepatterns = ["exercises.ipynb"]  # they wait for the learner's answers
+nb_execution_excludepatterns = ["exercises.ipynb"]  # its functions are the learner's to write
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
 nb_merge_streams = True
 
-# Kernels start as on a machine that is new: no profile of whoever builds, and no word about the transport.
+# Kernels start as on a new machine: without the builder's profile, and without warnings about the transport.
 _profile = Path(__file__).parents[2] / "build" / "lesson" / "ipython" / "profile_default"
 _profile.mkdir(parents=True, exist_ok=True)
 (_profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
 os.environ["IPYTHONDIR"] = str(_profile.parent)
 
+# Docstrings are numpydoc.
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -46,6 +54,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 add_module_names = False
+default_role = "code"  # `name` in a docstring is code
 
 # MathJax as one file that draws glyphs itself: neither fonts nor anything else is fetched.
 mathjax_path = "tex-svg-full.js"
@@ -76,3 +85,21 @@ html_show_sourcelink = False
 html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
+
+ARRAY = re.compile(
+    r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[([^\]]*)\]\]"
+)
+
+
+def short_types(
+    app: Sphinx, kind: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Show NDArray[...], as the source does, instead of what NumPy expands it to."""
+    found = [each and ARRAY.sub(r"~numpy.typing.NDArray[\1]", each) for each in (signature, returns)]
+    # "<factory>" is no Python: Sphinx cannot parse a signature that contains it
+    return found[0] and found[0].replace("<factory>", "..."), found[1]
+
+
+def setup(app: Sphinx) -> None:
+    """Sphinx calls this."""
+    app.connect("autodoc-process-signature", short_types)

@@ -1,4 +1,4 @@
-"""A Sphinx extension: the files of code that pages link to, as pages of the site with a mark on each line."""
+"""A Sphinx extension: the files of code that pages link to, as pages with an anchor on each line."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,14 +11,13 @@ from stage import linked_files
 
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """One page a file; `#L12` is its twelfth line."""
+    """One page per file; `#L12` is its twelfth line."""
     for name, path in linked_files().items():
         lexer = get_lexer_for_filename(path.name)
-        # lineanchors makes an id of each line: L-12; the links say L12, as code hosts do
-        code = highlight(
-            path.read_text(encoding="utf-8"), lexer, HtmlFormatter(linespans="L", cssclass="highlight")
-        )
-        body = f'<h1>{name}</h1>\n<div class="code-page">{code.replace("id=" + chr(34) + "L-", "id=" + chr(34) + "L")}</div>'
+        formatter = HtmlFormatter(linespans="L", cssclass="highlight")
+        # Pygments names the lines L-12; the links use L12, as code hosts do
+        code = highlight(path.read_text(encoding="utf-8"), lexer, formatter).replace('id="L-', 'id="L')
+        body = f'<h1>{name}</h1>\n<div class="code-page">{code}</div>'
         yield f"code/{name}", {"title": name, "body": body, "meta": None}, "page.html"
 
 

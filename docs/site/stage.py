@@ -1,9 +1,9 @@
-"""Lay out the sources of the site: the lesson as readers have it, and a page a room of the library.
+"""Lay out the sources of the site: the lesson, and a reference page per room of the library.
 
 python docs/site/stage.py FOLDER
 
-What differs from the lesson's own files: the overview is the index; the line that leads from page to page is the
-theme's; links to code lead to the site's own pages of code (source_pages.py).
+The sources differ from the lesson's own files in three ways: the overview is the index, the theme links the
+pages to each other, and links to code lead to the site's own pages of code (source_pages.py).
 """
 
 import ast
@@ -20,7 +20,7 @@ LESSON = PACKAGE / "lesson"
 TO_CODE = re.compile(r"\]\((\.\./[^)#]+)#(L\d+)(?:-L\d+)?\)")
 NAVIGATION = re.compile(r"^\[.*\]\([\w.-]+\.md\)$\n", re.MULTILINE)
 
-# The library's reference: a page, what it is about, and its names
+# The library's reference: a page, its title, and its names; "cache." stands for all names of a room
 REFERENCE = {
     "attention": (
         "Attention",
@@ -43,7 +43,7 @@ REFERENCE = {
 
 
 def stage(folder: Path) -> None:
-    """Write all sources into a folder, anew."""
+    """Write all sources into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "reference").mkdir(parents=True)
     for path in sorted(LESSON.iterdir()):
@@ -60,7 +60,7 @@ def stage(folder: Path) -> None:
 
 
 def page(text: str) -> str:
-    """A page as the site has it."""
+    """A page as the site shows it."""
     text = NAVIGATION.sub("", text).replace("](overview.md", "](index.md")
     number = re.search(r"^# (\d+)\. ", text, re.MULTILINE)
     if number:
@@ -69,7 +69,7 @@ def page(text: str) -> str:
 
 
 def section_anchor(number: int) -> str:
-    """Where a section of the theory notebook begins, as MyST names it: "3-masks-before-softmax"."""
+    """The anchor of a section of the theory notebook, as MyST names it: "3-masks-before-softmax"."""
     notebook = json.loads((LESSON / "theory.ipynb").read_text(encoding="utf-8"))
     text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     (heading,) = re.findall(rf"^## ({number}\. .*)$", text, re.MULTILINE)
@@ -77,14 +77,14 @@ def section_anchor(number: int) -> str:
 
 
 def code_page(target: str) -> str:
-    """The name of the page of a linked file: its path from the package, or from the project outside of it."""
+    """The page of a linked file: its path in the package, or in the project if it is outside the package."""
     path = (LESSON / target).resolve()
     inside = path.is_relative_to(PACKAGE)
     return path.relative_to(PACKAGE if inside else ROOT).as_posix()
 
 
 def linked_files() -> dict[str, Path]:
-    """Every file of code that a page links to, by the name of its page."""
+    """Every file of code that a page links to, by the name of its page on the site."""
     found = {
         link for path in LESSON.glob("*.md") for link, _ in TO_CODE.findall(path.read_text(encoding="utf-8"))
     }
@@ -92,7 +92,7 @@ def linked_files() -> dict[str, Path]:
 
 
 def contents() -> str:
-    """The tables of contents, which the theme shows at the side."""
+    """The tables of contents, which the theme shows in its sidebar."""
     notebooks = [name for name in ("theory", "exercises") if (LESSON / f"{name}.ipynb").exists()]
     tables = {
         "Pages": [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))],
@@ -106,27 +106,29 @@ def contents() -> str:
 
 
 def public_names() -> list[str]:
-    """What the index hands on, and what its rooms do: "attention", "cache.attend", ..."""
-    index = handed_on(PACKAGE / "__init__.py")
+    """The public names of the index and of its rooms: "attention", "cache.attend", ..."""
+    index = exported(PACKAGE / "__init__.py")
     rooms = [name for name, module in index if module == "attnscope"]
     names = [name for name, module in index if module != "attnscope"]
     for room in rooms:
-        # a class that two indexes hand on is one class
+        # a class that two indexes export is documented once
         known = {name.split(".")[-1] for name in names if name.split(".")[-1][0].isupper()}
-        inside = [name for name, _ in handed_on(PACKAGE / room / "__init__.py") if name not in known]
+        inside = [name for name, _ in exported(PACKAGE / room / "__init__.py") if name not in known]
         names += [f"{room}.{name}" for name in inside]
     return names
 
 
-def handed_on(index: Path) -> list[tuple[str, str]]:
-    """The names of an index, and the modules that they come from."""
+def exported(index: Path) -> list[tuple[str, str]]:
+    """The public names of an index, its __all__ or all it imports, and the modules that they come from."""
     body = ast.parse(index.read_text(encoding="utf-8")).body
     imports = [node for node in body if isinstance(node, ast.ImportFrom)]
-    return [(alias.name, str(node.module)) for node in imports for alias in node.names]
+    names = [(alias.name, str(node.module)) for node in imports for alias in node.names]
+    listed = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Assign)]
+    return [(name, module) for name, module in names if not listed or name in listed[0]]
 
 
 def reference_pages(names: list[str]) -> dict[str, str]:
-    """The reference, page by page; a public name that no page asks for goes to the last one."""
+    """The reference by page. A public name that no page lists goes to the last one."""
     chosen = {
         page: [
             name
@@ -142,7 +144,7 @@ def reference_pages(names: list[str]) -> dict[str, str]:
 
 
 def reference_page(title: str, names: list[str]) -> str:
-    """Each name by what its docstring says."""
+    """A page that documents each name by its docstring."""
     parts = [title, "=" * len(title), "", ".. currentmodule:: attnscope", ""]
     for name in names:
         kind = "class" if name.split(".")[-1][0].isupper() else "function"

@@ -27,7 +27,7 @@ from tests.cache.texts import (
     as_read,
     cache_of,
     check_pages_add_up,
-    poison_what_nobody_may_see,
+    poison_unused_slots,
     queries_of,
     tables_of,
     tokens_of,
@@ -153,9 +153,9 @@ class AnyHistory(RuleBasedStateMachine):
     def truncate(self, data: st.DataObject, sequence: int) -> None:
         tokens = data.draw(st.integers(0, self.cache.tokens(sequence)))
         tables = zip(self.cache._store.layers, self.cache._store.tables[sequence], strict=True)
-        least = [layer.least_truncation(table) for layer, table in tables]
+        least = [layer.window.least_truncation(table) for layer, table in tables]
         if 0 < tokens < max(least) and tokens < self.cache.tokens(sequence):
-            with pytest.raises(at.CacheError, match="has dropped what the next query would see"):
+            with pytest.raises(at.CacheError, match="has dropped what the next query of sequence"):
                 self.cache.truncate(sequence, tokens)
             return
         self.truncate_to(sequence, tokens)
@@ -177,14 +177,14 @@ class AnyHistory(RuleBasedStateMachine):
     def pages_add_up(self) -> None:
         if hasattr(self, "cache"):
             check_pages_add_up(self.cache)
-            poison_what_nobody_may_see(self.cache)
+            poison_unused_slots(self.cache)
 
     @invariant()
     def every_sequence_holds_what_it_was_given(self) -> None:
         for sequence, layers in getattr(self, "model", {}).items():
             for number, given in enumerate(layers):
                 stored = self.cache.stored(sequence, number)
-                first = self.cache._store.layers[number].first_in_sight(
+                first = self.cache._store.layers[number].window.first_kept(
                     self.cache._store.tables[sequence][number]
                 )
                 # what the earliest query that may still come, the first of the last append, can see
@@ -215,7 +215,7 @@ class AnyHistory(RuleBasedStateMachine):
         return len({page for table in tables_of(self.cache)[layer] for page in table.kept})
 
     def expected(self, sequence: int, layer: int, query: Array) -> Array:
-        """The rows of a prefill over the same keys and values, the queries before these standing in for others."""
+        """The rows of a prefill over the same keys and values, with other queries before these."""
         key, value = self.model[sequence][layer]
         if self.dtype == "int8" or query.shape[1] == 0:
             before = np.zeros((HEADS, 0, KEY_DIM), query.dtype)

@@ -30,7 +30,10 @@ Call = Callable[[Any, Any, Any], Any]
 CALLS: dict[str, tuple[Call, str]] = {
     "an unknown sequence": (lambda c, a, b: c.append(99, 0, KEY, VALUE), "sequence 99 was never made"),
     "a negative sequence": (lambda c, a, b: c.fork(-1), "sequence -1 was never made"),
-    "a released sequence": (lambda c, a, b: c.attend([a, 2], 0, np.stack([QUERY] * 2)), "sequence 2 has been released"),
+    "a released sequence": (
+        lambda c, a, b: c.attend([a, 2], 0, np.stack([QUERY] * 2)),
+        "sequence 2 has been released",
+    ),
     "a sequence released twice": (lambda c, a, b: c.release(2), "sequence 2 has been released"),
     "a sequence twice": (
         lambda c, a, b: c.attend([a, b, a], 0, np.stack([QUERY] * 3)),
@@ -41,34 +44,49 @@ CALLS: dict[str, tuple[Call, str]] = {
         "sequence 0 is named twice",
     ),
     "a bool as sequence": (lambda c, a, b: c.tokens(True), "sequence=True: expected an integer"),
-    "a word as sequence": (lambda c, a, b: c.attend("a", 0, QUERY), "sequences='a': expected a sequence's number"),
+    "a word as sequence": (
+        lambda c, a, b: c.attend("a", 0, QUERY),
+        "sequences='a': expected a sequence's number",
+    ),
     "a float as sequence": (lambda c, a, b: c.truncate(1.5, 1), "sequence=1.5: expected an integer"),
     "a layer out of range": (lambda c, a, b: c.append(a, 2, KEY, VALUE), "layer=2: expected 0 to 1"),
     "a negative layer": (lambda c, a, b: c.attend(a, -1, QUERY), "layer=-1: expected 0 to 1"),
     "a list as layer": (lambda c, a, b: c.attend(0, [a], QUERY), r"layer=\[0\]: expected an integer"),
     "heads that are too many": (
         lambda c, a, b: c.append(a, 0, np.concatenate([KEY, KEY]), VALUE),
-        rf"key has shape \[4, 3, {KEY_DIM}\], expected \[kv_heads, tokens, dim\] = \[{KV_HEADS}, tokens, {KEY_DIM}\]",
+        rf"key has shape \[4, 3, {KEY_DIM}\], expected \[kv_heads, tokens, dim\] = \[{KV_HEADS}, tokens, "
+        rf"{KEY_DIM}\]",
     ),
-    "a value of the wrong dim": (lambda c, a, b: c.append(a, 0, KEY, KEY), rf"value has shape .*tokens, {VALUE_DIM}\]"),
-    "a value for each key": (lambda c, a, b: c.append(a, 0, KEY, VALUE[:, :2]), "key has 3 tokens and value has 2"),
+    "a value of the wrong dim": (
+        lambda c, a, b: c.append(a, 0, KEY, KEY),
+        rf"value has shape .*tokens, {VALUE_DIM}\]",
+    ),
+    "a value for each key": (
+        lambda c, a, b: c.append(a, 0, KEY, VALUE[:, :2]),
+        "key has 3 tokens and value has 2",
+    ),
     "a batch that is not one a sequence": (
         lambda c, a, b: c.append([a, b], 0, KEY[None], VALUE[None]),
         r"key has shape \[1, 2, 3, 12\], expected \[sequences, kv_heads, tokens, dim\] = \[2, ",
     ),
     "a narrower format": (
         lambda c, a, b: c.append(a, 0, KEY.astype(np.float16), VALUE),
-        r"key is float16, expected float32, as the cache. Convert it: key.astype\(np.float32\)",
+        r"key is float16, expected float32, the format of the cache. Convert it: key.astype\(np.float32\)",
     ),
-    "a wider format": (lambda c, a, b: c.append(a, 0, KEY, VALUE.astype(np.float64)), "value is float64, expected float32"),
+    "a wider format": (
+        lambda c, a, b: c.append(a, 0, KEY, VALUE.astype(np.float64)),
+        "value is float64, expected float32",
+    ),
     "integers": (lambda c, a, b: c.append(a, 0, KEY.astype(int), VALUE), "key is int64, expected float32"),
     "a list": (lambda c, a, b: c.append(a, 0, KEY.tolist(), VALUE), "key is a list, expected a NumPy array"),
     "a query of the wrong dim": (
         lambda c, a, b: c.attend(a, 0, QUERY[..., 1:]),
-        r"query has shape \[1, 6, 1, 11\], expected \[sequences, query_heads, query_len, key_dim\] = \[1, .*, 12\]",
+        r"query has shape \[1, 6, 1, 11\], expected \[sequences, query_heads, query_len, key_dim\] = \[1, "
+        r".*, 12\]",
     ),
     "query heads that no kv head serves": (
-        lambda c, a, b: c.attend(a, 0, QUERY[:5]), "query_heads=5 cannot share kv_heads=2"
+        lambda c, a, b: c.attend(a, 0, QUERY[:5]),
+        "query_heads=5 cannot share kv_heads=2",
     ),
     "a query without its sequences": (lambda c, a, b: c.attend([a, b], 0, QUERY), "query has shape"),
     "a query of one axis": (lambda c, a, b: c.attend(a, 0, QUERY[0, 0]), "query has shape"),
@@ -77,41 +95,57 @@ CALLS: dict[str, tuple[Call, str]] = {
         r"query is float64, expected float32, bfloat16 or float16.*Use query.astype\(np.float32\)",
     ),
     "queries for fewer sequences": (
-        lambda c, a, b: c.attend([a, b], 0, [QUERY]), "query is a list of 1 arrays, expected one for each of 2"
+        lambda c, a, b: c.attend([a, b], 0, [QUERY]),
+        "query is a list of 1 arrays, expected one for each of 2",
     ),
     "a list of queries for one sequence": (
-        lambda c, a, b: c.attend(a, 0, [QUERY]), r"query is a list, expected an array for one sequence, or a list of"
+        lambda c, a, b: c.attend(a, 0, [QUERY]),
+        r"query is a list, expected an array for one sequence, or a list of",
     ),
     "queries of different number that are no arrays": (
-        lambda c, a, b: c.attend([a, b], 0, [QUERY, QUERY[0]]), r"query\[1\] has shape \[1, 12\], expected"
+        lambda c, a, b: c.attend([a, b], 0, [QUERY, QUERY[0]]),
+        r"query\[1\] has shape \[1, 12\], expected",
     ),
     "queries of different number with a mask a row": (
         lambda c, a, b: c.attend([a, b], 0, [QUERY, queries_of(RNG, 2)], mask=at.KeyLengths([1, 2])),
-        r"expected one mask for all.*Call attend\(\) once for each sequence",
+        r"expected one mask for all.*Call attend\(\) once per sequence",
     ),
     "queries of different number with a bias": (
-        lambda c, a, b: c.attend([a, b], 0, [QUERY, queries_of(RNG, 2)], bias=np.zeros((2, 1, 1, 3), np.float32)),
-        "bias is given, and the queries differ in number",
+        lambda c, a, b: c.attend(
+            [a, b], 0, [QUERY, queries_of(RNG, 2)], bias=np.zeros((2, 1, 1, 3), np.float32)
+        ),
+        "bias is an array, but the queries differ in length",
     ),
     "a mask of the wrong size": (
-        lambda c, a, b: c.attend(a, 0, QUERY, mask=np.ones((1, 5), np.bool_)), "key_len"
+        lambda c, a, b: c.attend(a, 0, QUERY, mask=np.ones((1, 5), np.bool_)),
+        "key_len",
     ),
     "a bias of the wrong size": (
-        lambda c, a, b: c.attend(a, 0, QUERY, bias=np.zeros((1, 5), np.float32)), "bias has shape"
+        lambda c, a, b: c.attend(a, 0, QUERY, bias=np.zeros((1, 5), np.float32)),
+        "bias has shape",
     ),
     "sinks of the wrong number": (lambda c, a, b: c.attend(a, 0, QUERY, sinks=[1.0, 2.0]), "sinks has shape"),
     "a scale of 0": (lambda c, a, b: c.attend(a, 0, QUERY, scale=0.0), "scale=0.0: expected a positive"),
     "no threads": (lambda c, a, b: c.attend(a, 0, QUERY, threads=0), "threads=0"),
     "an out of the wrong shape": (
-        lambda c, a, b: c.attend(a, 0, QUERY, out=np.zeros((6, 1, 9), np.float32)), "out has shape"
+        lambda c, a, b: c.attend(a, 0, QUERY, out=np.zeros((6, 1, 9), np.float32)),
+        "out has shape",
     ),
     "an out in the arena": (
-        lambda c, a, b: c.attend(a, 0, np.ones((6, 1, KEY_DIM), np.float32), out=c._store.layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5)),
+        lambda c, a, b: c.attend(
+            a,
+            0,
+            np.ones((6, 1, KEY_DIM), np.float32),
+            out=c._store.layers[0].arena.arrays[1].swapaxes(0, 1).reshape(-1)[:30].reshape(6, 1, 5),
+        ),
         "out overlaps value in memory",
     ),
-    "a truncation to more": (lambda c, a, b: c.truncate(b, 3), "sequence 1 has 2 tokens in layer 0, expected at least the 3"),
+    "a truncation to more": (
+        lambda c, a, b: c.truncate(b, 3),
+        "tokens=3: expected at most 2, the tokens of sequence 1 in layer 0",
+    ),
     "a negative truncation": (lambda c, a, b: c.truncate(a, -1), "tokens=-1: expected 0 or more"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CALLS)
@@ -145,9 +179,9 @@ def test_it_is_refused_and_nothing_changes(case: str) -> None:
         ({"dtype": None}, "dtype=None: expected"),
         ({"window": 512}, r"window=512: expected a Window, or a list of 1.*Window\(left=W - 1, right=0\)"),
         ({"window": [None, None]}, "expected a Window, or a list of 1"),
-        ({"window": at.Window(left=5)}, r"expected Window\(left=..., right=0\), or None"),
-        ({"window": at.Window(right=0)}, r"expected Window\(left=..., right=0\), or None"),
-        ({"window": [at.Causal()]}, r"expected Window\(left=..., right=0\), or None"),
+        ({"window": at.Window(left=5)}, r"expected Window\(left=..., right=0\) or None"),
+        ({"window": at.Window(right=0)}, r"expected Window\(left=..., right=0\) or None"),
+        ({"window": [at.Causal()]}, r"expected Window\(left=..., right=0\) or None"),
     ],
 )
 def test_no_cache_is_made_of_that(options: dict[str, Any], message: str) -> None:

@@ -140,5 +140,6 @@ def test_0_tokens_are_legal() -> None:
 def test_it_prints_what_it_is() -> None:
     cache = at.KVCache(layers=2, kv_heads=8, key_dim=128, dtype="bfloat16", capacity_tokens=4096)
     assert repr(cache) == (
-        "KVCache(2 layers of 8 x (128 + 128) bfloat16, pages of 64 tokens, 0 sequences: 0.0 MiB used of 32.0 MiB)"
+        "KVCache(2 layers of 8 x (128 + 128) bfloat16, pages of 64 tokens, 0 sequences: 0.0 MiB used of 32.0 "
+        "MiB)"
     )

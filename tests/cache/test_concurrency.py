@@ -31,7 +31,7 @@ def test_many_threads_attend_at_once() -> None:
 
 
 def test_sequences_live_their_lives_in_threads_of_their_own() -> None:
-    """Each thread appends, forks, takes back, attends and releases, in an arena that grows under all of them."""
+    """Each thread appends, forks, truncates, attends and releases, in an arena that grows meanwhile."""
     cache = cache_of(layers=2, page_tokens=4)
 
     def go_on(text: int, other: int, rng: np.random.Generator) -> bool:

@@ -20,7 +20,7 @@ def test_the_error_is_at_most_half_a_step(vectors: np.ndarray) -> None:
     stored, scales = at.cache.quantize(vectors)
     read = stored.astype(np.float64) * scales.astype(np.float64)[..., None]
     largest = np.abs(vectors.astype(np.float64)).max(axis=-1, keepdims=True)
-    bound = largest / 254 * (1 + 2.0**-15) + 2.0**-142  # as quantize() says
+    bound = largest / 254 * (1 + 2.0**-15) + 2.0**-142  # of quantize()
     assert (np.abs(vectors - read) <= bound).all()
 
 
@@ -45,7 +45,7 @@ def test_what_int8_cannot_hold_is_refused_and_nothing_is_written(wrong: float) -
     key, value = tokens_of(np.random.default_rng(0), 3)
     value[1, 2, 4] = wrong
     with pytest.raises(
-        at.AttentionFormatError, match=r"value\[0, 1, 2\] holds a NaN or an infinity, and int8 has none"
+        at.AttentionFormatError, match=r"value\[0, 1, 2\] holds a NaN or an infinity, which int8 cannot hold"
     ):
         cache.append(text, 0, key, value)
     assert cache.tokens(text) == 0

@@ -1,76 +1,34 @@
 """An exception at any bytecode of an operation leaves a cache that was either changed or not, and that works.
 
-A signal handler may raise between any two bytecodes, and a MemoryError at most of them. Here a tracer raises at each.
+A signal handler may raise between any two bytecodes, and a MemoryError at most of them. Here a tracer raises
+at each.
 """
 
-import dis
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.cache import layer as layer_file
 from attnscope.cache.store import Store
+from tests.cache import interruptions
+from tests.cache.interruptions import Interrupted, Operation
 from tests.cache.texts import (
     HEADS,
     cache_of,
     check_pages_add_up,
-    poison_what_nobody_may_see,
+    poison_unused_slots,
     tokens_of,
 )
 
-ROOM = Path(at.cache.__file__).parent
-TRACED = {
-    str(ROOM / name) for name in ("kv_cache.py", "store.py", "layer.py", "arena.py")
-}  # all that changes a cache
 LEFT = 5  # of the second layer's window
-Operation = Callable[[at.KVCache], Any]
-Contents = dict[int, list[tuple[bytes, bytes]]]
-
-
-class Interruption(BaseException):
-    """What a signal handler raises."""
-
-
-@dataclass
-class Interrupted:
-    """Calls an operation and raises before its bytecode number `when`, counted in all functions of the cache."""
-
-    when: int
-    at_instruction: tuple[CodeType, int] | None = None
-
-    def __call__(self, operation: Operation, cache: at.KVCache) -> bool:
-        before = sys.gettrace()
-        sys.settrace(self._enter)
-        try:
-            operation(cache)
-        except Interruption:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
-
-    def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in TRACED:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._step
-
-    def _step(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "opcode":
-            if self.when == 0:
-                self.at_instruction = (frame.f_code, frame.f_lasti)
-                raise Interruption
-            self.when -= 1
-        return self._step
+Contents = dict[int, list[list[bytes]]]
 
 
 @dataclass
@@ -83,27 +41,27 @@ class Saved:
         cache = self.cache
         self.tables, self.number = dict(cache._store.tables), cache._store.numbers_used
         self.arenas = [
-            ([array.copy(order="K") for array in layer.arena.arrays],
-             list(layer.arena.reference_counts), list(layer.arena._free))
+            (copies(layer.arena.arrays), list(layer.arena.reference_counts), list(layer.arena._free))
             for layer in cache._store.layers
-        ]  # fmt: skip
+        ]
 
     def restore(self) -> None:
         cache = self.cache
-        cache._store.tables, cache._store.numbers_used, cache._store._counted = (
-            dict(self.tables),
-            self.number,
-            True,
-        )
+        cache._store.tables, cache._store.numbers_used = dict(self.tables), self.number
+        cache._store._counted = True
         for layer, (arrays, counts, free) in zip(cache._store.layers, self.arenas, strict=True):
-            layer.arena.arrays = tuple(array.copy(order="K") for array in arrays)
+            layer.arena.arrays = copies(arrays)
             layer.arena.reference_counts, layer.arena._free = list(counts), list(free)
+
+
+def copies(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+    return tuple(array.copy(order="K") for array in arrays)
 
 
 def contents(cache: at.KVCache) -> Contents:
     """All that the cache stores, and that can be read."""
     return {
-        sequence: [tuple(array.tobytes() for array in cache.stored(sequence, number)) for number in range(2)]  # type: ignore[misc]
+        sequence: [[array.tobytes() for array in cache.stored(sequence, number)] for number in range(2)]
         for sequence in cache.sequences
     }
 
@@ -112,27 +70,13 @@ def without_what_no_later_query_sees(cache: at.KVCache) -> Contents:
     """What is left if an append has given pages back, and has not written."""
     before = cache._store.tables
     layer = cache._store.layers[1]
-    cache._store.tables = {each: (first, layer.in_sight(second)) for each, (first, second) in before.items()}
+    cache._store.tables = {
+        each: (first, layer.window.without_unseen(second)) for each, (first, second) in before.items()
+    }
     try:
         return contents(cache)
     finally:
         cache._store.tables = before
-
-
-def release_the_lock(cache: at.KVCache, interrupted: Interrupted) -> None:
-    """Release a lock that is still held. A tracer can raise between the end of a `with` block and the release.
-
-    No signal is handled there: the interpreter looks for signals after calls and jumps, and these instructions only
-    load constants.
-    """
-    if cache._store.lock._is_owned():  # type: ignore[attr-defined]
-        assert interrupted.at_instruction is not None
-        code, offset = interrupted.at_instruction
-        rest = [each.opname for each in dis.get_instructions(code) if each.offset >= offset]
-        called = next(i for i, name in enumerate(rest) if name.startswith("CALL"))
-        harmless = {"LOAD_CONST", "PRECALL", "SWAP", "NOP", "POP_TOP", "STORE_FAST", "COPY"}
-        assert set(rest[:called]) <= harmless, (code.co_qualname, rest[: called + 1])
-        cache._store.lock.release()
 
 
 def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages: bool = True) -> int:
@@ -148,9 +92,8 @@ def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages
         if not interrupted(operation, cache):
             assert contents(cache) == new
             return when
-        release_the_lock(cache, interrupted)
         check_pages_add_up(cache)
-        poison_what_nobody_may_see(cache)
+        poison_unused_slots(cache)
         found = contents(cache)
         assert found in [*allowed, new], interrupted.at_instruction
         if found != new and len(new) == len(old):
@@ -194,7 +137,7 @@ def with_history(seed: int, capacity_tokens: int | None = None) -> at.KVCache:
             cache.fork(sequence)
         elif kind == 1 and cache.tokens(sequence) > 3 and seed % 2:
             least = max(
-                layer.least_truncation(table)
+                layer.window.least_truncation(table)
                 for layer, table in zip(cache._store.layers, cache._store.tables[sequence], strict=True)
             )
             cache.truncate(sequence, max(least, cache.tokens(sequence) - int(rng.integers(0, 4))))
@@ -216,14 +159,14 @@ def append_to(sequences: Any, number: int, tokens: int) -> Operation:
     return lambda cache: cache.append(sequences, number, key, value)
 
 
-OPERATIONS: dict[str, Callable[[at.KVCache], Operation]] = {
-    "new_sequence": lambda cache: lambda c: c.new_sequence(),
-    "fork": lambda cache: lambda c: c.fork(cache.sequences[0]),
-    "release": lambda cache: lambda c, s=cache.sequences[0]: c.release(s),  # type: ignore[misc]
-    "truncate to nothing": lambda cache: lambda c, s=cache.sequences[0]: c.truncate(s, 0),  # type: ignore[misc]
-    "append a token": lambda cache: append_to(cache.sequences[0], 0, 1),
-    "append to all": lambda cache: append_to(list(cache.sequences), 0, 3),
-    "append to all in the layer with a window": lambda cache: append_to(list(cache.sequences), 1, 4),
+OPERATIONS: dict[str, Callable[[int, list[int]], Operation]] = {
+    "new_sequence": lambda first, every: lambda cache: cache.new_sequence(),
+    "fork": lambda first, every: lambda cache: cache.fork(first),
+    "release": lambda first, every: lambda cache: cache.release(first),
+    "truncate to nothing": lambda first, every: lambda cache: cache.truncate(first, 0),
+    "append a token": lambda first, every: append_to(first, 0, 1),
+    "append to all": lambda first, every: append_to(every, 0, 3),
+    "append to all in the layer with a window": lambda first, every: append_to(every, 1, 4),
 }
 
 
@@ -231,7 +174,7 @@ OPERATIONS: dict[str, Callable[[at.KVCache], Operation]] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_is_done_or_not_done(name: str, seed: int) -> None:
     cache = with_history(seed)
-    assert interrupt_everywhere(cache, OPERATIONS[name](cache)) > 20
+    assert interrupt_everywhere(cache, OPERATIONS[name](cache.sequences[0], list(cache.sequences))) > 20
 
 
 @pytest.mark.parametrize("seed", [1, 3])
@@ -261,7 +204,7 @@ def test_new_tokens_do_not_overwrite_those_of_a_longer_sequence_that_shares_the_
 
 
 def test_pages_that_a_window_gives_back_are_written_only_after_they_are_given_back() -> None:
-    """At full capacity: what one sequence no longer sees, another one, forked and cut back, continues to write."""
+    """At full capacity, a fork that was cut back writes to a page that the other no longer sees."""
     rng = np.random.default_rng(1)
     window = at.Window(left=LEFT, right=0)
     cache = cache_of(layers=2, page_tokens=4, capacity_tokens=12, window=[None, window])
@@ -290,7 +233,7 @@ def test_an_arena_that_grows_is_the_old_or_the_new_one() -> None:
 
 
 def test_the_mutants_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three ways to be wrong: counts that stay wrong, sequences changed one by one, the shorter one keeps the page."""
+    """Counts that stay wrong; sequences changed one by one; a page that the shorter one keeps."""
 
     def one_by_one(store: Store, known: Any, number: int, tables: Any) -> None:
         for sequence, table in zip(known, tables, strict=True):
@@ -300,7 +243,7 @@ def test_the_mutants_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def longest_first(places: Any, key: Any) -> Any:
         return sorted(places, key=key, reverse=True)
 
-    monkeypatch.setitem(globals(), "TRACED", TRACED | {__file__})
+    monkeypatch.setattr(interruptions, "TRACED", interruptions.TRACED | {__file__})
     for target, name, mutant in (
         (Store, "settle", lambda store: None),
         (Store, "_put", one_by_one),

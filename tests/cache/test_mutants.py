@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from numpy.typing import NDArray
 
-from attnscope.cache import layer, store
+from attnscope.cache import Pages, layer, store
 from attnscope.cache.arena import Arena
 from attnscope.cache.layer import Growth, Layer
 from attnscope.cache.page_table import EMPTY, PageTable
+from attnscope.cache.windows import LayerWindow
 from attnscope.errors import CacheError, CacheFullError
-from attnscope.kernels import Pages
 from tests.cache.test_any_history import AnyHistory
 
 
@@ -60,25 +60,23 @@ class ReleaseKeepsPages(Arena):
             super().remove_references(pages)
 
 
-class WindowOneTokenShort(Layer):
-    def in_sight(self, table: PageTable) -> PageTable:
-        return super().in_sight(table._replace(tokens=table.tokens + 1))._replace(tokens=table.tokens)
+class WindowOneTokenShort(LayerWindow):
+    def without_unseen(self, table: PageTable) -> PageTable:
+        return super().without_unseen(table._replace(tokens=table.tokens + 1))._replace(tokens=table.tokens)
 
 
-class WindowCountsTheNewTokens(Layer):
-    """Pages go that the first of the new queries still sees."""
+class WindowCountsTheNewTokens(LayerWindow):
+    """Pages are given back that the first of the new queries still sees."""
 
-    def in_sight(self, table: PageTable) -> PageTable:
-        return super().in_sight(table._replace(tokens=table.tokens + 9))._replace(tokens=table.tokens)
+    def without_unseen(self, table: PageTable) -> PageTable:
+        return super().without_unseen(table._replace(tokens=table.tokens + 9))._replace(tokens=table.tokens)
 
 
-class WindowKeepsWhatItDrops(Layer):
+class WindowKeepsWhatItDrops(Arena):
     """The table no longer refers to the pages, but the arena counts them."""
 
-    def in_sight(self, table: PageTable) -> PageTable:
-        lean = super().in_sight(table)
-        self.arena.add_references(table.pages[table.dropped : lean.dropped])
-        return lean
+    def remove_references(self, pages: Iterable[int]) -> None:
+        super().remove_references(pages if isinstance(pages, array) else [])
 
 
 class FullAfterAHalf(Layer):
@@ -107,9 +105,9 @@ MUTANTS = [
     (layer, "Growth", CopyOnWriteKeepsTheOldPage),
     (store, "Layer", TruncateKeepsPages),
     (layer, "Arena", ReleaseKeepsPages),
-    (store, "Layer", WindowOneTokenShort),
-    (store, "Layer", WindowCountsTheNewTokens),
-    (store, "Layer", WindowKeepsWhatItDrops),
+    (layer, "LayerWindow", WindowOneTokenShort),
+    (layer, "LayerWindow", WindowCountsTheNewTokens),
+    (layer, "Arena", WindowKeepsWhatItDrops),
     (store, "Layer", FullAfterAHalf),
     (store, "Layer", LengthOfTheFirstSequence),
 ]

@@ -89,29 +89,54 @@ BAD_PAGES: dict[str, tuple[Pages, str]] = {
     "a table that points outside": (changed(block_table=WILD), "block_table names page 11, expected 0 to 10"),
     "a table that points below": (changed(block_table=BELOW), "block_table names page -1, expected 0 to 10"),
     "lengths beyond the table": (
-        changed(key_lens=np.array([30, 0, 49])), r"key_lens\[2\] is 49, expected 0 to 48: block_table has 3 blocks of 16"
+        changed(key_lens=np.array([30, 0, 49])),
+        r"key_lens\[2\] is 49, expected 0 to 48: block_table has 3 blocks of 16",
     ),
     "a negative length": (changed(key_lens=np.array([30, -1, 5])), r"key_lens\[1\] is -1, expected 0 to 48"),
-    "a table of int64": (changed(block_table=WILD.astype(np.int64)), "block_table is int64 .*expected a contiguous int32"),
-    "lengths of int32": (changed(key_lens=np.array(LENS, np.int32)), "key_lens is int32 .*expected a contiguous int64"),
+    "a table of int64": (
+        changed(block_table=WILD.astype(np.int64)),
+        "block_table is int64 .*expected a contiguous int32",
+    ),
+    "lengths of int32": (
+        changed(key_lens=np.array(LENS, np.int32)),
+        "key_lens is int32 .*expected a contiguous int64",
+    ),
     "a list of lengths": (changed(key_lens=LENS), "key_lens is a list, expected a contiguous int64"),
-    "a table that is a slice": (changed(block_table=np.zeros((3, 6), np.int32)[:, ::2]), "expected a contiguous int32"),
-    "lengths of fewer sequences": (changed(key_lens=np.array([1])), "block_table has 3 rows and key_lens has 1"),
+    "a table that is a slice": (
+        changed(block_table=np.zeros((3, 6), np.int32)[:, ::2]),
+        "expected a contiguous int32",
+    ),
+    "lengths of fewer sequences": (
+        changed(key_lens=np.array([1])),
+        "block_table has 3 rows and key_lens has 1",
+    ),
     "keys of three axes": (changed(key=FULL.key[0]), r"pages.key has shape .*, expected \[pages, kv_heads"),
-    "values of other pages": (changed(value=FULL.value[1:]), "pages.value is float32 .* expected the same but for the last"),
-    "values of another format": (changed(value=FULL.value.astype(np.float16)), "expected the same but for the last"),
-    "float64 pages": (changed(key=FULL.key.astype(float), value=FULL.value.astype(float)), "pages.key is float64, expected"),
+    "values of other pages": (
+        changed(value=FULL.value[1:]),
+        "pages.value is float32 .* expected the same but for the last",
+    ),
+    "values of another format": (
+        changed(value=FULL.value.astype(np.float16)),
+        "expected the same but for the last",
+    ),
+    "float64 pages": (
+        changed(key=FULL.key.astype(float), value=FULL.value.astype(float)),
+        "pages.key is float64, expected",
+    ),
     "scales where there are none": (
-        changed(key_scales=np.ones((11, 2, 16), np.float32)), "pages.key_scales is given, and float32 pages have none"
+        changed(key_scales=np.ones((11, 2, 16), np.float32)),
+        "pages.key_scales is given, but float32 pages have no scales",
     ),
     "int8 without scales": (
-        changed(key=INT8.key, value=INT8.value), r"pages.key_scales is a NoneType, expected a float32 array .*\[11, 2, 16\]"
+        changed(key=INT8.key, value=INT8.value),
+        r"pages.key_scales is a NoneType, expected a float32 array .*\[11, 2, 16\]",
     ),
     "no array": (changed(key=None), "pages.key is a NoneType, expected a NumPy array"),
     "keys with a last axis that is strided": (
-        changed(key=np.zeros((11, 2, 16, 24), np.float32)[..., ::2]), "last axis that is not contiguous"
+        changed(key=np.zeros((11, 2, 16, 24), np.float32)[..., ::2]),
+        "last axis that is not contiguous",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_PAGES)

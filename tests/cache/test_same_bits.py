@@ -25,7 +25,8 @@ def test_decode_of_a_token_is_its_row_of_a_prefill(
     rng = np.random.default_rng(0)
     key, value = tokens_of(rng, TOKENS, dtype)
     query = queries_of(rng, TOKENS, dtype)
-    prefill = at.attention(query, as_read(key, dtype), as_read(value, dtype), mask=at.Causal(), **SCORING)  # type: ignore[arg-type]
+    read = as_read(key, dtype), as_read(value, dtype)
+    prefill = at.attention(query, *read, mask=at.Causal(), **SCORING)  # type: ignore[arg-type]
     cache = cache_of(dtype=dtype, page_tokens=page_tokens)
     text = cache.new_sequence()
     for t in range(TOKENS):

@@ -1,10 +1,10 @@
-"""Sliding windows: pages that nobody can see any more are given back."""
+"""Sliding windows: pages that no later query sees are given back."""
 
 import numpy as np
 import pytest
 
 import attnscope as at
-from tests.cache.texts import cache_of, check_pages_add_up, poison_what_nobody_may_see, queries_of, tokens_of
+from tests.cache.texts import cache_of, check_pages_add_up, poison_unused_slots, queries_of, tokens_of
 
 LEFT = 31  # sliding_window: 32
 
@@ -26,7 +26,7 @@ def test_a_long_text_takes_no_more_than_its_window(page_tokens: int) -> None:
         # the window's tokens lie in one block more than they would fill, at the most
         assert cache._store.layers[0].arena.used_pages <= -(-LEFT // page_tokens) + 1
         check_pages_add_up(cache)
-        poison_what_nobody_may_see(cache)
+        poison_unused_slots(cache)
     for rows, mask in ((windowed, window), (full, at.Causal())):
         expected = at.attention(query, key, value, mask=mask)
         assert np.concatenate(rows, axis=1).tobytes() == expected.tobytes()
@@ -77,8 +77,9 @@ def test_queries_that_would_see_what_was_dropped_are_refused() -> None:
     cache.attend(text, 0, queries_of(rng, 2))
     with pytest.raises(
         at.CacheError,
-        match="8 queries: the first stands at position 94 of sequence 0 and sees 31 tokens before it, and layer 0 has "
-        "dropped those before 64",
+        match="query_len=8: the first query is token 94 of sequence 0 and sees 31 tokens before it, but "
+        "layer 0 has "
+        "dropped the tokens before 64",
     ):
         cache.attend(text, 0, queries_of(rng, 8))
 
@@ -92,7 +93,7 @@ def test_a_truncation_that_would_need_what_was_dropped_is_refused_and_changes_no
         cache.append(text, layer, *tokens_of(rng, 2))
     used = cache.bytes_used
     with pytest.raises(
-        at.CacheError, match=r"cannot be cut back to 90 tokens.*layer 1.*Keep 95 or more, or none"
+        at.CacheError, match=r"tokens=90: expected 0, or 95 or more: the window of layer 1 has dropped"
     ):
         cache.truncate(text, 90)
     assert (cache.bytes_used, cache.tokens(text)) == (used, 102)

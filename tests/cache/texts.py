@@ -70,7 +70,7 @@ def tables_of(cache: at.KVCache) -> list[list[PageTable]]:
     ]
 
 
-def poison_what_nobody_may_see(cache: at.KVCache) -> None:
+def poison_unused_slots(cache: at.KVCache) -> None:
     """NaN in free pages, and in the slots behind each sequence's last token."""
     for layer, tables in zip(cache._store.layers, tables_of(cache), strict=True):
         page_tokens = layer.layout.page_tokens

@@ -124,8 +124,18 @@ def decode_case(**changes: Any) -> DecodeCase:
 
 
 def test_decode_asks_for_three_lengths_unless_one_is_given() -> None:
-    options = {"batch": 1, "query_heads": None, "kv_heads": None, "key_len": None, "key_dim": 128, "value_dim": None,
-               "number_format": "float32", "page_tokens": None, "threads": None, "repeat": 9}  # fmt: skip
+    options = {
+        "batch": 1,
+        "query_heads": None,
+        "kv_heads": None,
+        "key_len": None,
+        "key_dim": 128,
+        "value_dim": None,
+        "number_format": "float32",
+        "page_tokens": None,
+        "threads": None,
+        "repeat": 9,
+    }
     cases = decode_cases(options)
     assert [(c.query_heads, c.kv_heads, c.key_len, c.value_dim) for c in cases] == [
         (32, 8, 4096, 128),
@@ -173,12 +183,12 @@ def test_decode_json_has_a_list_of_measurements() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--decode", "--causal"], "--causal goes only without --decode"),
-        (["--decode", "--window", "5"], "--window goes only without --decode"),
-        (["--decode", "--query-len", "2"], "--query-len goes only without --decode"),
-        (["--decode", "--dtype", "float64"], "--dtype float64 goes only without --decode"),
-        (["--page-tokens", "8"], "--page-tokens goes only with --decode"),
-        (["--dtype", "int8"], "--dtype int8 goes only with --decode"),
+        (["--decode", "--causal"], "--causal applies only without --decode"),
+        (["--decode", "--window", "5"], "--window applies only without --decode"),
+        (["--decode", "--query-len", "2"], "--query-len applies only without --decode"),
+        (["--decode", "--dtype", "float64"], "--dtype float64 applies only without --decode"),
+        (["--page-tokens", "8"], "--page-tokens applies only with --decode"),
+        (["--dtype", "int8"], "--dtype int8 applies only with --decode"),
         (
             ["--decode", "--query-heads", "3", "--kv-heads", "2", "--key-len", "64"],
             "query_heads=3 cannot share",

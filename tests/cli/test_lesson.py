@@ -1,4 +1,4 @@
-"""`attnscope learn` and `attnscope check`: what is copied, what is told, and how they end."""
+"""`attnscope learn` and `attnscope check`: what they copy and print, and their exit codes."""
 
 import json
 import os
@@ -87,9 +87,7 @@ def test_learn_needs_a_folder(tmp_path: Path) -> None:
     assert "Name another folder." in done.output
 
 
-def test_learn_opens_jupyterlab_where_the_lesson_lies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learn_opens_jupyterlab_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[list[str], Path]] = []
 
     def started(command: list[str], *, cwd: Path, env: dict[str, str], check: bool) -> Any:
@@ -116,7 +114,7 @@ def test_learn_opens_jupyterlab_where_the_lesson_lies(
 
 
 @pytest.mark.skipif(find_spec("jupyterlab") is not None, reason="JupyterLab is here, and would open")
-def test_learn_tells_how_to_get_jupyterlab(tmp_path: Path) -> None:
+def test_learn_explains_how_to_get_jupyterlab(tmp_path: Path) -> None:
     done = run("learn", tmp_path)
     assert done.exit_code == 2
     assert "pip install 'jupyterlab>=4.2'" in done.output
@@ -132,7 +130,7 @@ def test_check_prints_ten_lines_and_a_total(tmp_path: Path) -> None:
     assert lines[10:] == ["0 of 10 exercises passed"]
 
 
-def test_check_ends_with_0_where_all_passed(tmp_path: Path) -> None:
+def test_check_ends_with_0_if_all_passed(tmp_path: Path) -> None:
     done = run("check", saved(made_of(*all_solutions(), "1 / 0"), tmp_path / "mine.ipynb"))
     assert done.exit_code == 0, done.output
     assert "3   passed  masked attention" in done.output
@@ -140,13 +138,13 @@ def test_check_ends_with_0_where_all_passed(tmp_path: Path) -> None:
     assert done.output.endswith("10 of 10 exercises passed\n")
 
 
-def test_check_tells_all_as_json(tmp_path: Path) -> None:
+def test_check_prints_everything_as_json(tmp_path: Path) -> None:
     wrong = "def entropy(weights):\n    return (weights * np.log(weights)).sum(-1)"
     done = run("check", saved(made_of(*all_solutions(), wrong), tmp_path / "mine.ipynb"), "--json")
     assert done.exit_code == 1
-    told = json.loads(done.output)
-    assert (told["passed"], told["complete"], len(told["grades"])) == (9, False, 10)
-    grade = told["grades"][4]
+    printed = json.loads(done.output)
+    assert (printed["passed"], printed["complete"], len(printed["grades"])) == (9, False, 10)
+    grade = printed["grades"][4]
     assert (grade["number"], grade["title"], grade["passed"]) == (5, "entropy", False)
     assert grade["message"].startswith("entropy: ")
     assert grade["example"].startswith("weights = [")
@@ -166,35 +164,35 @@ def test_check_of_a_folder_prints_a_table_for_a_class(tmp_path: Path) -> None:
     assert "it holds no JSON" in " ".join(done.output.split())
 
 
-def test_check_of_a_folder_tells_all_as_json(tmp_path: Path) -> None:
+def test_check_of_a_folder_prints_everything_as_json(tmp_path: Path) -> None:
     saved(made_of(*all_solutions()), tmp_path / "ada.ipynb")
     done = run("check", tmp_path, "--json")
     assert done.exit_code == 0
-    [told] = json.loads(done.output)
-    assert told["complete"]
+    [printed] = json.loads(done.output)
+    assert printed["complete"]
 
 
-def test_check_ends_with_2_where_there_is_no_notebook(tmp_path: Path) -> None:
+def test_check_ends_with_2_if_there_is_no_notebook(tmp_path: Path) -> None:
     (tmp_path / "broken.ipynb").write_text("no notebook")
     (tmp_path / "empty").mkdir()
-    for path, says in (
+    for path, words in (
         (tmp_path / "broken.ipynb", "it holds no JSON"),
         (tmp_path / "empty", "holds no notebook"),
         (tmp_path / "missing.ipynb", "does not exist"),
     ):
         done = run("check", path)
         assert done.exit_code == 2
-        assert says in done.output
+        assert words in done.output
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "says"),
+    ("option", "value", "words"),
     [("--memory", "much", "memory"), ("--seconds", "0", "seconds"), ("--jobs", "0", "jobs")],
 )
-def test_check_explains_a_wrong_option(tmp_path: Path, option: str, value: str, says: str) -> None:
+def test_check_explains_a_wrong_option(tmp_path: Path, option: str, value: str, words: str) -> None:
     done = run("check", saved(shipped(), tmp_path / "mine.ipynb"), option, value)
     assert done.exit_code == 2
-    assert says in done.output
+    assert words in done.output
 
 
 def test_a_class_is_printed_while_audits_run_side_by_side(

@@ -46,7 +46,7 @@ def test_the_table_shows_layers_weights_and_all_engines() -> None:
         assert f"{engine} 128.00 GiB (137.44 GB) 131,072" in lines
 
 
-def test_with_a_memory_it_says_what_fits() -> None:
+def test_with_a_memory_it_reports_what_fits() -> None:
     """80 GiB less 14.96 of weights are 65.04: 4 sequences of 16 GiB."""
     found = facts(LLAMA, "--context", "128k", "--memory", "80GiB")
     plan = at.size(LLAMA, context=131_072, memory=80 * 2**30)
@@ -68,7 +68,7 @@ def test_the_memory_of_the_hardware_is_taken_unless_one_is_given() -> None:
     assert facts(LLAMA, "--hardware", "h100", "--memory", "40GB")["memory"] == 40 * 10**9
 
 
-def test_with_hardware_it_says_what_binds() -> None:
+def test_with_hardware_it_reports_the_limits() -> None:
     asked = (LLAMA, "--hardware", "h100", "--prompt", "7k", "--new-tokens", "1k", "--batch", "4")
     found = facts(*asked)["roofline"]
     expected = at.roofline(LLAMA, prompt=7168, new_tokens=1024, batch=4, hardware="h100")
@@ -86,7 +86,7 @@ def test_the_explanation_is_printed_if_asked_for() -> None:
     assert "NVIDIA, H100 data sheet" not in run(LLAMA, "--hardware", "h100").output
 
 
-def test_the_json_is_what_size_says() -> None:
+def test_the_json_is_what_size_returns() -> None:
     found = facts(LLAMA, "--context", "1000", "--kv-dtype", "int8", "--engine", "llama.cpp")
     plan = at.size(LLAMA, context=1000, kv_dtype="int8", engine="llama.cpp")
     assert found["cache_bytes"] == plan.cache_bytes
@@ -95,7 +95,7 @@ def test_the_json_is_what_size_says() -> None:
     assert found["engines"]["llama.cpp"]["cache_bytes"] == plan.cache_bytes
 
 
-def test_an_engine_that_cannot_says_why_and_hides_no_other() -> None:
+def test_an_engine_without_a_plan_has_a_reason_and_hides_no_other() -> None:
     found = facts(LLAMA, "--kv-dtype", "fp8")["engines"]
     assert "engine='llama.cpp' has" in found["llama.cpp"]["why_not"]
     assert found["vllm"]["cache_bytes"] == 8192 * 65_536

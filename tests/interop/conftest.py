@@ -1,4 +1,4 @@
-"""Real models, loaded once: Gemma 3 270M and MiniLM come as packages, so that nothing is downloaded while testing."""
+"""Real models, loaded once: Gemma 3 270M and MiniLM come as packages, so tests download nothing."""
 
 from typing import Any
 

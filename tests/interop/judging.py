@@ -1,7 +1,7 @@
 """Whether a model's logits are as exact as Transformers' own attention leaves them: judged by float64.
 
-Transformers' eager attention is no such judge: several models' takes its softmax in float32, also in float64. So the
-judge is a plain one, with the whole matrix, and the whole mask that Transformers makes.
+Transformers' eager attention is no such judge: several models' takes its softmax in float32, also in float64.
+So the judge is a plain one, with the whole matrix, and the whole mask that Transformers makes.
 """
 
 from copy import deepcopy
@@ -33,10 +33,19 @@ def logits(model: Any, implementation: str, **inputs: Any) -> NDArray[np.float64
 
 
 def plain_attention(  # noqa: PLR0913  # Transformers' names
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *,
-    scaling: float | None = None, softcap: float | None = None, s_aux: Any = None, position_bias: Any = None, **_: Any,
-) -> tuple[Any, None]:  # fmt: skip
-    """Attention as its formula says, on torch's tensors."""
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Any = None,
+    position_bias: Any = None,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Attention by its formula, on torch's tensors."""
     import torch
 
     groups = query.shape[1] // key.shape[1]

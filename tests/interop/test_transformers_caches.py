@@ -18,9 +18,14 @@ from attnscope.interop.transformers import register  # noqa: E402
 PROMPT, STEPS = 11, 64
 CHUNKS = {"a prompt and 64 tokens": [PROMPT] + [1] * STEPS, "chunks": [3, 30, 1, 20, 21]}
 NAMES = [
-    "LlamaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GptOssForCausalLM", "MistralForCausalLM",
-    "GPT2LMHeadModel", "OPTForCausalLM",
-]  # fmt: skip
+    "LlamaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Gemma3ForCausalLM",
+    "GptOssForCausalLM",
+    "MistralForCausalLM",
+    "GPT2LMHeadModel",
+    "OPTForCausalLM",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +76,7 @@ def test_generate_writes_what_it_writes_with_eager(name: str, kind: str) -> None
 
 
 def test_a_query_that_stands_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window that forgets its offset: only a cache that has let go of keys, or has not written them, shows it."""
+    """A window without its offset differs only beside a cache that dropped keys, or has not written them."""
     monkeypatch.setattr(mask_functions.MaskRegion, "given_offset", None)
     monkeypatch.setattr(transformers_masks, "is_causal", lambda function: False)
     model = build("MistralForCausalLM")

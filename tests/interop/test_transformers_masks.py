@@ -22,7 +22,7 @@ IDS = torch.tensor([[0] * 7 + [1] * 20 + [2] * 13, [0] * 30 + [3] * 10])
 POSITIONS = torch.cat([torch.arange(n) for n in (7, 20, 13, 30, 10)]).reshape(2, TOKENS)
 IMAGES = torch.full((BATCH, TOKENS), -1)
 IMAGES[0, 5:12], IMAGES[1, 20:26], IMAGES[1, 30:33] = 0, 0, 1
-# sizes: query_len, key_len, where the first query stands, where the first key stands
+# query_len, key_len, position of the first query, position of the first key
 SIZES = {
     "a whole text": (40, 40, 0, 0),
     "a chunk beside a cache": (9, 25, 16, 0),
@@ -56,7 +56,7 @@ PADDINGS = {
     "right": np.s_[-6:],
     "all": np.s_[:],
     "holes": np.s_[3:38:4],
-}  # fmt: skip
+}
 
 
 def padded(name: str, tokens: int) -> Any:
@@ -72,9 +72,14 @@ def assert_read(
 ) -> SymbolicMask:
     query_len, key_len, query_offset, key_offset = sizes
     asked = {
-        "q_length": query_len, "kv_length": key_len, "q_offset": query_offset, "kv_offset": key_offset,
-        "mask_function": function, "attention_mask": real, "use_vmap": use_vmap,
-    }  # fmt: skip
+        "q_length": query_len,
+        "kv_length": key_len,
+        "q_offset": query_offset,
+        "kv_offset": key_offset,
+        "mask_function": function,
+        "attention_mask": real,
+        "use_vmap": use_vmap,
+    }
     mask = mask_of_transformers(BATCH, **asked)
     never = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     truth = np.broadcast_to(made.sdpa_mask(BATCH, **asked, **never), (BATCH, 1, query_len, key_len))

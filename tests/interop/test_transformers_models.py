@@ -18,10 +18,21 @@ from attnscope.interop.transformers import register  # noqa: E402
 
 TOKENS = 23
 NAMES = [
-    "LlamaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GptOssForCausalLM", "MistralForCausalLM",
-    "Qwen2ForCausalLM", "GPT2LMHeadModel", "OPTForCausalLM", "BertForMaskedLM", "ModernBertForMaskedLM",
-    "DistilBertForMaskedLM", "Llama4ForCausalLM", "GPTNeoXForCausalLM", "GPTBigCodeForCausalLM",
-]  # fmt: skip
+    "LlamaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Gemma3ForCausalLM",
+    "GptOssForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "GPT2LMHeadModel",
+    "OPTForCausalLM",
+    "BertForMaskedLM",
+    "ModernBertForMaskedLM",
+    "DistilBertForMaskedLM",
+    "Llama4ForCausalLM",
+    "GPTNeoXForCausalLM",
+    "GPTBigCodeForCausalLM",
+]
 PADDED = {"left": np.s_[:5], "right": np.s_[-5:], "with a hole": np.s_[7:9]}
 
 

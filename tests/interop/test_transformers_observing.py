@@ -1,4 +1,4 @@
-"""observing(): each layer's observation is what the weights of eager attention say, whole or beside a cache."""
+"""observing(): each layer's observation equals the statistics of eager's weights, whole or beside a cache."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two real models answer with "attnscope" what they answer with eager attention: a sentence encoder, and Gemma 3."""
+"""Two real models, a sentence encoder and Gemma 3, answer with "attnscope" what they answer with eager."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_a_mask_that_is_forgotten_is_noticed(
 
 
 def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, text: Any) -> None:
-    """That Gemma reads its first token most is known; that a window does not reach it is its configuration."""
+    """Gemma is known to read its first token most; its windowed layers do not reach it."""
     tokens, length = text.clone(), text.shape[1]
     tokens[:, 0] = gemma.config.bos_token_id
     with (
@@ -114,7 +114,7 @@ def test_all_heads_of_gemma_are_seen_and_the_first_token_is_a_sink(gemma: Any, t
 def test_a_repeated_random_text_shows_gemma_s_induction_heads_and_ablating_them_costs_the_copy(
     gemma: Any,
 ) -> None:
-    """Random tokens can only be told from what came before: who reads what followed last time, copies it."""
+    """Only the earlier occurrence predicts the next of repeated random tokens: induction heads copy it."""
     half = draw(1, 100, 200_000)
     tokens = torch.cat([torch.tensor([[gemma.config.bos_token_id]]), half, half], dim=1)
 

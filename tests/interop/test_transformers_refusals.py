@@ -1,4 +1,4 @@
-"""What "attnscope" cannot honour in a Transformers model raises, and says what to do."""
+"""What "attnscope" cannot honour in a Transformers model raises, with the way out."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_gradients() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"dropout": 0.1}, r"dropout=0\.1.*model\.eval\(\)"),
         ({"output_attentions": True}, r"the matrix of weights.*observing\(model\).*'eager'"),
@@ -54,14 +54,20 @@ def test_gradients() -> None:
         ({"query": torch.ones((1, 2, 4, 8), device="meta")}, r"the model is on meta.*model\.to\('cpu'\)"),
         ({"query_len": 3}, "3 queries to 4 keys, is_causal=True.*without a mask"),
         ({"is_causal": False, "sliding_window": 2}, "sliding_window=2, without a mask"),
-        ({"mask": torch.ones((1, 4))}, r"shape \[1, 4\], expected \[batch, heads or 1, query_len=4, key_len=4\]"),
+        (
+            {"mask": torch.ones((1, 4))},
+            r"shape \[1, 4\], expected \[batch, heads or 1, query_len=4, key_len=4\]",
+        ),
         ({"mask": torch.ones((1, 1, 4, 5))}, r"shape \[1, 1, 4, 5\], expected"),
-        ({"mask": torch.ones((1, 1, 4, 4), dtype=torch.long)}, r"torch\.int64, expected bools, True = visible"),
+        (
+            {"mask": torch.ones((1, 1, 4, 4), dtype=torch.long)},
+            r"torch\.int64, expected bools, True = visible",
+        ),
         ({"key": torch.ones((1, 1, 4, 8), dtype=torch.float16)}, "key is float16"),
     ],
-)  # fmt: skip
-def test_what_is_refused(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(at.AttentionError, match=says):
+)
+def test_what_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(at.AttentionError, match=message):
         call(**options)
 
 

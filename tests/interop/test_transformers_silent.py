@@ -75,9 +75,9 @@ def test_an_encoder_that_generates_beside_a_cache() -> None:
     """BertLMHeadModel without is_decoder asks for a mask of one key while its cache has many."""
     model = drawn(transformers.BertLMHeadModel(transformers.BertConfig(**SIZES)))
     options = {"max_new_tokens": 9, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    told = {"return_dict_in_generate": True, "output_logits": True}
+    returned = {"return_dict_in_generate": True, "output_logits": True}
     ours, eager = both(
-        model, lambda model: torch.stack(model.generate(tokens(), **options, **told).logits).numpy()
+        model, lambda model: torch.stack(model.generate(tokens(), **options, **returned).logits).numpy()
     )
     assert_near(ours, eager, np.abs(eager).max())
 
@@ -90,9 +90,14 @@ def test_a_module_without_a_mask_shows_every_key_if_its_model_refuses_sdpa() -> 
         for name in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads")
     }
     config = transformers.BridgeTowerConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, contrastive_hidden_size=16,
-        text_config=text | {"num_hidden_layers": 2, "pad_token_id": 1}, vision_config=vision,
-    )  # fmt: skip
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        contrastive_hidden_size=16,
+        text_config=text | {"num_hidden_layers": 2, "pad_token_id": 1},
+        vision_config=vision,
+    )
     model = drawn(transformers.BridgeTowerModel(config))
     assert not model._supports_sdpa
     pixels = torch.randn((2, 3, 16, 16), generator=torch.Generator().manual_seed(2))

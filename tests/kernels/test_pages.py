@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.kernels import Pages, run_pages
+from attnscope.cache import Pages
+from attnscope.kernels import run_pages
 from attnscope.problem import KeySpans, Scoring
 
 KV_HEADS, HEADS, KEY_DIM, VALUE_DIM = 2, 6, 40, 21

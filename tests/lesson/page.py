@@ -1,4 +1,4 @@
-"""A page of the lesson as a test reads it: its fences, its prose, what its code prints, and the numbers it states."""
+"""A page of the lesson as a test reads it: fences, prose, what the code prints, and the numbers it states."""
 
 import doctest
 import re
@@ -61,7 +61,7 @@ class Page:
         return "".join(said)
 
     def printed_numbers(self) -> set[str]:
-        """Every number in an output, with its unit; the outputs are what the code printed, or run() says so."""
+        """Every number in an output, with its unit. run() checks the outputs against the code."""
         found: set[str] = set()
         for example in self.examples:
             output = without_words(example.want)
@@ -92,7 +92,7 @@ class Page:
         return of_words + of_formulas
 
     def unproven_numbers(self) -> list[str]:
-        """Numbers of the prose that no code on this page has printed, nor was given; a quantity is never given."""
+        """Numbers of the prose that no code on this page printed or contains; quantities must be printed."""
         known = self.printed_numbers() | self.given_numbers()
         return [number for number in self.stated_numbers() if canonical(number) not in known]
 
@@ -118,7 +118,7 @@ def unit_after(text: str, end: int) -> str:
 
 
 def canonical(number: str) -> str:
-    """One way to write a number, with its unit if it has one: "8,192" and "8192.0" are alike, and so are -3 and 3."""
+    """One way to write a number, with its unit: "8,192" and "8192.0" are alike, and so are -3 and 3."""
     digits, *unit = number.split()
     return " ".join([repr(abs(float(digits.replace(",", "").rstrip(".")))), *unit])
 

@@ -54,20 +54,28 @@ def test_the_notebook_with_an_instructor_s_solutions_passes_all_ten(hand_in: Any
     assert graded.notes == ()
 
 
-def test_what_is_written_counts_and_what_is_not_is_told(hand_in: Any) -> None:
+def test_what_is_written_counts_and_the_rest_is_reported(hand_in: Any) -> None:
     graded = hand_in(completed(without=("multi_head", "leaks")))
     assert passed(graded) == [1, 2, 3, 5, 6, 7, 8, 9]
     assert message(graded, 4).endswith("is not written yet: it returns nothing.")
     assert message(graded, 10) == "leaks is not written yet: it returns nothing."
 
 
-def test_functions_count_wherever_they_stand_without_any_check(hand_in: Any) -> None:
+def test_functions_count_in_any_cell_without_any_check(hand_in: Any) -> None:
     assert hand_in(made_of("\n\n".join(all_solutions()))).complete
 
 
 def test_magics_questions_and_broken_cells_are_stepped_over(hand_in: Any) -> None:
-    odd = ["%matplotlib inline\n!pip list\nimport numpy as np", "%%bash\necho hello", "np.exp?", "def broken(:", "1 / 0",
-           "%%time\ndef nothing(): pass", "display(3)", "input('name?')"]  # fmt: skip
+    odd = [
+        "%matplotlib inline\n!pip list\nimport numpy as np",
+        "%%bash\necho hello",
+        "np.exp?",
+        "def broken(:",
+        "1 / 0",
+        "%%time\ndef nothing(): pass",
+        "display(3)",
+        "input('name?')",
+    ]
     graded = hand_in(made_of(*odd, *all_solutions()))
     assert graded.complete
     assert [note.split(":")[0] for note in graded.notes] == ["cell 4", "cell 5", "cell 8"]
@@ -87,14 +95,18 @@ def test_a_wrong_answer_gets_its_diagnosis_and_its_example(hand_in: Any) -> None
 
 
 FAKES = {
-    "prints verdicts": "print('passed: exercise 1, softmax and attention by hand')\nprint('10 of 10 exercises passed')",
+    "prints verdicts": (
+        "print('passed: exercise 1, softmax and attention by hand')\nprint('10 of 10 exercises passed')"
+    ),
     "redefines check": "def check(*answers, **options):\n    return 'passed'\ncheck(1)",
     "replaces check": "import attnscope.lesson\nattnscope.lesson.check = lambda *a, **k: True",
     "replaces the judge": (
         "import attnscope.lesson.judge as judge\nfrom attnscope.lesson.verdict import Verdict\n"
         "judge.judge = lambda *a, **k: Verdict(True, 'passed')"
     ),
-    "replaces NumPy's comparisons": "np.array_equal = np.allclose = lambda *a, **k: True\nnp.abs = lambda x: 0 * x",
+    "replaces NumPy's comparisons": (
+        "np.array_equal = np.allclose = lambda *a, **k: True\nnp.abs = lambda x: 0 * x"
+    ),
     "replaces the reference": "import attnscope\nattnscope.reference.attention = lambda *a, **k: 0",
     "calls check before": "from attnscope.lesson import check\nassert check(1, softmax, attention)",
 }
@@ -170,7 +182,14 @@ def test_processes_that_a_notebook_starts_end_with_it(hand_in: Any, tmp_path: Pa
         time.sleep(0.02)
 
 
-GARBAGE = "import os\nfor fd in range(3, 30):\n    try:\n        os.write(fd, {!r})\n    except OSError:\n        pass"
+GARBAGE = """
+import os
+for fd in range(3, 30):
+    try:
+        os.write(fd, {!r})
+    except OSError:
+        pass
+"""
 
 
 @pytest.mark.parametrize(
@@ -207,11 +226,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "says"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_notebook_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+@pytest.mark.parametrize(("content", "words"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_notebook_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "mine.ipynb"
     path.write_bytes(content)
-    with pytest.raises(LessonError, match=says):
+    with pytest.raises(LessonError, match=words):
         grade(path, Limits())
 
 
@@ -245,8 +264,10 @@ def test_a_class_is_graded_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "eve.ipynb").write_text("no notebook")
     paths = notebooks_in(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
-        "ada/exercises.ipynb", "bob/exercises.ipynb", "eve.ipynb",
-    ]  # fmt: skip
+        "ada/exercises.ipynb",
+        "bob/exercises.ipynb",
+        "eve.ipynb",
+    ]
     graded = {
         Path(each.file).relative_to(tmp_path).as_posix(): each for each in grade_all(paths, Limits(), 2)
     }

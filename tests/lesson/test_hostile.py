@@ -1,4 +1,4 @@
-"""Answers that are none: stubs, constants, calls to the library, loops without end. Each is told politely."""
+"""Stubs, constants, calls to the library, endless loops: each gets a polite message."""
 
 import sys
 import threading
@@ -61,14 +61,28 @@ LIBRARY: dict[int, tuple[Any, ...]] = {
     1: (lambda s: at.reference.weights(s, s), attention),
     2: (lambda q, k, n: (at.Causal() & at.KeyLengths(list(n))).visible(q, k, batch=len(n)),),
     3: (lambda q, k, v, visible: at.attention(q, k, v, mask=visible),),
-    4: (lambda x, q, k, v, o, heads, kv, visible=None: at.MultiHeadAttention(q, k, v, o, heads=heads, kv_heads=kv)(x),),
+    4: (
+        lambda x, q, k, v, o, heads, kv, visible=None: at.MultiHeadAttention(
+            q, k, v, o, heads=heads, kv_heads=kv
+        )(x),
+    ),
     5: (entropy, lambda w: at.lesson.check(5, entropy, effective_keys)),
-    6: (lambda: (np.ones((1, 1)), np.ones((3, 1)), at.reference.attention(np.ones((3, 1)), np.ones((3, 1)), np.ones((3, 1)))),),
-    7: (lambda h, q, k: -at.alibi_slopes(h)[:, None, None] * np.abs(np.arange(q)[:, None] + k - q - np.arange(k)),),
+    6: (
+        lambda: (
+            np.ones((1, 1)),
+            np.ones((3, 1)),
+            at.reference.attention(np.ones((3, 1)), np.ones((3, 1)), np.ones((3, 1))),
+        ),
+    ),
+    7: (
+        lambda h, q, k: (
+            -at.alibi_slopes(h)[:, None, None] * np.abs(np.arange(q)[:, None] + k - q - np.arange(k))
+        ),
+    ),
     8: (lambda cache, q, k, v: (at.attention(q, k, v), at.KVCache(layers=1, kv_heads=2, key_dim=2)),),
     9: (lambda c, t, b: at.size({}, context=t), lambda *a: 0, lambda *a: 0),
     10: (lambda q, k, v, block: at.reference.blockwise(q, k, v), leaks),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("number", LIBRARY)
@@ -150,7 +164,8 @@ def test_an_endless_loop_ends(answer: Any, somewhere: Callable[[Callable[[], Ver
     verdict = somewhere(lambda: check(2, answer, seconds=0.1))
     assert not verdict
     assert verdict.message == (
-        "visible(query_len, key_len, key_lengths) did not return within 0.1 s. Is there a loop that does not end?"
+        "visible(query_len, key_len, key_lengths) did not return within 0.1 s. "
+        "Is there a loop that does not end?"
     )
 
 
@@ -160,33 +175,34 @@ def test_an_endless_loop_leaves_no_thread_behind() -> None:
     assert threading.active_count() == before
 
 
-def test_an_answer_that_writes_into_its_argument_is_told() -> None:
+def test_an_answer_that_writes_into_its_argument_is_reported() -> None:
     def answer(scores: Any) -> Any:
         scores -= scores.max(axis=-1, keepdims=True)
         return softmax(scores)
 
     verdict = check(1, answer, attention)
     assert verdict.message == (
-        "softmax writes into its argument scores, which the caller still needs. Work on a copy, or make new arrays."
+        "softmax writes into its argument scores, which the caller still needs. "
+        "Work on a copy, or make new arrays."
     )
     assert verdict.counterexample is not None
 
 
-def test_an_answer_that_changes_its_config_is_told() -> None:
+def test_an_answer_that_changes_its_config_is_reported() -> None:
     def answer(config: Any, tokens: int, batch: int) -> int:
         return int(config.pop("layers"))
 
     assert "writes into its argument config" in check(9, answer, *SOLUTIONS[9][1:]).message
 
 
-def test_an_error_is_told_with_its_line() -> None:
+def test_an_error_is_reported_with_its_line() -> None:
     def answer(scores: Any) -> Any:
         return scores.no_such_method()
 
     verdict = check(1, answer, attention)
     assert verdict.message == (
-        "softmax(scores) raises AttributeError: 'numpy.ndarray' object has no attribute 'no_such_method', in answer: "
-        "`return scores.no_such_method()`."
+        "softmax(scores) raises AttributeError: 'numpy.ndarray' object has no attribute 'no_such_method', "
+        "in answer: `return scores.no_such_method()`."
     )
     assert verdict.counterexample is not None
     assert verdict.counterexample.arguments["scores"].size <= 2
@@ -197,21 +213,21 @@ def test_an_error_is_told_with_its_line() -> None:
     [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError("deep"), Exception()],
     ids=repr,
 )
-def test_whatever_is_raised_is_told(error: BaseException) -> None:
+def test_any_error_is_reported(error: BaseException) -> None:
     def answer(scores: Any) -> Any:
         raise error
 
     assert not check(1, answer, attention)
 
 
-def test_a_result_in_the_place_of_a_function_is_told() -> None:
+def test_a_result_instead_of_a_function_is_reported() -> None:
     weights = softmax(np.zeros((2, 2)))
     assert check(1, weights, attention).message == (
         "softmax is ndarray and no function: pass softmax, not softmax(scores)."
     )
 
 
-def test_random_answers_are_told() -> None:
+def test_random_answers_are_reported() -> None:
     assert (
         "draw random numbers"
         in check(2, lambda q, k, n: np.random.default_rng().random((len(n), q, k)) < 0.5).message
@@ -245,7 +261,7 @@ def test_a_missing_name_is_not_written_yet() -> None:
     assert check(1, {"softmax": softmax}).message == ("attention is not written yet: it returns nothing.")
 
 
-def test_a_verdict_is_true_where_it_passed_and_prints_its_example() -> None:
+def test_a_verdict_is_true_if_it_passed_and_prints_its_example() -> None:
     good, bad = check(5, entropy, effective_keys), check(5, lambda w: -entropy(w), effective_keys)
     assert good
     assert not bad

@@ -29,7 +29,7 @@ def test_a_wrong_answer_gets_its_diagnosis(planted: Planted) -> None:
     verdict = verdict_on(planted)
     assert not verdict.passed
     assert verdict.message.startswith(planted.function)
-    assert planted.says in verdict.message, verdict
+    assert planted.words in verdict.message, verdict
 
 
 def test_each_exercise_has_at_least_eight_wrong_answers() -> None:

@@ -1,4 +1,4 @@
-"""What the site is built from: every page and every public name, and nothing that only makes sense elsewhere."""
+"""The site's sources: every page and every public name, and nothing that only makes sense elsewhere."""
 
 import importlib.util
 import re

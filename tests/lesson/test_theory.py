@@ -63,8 +63,13 @@ def test_a_cell_uses_numpy_matplotlib_and_the_library_alone(number: int) -> None
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
             assert {str(name).split(".")[0] for name in names} <= {
-                "attnscope", "itertools", "matplotlib", "numpy", "time", "tracemalloc",
-            }  # fmt: skip
+                "attnscope",
+                "itertools",
+                "matplotlib",
+                "numpy",
+                "time",
+                "tracemalloc",
+            }
 
 
 def test_an_assertion_is_about_something_that_was_computed() -> None:

@@ -1,4 +1,4 @@
-"""Sizes, scoring and problems without arrays, and calls whose keys lie in pages."""
+"""Sizes, scoring and problems without arrays; scoring options; calls whose keys lie in pages."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -10,13 +10,13 @@ import pytest
 import attnscope as at
 from attnscope.problem import (
     AttentionProblem,
+    Pages,
     Scoring,
-    ScoringArrays,
     ScoringOptions,
     describe,
-    describe_query,
+    describe_pages,
 )
-from attnscope.problem.scoring import ARRAYS, FACTORS
+from attnscope.problem.scoring import ARRAYS, FACTORS, ScoringArrays
 from tests.problem.test_bad_input import KEY, QUERY, VALUE
 
 SIZES = {
@@ -81,12 +81,11 @@ def test_a_misspelled_option_is_named_with_the_options_there_are(call: Callable[
         call(*arrays, temperature=1.0)
 
 
-def test_a_query_alone_is_the_same_problem() -> None:
+def test_keys_in_pages_are_the_same_problem() -> None:
     options: dict[str, Any] = {"mask": at.Causal(), "softcap": 3, "sinks": [0.0, 1.0, 2.0, 3.0]}
     problem, operands = describe(QUERY, KEY, VALUE, **options)
-    alone, arrays = describe_query(QUERY, kv_heads=2, key_len=7, key_dim=8, value_dim=3, **options)
-    assert alone == problem
-    assert arrays.bias is arrays.alibi_slopes is None
-    np.testing.assert_array_equal(arrays.sinks, operands.sinks)
-    with pytest.raises(at.AttentionShapeError, match=r"query has shape \[2, 4, 5, 8\].*with key_dim=16"):
-        describe_query(QUERY, kv_heads=2, key_len=7, key_dim=16, value_dim=3)
+    table, lengths = np.array([[0], [1]], np.int32), np.array([7, 7])
+    paged, of_pages = describe_pages(QUERY, Pages(KEY, VALUE, None, None, table, lengths), **options)
+    assert paged == problem
+    assert of_pages.bias is of_pages.alibi_slopes is None
+    np.testing.assert_array_equal(of_pages.sinks, operands.sinks)

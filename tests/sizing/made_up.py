@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# attention: 8 * (4 * 2 + 2 * (2 + 2) + 4 * 2) = 192 parameters a layer; MLP: 3 * 8 * 16 = 384; unembedding:
+# attention: 8 * (4 * 2 + 2 * (2 + 2) + 4 * 2) = 192 parameters per layer; MLP: 3 * 8 * 16 = 384; unembedding:
 # 32 * 8 = 256
 DENSE: dict[str, Any] = {
     "model_type": "llama",
@@ -15,7 +15,7 @@ DENSE: dict[str, Any] = {
     "vocab_size": 32,
     "torch_dtype": "bfloat16",
 }
-# 4 experts of 384 parameters and a router of 8 * 4 = 32, of which a token meets 1 and 32
+# 4 experts of 384 parameters and a router of 8 * 4 = 32, of which a token uses 1 expert and the router
 EXPERTS = DENSE | {
     "model_type": "mixtral",
     "num_local_experts": 4,

@@ -9,7 +9,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def config(name: str, **changes: Any) -> dict[str, Any]:
-    """A model's config, with some fields changed, or left out where the change is Ellipsis."""
+    """A model's config, with some fields changed, or left out if the change is Ellipsis."""
     fields: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return {key: value for key, value in (fields | changes).items() if value is not ...}
 
@@ -21,5 +21,5 @@ LLAMA = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,
-}  # a token: 2 layers x 2 heads x (16 + 16) numbers = 128, in bfloat16 256 bytes
+}  # per token: 2 layers x 2 heads x (16 + 16) numbers = 128, in bfloat16 256 bytes
 SLIDING = LLAMA | {"model_type": "mistral", "sliding_window": 100}

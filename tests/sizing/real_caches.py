@@ -84,7 +84,7 @@ def model_types() -> list[str]:
 
 
 def config_of(fields: Mapping[str, Any]) -> Any:
-    """A config object of a file's fields; of a model of pictures its decoder's, where that runs by itself."""
+    """A config object of a file's fields; of a model of pictures its decoder's, if that runs by itself."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
     config = CONFIG_MAPPING[fields["model_type"]].from_dict(dict(fields))
@@ -174,7 +174,7 @@ def longest_window(fields: Mapping[str, Any]) -> int:
 
 
 def compare(name: str, fields: dict[str, Any], runs_as: str | None = None) -> Outcome:
-    """One model: its real caches beside what attnscope says of the same file."""
+    """One model: its real caches beside the sizes of the same file."""
     prepare()
     outcome = Outcome(name)
     prompt = max(longest_window(fields), SHORTEST_PROMPT) + BEYOND_THE_WINDOW

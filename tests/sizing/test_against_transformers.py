@@ -33,7 +33,7 @@ from tests.sizing.refusals_with_a_reason import (
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
 # architectures that Transformers runs under another name
 RUNS_AS = {"kimi_k2": "deepseek_v3"}
-TIED_BY_TRANSFORMERS = {"flan-t5-xl"}  # whatever its file says
+TIED_BY_TRANSFORMERS = {"flan-t5-xl"}  # although its file does not tie them
 missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed here: make test-models"),
@@ -218,7 +218,7 @@ def has_a_reason(model_type: str, name: str, error: str) -> bool:
 
 
 def test_a_refusal_without_a_reason_fails() -> None:
-    assert has_a_reason("llama", "hidden_size", "hidden_size is missing, and llama has no default for it.")
+    assert has_a_reason("llama", "hidden_size", "hidden_size is missing, and llama has no default.")
     assert not has_a_reason("llama", "vocab_size", "vocab_size is missing")
     assert not has_a_reason("llama", "hidden_size", "num_key_value_heads=3: expected")
 

@@ -60,7 +60,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     refused("x" * 10_000, r"cannot be read|does not exist")
 
 
-def test_weights_are_counted_where_there_is_an_index(tmp_path: Path) -> None:
+def test_weights_are_counted_if_there_is_an_index(tmp_path: Path) -> None:
     written(tmp_path)
     index = tmp_path / "model.safetensors.index.json"
     index.write_text('{"metadata": {"total_size": 12345}, "weight_map": {}}')

@@ -1,4 +1,4 @@
-"""What single layers cost, where no model of the tests has them alone."""
+"""Costs of single layers that no model of the tests has alone."""
 
 from attnscope.sizing.costs import Costs, state_flops
 from attnscope.sizing.model import Layer, ModelDescription, Rows, State

@@ -1,4 +1,4 @@
-"""How each engine rounds, by hand: one model with two layers of 128 bytes a token, a window of 100."""
+"""How each engine rounds, by hand: one model with two layers of 128 bytes per token, a window of 100."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_a_full_layer_is_rounded_up(engine: str, context: int, tokens: int) -> N
         ("attnscope", 164, 192 - 64),
     ],
 )
-def test_a_sliding_layer_lets_go(engine: str, context: int, tokens: int) -> None:
+def test_a_sliding_layer_drops_tokens(engine: str, context: int, tokens: int) -> None:
     fields = READ_BY_LLAMA_CPP if engine == "llama.cpp" else SLIDING
     assert at.size(fields, context=context, engine=engine).cache_bytes == tokens * TOKEN
 
@@ -68,7 +68,7 @@ def test_a_window_that_llama_cpp_may_read_or_not_is_refused() -> None:
     ("engine", "context", "tokens"),
     [("vllm", 96, 96), ("vllm", 97, 16), ("vllm", 200, 16), ("hf", 200, 95), ("hf-static", 200, 96)],
 )
-def test_a_chunked_layer_lets_go(engine: str, context: int, tokens: int) -> None:
+def test_a_chunked_layer_drops_tokens(engine: str, context: int, tokens: int) -> None:
     """Chunks of 96 tokens: vLLM gives a chunk back as a whole once it is over."""
     fields = LLAMA | {"model_type": "llama4_text", "attention_chunk_size": 96, "no_rope_layers": [1, 1]}
     assert at.size(fields, context=context, engine=engine).cache_bytes == tokens * TOKEN
@@ -130,7 +130,7 @@ def test_attnscope_holds_a_latent_as_key_and_as_value() -> None:
 
 
 @pytest.mark.parametrize("engine", ["vllm", "attnscope"])
-def test_an_engine_without_such_a_cache_says_so(engine: str) -> None:
+def test_an_engine_without_such_a_cache_is_refused(engine: str) -> None:
     with pytest.raises(at.ConfigError, match=rf"engine='{engine}' cannot be sized for .* which keep a state"):
         at.size(config("jamba-v0.1"), context=16, engine=engine)
 
@@ -140,10 +140,10 @@ def test_attnscope_has_no_place_for_an_indexer() -> None:
         at.size(config("deepseek-v3.2"), context=16, engine="attnscope")
 
 
-def test_each_engine_says_how_it_rounds_and_where_that_stands() -> None:
-    said = [
+def test_each_engine_explains_its_rounding_and_names_its_source() -> None:
+    explained = [
         at.size(LLAMA, context=9, engine=e).explain()
         for e in ("hf", "hf-static", "vllm", "llama.cpp", "attnscope")
     ]
-    assert all(".py" in text or ".cpp" in text for text in said)
-    assert len(set(said)) == 5
+    assert all(".py" in text or ".cpp" in text for text in explained)
+    assert len(set(explained)) == 5

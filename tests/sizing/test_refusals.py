@@ -23,7 +23,7 @@ def test_an_unknown_architecture(model_type: Any) -> None:
     refused(LLAMA | {"model_type": model_type}, r"model_type=.*assume=\{'model_type': ")
 
 
-def test_an_unknown_architecture_can_be_said_to_follow_a_known_one() -> None:
+def test_an_unknown_architecture_can_be_assumed_to_follow_a_known_one() -> None:
     plan = at.size(LLAMA | {"model_type": "mine"}, context=10, assume={"model_type": "llama"})
     assert plan.bytes_per_token == 256
     assert "assumed: model_type='llama'" in plan.notes
@@ -61,7 +61,7 @@ def test_a_missing_field_without_a_default(field: str) -> None:
     fields = {key: value for key, value in LLAMA.items() if key != field}
     refused(
         fields,
-        rf"^{field} is missing, and llama has no default for it\. Give it: assume=\{{'{field}': \.\.\.\}}",
+        rf"^{field} is missing, and llama has no default\. Give it: assume=\{{'{field}': \.\.\.\}}",
     )
     assert at.size(fields, context=10, assume={field: LLAMA[field]}).bytes_per_token == 256
 
@@ -144,7 +144,7 @@ def test_a_window_that_is_missing() -> None:
     refused(config("gpt-oss-20b", sliding_window=...), r"^sliding_window is missing")
 
 
-def test_a_size_that_is_said_twice_and_differs() -> None:
+def test_a_size_that_is_given_twice_and_differs() -> None:
     refused(
         config("zamba2-1.2b", mamba_headdim=32),
         r"mamba_expand \* hidden_size=4096, and n_mamba_heads \* mamba_headdim is 2048",
@@ -167,7 +167,7 @@ def test_a_model_that_embeds() -> None:
     )
 
 
-def test_which_layers_slide_must_be_said() -> None:
+def test_which_layers_slide_must_be_given() -> None:
     refused(
         config("qwen1.5-moe-a2.7b", use_sliding_window=True), r"use_sliding_window=True without layer_types"
     )

@@ -189,7 +189,7 @@ def test_an_encoder_decoder_is_refused() -> None:
         line(CONFIGS / "t5-base.json")
 
 
-def test_weights_that_the_config_does_not_tell_are_refused() -> None:
+def test_weights_that_the_config_does_not_determine_are_refused() -> None:
     with pytest.raises(
         at.ConfigError, match=r"roofline of llama needs all of its weights, and vocab_size is missing"
     ):

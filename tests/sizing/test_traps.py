@@ -15,7 +15,7 @@ def test_a_head_is_not_always_hidden_size_by_heads() -> None:
     assert per_token(config("qwen3-0.6b")) == 28 * 8 * 256 * 2
 
 
-def test_without_kv_heads_each_query_head_has_its_own_and_the_plan_says_so() -> None:
+def test_without_kv_heads_each_query_head_has_its_own_and_the_plan_notes_it() -> None:
     plan = at.size(LLAMA | {"num_key_value_heads": None}, context=10)
     assert plan.bytes_per_token == 512
     for text in (repr(plan), plan.explain(), str(plan)):
@@ -35,7 +35,7 @@ def test_a_default_of_the_architecture_is_named() -> None:
     assert "not in the file: text_config.num_key_value_heads=4 (the default of gemma3_text)" in plan.notes
 
 
-def test_mistral_slides_unless_the_file_says_null() -> None:
+def test_mistral_slides_unless_the_file_has_null() -> None:
     fields = {key: value for key, value in SLIDING.items() if key != "sliding_window"}
     assert [row.kind for row in at.size(fields, context=9).layers] == ["sliding"]
     assert "sliding_window=4096" in repr(at.size(fields, context=9))
@@ -156,7 +156,7 @@ def test_the_same_question_has_the_same_plan() -> None:
     assert at.size(LLAMA, context=10) != at.size(LLAMA, context=11)
 
 
-def test_a_context_beyond_the_model_s_is_allowed_and_said() -> None:
+def test_a_context_beyond_the_model_s_is_allowed_and_noted() -> None:
     plan = at.size(config("llama-2-7b"), context=5_000)
     assert "5,000 tokens are beyond max_position_embeddings=4,096" in plan.notes
 
@@ -194,14 +194,15 @@ def test_falcon_reads_null_as_false() -> None:
 
 
 @pytest.mark.parametrize("model_type", ["mamba", "falcon_mamba"])
-def test_a_mamba_is_as_wide_as_expand_makes_it_and_the_plan_notes_a_field_that_differs(
-    model_type: str,
-) -> None:
-    """Transformers computes expand * hidden_size, whatever intermediate_size is: 2,560 * 2 channels."""
-    fields = config("mamba-2.8b", model_type=model_type, intermediate_size=777, n_layer=...)
-    plan = at.size(fields, context=9)
-    assert plan.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
-    assert "not used: intermediate_size=777 (it is always expand * hidden_size = 5120)" in plan.notes
+def test_a_mamba_is_as_wide_as_its_intermediate_size_and_else_as_expand_makes_it(model_type: str) -> None:
+    """Transformers takes intermediate_size if it differs from expand * hidden_size, here 2 * 2,560."""
+    fields = config("mamba-2.8b", model_type=model_type, n_layer=...)
+    given = at.size(fields | {"intermediate_size": 777}, context=9)
+    assert given.cache_bytes == 64 * 777 * (4 * 2 + 16 * 4)
+    assert "not used: expand=2 (intermediate_size=777 decides, not 5120)" in given.notes
+    expanded = at.size({**fields, "intermediate_size": None}, context=9)
+    assert expanded.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
+    assert not any("not used" in note for note in expanded.notes)
 
 
 def test_mimo_without_layer_types_sees_all_tokens_in_the_first_and_in_every_sixth_layer() -> None:

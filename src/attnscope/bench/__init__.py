@@ -1,4 +1,4 @@
-"""How fast attention runs here, beside this machine's limits: one call, decoding, a prompt and its new tokens."""
+"""The time of one call, of decoding, and of a prompt with its new tokens, beside this machine's limits."""
 
 from attnscope.bench.call import BenchCase as BenchCase
 from attnscope.bench.call import Measurement as Measurement

@@ -60,7 +60,8 @@ def print_decode(measured: Sequence[DecodeMeasurement], console: "Console") -> N
     console.print(f"[dim]{measured[0].machine}[/]")
     console.print(
         f"decode: {case.batch} sequence{'s' * (case.batch > 1)}, {case.query_heads} query heads on "
-        f"{case.kv_heads} kv heads, dims {case.key_dim} and {case.value_dim}, cached as {case.number_format} in "
+        f"{case.kv_heads} kv heads, dims {case.key_dim} and {case.value_dim}, cached as {case.number_format} "
+        "in "
         f"pages of {case.page_tokens} tokens; layers in turn, so that none is in the CPU's caches",
     )
     table = Table(box=None, padding=(0, 2, 0, 0))

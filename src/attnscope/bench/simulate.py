@@ -1,4 +1,4 @@
-"""The cost of a prompt and the tokens after it: each step measured, beside what the machine's limits predict."""
+"""The cost of a prompt and the tokens after it: each step measured, beside the roofline's prediction."""
 
 import time
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class Simulation:
 
     Notes
     -----
-    The prediction is a lower bound for data in memory. CPU caches that hold data between steps can beat the read
-    bandwidth, and short steps spend their time on the call itself.
+    The prediction is a lower bound for data in memory. CPU caches that hold data between steps can beat the
+    read bandwidth, and short steps spend their time on the call itself.
 
     References
     ----------
@@ -68,15 +68,17 @@ class Simulation:
 
     @property
     def bound(self) -> list[str]:
-        """What limits each step: "compute" if its intensity lies above the hardware's ridge, else "memory"."""
+        """What limits each step: "compute" if its intensity is above the hardware's ridge, else "memory"."""
         return ["compute" if each > self.hardware.ridge else "memory" for each in self.intensity]
 
     def __repr__(self) -> str:
         lines = [
             f"limits: {self.hardware.flops_per_second / 1e9:,.0f} GFLOP/s, "
-            f"{self.hardware.bytes_per_second / 1e9:,.0f} GB/s; ridge {self.hardware.ridge:,.1f} FLOP per byte",
+            f"{self.hardware.bytes_per_second / 1e9:,.0f} GB/s; "
+            f"ridge {self.hardware.ridge:,.1f} FLOP per byte",
             f"cache:  {self.cache_bytes / 2**20:,.1f} MiB per layer at the end",
-            f"{'step':<8} {'tokens':>17} {'FLOP/byte':>10} {'MiB read':>9} {'measured':>11} {'predicted':>11}  limit",
+            f"{'step':<8} {'tokens':>17} {'FLOP/byte':>10} {'MiB read':>9} {'measured':>11} "
+            f"{'predicted':>11}  limit",
         ]
         return "\n".join(lines + [self._row(steps) for steps in self._groups()])
 
@@ -96,8 +98,8 @@ class Simulation:
         )
         name = "decode" if steps.start else "prefill"
         return (
-            f"{name:<8} {tokens:>17} {self.intensity[middle]:>10,.1f} {self.bytes_read[middle] / 2**20:>9,.1f} "
-            f"{measured:>11} {predicted:>11}  {self.bound[middle]}"
+            f"{name:<8} {tokens:>17} {self.intensity[middle]:>10,.1f} "
+            f"{self.bytes_read[middle] / 2**20:>9,.1f} {measured:>11} {predicted:>11}  {self.bound[middle]}"
         )
 
 
@@ -142,8 +144,10 @@ def simulate(
     Examples
     --------
     >>> steps = simulate(2, 1, query_heads=4, kv_heads=1, key_dim=2)
-    >>> steps.flops, steps.bytes_read  # 3 and 3 visible pairs; 2 and 3 tokens of 16 bytes, 2 and 1 queries of 32
-    (array([96., 96.]), array([96., 80.]))
+    >>> steps.flops  # 3 and 3 visible pairs of 4 heads, 2 * (2 + 2) operations each
+    array([96., 96.])
+    >>> steps.bytes_read  # 2 and 3 tokens of 16 bytes, 2 and 1 queries of 32
+    array([96., 80.])
     """
     prompt_tokens = whole_number(prompt_tokens, "prompt_tokens", minimum=1, error=AttentionShapeError)
     new_tokens = whole_number(new_tokens, "new_tokens", minimum=0, error=AttentionShapeError)

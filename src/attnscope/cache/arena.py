@@ -10,8 +10,8 @@ FEWEST_PAGES = 16  # of an arena that grows
 class Arena:
     """Arrays of pages, with a reference count per page.
 
-    The counts follow from the sequences' page tables, which are the truth. They are kept because counting reads every
-    table. After an interrupted change they are wrong, and recount() derives them again.
+    The counts follow from the sequences' page tables, which are the truth. They are kept because counting
+    reads every table. After an interrupted change they are wrong, and recount() derives them again.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Keys and values as int8: a scale a token and head."""
+"""Keys and values as int8, with one scale per token and head."""
 
 from typing import Any
 
@@ -6,35 +6,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
-from attnscope.problem import check_vectors, plain
+from attnscope.problem import read_vectors
 
 LARGEST = 127  # not -128: the range is the same on both sides
 
 
 def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """The nearest int8 multiples of a vector's own scale.
+    """Round vectors to int8 multiples of a scale per vector.
 
     scale = max |x| / 127,    stored = round(x / scale),    x is read back as stored * scale
 
-    Shapes
-        vectors    (..., dim)      float32, bfloat16 or float16
-        stored     (..., dim)      int8, -127 to 127
-        scales     (...)           float32
-    Precision
-        |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale, quotient and product:
-        a factor of 1 + 2**-15, and 2**-142 where the scale is subnormal.
-    Errors
-        AttentionFormatError for arrays of another format, and for NaN and infinities, which int8 cannot hold.
+    Parameters
+    ----------
+    vectors : ndarray, shape (..., dim)
+        float32, bfloat16 (ml_dtypes) or float16.
+    name : str
+        What error messages call the array.
 
+    Returns
+    -------
+    stored : ndarray of int8, shape (..., dim)
+        From -127 to 127.
+    scales : ndarray of float32, shape (...)
+        One per vector.
+
+    Raises
+    ------
+    AttentionFormatError
+        For arrays of another format, and for NaN and infinities, which int8 cannot hold.
+
+    Notes ----- |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale,
+    quotient and product: a factor of 1 + 2**-15, and 2**-142 if the scale is subnormal.
+
+    Examples
+    --------
     >>> stored, scales = quantize(np.array([[1.0, -2.0, 0.25]], np.float32))
     >>> stored, scales * 127
     (array([[  64, -127,   16]], dtype=int8), array([2.], dtype=float32))
     """
-    vectors = plain(vectors, name)
-    check_vectors(vectors, name)
+    vectors = read_vectors(vectors, name)
     if vectors.dtype == np.float64 or not vectors.ndim:
         raise AttentionFormatError(
-            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors [..., dim]. "
+            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors "
+            "[..., dim]. "
             f"Use {name}.astype(np.float32)."
         )
     wide = vectors.astype(np.float32, copy=False)
@@ -42,8 +56,8 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
     if not np.isfinite(largest).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(largest))[0]]
         raise AttentionFormatError(
-            f"{name}{where} holds a NaN or an infinity, and int8 has none. "
-            "Find out where it comes from, or keep a float32, bfloat16 or float16 cache."
+            f"{name}{where} holds a NaN or an infinity, which int8 cannot hold. "
+            "Find its source, or use a float32, bfloat16 or float16 cache."
         )
     scales = (largest / np.float32(LARGEST)).astype(np.float32)
     steps = np.where(scales == 0, np.float32(1), scales)[..., None]
@@ -53,5 +67,5 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
 
 
 def dequantize(stored: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the kernel reads, as float32: each product is rounded once."""
+    """The float32 numbers that the kernel reads: each product is rounded once."""
     return stored.astype(np.float32) * scales[..., None]

@@ -1,51 +1,71 @@
-"""The KV cache: sequences that grow, share what they have in common, and are attended to."""
+"""The KV cache: sequences that grow, share pages, and are attended to."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.arguments import brief, whole_number
+from attnscope.arguments import whole_number
 from attnscope.cache.layout import Layout
-from attnscope.cache.mixed import check_shared, group_by_query_len
 from attnscope.cache.new_tokens import read_new_tokens
-from attnscope.cache.paged import CAUSAL, attend_checked
+from attnscope.cache.paged import attend_pages
+from attnscope.cache.queries import as_batch, by_shape, check_shared, is_one, listed
 from attnscope.cache.store import Store
-from attnscope.cache.windows import read_windows
+from attnscope.cache.windows import CAUSAL, joined, read_windows
 from attnscope.errors import AttentionShapeError, CacheError
-from attnscope.kernels import Pages
-from attnscope.problem import Dense, Mask, Window, check_vectors, plain
+from attnscope.problem import Mask, Pages, ScoringOptions, Window, plain
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
 
 
 class KVCache:
-    """Keys and values of many sequences, in pages of page_tokens tokens, one arena a layer.
+    """Keys and values of many sequences, in pages of page_tokens tokens, one arena per layer.
 
-    bytes = pages held * page_tokens * kv_heads * (key_dim + value_dim) * bytes of an element, summed over layers
+    bytes = used pages * page_tokens * kv_heads * (key_dim + value_dim) * bytes per element, summed over
+    layers
 
-    A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads, chunking and history
-    of forks and truncations. Methods may be called from many threads; what a call attends to is what the sequences
-    held when it began, and a sequence must not be released while it is attended to.
+    Parameters
+    ----------
+    layers : int
+        How many layers, all alike.
+    kv_heads : int
+        Heads of keys and values.
+    key_dim : int
+        The last axis of keys and queries.
+    value_dim : int, optional
+        The last axis of values; key_dim by default.
+    dtype : {"float32", "bfloat16", "float16", "int8"}
+        The format of the stored elements. int8 has one float32 scale per token and head, and an error of at
+        most max |x| / 254 per element: see attnscope.cache.quantize().
+    page_tokens : int, default 64
+        Tokens per page.
+    capacity_tokens : int, optional
+        A hard limit per layer, over all sequences, rounded up to whole pages. None: arenas grow as needed.
+    window : Window or sequence of Window or None, optional
+        Window(left=..., right=0) if a query sees only so many tokens before its own: one for all layers, or
+        one per layer. Such a layer joins the window (&) to every mask, and gives back the pages that no later
+        query sees.
 
-    Arguments
-        layers             how many; all alike
-        kv_heads           heads of keys and values
-        key_dim            the last axis of keys and queries; value_dim that of values, as key_dim unless given
-        dtype              "float32", "bfloat16", "float16", or "int8": a float32 scale a token and head, with an
-                           error of at most max |x| / 254 an element (attnscope.cache.quantize)
-        page_tokens        tokens a page
-        capacity_tokens    a hard limit for each layer, over all sequences, rounded up to whole pages;
-                           None: arenas grow as needed
-        window             Window(left=..., right=0) where a query sees only so many tokens before its own: one for all
-                           layers, or a list of one, or None, for each. Such a layer joins it (&) to every mask,
-                           and gives back the pages that no later query can see.
-    Errors
-        AttentionError and its kinds; CacheError for sequences and layers that are not there; CacheFullError where
-        tokens do not fit. Whatever is raised, nothing has been written.
+    Raises
+    ------
+    AttentionError
+        One of its kinds, if an argument is wrong.
 
+    Notes ----- A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads,
+    chunks and history of forks and truncations.
+
+    Methods may be called from many threads. A call attends to the tokens that the sequences had when it
+    began; do not release, truncate or append to a sequence during a call that attends to it. After os.fork(),
+    the child has a copy of the cache.
+
+    An exception at any moment of a method, such as KeyboardInterrupt or MemoryError, leaves each sequence as
+    it was before the call, or as it is after it. One thing may be done of an interrupted append(): the pages
+    that a window has left behind are given back.
+
+    Examples
+    --------
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.full((1, 3, 2), 5, np.float32))
@@ -66,264 +86,307 @@ class KVCache:
         window: Window | Sequence[Window | None] | None = None,
     ) -> None:
         layers = whole_number(layers, "layers", minimum=1, error=AttentionShapeError)
-        self._layout = Layout(
-            kv_heads, key_dim, key_dim if value_dim is None else value_dim, dtype, page_tokens
-        )
+        value_dim = key_dim if value_dim is None else value_dim
+        self._layout = Layout(kv_heads, key_dim, value_dim, dtype, page_tokens)
         most_pages = None
         if capacity_tokens is not None:
-            capacity_tokens = whole_number(
-                capacity_tokens, "capacity_tokens", minimum=1, error=AttentionShapeError
-            )
-            most_pages = self._layout.blocks_of(capacity_tokens)
+            tokens = whole_number(capacity_tokens, "capacity_tokens", minimum=1, error=AttentionShapeError)
+            most_pages = self._layout.blocks_of(tokens)
         self._windows = read_windows(window, layers)
         self._store = Store(self._layout, most_pages, self._windows)
 
     def new_sequence(self) -> int:
-        """An empty sequence, by the number it is known by until it is released."""
+        """Make an empty sequence.
+
+        Returns
+        -------
+        int
+            Its number, until it is released.
+        """
         with self._store.lock:
             return self._store.add()
 
     def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
-        """Write new tokens of one layer at the end of a sequence, or of several: all of them or none.
+        """Write new tokens of one layer at the end of one sequence or of several: for all or for none.
 
-        Shapes
-            key      (kv_heads, tokens, key_dim)      in the cache's format, for int8 in float32, bfloat16 or float16
-            value    (kv_heads, tokens, value_dim)    0 tokens are legal
-            for a list of sequences: (sequences, kv_heads, tokens, dim), as many new tokens for each
-        Errors
-            CacheError, CacheFullError, AttentionShapeError, AttentionFormatError.
+        Parameters
+        ----------
+        sequence : int or sequence of int
+            One sequence, or several that get as many new tokens each.
+        layer : int
+            The layer, from 0.
+        key : ndarray, shape (kv_heads, tokens, key_dim)
+            In the cache's format; for int8 in float32, bfloat16 or float16. 0 tokens are legal. For a list of
+            sequences: (sequences, kv_heads, tokens, key_dim).
+        value : ndarray, shape (kv_heads, tokens, value_dim)
+            In the same format. For a list of sequences: (sequences, kv_heads, tokens, value_dim).
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer.
+        CacheFullError
+            If the tokens do not fit. Nothing was written.
+        AttentionShapeError, AttentionFormatError
+            If the arrays do not fit the cache.
         """
+        layout = self._layout
         with self._store.lock:
-            known = self._known([sequence] if _is_one(sequence) else sequence)
-            number = self._layer_number(layer)
-            layout = self._layout
-            new = read_new_tokens(
-                key,
-                value,
-                (len(known), layout.kv_heads),
-                (layout.key_dim, layout.value_dim),
-                layout.dtype,
-            )
+            known, number = self._store.known(listed(sequence)), self._store.layer_number(layer)
+            rows, dims = (len(known), layout.kv_heads), (layout.key_dim, layout.value_dim)
+            new = read_new_tokens(key, value, rows, dims, layout.dtype)
             if known and new[0].shape[2]:
                 self._store.append(known, number, new)
 
-    def attend(  # noqa: PLR0913  # as attention()
+    def attend(
         self,
         sequences: int | Sequence[int],
         layer: int,
         query: Query,
         *,
         mask: Mask | NDArray[np.bool_] | None = CAUSAL,
-        scale: float | None = None,
-        softcap: float | None = None,
-        bias: Vectors | None = None,
-        alibi_slopes: Vectors | Sequence[float] | None = None,
-        sinks: Vectors | Sequence[float] | None = None,
         out: Vectors | None = None,
         threads: int | None = None,
+        **scoring: Unpack[ScoringOptions],
     ) -> Query:
-        """Attention of queries over what one layer holds of their sequences; the last query meets the last token.
+        """Compute attention over one layer of some sequences. The last query belongs to the last token.
 
         output[s] = attention(query[s], all keys of s, all values of s, mask=...), bit for bit
 
-        Shapes
-            query     (sequences, query_heads, query_len, key_dim)      float32, bfloat16 or float16
-                      for one sequence that is not in a list: (query_heads, query_len, key_dim)
-                      for queries of different number: a list of (query_heads, query_len, key_dim), one a sequence
-            output    the same with value_dim as last axis, in the query's format; a list for a list
-        Arguments
-            mask      Causal() unless given; None: every token of the sequence. A layer's window is joined to it.
-                      Sizes that a mask or a bias is checked against are
-                      (sequences, query_heads, query_len, tokens of the longest sequence).
-            scale, softcap, bias, alibi_slopes, sinks, out, threads
-                      as in attention(); bias and out, and masks of a row each, for one array of queries only
-        Errors
-            CacheError for an unknown sequence or layer, and for queries that would see what the window has dropped;
-            AttentionError and its other kinds as in attention().
+        Parameters
+        ----------
+        sequences : int or sequence of int
+            One sequence, or several.
+        layer : int
+            The layer, from 0.
+        query : ndarray, shape (query_heads, query_len, key_dim), or a list of them
+            float32, bfloat16 (ml_dtypes) or float16. For a list of sequences: an array of shape (sequences,
+            query_heads, query_len, key_dim), or, for different query_len, a list of one array per sequence.
+        mask : Mask or ndarray of bool, default Causal()
+            Which keys each query sees; None: every token of the sequence. The layer's window is joined to it.
+            A mask or a bias is checked against the sizes (sequences, query_heads, query_len, tokens of the
+            longest sequence).
+        out : ndarray, shape (..., query_heads, query_len, value_dim), optional
+            Receives the output, in the query's format; also returned. Not for a list of queries.
+        threads : int, optional
+            The largest number of threads; kernels.default_threads() by default.
+        **scoring : Unpack[ScoringOptions]
+            scale, softcap, bias, alibi_slopes and sinks, as in attention(). No bias for a list of queries.
+
+        Returns
+        -------
+        ndarray, shape (..., query_heads, query_len, value_dim), or a list of them
+            In the query's format; a list for a list.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer, or if a query would see tokens that the window has dropped.
+        AttentionError
+            One of its other kinds, as attention() raises them.
         """
-        options: dict[str, Any] = {
-            "mask": mask, "scale": scale, "softcap": softcap, "bias": bias, "alibi_slopes": alibi_slopes, "sinks": sinks,
-            "out": out, "threads": threads,
-        }  # fmt: skip
-        answer: Any
         if isinstance(query, list | tuple):
-            answer = self._attend_mixed(sequences, layer, query, options)
-        elif _is_one(sequences):
-            together = _vectors(query)[None]
-            if out is not None:
-                options["out"] = plain(out, "out")[None]
-            answer = self._attend([sequences], layer, together, **options)[0]
-        else:
-            answer = self._attend(sequences, layer, _vectors(query), **options)
-        return answer if out is None else out  # type: ignore[return-value]  # an array where query is one
+            check_shared(mask, out, scoring)
+            self._store.known(listed(sequences))
+
+            def one_shape(some: list[int], rows: Vectors) -> Vectors:
+                return self.attend(some, layer, rows, mask=mask, threads=threads, **scoring)
+
+            answer: Any = by_shape(query, sequences, one_shape)
+            return answer  # type: ignore[no-any-return]  # a list for a list
+        rows, one = as_batch(query, sequences), is_one(sequences)
+        pages, shown = self.reading(sequences, layer, rows.shape[2], mask)
+        into = plain(out, "out")[None] if one and out is not None else out
+        output: Any = attend_pages(rows, pages, mask=shown, out=into, threads=threads, **scoring)
+        answer = output[0] if one else output
+        return answer if out is None else out  # type: ignore[return-value]  # an array for an array
 
     def fork(self, sequence: int) -> int:
-        """A new sequence with the same tokens. Pages are shared, and copied when one side writes to them."""
+        """Make a sequence with the same tokens. Pages are shared until one side writes to them.
+
+        Parameters
+        ----------
+        sequence : int
+            The sequence whose tokens are shared.
+
+        Returns
+        -------
+        int
+            The number of the new sequence.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence.
+        """
         with self._store.lock:
-            (known,) = self._known([sequence])
+            (known,) = self._store.known([sequence])
             return self._store.fork(known)
 
     def truncate(self, sequence: int, tokens: int) -> None:
         """Keep the first tokens of a sequence, in every layer.
 
-        Errors
-            CacheError when a layer has fewer, or when the next query would see what a window has dropped.
+        Parameters
+        ----------
+        sequence : int
+            The sequence to cut back.
+        tokens : int
+            How many tokens to keep.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence, if a layer has fewer tokens, or if the next query would see tokens
+            that a window has dropped.
         """
         with self._store.lock:
-            (known,) = self._known([sequence])
-            tokens = whole_number(tokens, "tokens", minimum=0, error=CacheError)
-            self._store.truncate(known, tokens)
+            (known,) = self._store.known([sequence])
+            self._store.truncate(known, whole_number(tokens, "tokens", minimum=0, error=CacheError))
 
     def release(self, sequence: int) -> None:
-        """Give back what a sequence holds; its number means nothing from now on."""
+        """Give back the pages of a sequence. Its number is not used again.
+
+        Parameters
+        ----------
+        sequence : int
+            The sequence to release.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence.
+        """
         with self._store.lock:
-            (known,) = self._known([sequence])
+            (known,) = self._store.known([sequence])
             self._store.release(known)
 
     @property
     def sequences(self) -> tuple[int, ...]:
         """The numbers of all sequences that are not released, in the order in which they were made.
 
-        After an exception that interrupted new_sequence() or fork(), a number may be here that the caller never got.
+        After an exception interrupted new_sequence() or fork(), one may be here that the caller did not
+        receive.
         """
         with self._store.lock:
             return tuple(self._store.tables)
 
     def tokens(self, sequence: int, layer: int | None = None) -> int:
-        """How many tokens a layer has of a sequence, those dropped from a window included; None: the fewest of all."""
-        with self._store.lock:
-            (known,) = self._known([sequence])
-            if layer is not None:
-                return self._store.tables[known][self._layer_number(layer)].tokens
-            return min(table.tokens for table in self._store.tables[known])
+        """Return how many tokens a sequence has, including those that a window has dropped.
 
-    def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
-        """Copies of a sequence's keys and values as they are read: what attend() works on, for attention() or the eye.
+        Parameters
+        ----------
+        sequence : int
+            The sequence.
+        layer : int, optional
+            One layer. None: the fewest of all layers, which differ between the appends of one step.
 
-        Shapes
-            key      (kv_heads, tokens, key_dim)      in the cache's format; float32 for int8
-            value    (kv_heads, tokens, value_dim)    zeros for tokens that a window has dropped
+        Returns
+        -------
+        int
+            The number of tokens.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer.
         """
         with self._store.lock:
-            (known,) = self._known([sequence])
-            number = self._layer_number(layer)
+            (known,) = self._store.known([sequence])
+            tables = self._store.tables[known]
+            if layer is not None:
+                return tables[self._store.layer_number(layer)].tokens
+            return min(table.tokens for table in tables)
+
+    def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
+        """Return copies of a sequence's keys and values as attend() reads them.
+
+        Parameters
+        ----------
+        sequence : int
+            The sequence.
+        layer : int
+            The layer, from 0.
+
+        Returns
+        -------
+        key : ndarray, shape (kv_heads, tokens, key_dim)
+            In the cache's format; float32 for int8. Zeros for tokens that a window has dropped.
+        value : ndarray, shape (kv_heads, tokens, value_dim)
+            The same.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer.
+        """
+        with self._store.lock:
+            (known,) = self._store.known([sequence])
+            number = self._store.layer_number(layer)
             return self._store.layers[number].stored(self._store.tables[known][number])
 
     @property
     def bytes_used(self) -> int:
-        """Of the pages that sequences hold, over all layers; a shared page counts once."""
+        """Bytes of the pages that sequences use, over all layers. A shared page counts once."""
         with self._store.lock:
             self._store.settle()
             return sum(layer.arena.bytes_used for layer in self._store.layers)
 
     @property
     def bytes_reserved(self) -> int:
-        """Of the arenas. The system gives them memory page by page, as it is first written to."""
+        """Bytes of the arenas. The operating system provides memory page by page, at the first write."""
         return sum(layer.arena.bytes_reserved for layer in self._store.layers)
 
     def __repr__(self) -> str:
-        layout, layers, sequences = self._layout, len(self._store.layers), len(self._store.tables)
+        layout, layers, sequences = self._layout, len(self._windows), len(self._store.tables)
         return (
-            f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + {layout.value_dim}) "
-            f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} sequence{'s' * (sequences != 1)}: "
+            f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + "
+            f"{layout.value_dim}) "
+            f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} "
+            f"sequence{'s' * (sequences != 1)}: "
             f"{self.bytes_used / 2**20:,.1f} MiB used of {self.bytes_reserved / 2**20:,.1f} MiB)"
         )
 
     def reading(
         self,
-        sequences: Sequence[int],
+        sequences: int | Sequence[int],
         layer: int,
         query_len: int,
         mask: Mask | NDArray[np.bool_] | None = CAUSAL,
     ) -> tuple[Pages, Mask | NDArray[np.bool_] | None]:
-        """The pages that attend() would read, where they lie, and the mask with the layer's window joined to it.
+        """Return the pages that attend() would read, in place, and the mask joined with the layer's window.
 
-        For attnscope.cache.attend() and kernels of one's own: views, which hold until a sequence is written to.
+        For attnscope.cache.attend() and kernels of one's own. The arrays are views, valid until a sequence is
+        written to.
 
-        Errors
-            As in attend().
+        Parameters
+        ----------
+        sequences : int or sequence of int
+            One sequence, or several.
+        layer : int
+            The layer, from 0.
+        query_len : int
+            How many queries, at the end of each sequence, will be computed.
+        mask : Mask or ndarray of bool, default Causal()
+            Which keys each query sees; None: every token.
+
+        Returns
+        -------
+        pages : Pages
+            Views of the layer's arena, and a block table of the sequences.
+        mask : Mask or ndarray of bool or None
+            The given mask and the layer's window (&).
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer, or if a query would see tokens that the window has dropped.
         """
         with self._store.lock:
-            known, number = self._known(sequences), self._layer_number(layer)
-            one_layer, window = self._store.layers[number], self._windows[number]
+            known, number = self._store.known(listed(sequences)), self._store.layer_number(layer)
             tables = [self._store.tables[each][number] for each in known]
-            if window is not None:
+            one_layer = self._store.layers[number]
+            if one_layer.window.left is not None:
                 for each, table in zip(known, tables, strict=True):
-                    one_layer.check_in_sight(table, query_len, each, number)
+                    one_layer.window.check_queries(table, query_len, each, number)
             pages = one_layer.pages_of(tables)
-        return pages, mask if window is None else joined(mask, window)
-
-    def _attend(
-        self,
-        sequences: Any,
-        layer: int,
-        query: Vectors,
-        *,
-        mask: Mask | NDArray[np.bool_] | None,
-        **options: Any,
-    ) -> Vectors:
-        pages, mask = self.reading(sequences, layer, query.shape[2] if query.ndim == 4 else 0, mask)
-        return attend_checked(query, pages, mask=mask, **options)
-
-    def _attend_mixed(
-        self, sequences: Any, layer: int, queries: Sequence[Any], options: dict[str, Any]
-    ) -> list[Vectors]:
-        """Queries of the same number together, each group in a call of its own."""
-        if _is_one(sequences):
-            raise CacheError(
-                f"query is a list, expected an array for one sequence, or a list of sequences: [{sequences}]."
-            )
-        with self._store.lock:
-            known = self._known(sequences)
-        groups = group_by_query_len(queries, len(known))
-        check_shared(options)
-        output: dict[int, Vectors] = {}
-        for members in groups:
-            together = (
-                np.stack([queries[i] for i in members]) if len(members) > 1 else queries[members[0]][None]
-            )
-            found = self._attend([known[i] for i in members], layer, together, **options)
-            output.update(zip(members, found, strict=True))
-        return [output[i] for i in range(len(known))]
-
-    def _layer_number(self, layer: Any) -> int:
-        number = whole_number(layer, "layer", error=CacheError)
-        if not 0 <= number < len(self._store.layers):
-            raise CacheError(f"layer={number}: expected 0 to {len(self._store.layers) - 1}.")
-        return number
-
-    def _known(self, sequences: Any) -> list[int]:
-        """The sequences' numbers, each of which is there, and once."""
-        if not isinstance(sequences, list | tuple | range | np.ndarray):
-            raise CacheError(
-                f"sequences={brief(sequences)}: expected a sequence's number, or a list of them."
-            )
-        known = [
-            each if type(each) is int else whole_number(each, "sequence", error=CacheError)
-            for each in sequences
-        ]
-        for number in known:
-            if number not in self._store.tables:
-                was = "has been released" if 0 <= number < self._store.numbers_used else "was never made"
-                raise CacheError(f"sequence {number} {was}: expected a number from new_sequence() or fork().")
-        if len(set(known)) < len(known):
-            twice = next(number for number in known if known.count(number) > 1)
-            raise CacheError(f"sequence {twice} is named twice in one call. fork() makes a second one of it.")
-        return known
-
-
-def joined(mask: Mask | NDArray[np.bool_] | None, window: Window) -> Mask:
-    """What both show. A window that looks back is causal itself."""
-    if mask is None or mask is CAUSAL:
-        return window
-    return window & (mask if isinstance(mask, Mask) else Dense(mask))
-
-
-def _vectors(query: Any) -> Vectors:
-    array = plain(query, "query")
-    check_vectors(array, "query")
-    return array
-
-
-def _is_one(sequence: Any) -> bool:
-    return isinstance(sequence, int | np.integer)
+        return pages, joined(mask, self._windows[number])

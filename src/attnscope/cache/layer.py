@@ -1,4 +1,4 @@
-"""One layer of a cache: which pages each sequence's tokens lie in, and what an append would change."""
+"""One layer of a cache: what an append needs, and the tables and memory after it."""
 
 from array import array
 from collections import Counter
@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 from attnscope.cache.arena import Arena
 from attnscope.cache.int8 import dequantize
 from attnscope.cache.layout import Layout
+from attnscope.cache.new_tokens import write_tokens
 from attnscope.cache.page_table import PageTable, block_table
-from attnscope.cache.writing import write_tokens
-from attnscope.errors import CacheError, CacheFullError
-from attnscope.kernels import Pages
-from attnscope.problem import Window
+from attnscope.cache.windows import LayerWindow
+from attnscope.errors import CacheFullError
+from attnscope.problem import Pages
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What an append does to the tables of its sequences, before anything is changed.
+    """The pages that an append takes, planned before anything is changed.
 
-    fresh      how many free pages it takes
-    steps      for each table that gets pages: its place, how many, and the shared page that the first is a copy of
+    Parameters
+    ----------
+    fresh : int
+        How many free pages it takes.
+    steps : sequence of (place, count, shared)
+        Per table that gets pages: its place, how many pages, and the shared page of which the first is a
+        copy.
     """
 
     fresh: int
@@ -32,36 +37,30 @@ class Growth:
 
     @property
     def copied(self) -> list[int]:
-        """The shared pages that tables no longer refer to."""
+        """The shared pages to which tables no longer refer."""
         return [shared for _, _, shared in self.steps if shared is not None]
 
 
 class Layer:
-    """One arena, and how tables in it change; window.left says how many tokens before its own a query sees.
+    """One arena and its window. Methods that return tables change no table: Store decides which tables count.
 
-    Methods that return tables change nothing: Store decides which tables count.
+    Parameters
+    ----------
+    layout : Layout
+        Sizes of a page.
+    most_pages : int or None
+        A fixed number of pages, or None for an arena that grows.
+    left : int or None
+        How many tokens before its own a query sees; None: all.
     """
 
-    def __init__(self, layout: Layout, most_pages: int | None, window: Window | None) -> None:
+    def __init__(self, layout: Layout, most_pages: int | None, left: int | None) -> None:
         self.layout = layout
-        self.left = None if window is None else window.left
+        self.window = LayerWindow(left, layout.page_tokens)
         self.arena = Arena(layout, most_pages)
 
-    def in_sight(self, table: PageTable) -> PageTable:
-        """The table without the blocks that end before the first token that the next query sees."""
-        if self.left is None:
-            return table
-        dropped = max(table.dropped, (table.tokens - self.left) // self.layout.page_tokens)
-        if dropped == table.dropped:
-            return table
-        return PageTable(table.tokens, dropped, array("i", bytes(4 * dropped)) + table.pages[dropped:])
-
     def plan(self, tables: Sequence[PageTable], tokens: int, given_back: Iterable[int] = ()) -> Growth:
-        """The pages that so many new tokens per sequence need, once references to `given_back` are gone.
-
-        A page that others refer to is copied. Sequences that share a page with each other only, all but one copy it:
-        the longest keeps it, so that its new tokens are written behind the tokens of all of them.
-        """
+        """The pages that so many new tokens per sequence need once `given_back` is given back."""
         page_tokens = self.layout.page_tokens
         copied = self._copied(tables, given_back)
         steps = []
@@ -72,7 +71,11 @@ class Layer:
         return Growth(sum(count for _, count, _ in steps), steps)
 
     def _copied(self, tables: Sequence[PageTable], given_back: Iterable[int]) -> dict[int, int]:
-        """The tables whose last page is written to and shared, and this page."""
+        """The tables that must copy their last page because others refer to it, and this page.
+
+        If only tables of this call refer to a page, all but one copy it. The longest keeps it, so that its
+        new tokens are written behind the tokens of all of them.
+        """
         counts, page_tokens = self.arena.reference_counts, self.layout.page_tokens
         shared = [
             place
@@ -90,28 +93,26 @@ class Layer:
         return copied
 
     def freed_by(self, given_back: Sequence[int]) -> int:
-        """How many pages are free once references to these are gone."""
+        """How many pages are free once these references are removed."""
         counts = self.arena.reference_counts
         return sum(counts[page] == count for page, count in Counter(given_back).items())
 
     def check_room(self, growth: Growth, freed: int, tokens: int) -> None:
-        """Check that the pages are there or can be made.
-
-        Errors
-            CacheFullError.
-        """
+        """Raise CacheFullError unless the pages are free, are about to be freed, or can be made."""
         available = self.arena.available_pages() + freed
         if growth.fresh > available:
             raise CacheFullError(
-                f"{tokens} more tokens need {growth.fresh} pages of {self.layout.page_tokens} tokens, and {available} of "
-                f"the {self.arena.pages} are free: nothing was written. Release or truncate a sequence, or make the "
-                "cache with more capacity_tokens."
+                f"{tokens} more tokens need {growth.fresh} pages of {self.layout.page_tokens} tokens, and "
+                f"{available} of "
+                f"the {self.arena.pages} are free: nothing was written. Release or truncate a sequence, or "
+                "make the "
+                "cache with a larger capacity_tokens."
             )
 
     def grown(
         self, tables: Sequence[PageTable], growth: Growth, new: Sequence[NDArray[Any]]
     ) -> list[PageTable]:
-        """Write new tokens where no table reads, and return the tables that do."""
+        """Write new tokens into memory that no table reads, and return tables that read it."""
         fresh = self.arena.next_free(growth.fresh)
         pages = [table.pages for table in tables]
         for place, count, shared in growth.steps:
@@ -130,17 +131,21 @@ class Layer:
             for table, each in zip(tables, pages, strict=True)
         ]
 
+    def truncated(self, table: PageTable, tokens: int) -> PageTable:
+        """The table of the first tokens. Cut back to nothing, it begins anew."""
+        kept = self.layout.blocks_of(tokens)
+        return PageTable(tokens, min(table.dropped, kept), table.pages[:kept])
+
     def pages_of(self, tables: Sequence[PageTable]) -> Pages:
-        """Where the tokens of these tables lie."""
+        """The arena, with a block table of these sequences."""
         key, value, *scales = self.arena.arrays
         key_scales, value_scales = scales or (None, None)
         key_lens = np.array([table.tokens for table in tables], np.int64)
-        return Pages(
-            key, value, key_scales, value_scales, block_table([table.pages for table in tables]), key_lens
-        )
+        blocks = block_table([table.pages for table in tables])
+        return Pages(key, value, key_scales, value_scales, blocks, key_lens)
 
     def stored(self, table: PageTable) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The keys and values side by side, int8 as float32; zeros for those that were dropped."""
+        """Copies of the keys and values in order, int8 as float32; zeros for those that are dropped."""
         tokens = np.arange(table.tokens)
         pages = np.array(table.pages, np.int64)[tokens // self.layout.page_tokens]
         slots = tokens % self.layout.page_tokens
@@ -148,53 +153,5 @@ class Layer:
         if scales:
             key, value = dequantize(key, scales[0]), dequantize(value, scales[1])
         for vectors in (key, value):
-            vectors[:, : self.first_in_sight(table)] = 0
+            vectors[:, : self.window.first_kept(table)] = 0
         return key, value
-
-    def truncated(self, table: PageTable, tokens: int) -> PageTable:
-        """The table of the first tokens. Cut back to nothing, it begins anew."""
-        kept = self.layout.blocks_of(tokens)
-        return PageTable(tokens, min(table.dropped, kept), table.pages[:kept])
-
-    def check_truncation(self, table: PageTable, tokens: int, sequence: int, number: int) -> None:
-        """Check that a sequence can be cut back to so many tokens.
-
-        Raises
-        ------
-        CacheError
-            If it has fewer, or if the window has dropped what the next query would see.
-        """
-        if tokens > table.tokens:
-            raise CacheError(
-                f"sequence {sequence} has {table.tokens} tokens in layer {number}, expected at least the {tokens} to keep."
-            )
-        least = min(self.least_truncation(table), table.tokens)
-        if 0 < tokens < least:
-            raise CacheError(
-                f"sequence {sequence} cannot be cut back to {tokens} tokens: the window of layer {number} has dropped "
-                f"what the next query would see. Keep {least} or more, or none; or fork() before going on."
-            )
-
-    def least_truncation(self, table: PageTable) -> int:
-        """The fewest tokens that it can be cut back to: what the next query sees must still be held."""
-        return self.first_in_sight(table) + (self.left or 0) if table.dropped else 0
-
-    def first_in_sight(self, table: PageTable) -> int:
-        """The first token that is still held."""
-        return table.dropped * self.layout.page_tokens
-
-    def check_in_sight(self, table: PageTable, queries: int, sequence: int, number: int) -> None:
-        """Check that so many last queries of a sequence see nothing that was dropped.
-
-        Errors
-            CacheError.
-        """
-        if self.left is None:
-            return
-        position, kept = table.tokens - queries, self.first_in_sight(table)
-        if max(0, position - self.left) < kept:
-            raise CacheError(
-                f"{queries} queries: the first stands at position {position} of sequence {sequence} and sees "
-                f"{self.left} tokens before it, and layer {number} has dropped those before {kept}. "
-                "Attend after each append, with no more queries than it brought."
-            )

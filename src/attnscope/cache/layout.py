@@ -1,4 +1,4 @@
-"""How the tokens of one layer lie in memory."""
+"""How the tokens of one layer are laid out in memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,24 +8,35 @@ from numpy.typing import NDArray
 
 from attnscope.arguments import brief, whole_number
 from attnscope.errors import AttentionFormatError, AttentionShapeError
-from attnscope.problem import FORMATS, AttentionShape
+from attnscope.problem import PAGE_FORMATS, AttentionShape
 
-DTYPES = {name: dtype for name, dtype in FORMATS.items() if name != "float64"} | {"int8": np.dtype(np.int8)}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
-SCALE_BYTES = 4  # int8 comes with a float32 a token and head, for keys and for values
+DTYPES = {name: dtype for dtype, name in PAGE_FORMATS.items()}
+SCALE_BYTES = 4  # int8 has one float32 per token and head, for keys and for values
 Arrays = tuple[NDArray[Any], ...]
 MOST_PAGES = 2**31 - 1  # a block table is int32
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A page: so many tokens of each kv head, their keys and their values.
+    """A page: the keys and values of page_tokens tokens, of each kv head.
 
-    page_bytes = page_tokens * kv_heads * ((key_dim + value_dim) * bytes of an element + 2 * 4 for int8's scales)
+    page_bytes = page_tokens * kv_heads * ((key_dim + value_dim) * bytes per element + 2 * 4 for the scales of
+    int8)
 
-    Errors
-        AttentionShapeError, AttentionFormatError for what no cache is made of.
+    Parameters
+    ----------
+    kv_heads, key_dim, value_dim, page_tokens : int
+        Sizes of a page.
+    dtype : str
+        A key of DTYPES, or a dtype of the same kind.
 
+    Raises
+    ------
+    AttentionShapeError, AttentionFormatError
+        If a size is not positive or too large, or the format is unknown.
+
+    Examples
+    --------
     >>> Layout(kv_heads=8, key_dim=128, value_dim=128, dtype="bfloat16", page_tokens=64).page_bytes
     262144
     """
@@ -54,10 +65,10 @@ class Layout:
         return -(-tokens // self.page_tokens)
 
     def arrays(self, pages: int) -> Arrays:
-        """Key, value, and for int8 their scales: (pages, kv_heads, page_tokens, ...), zeros that take no memory yet.
+        """Key, value, and the scales of int8: (pages, kv_heads, page_tokens, ...), zeros without memory yet.
 
-        In memory a head's pages follow each other: where a sequence has neighbouring pages, as most have, what the
-        processor fetches beyond the end of one is the beginning of the next.
+        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the processor
+        prefetches beyond the end of one page is the beginning of the next.
         """
         rows = (self.kv_heads, pages, self.page_tokens)
         dtype = DTYPES[self.dtype]
@@ -70,8 +81,8 @@ def _read_dtype(given: Any) -> str:
     if isinstance(given, str) and given in DTYPES:
         return given
     try:
-        return NAMES[np.dtype(given)]
+        return PAGE_FORMATS[np.dtype(given)]
     except (TypeError, KeyError):
         raise AttentionFormatError(
-            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. A float64 cache has no use: keep float32."
+            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. Attention over pages computes in float32: use it for float64, too."
         ) from None

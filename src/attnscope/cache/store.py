@@ -1,9 +1,10 @@
 """All sequences of a cache, and the order in which a change takes effect.
 
-The page tables are the truth. They are immutable, and one assignment moves the sequences of a call from one state to
-the next, in all their layers. Memory that a table reads is not written before this assignment. Reference counts
-follow from the tables. An exception between two steps, such as KeyboardInterrupt or MemoryError, leaves the tables
-before or after the change, and `_counted` False: the next operation counts references again.
+The page tables are the truth. They are immutable, and one assignment moves the sequences of a call from one
+state to the next, in all their layers. Memory that a table reads is not written before this assignment.
+Reference counts follow from the tables. An exception between two steps, such as KeyboardInterrupt or
+MemoryError, leaves the tables before or after the change, and `_counted` False: the next operation counts
+references again.
 """
 
 import os
@@ -14,16 +15,18 @@ from weakref import WeakSet
 
 from numpy.typing import NDArray
 
+from attnscope.arguments import whole_number
 from attnscope.cache.layer import Layer
 from attnscope.cache.layout import Layout
 from attnscope.cache.page_table import EMPTY, PageTable
+from attnscope.errors import CacheError
 from attnscope.problem import Window
 
 Tables = tuple[PageTable, ...]  # of one sequence, one per layer
 
 
 class Store:
-    """The layers of a cache, and the page tables of its sequences. The caller holds the lock and checked arguments.
+    """The layers of a cache, and the page tables of its sequences. The caller holds the lock.
 
     Parameters
     ----------
@@ -36,7 +39,8 @@ class Store:
     """
 
     def __init__(self, layout: Layout, most_pages: int | None, windows: Sequence[Window | None]) -> None:
-        self.layers = [Layer(layout, most_pages, window) for window in windows]
+        lefts = [None if window is None else window.left for window in windows]
+        self.layers = [Layer(layout, most_pages, left) for left in lefts]
         self.tables: dict[int, Tables] = {}
         self.numbers_used = 0  # a number is not given twice
         self.lock = RLock()
@@ -70,7 +74,7 @@ class Store:
         self.settle()
         old = self.tables[sequence]
         for number, (layer, table) in enumerate(zip(self.layers, old, strict=True)):
-            layer.check_truncation(table, tokens, sequence, number)
+            layer.window.check_truncation(table, tokens, sequence, number)
         new = tuple(layer.truncated(table, tokens) for layer, table in zip(self.layers, old, strict=True))
         self._counted = False
         self.tables[sequence] = new
@@ -100,8 +104,8 @@ class Store:
         self.settle()
         layer, tokens = self.layers[number], new[0].shape[2]
         tables, given_back = [self.tables[sequence][number] for sequence in sequences], []
-        if layer.left is not None:
-            old, tables = tables, [layer.in_sight(table) for table in tables]
+        if layer.window.left is not None:
+            old, tables = tables, [layer.window.without_unseen(table) for table in tables]
             given_back = pages_between(old, tables)
         growth = layer.plan(tables, tokens)
         if growth.fresh > layer.arena.free_pages:
@@ -123,6 +127,27 @@ class Store:
         layer.arena.take(growth.fresh)
         layer.arena.remove_references([*given_back, *growth.copied])
         self._counted = True
+
+    def known(self, sequences: Sequence[Any]) -> list[int]:
+        """The sequences as ints; raise CacheError unless each exists, and is named once."""
+        known = [
+            each if type(each) is int else whole_number(each, "sequence", error=CacheError)
+            for each in sequences
+        ]
+        for number in known:
+            if number not in self.tables:
+                was = "has been released" if 0 <= number < self.numbers_used else "was never made"
+                raise CacheError(f"sequence {number} {was}: expected a number from new_sequence() or fork().")
+        if len(set(known)) < len(known):
+            twice = next(number for number in known if known.count(number) > 1)
+            raise CacheError(f"sequence {twice} is named twice in one call. fork() makes a second one of it.")
+        return known
+
+    def layer_number(self, layer: Any) -> int:
+        number = whole_number(layer, "layer", error=CacheError)
+        if not 0 <= number < len(self.layers):
+            raise CacheError(f"layer={number}: expected 0 to {len(self.layers) - 1}.")
+        return number
 
     def settle(self) -> None:
         """Count references again if a change was interrupted."""

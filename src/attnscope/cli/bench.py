@@ -1,4 +1,4 @@
-"""The verb `attnscope bench`: how fast attention() runs here, and how fast the cache decodes."""
+"""The verb `attnscope bench`: the time of attention() on any shape, or of decoding with the cache."""
 
 from dataclasses import asdict
 
@@ -13,44 +13,80 @@ POSITIVE = click.IntRange(min=1)
 
 @click.command(short_help="Time attention() on any shape, or decoding, beside this machine's limits.")
 @click.option(
-    "--decode", is_flag=True, help="One query a sequence over a KVCache, at three lengths unless given."
+    "--decode", is_flag=True, help="Time one query per sequence over a KVCache, by default at three lengths."
 )
-@click.option("--batch", type=POSITIVE, metavar="N", default=1, show_default=True)
-@click.option("--query-heads", type=POSITIVE, metavar="N", show_default="8; 32 to decode")
-@click.option("--kv-heads", type=POSITIVE, metavar="N", show_default="as query heads; a quarter to decode")
-@click.option("--query-len", type=POSITIVE, metavar="N", show_default="2048; 1 to decode")
 @click.option(
-    "--key-len", type=POSITIVE, metavar="N", show_default="as the queries; 4096, 32768, 131072 to decode"
+    "--batch", type=POSITIVE, metavar="N", default=1, show_default=True, help="Sequences in one call."
 )
-@click.option("--key-dim", type=POSITIVE, metavar="N", default=128, show_default=True)
-@click.option("--value-dim", type=POSITIVE, metavar="N", show_default="as the keys'")
 @click.option(
-    "--dtype", "number_format", type=click.Choice((*FORMATS, "int8")), default="float32", show_default=True
+    "--query-heads", type=POSITIVE, metavar="N", show_default="8; with --decode 32", help="Query heads."
 )
-@click.option("--causal", is_flag=True, help="The last query meets the last key; not to decode.")
+@click.option(
+    "--kv-heads",
+    type=POSITIVE,
+    metavar="N",
+    show_default="--query-heads; with --decode a quarter",
+    help="Key and value heads; a divisor of the query heads.",
+)
+@click.option(
+    "--query-len",
+    type=POSITIVE,
+    metavar="N",
+    show_default="2048",
+    help="Queries per sequence. Not with --decode, which has one.",
+)
+@click.option(
+    "--key-len",
+    type=POSITIVE,
+    metavar="N",
+    show_default="--query-len; with --decode 4096, 32768, 131072",
+    help="Keys per sequence.",
+)
+@click.option(
+    "--key-dim", type=POSITIVE, metavar="N", default=128, show_default=True, help="Numbers per query and key."
+)
+@click.option("--value-dim", type=POSITIVE, metavar="N", show_default="--key-dim", help="Numbers per value.")
+@click.option(
+    "--dtype",
+    "number_format",
+    type=click.Choice((*FORMATS, "int8")),
+    default="float32",
+    show_default=True,
+    help="Number format. float64 runs the reference; int8 needs --decode.",
+)
+@click.option("--causal", is_flag=True, help="Causal mask, bottom-right aligned. Not with --decode.")
 @click.option(
     "--window",
     type=POSITIVE,
     metavar="N",
-    help="Causal, over the last N keys, its own included; not to decode.",
+    help="Causal mask over the last N keys, the query's own included. Not with --decode.",
 )
-@click.option("--page-tokens", type=POSITIVE, metavar="N", show_default="64", help="To decode.")
-@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", show_default="all CPUs")
 @click.option(
-    "--repeat", type=POSITIVE, metavar="N", default=9, show_default=True, help="Calls to take the median of."
+    "--page-tokens", type=POSITIVE, metavar="N", show_default="64", help="Tokens per page. Needs --decode."
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", show_default="all CPUs", help="Threads per call."
+)
+@click.option(
+    "--repeat",
+    type=POSITIVE,
+    metavar="N",
+    default=9,
+    show_default=True,
+    help="Calls; the table shows their median.",
 )
 @json_option
 def bench(decode: bool, as_json: bool, **sizes: int | str | bool | None) -> None:
-    """Time attention() on random arrays of any shape, beside this machine's own limits; or the cache, decoding.
+    """Time attention() on random arrays, or decoding with the cache, beside this machine's limits.
 
-    Floating-point operations are counted over the visible (query, key) pairs only; the shares are of a loop
-    of multiply-adds on registers, and of a streaming read, both measured in the same run.
+    Floating-point operations count visible (query, key) pairs only. The limits are a loop of multiply-adds on
+    registers and a streaming read, both measured in the same run.
 
     \b
     Examples:
-      attnscope bench --causal
-      attnscope bench --query-len 16384 --window 512 --dtype bfloat16 --json
-      attnscope bench --decode
+      attnscope bench --causal                               prefill of 2,048 tokens
+      attnscope bench --query-len 16384 --window 512 --json  a sliding window, as JSON
+      attnscope bench --decode                               one new token after 4k, 32k and 131k
       attnscope bench --decode --batch 8 --key-len 32768 --dtype int8
     """  # noqa: D301 - click reads \b as: keep these lines
     check_bench_options(decode, sizes)
@@ -58,17 +94,22 @@ def bench(decode: bool, as_json: bool, **sizes: int | str | bool | None) -> None
 
 
 def check_bench_options(decode: bool, sizes: dict[str, int | str | bool | None]) -> None:
-    """Some options have a meaning with --decode only, some without it only."""
+    """Raise UsageError for options that apply only with --decode, or only without it."""
     for name in ("query_len", "causal", "window") if decode else ("page_tokens",):
         if sizes[name]:
-            option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} goes {'only without' if decode else 'only with'} --decode.")
+            _refuse(f"--{name.replace('_', '-')}", decode)
     wrong = "float64" if decode else "int8"
     if sizes["number_format"] == wrong:
-        raise click.UsageError(f"--dtype {wrong} goes only {'without' if decode else 'with'} --decode.")
+        _refuse(f"--dtype {wrong}", decode)
+
+
+def _refuse(option: str, decode: bool) -> None:
+    way_out = "Leave one of them out." if decode else "Add --decode."
+    raise click.UsageError(f"{option} applies only {'without' if decode else 'with'} --decode. {way_out}")
 
 
 def bench_call(as_json: bool, sizes: dict[str, int | str | bool | None]) -> None:
+    """Time one call and print it."""
     from attnscope.bench import case_of, measure, print_measurement
 
     with explained():
@@ -80,6 +121,7 @@ def bench_call(as_json: bool, sizes: dict[str, int | str | bool | None]) -> None
 
 
 def bench_decode(as_json: bool, sizes: dict[str, int | str | bool | None]) -> None:
+    """Time decoding at each length and print it."""
     from attnscope.bench import decode_cases, measure_decode, print_decode
 
     measured = []
@@ -94,4 +136,5 @@ def bench_decode(as_json: bool, sizes: dict[str, int | str | bool | None]) -> No
 
 
 def kept(sizes: dict[str, int | str | bool | None], *without: str) -> dict[str, int | str | bool | None]:
+    """The options except these."""
     return {name: size for name, size in sizes.items() if name not in without}

@@ -30,9 +30,7 @@ DEFAULT_CONTEXT = 8192
 DEFAULT_NEW_TOKENS = 256
 
 
-def quantity(
-    read: Callable[[str, str], int],
-) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+def quantity(read: Callable[[str, str], int]) -> Callable[..., int | None]:
     """A callback that reads a number with a unit."""
 
     def convert(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
@@ -131,16 +129,9 @@ def report(config: Path, options: dict[str, Any]) -> None:
     caches = compare_engines(config, arguments)
     line = None
     if limits is not None:
-        line = roofline(
-            config,
-            prompt=prompt,
-            new_tokens=new_tokens,
-            hardware=limits,
-            batch=options["batch"],
-            kv_dtype=options["kv_dtype"],
-            weight_dtype=options["weight_dtype"],
-            assume=arguments["assume"],
-        )
+        shared = {name: arguments[name] for name in ("batch", "kv_dtype", "assume")}
+        shared |= {"prompt": prompt, "new_tokens": new_tokens, "weight_dtype": options["weight_dtype"]}
+        line = roofline(config, hardware=limits, **shared)
     if options["plot"] is not None:
         draw(caches, options["plot"])
     if options["as_json"]:
@@ -208,9 +199,8 @@ def text_of(plan: CachePlan, caches: tuple[EngineCache, ...], line: Roofline | N
     """The report as text."""
     parts = [str(plan), comparison_table(caches)]
     if line is not None:
-        line = replace(
-            line, notes=tuple(note for note in line.notes if note not in plan.notes)
-        )  # without repetition
+        notes = tuple(note for note in line.notes if note not in plan.notes)  # the plan has them
+        line = replace(line, notes=notes)
         parts.append(str(line))
     if explain:
         parts += [plan.explain(), *([line.explain()] if line is not None else [])]
@@ -236,7 +226,7 @@ def facts_of(plan: CachePlan, caches: tuple[EngineCache, ...], line: Roofline | 
     }
 
 
-def capacity(plan: "CachePlan") -> dict[str, int | None]:
+def capacity(plan: CachePlan) -> dict[str, int | None]:
     return {"memory": plan.memory, "max_sequences": plan.max_sequences, "max_context": plan.max_context}
 
 
@@ -252,12 +242,6 @@ def of_roofline(line: Roofline) -> dict[str, Any]:
     facts = {name: value for name, value in vars(line).items() if name not in phases}
     facts["hardware"] = asdict(line.hardware)
     for name, phase in phases.items():
-        facts[name] = {
-            "flops": phase.flops,
-            "moved_bytes": phase.moved_bytes,
-            "intensity": phase.intensity,
-            "seconds": phase.seconds,
-            "bound": phase.bound,
-            "parts": [asdict(part) for part in phase.parts],
-        }
+        sums = {key: getattr(phase, key) for key in ("flops", "moved_bytes", "intensity", "seconds", "bound")}
+        facts[name] = sums | {"parts": [asdict(part) for part in phase.parts]}
     return {**facts, "total_seconds": line.total_seconds, "tokens_per_second": line.tokens_per_second}

@@ -39,7 +39,8 @@ def without_mask(
 ) -> Mask | None:
     """The mask of a call that has none: what Transformers' sdpa makes of `is_causal`.
 
-    Eager attention ignores `is_causal` and shows every key. A model that does not support sdpa was written for eager.
+    Eager attention ignores `is_causal` and shows every key. A model that does not support sdpa was written
+    for eager.
     """
     if not supports_sdpa(tuple(base.__module__ for base in type(module).__mro__)):
         return None
@@ -51,8 +52,8 @@ def without_mask(
     if left_out:
         raise UnsupportedProblemError(
             f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys, "
-            f"is_causal={bool(causal)}, sliding_window={sliding_window}, without a mask that states which keys are "
-            f"visible. {EAGER}"
+            f"is_causal={bool(causal)}, sliding_window={sliding_window}, without a mask that states which "
+            f"keys are visible. {EAGER}"
         )
     if query.shape[2] == 1 or not causal:
         return None
@@ -67,7 +68,7 @@ def supports_sdpa(files: tuple[str, ...]) -> bool:
         classes: list[Any] = [each for each in named if isinstance(each, type)]
         models = [each for each in classes if issubclass(each, PreTrainedModel) and each.__module__ == file]
         if models:
-            return any(model._supports_sdpa for model in models)  # noqa: SLF001  # Transformers has no other way
+            return any(model._supports_sdpa for model in models)  # noqa: SLF001  # the only way
     return True
 
 
@@ -82,7 +83,8 @@ def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visib
     if mask.ndim != 4 or mask.shape[2] not in (1, query.shape[2]) or mask.shape[3] not in (1, key.shape[2]):
         raise AttentionMaskError(
             f"the attention mask has shape {list(mask.shape)}, expected [batch, heads or 1, query_len="
-            f"{query.shape[2]}, key_len={key.shape[2]}]. Give the model a mask of the tokens as [batch, tokens]."
+            f"{query.shape[2]}, key_len={key.shape[2]}]. Give the model a mask of the tokens as [batch, "
+            "tokens]."
         )
     if isinstance(mask, SymbolicMask):
         if mask.shape[2:] == (query.shape[2], key.shape[2]):
@@ -106,17 +108,17 @@ def _visible_once(mask: torch.Tensor) -> Visible:
 
 
 def visible_of_numbers(mask: torch.Tensor) -> Visible:
-    """What a tensor shows: bools, True = visible, or numbers that are added, their format's least hiding a key.
+    """What a tensor shows: bools, True = visible, or numbers to add; their format's least number hides a key.
 
-    The least number added to any score stays below every other score. So a hidden key beside visible ones has weight 0,
-    as in Transformers' own attention. A fully masked row is 0.
+    The least number added to any score stays below every other score. So a hidden key beside visible ones has
+    weight 0, as in Transformers' own attention. A fully masked row is 0.
     """
     if mask.dtype == torch.bool:
         return Visible(Dense(array_of(mask)), None, 0, 0)
     if not mask.is_floating_point():
         raise AttentionMaskError(
-            f"the attention mask holds {mask.dtype}, expected bools, True = visible, or numbers that are added to "
-            "the scores. Convert it with mask.bool()."
+            f"the attention mask holds {mask.dtype}, expected bools, True = visible, or numbers that are "
+            "added to the scores. Convert it with mask.bool()."
         )
     shown = mask > torch.finfo(mask.dtype).min
     added = mask if bool((mask[shown] != 0).any()) else None

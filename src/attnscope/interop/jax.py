@@ -10,7 +10,7 @@ from attnscope.audit import Contract, tokens_first
 
 @cache
 def _compiled() -> Any:
-    """The whole call compiled: otherwise JAX compiles every operation for every shape, and an audit asks fewer cases."""
+    """The whole call compiled: otherwise JAX compiles every operation for every shape."""
     return jax.jit(jax.nn.dot_product_attention, static_argnames=("is_causal", "local_window_size"))
 
 

@@ -1,4 +1,4 @@
-"""One layer's observations: options about the text's tokens as options about its keys, and several calls as one."""
+"""One layer's observations: options about a text's tokens as options about keys, and several calls as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,8 +61,9 @@ class TextOptions:
         labels = np.asarray(self.segments)
         if labels.ndim not in (1, 2) or labels.shape[-1] < end_of_text:
             raise AttentionError(
-                f"segments has shape {list(labels.shape)}, and the text has {end_of_text} tokens by now: expected "
-                "one label for each, generated tokens included. {name: (start, None)} reaches to the end of any text."
+                f"segments has shape {list(labels.shape)}, and the text has {end_of_text} tokens by now: "
+                "expected one label for each, generated tokens included. {name: (start, None)} reaches to "
+                "the end of any text."
             )
         return labels[..., key_offset:end_of_text]
 
@@ -81,9 +82,9 @@ def _check_range(name: str, ends: Any) -> None:
     whole = pair and all(_is_whole(end) for end in ends if end is not None)
     if not whole or ends[0] is None or ends[0] < 0 or (ends[1] is not None and ends[1] < ends[0]):
         raise AttentionError(
-            f"segments[{name!r}] is {ends!r}, expected (start, end) with 0 <= start <= end, counted in tokens from "
-            "the start of the text; end=None reaches to its end. Negative numbers would count from the end, which "
-            "moves while the model generates."
+            f"segments[{name!r}] is {ends!r}, expected (start, end) with 0 <= start <= end, counted in "
+            "tokens from the start of the text; end=None reaches to its end. Negative numbers would count "
+            "from the end, which moves while the model generates."
         )
 
 
@@ -94,7 +95,8 @@ def _is_whole(number: Any) -> bool:
 def of_text(observation: Observation, options: TextOptions, key_offset: int) -> Observation:
     """The same observation with keys counted from the start of the text, and without the output.
 
-    The model uses its outputs at once. Keeping those of all layers would take more memory than everything else.
+    The model uses its outputs at once. Keeping those of all layers would take more memory than everything
+    else.
     """
     changed: dict[str, Any] = {
         "output": np.empty((*observation.output.shape[:-1], 0), observation.output.dtype),
@@ -117,7 +119,7 @@ def of_text(observation: Observation, options: TextOptions, key_offset: int) -> 
 
 
 def rows_of(observation: Observation, rows: NDArray[np.intp] | None) -> Observation:
-    """The observation of these rows of the batch, in this order; unchanged if None, or if its batch is another."""
+    """The observation of these rows of the batch, in order; unchanged if None, or if its batch is another."""
     if rows is None or len(observation.entropy) != len(rows):
         return observation
     arrays: dict[str, Any] = {
@@ -154,8 +156,9 @@ def joined(calls: Sequence[Observation]) -> Observation:
         grown = after.key_len - before.key_len
         if after.output.shape[:2] != before.output.shape[:2] or grown != after.query_len:
             raise AttentionError(
-                f"a call of {after.query_len} queries on {after.key_len} keys, batch {after.output.shape[0]}, does not "
-                f"continue one on {before.key_len} keys, batch {before.output.shape[0]}: they are not chunks of one "
-                "text. Take them one by one: calls(layer)."
+                f"a call of {after.query_len} queries on {after.key_len} keys, batch "
+                f"{after.output.shape[0]}, does not continue one on {before.key_len} keys, batch "
+                f"{before.output.shape[0]}: they are not chunks of one text. Take them one by one: "
+                "calls(layer)."
             )
     return join(*(replace(each, block_map=None) for each in calls))

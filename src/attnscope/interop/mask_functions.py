@@ -1,7 +1,8 @@
 """Transformers' mask functions as attnscope's masks.
 
-Transformers describes a mask by a function of indices, composed of a few of its own closures. Such a function is
-recognised by its code object, and its mask follows from the values it closed over: 100,000 tokens need no matrix.
+Transformers describes a mask by a function of indices, composed of a few of its own closures. Such a function
+is recognised by its code object, and its mask follows from the values it closed over: 100,000 tokens need no
+matrix.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 class MaskRegion(NamedTuple):
-    """The part of the score matrix that a mask covers: query i is at query_offset + i, key j at key_offset + j."""
+    """The part of the score matrix of a mask: query i is at query_offset + i, key j at key_offset + j."""
 
     batch: int
     query_len: int

@@ -29,9 +29,9 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
 ) -> Iterator[Seen]:
     """Collect an Observation of every layer while the model runs within the block; then restore the model.
 
-    Within the block the model's attention is attnscope's. Its outputs equal those of the implementation "attnscope" bit
-    for bit; register() need not have been called. An observation shows where heads looked, not what that changed: ablate
-    a head, and compare the model's answers.
+    Within the block the model's attention is attnscope's. Its outputs equal those of the implementation
+    "attnscope" bit for bit; register() need not have been called. An observation shows where heads looked,
+    not what that changed: ablate a head, and compare the model's answers.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
     ablate : collection of (int, int)
         Heads, as (layer, head), whose output becomes 0.
     keep_arguments : bool
-        Whether seen.arguments keeps every layer's arguments of attention(), for observation.rollout(): those of its
-        last call, in the memory of the model's queries, keys and values.
+        Whether seen.arguments keeps every layer's arguments of attention(), for observation.rollout(): those
+        of its last call, in the memory of the model's queries, keys and values.
 
     Yields
     ------
@@ -57,11 +57,11 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
     Raises
     ------
     UnsupportedProblemError
-        If the model's attention does not go through Transformers' AttentionInterface: at the start of the block if its
-        class shows that, otherwise at the end. Also for all that register() names.
+        If the model's attention does not go through Transformers' AttentionInterface: at the start of the
+        block if its class shows that, otherwise at the end. Also for all that register() names.
     AttentionError
-        If the model is being observed already, or if ranges, layers or heads are impossible; at the end of the block if
-        the model did not call a named layer.
+        If the model is being observed already, or if ranges, layers or heads are impossible; at the end of
+        the block if the model did not call a named layer.
 
     Examples
     --------
@@ -96,7 +96,8 @@ def modules_of(model: Any) -> dict[str, torch.nn.Module]:
     """
     if not isinstance(model, PreTrainedModel):
         raise UnsupportedProblemError(
-            f"model is a {type(model).__name__}, expected a model of Transformers. For other code, call observe()."
+            f"model is a {type(model).__name__}, expected a model of Transformers. For other code, call "
+            "observe()."
         )
     return dict(model.named_modules())
 
@@ -112,7 +113,7 @@ def attending_by_attnscope(model: Any) -> Iterator[None]:
     """
     name = register()
     configs = configs_of(model)
-    before = [config._attn_implementation_internal for config in configs]  # noqa: SLF001  # what the setter sets
+    before = [config._attn_implementation_internal for config in configs]  # noqa: SLF001  # see the setter
     try:
         if not any(part._can_set_attn_implementation() for part in models_of(model)):  # noqa: SLF001
             raise UnsupportedProblemError(

@@ -1,4 +1,4 @@
-"""The runs of a model, and which rows of a later run continue which rows of an earlier one: beam search reorders them."""
+"""The runs of a model, and which rows of a run continue which earlier ones: beam search reorders them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ class Runs:
 
     @property
     def last(self) -> int:
-        """The number of the run that began last; one begins here if a part of the model was called by itself."""
+        """The number of the last run; one begins here if a part of the model was called by itself."""
         if not self.caches:
             self.caches.append(None)
         return len(self.caches) - 1
@@ -91,7 +91,7 @@ class Runs:
         return self.numbers[cache]
 
     def _follow(self, cache: Cache, name: str) -> None:
-        """Note the rows that a method of this cache is given; the reference is weak, since caches are large."""
+        """Note the rows that a method of this cache receives; weakly referenced: caches are large."""
         method, of = getattr(type(cache), name), ref(cache)
 
         def noted(indices: torch.Tensor) -> Any:

@@ -20,15 +20,15 @@ from attnscope.observation import Observation, observe
 class Seen(Observer):
     """What observing() collected: `seen[3]` is the Observation of layer 3, of all calls together.
 
-    Layers are numbered from 0 in the order in which the model calls them; `seen.names[3]` is the name of a layer's
-    module. If the model ran several times, as generate() does, each layer has several observations: `seen.calls(3)`
-    lists them, and `seen[3]` has all their queries, one after the other.
+    Layers are numbered from 0 in the order in which the model calls them; `seen.names[3]` is the name of a
+    layer's module. If the model ran several times, as generate() does, each layer has several observations:
+    `seen.calls(3)` lists them, and `seen[3]` has all their queries, one after the other.
 
-    Keys are counted from the start of the text, even if a cache with a window has dropped the first ones: in max_key,
-    top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
+    Keys are counted from the start of the text, even if a cache with a window has dropped the first ones: in
+    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
 
-    Rows follow the cache. Beam search reorders the cache's rows; row r of every call then belongs to the text that row r
-    of the cache holds at the end.
+    Rows follow the cache. Beam search reorders the cache's rows; row r of every call then belongs to the text
+    that row r of the cache holds at the end.
 
     Parameters
     ----------
@@ -159,8 +159,9 @@ class Seen(Observer):
         """
         if self.runs and not self.numbers:
             raise UnsupportedProblemError(
-                "the model ran, and none of its attention went through Transformers' AttentionInterface: it computes "
-                "its attention by itself, or has none. Nothing was observed. Give its arrays to observe() by hand."
+                "the model ran, and none of its attention went through Transformers' AttentionInterface: it "
+                "computes its attention by itself, or has none. Nothing was observed. Give its arrays to "
+                "observe() by hand."
             )
         named = {"layers": self.layers or (), "ablate": {layer for layer, _ in self.ablate}}
         for argument, layers in named.items():
@@ -184,8 +185,8 @@ def read_layers(given: Any) -> frozenset[int] | None:
     numbers = None if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     if numbers is None or not all(_is_number(each) for each in numbers):
         raise AttentionError(
-            f"layers is {given!r}, expected numbers of layers, counted from 0 in the order in which the model calls "
-            "them: layers=[0, 3], or None for all."
+            f"layers is {given!r}, expected numbers of layers, counted from 0 in the order in which the "
+            "model calls them: layers=[0, 3], or None for all."
         )
     return frozenset(map(int, numbers))
 
@@ -201,7 +202,8 @@ def read_heads(given: Any) -> frozenset[tuple[int, int]]:
     pairs = None if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     if pairs is None or not all(map(_is_pair, pairs)):
         raise AttentionError(
-            f"ablate is {given!r}, expected pairs (layer, head), both counted from 0: ablate=[(3, 1)], or () for none."
+            f"ablate is {given!r}, expected pairs (layer, head), both counted from 0: ablate=[(3, 1)], or () "
+            "for none."
         )
     return frozenset((int(layer), int(head)) for layer, head in pairs)
 

@@ -13,10 +13,10 @@ SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
 
 
 class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types here
-    """A bool tensor [batch, 1, query_len, key_len] by its shape, without memory; `mask` states what is visible.
+    """A bool tensor by its shape [batch, 1, query_len, key_len], without memory; `mask` is the statement.
 
-    Models read a mask's shape, dtype and device, or pass it through functions that return it unchanged. A model that
-    computes with its mask would need the matrix; that raises UnsupportedProblemError.
+    Models read a mask's shape, dtype and device, or pass it through functions that return it unchanged. A
+    model that computes with its mask would need the matrix; that raises UnsupportedProblemError.
     """
 
     mask: Mask | None  # which of the first `keys_read` keys each query sees; None: all of them
@@ -35,7 +35,7 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
         return made
 
     def matrix(self) -> NDArray[np.bool_]:
-        """Every entry, [batch, 1, query_len, keys_read], True = visible: to broadcast a mask of one query or key."""
+        """Every entry, [batch, 1, query_len, keys_read]: to broadcast a mask of one query or key."""
         batch, _, query_len, _ = self.shape
         if self.mask is None:
             return np.ones((batch, 1, query_len, self.keys_read), np.bool_)
@@ -54,8 +54,9 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
             batch, _, query_len, key_len = same.shape
             return SymbolicMask(same.mask, (batch, query_len, key_len), same.keys_read, same.key_offset)
         raise UnsupportedProblemError(
-            f"the model computes with its attention mask ({func}), and attnscope's mask is symbolic: it holds no "
-            "matrix of numbers. Choose another attention for this model: model.set_attn_implementation('eager')."
+            f"the model computes with its attention mask ({func}), and attnscope's mask is symbolic: it "
+            "holds no matrix of numbers. Choose another attention for this model: "
+            "model.set_attn_implementation('eager')."
         )
 
 

@@ -22,8 +22,9 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
     """
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
         raise AttentionFormatError(
-            f"a tensor is on {tensor.device}, {str(tensor.layout).removeprefix('torch.')}, expected a plain one on "
-            "the CPU, where attnscope computes. Move the model with model.to('cpu'), or choose another attention."
+            f"a tensor is on {tensor.device}, {str(tensor.layout).removeprefix('torch.')}, expected a plain "
+            "one on the CPU, where attnscope computes. Move the model with model.to('cpu'), or choose "
+            "another attention."
         )
     tensor = tensor.detach()
     if tensor.dtype in BITS:

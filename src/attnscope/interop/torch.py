@@ -21,7 +21,7 @@ def _scaled_dot_product_attention(
     bias: torch.Tensor | None = None,
     scale: float | None = None,
 ) -> torch.Tensor:
-    """Call torch.nn.functional.scaled_dot_product_attention, whose attn_mask is our mask (bool) or bias (float)."""
+    """Call torch's scaled_dot_product_attention, whose attn_mask is our mask (bool) or bias (float)."""
     given: dict[str, Any] = {"is_causal": causal}
     if mask is not None and bias is not None:
         given["attn_mask"] = bias.masked_fill(~mask, -torch.inf)
@@ -43,8 +43,8 @@ scaled_dot_product_attention.contract = Contract(  # type: ignore[attr-defined]
 class MultiHeadAttention:
     """torch.nn.MultiheadAttention with identity projections, so that an audit sees its attention alone.
 
-    A mask of torch's module is True for a hidden key; here, as everywhere in attnscope, True is visible. The module's
-    dims are heads * key_dim, so a new module is made for each shape.
+    A mask of torch's module is True for a hidden key; here, as everywhere in attnscope, True is visible. The
+    module's dims are heads * key_dim, so a new module is made for each shape.
     """
 
     contract = Contract(key_mask=True, mask=True)

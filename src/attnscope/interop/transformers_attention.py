@@ -18,7 +18,7 @@ NOT_HONOURED = ("cache", "head_mask", "indices", "block_indices", "sinks")
 
 
 class Call(NamedTuple):
-    """One call of a module: the arguments of attention(), and the position of the module's first key in the text."""
+    """One call of a module: the arguments of attention(), and the position of its first key in the text."""
 
     query: NDArray[Any]
     key: NDArray[Any]
@@ -137,12 +137,13 @@ def refuse_options(module: torch.nn.Module, others: dict[str, Any]) -> None:
     for name in NOT_HONOURED:
         if others.get(name) is not None:
             raise UnsupportedProblemError(
-                f"{name} is given, of type {type(others[name]).__name__}, which attnscope cannot honour. {EAGER}"
+                f"{name} is given, of type {type(others[name]).__name__}, which attnscope cannot honour. "
+                f"{EAGER}"
             )
 
 
 def returns_weights(module: torch.nn.Module) -> bool:
-    """Whether the running model returns its weights: many models do not pass output_attentions to their modules."""
+    """Whether the running model returns weights: many do not pass output_attentions to their modules."""
     collector = getattr(output_capturing, "_active_collector", None)
     collected = None if collector is None else collector.get()
     if any("attentions" in name for name in collected or ()):

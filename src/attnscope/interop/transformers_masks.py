@@ -1,6 +1,7 @@
 """The function that makes masks for "attnscope" in Transformers' models: statements, never matrices.
 
-A mask function that is not known is evaluated for every entry, a block of queries at a time, and kept as one bit per entry.
+A mask function that is not known is evaluated for every entry, a block of queries at a time, and kept as one
+bit per entry.
 """
 
 from typing import Any
@@ -66,17 +67,22 @@ def evaluated(
     step = max(1, ENTRIES_AT_ONCE // max(1, region.batch * region.key_len))
     for first in range(0, region.query_len, step):
         shown = masking_utils.sdpa_mask(
-            region.batch, min(step, region.query_len - first), region.key_len,
-            q_offset=region.query_offset + first, kv_offset=region.key_offset,
-            mask_function=function, allow_is_causal_skip=False, use_vmap=use_vmap,
-        )  # fmt: skip
+            region.batch,
+            min(step, region.query_len - first),
+            region.key_len,
+            q_offset=region.query_offset + first,
+            kv_offset=region.key_offset,
+            mask_function=function,
+            allow_is_causal_skip=False,
+            use_vmap=use_vmap,
+        )
         seen = array_of(shown) if keys is None else array_of(shown) & keys[:, None, None, :]
         packed_rows.append(np.packbits(seen, axis=-1, bitorder="little"))
     return of_bits(np.concatenate(packed_rows, axis=2), region)
 
 
 def kept_as_bits(mask: Mask | None, region: MaskRegion) -> Mask | None:
-    """The mask itself if its rows are few runs of keys; otherwise its bits, made here once and not in each layer."""
+    """The mask itself if its rows are few runs of keys; otherwise its bits, made once for all layers."""
     if mask is None:
         return None
     lowered = lower(mask, AttentionShape(region.batch, 1, 1, region.query_len, region.key_len, 1, 1))
@@ -86,7 +92,7 @@ def kept_as_bits(mask: Mask | None, region: MaskRegion) -> Mask | None:
 
 
 def of_bits(bits: NDArray[np.uint8], region: MaskRegion) -> Mask:
-    """A mask of rows [batch, 1, queries, bytes], key j in bit j % 8 of byte j // 8; equal rows are kept once."""
+    """A mask of rows [batch, 1, queries, bytes], key j in bit j % 8 of byte j // 8; equal rows kept once."""
     if (bits == bits[:, :, :1]).all():
         bits = bits[:, :, :1]
     return Dense.from_bits((*bits.shape[:3], region.key_len), bits)

@@ -1,4 +1,4 @@
-"""register(): "attnscope" as an attention implementation of Transformers, once its mask functions were compared."""
+"""register(): "attnscope" as an attention implementation of Transformers."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -20,10 +20,11 @@ REGIONS = (MaskRegion(2, 6, 6, 0, 0), MaskRegion(2, 3, 6, 5, 2), MaskRegion(2, 1
 def register() -> str:
     """Add the attention implementation "attnscope" to Transformers, and return that name.
 
-    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU and without
-    gradients, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads, soft-caps, sinks,
-    sliding windows and chunks, padding on either side, packed texts, dynamic and static caches, a position bias, and
-    masks [batch, heads, query_len, key_len] of bools or of numbers that are added.
+    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU and
+    without gradients, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads,
+    soft-caps, sinks, sliding windows and chunks, padding on either side, packed texts, dynamic and static
+    caches, a position bias, and masks [batch, heads, query_len, key_len] of bools or of numbers that are
+    added.
 
     Returns
     -------
@@ -37,17 +38,18 @@ def register() -> str:
 
     Notes
     -----
-    When the model runs, UnsupportedProblemError is raised for what cannot be honoured: gradients, dropout while
-    training, output_attentions, paged caches, tensors that are not on the CPU, models that compute with their mask.
+    When the model runs, UnsupportedProblemError is raised for what cannot be honoured: gradients, dropout
+    while training, output_attentions, paged caches, tensors that are not on the CPU, models that compute with
+    their mask.
 
-    A model, or a part of one, that computes its attention by itself runs as before, without an error: DeBERTa, Mamba,
-    the image encoder of SAM. Transformers calls nothing of ours there. observing(model) raises if no call arrived, and
-    its `names` list the modules whose calls did.
+    A model, or a part of one, that computes its attention by itself runs as before, without an error:
+    DeBERTa, Mamba, the image encoder of SAM. Transformers calls nothing of ours there. observing(model)
+    raises if no call arrived, and its `names` list the modules whose calls did.
 
-    Both halves are registered, the attention and the function that makes its masks: without the second, Transformers
-    drops causal and padding masks without a warning. A fully masked row is 0; eager attention averages its hidden
-    values instead, so outputs at padding differ. Threads are torch's: torch.set_num_threads(). A second call changes
-    nothing.
+    Both halves are registered, the attention and the function that makes its masks: without the second,
+    Transformers drops causal and padding masks without a warning. A fully masked row is 0; eager attention
+    averages its hidden values instead, so outputs at padding differ. Threads are torch's:
+    torch.set_num_threads(). A second call changes nothing.
 
     References
     ----------
@@ -79,8 +81,9 @@ def check_mask_functions() -> None:
             shown = np.ones_like(expected) if read is None else read.visible(**sizes)
             if not np.array_equal(shown, expected):
                 raise UnsupportedProblemError(
-                    f"{name} of Transformers {transformers.__version__} shows other keys than attnscope expects. "
-                    "Install the version that attnscope was tested with: see its extra [transformers]."
+                    f"{name} of Transformers {transformers.__version__} shows other keys than attnscope "
+                    "expects. Install the version that attnscope was tested with: see its extra "
+                    "[transformers]."
                 )
 
 

@@ -5,7 +5,6 @@ from attnscope.kernels.level import level as level
 from attnscope.kernels.level import usable_levels as usable_levels
 from attnscope.kernels.limits import measure_fma_limit as measure_fma_limit
 from attnscope.kernels.limits import measure_read_bandwidth as measure_read_bandwidth
-from attnscope.kernels.pages import Pages as Pages
 from attnscope.kernels.pages import run_pages as run_pages
 from attnscope.kernels.run import run as run
 from attnscope.kernels.run import why_not as why_not

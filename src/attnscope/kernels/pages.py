@@ -1,6 +1,6 @@
 """Attention over keys and values that lie in pages, through the compiled kernel."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,27 +10,7 @@ from attnscope.kernels import _core
 from attnscope.kernels.level import level
 from attnscope.kernels.run import NAMES, as_bits
 from attnscope.kernels.threads import checked_threads, default_threads
-from attnscope.problem import KeyBitmap, KeySpans, Scoring
-
-
-class Pages(NamedTuple):
-    """Keys and values in pages, and which pages each sequence's tokens lie in.
-
-    Shapes
-        key            (pages, kv_heads, page_tokens, key_dim)      float32, bfloat16, float16 or int8
-        value          (pages, kv_heads, page_tokens, value_dim)    the same format
-        key_scales     (pages, kv_heads, page_tokens)               float32, for int8; else None
-        value_scales   (pages, kv_heads, page_tokens)
-        block_table    (sequences, blocks) int32                    token t lies in page block_table[s, t // page_tokens]
-        key_lens       (sequences,) int64                           how many tokens each sequence has
-    """
-
-    key: NDArray[Any]
-    value: NDArray[Any]
-    key_scales: NDArray[np.float32] | None
-    value_scales: NDArray[np.float32] | None
-    block_table: NDArray[np.int32]
-    key_lens: NDArray[np.int64]
+from attnscope.problem import KeyBitmap, KeySpans, Pages, Scoring
 
 
 def run_pages(  # noqa: PLR0913  # as attention()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
 from attnscope.kernels import _core
-from attnscope.kernels.pages import Pages, run_pages
+from attnscope.kernels.pages import run_pages
 from attnscope.kernels.run import run
 from attnscope.problem import (
     AttentionProblem,
@@ -15,6 +15,7 @@ from attnscope.problem import (
     KeyBitmap,
     KeySpans,
     Operands,
+    Pages,
     Questions,
     Scoring,
 )

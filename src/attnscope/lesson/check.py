@@ -29,17 +29,15 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
     """Judge a learner's answer to one of the lesson's ten exercises.
 
     The answers are called with random and adversarial arguments, the same ones each time, and compared with
-    `at.reference` under a derived error bound. Any style passes: float32 or float64, loops or einsum. A wrong
-    answer is compared with known misconceptions, to name what it does instead, and shown on the smallest call
-    that was found.
+    `at.reference` under a derived error bound, so any style passes. A wrong answer is compared with known
+    misconceptions, to name what it does instead, and shown on the smallest call that was found.
 
     Parameters
     ----------
     number : int
         The exercise, 1 to 10.
     *answers : callable or mapping
-        The exercise's functions, in the order in which it lists them; or one mapping (or module) that holds
-        them by name, such as `globals()`.
+        The exercise's functions in its order; or one mapping or module with them, such as `globals()`.
     stretch : bool
         Judge the exercise's stretch part instead, which may use the library.
     seconds : float

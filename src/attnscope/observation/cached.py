@@ -1,18 +1,25 @@
-"""Queries over what a KVCache holds, observed: decoding, or chunk by chunk."""
+"""observe() for queries over a KVCache: decoding, or chunk by chunk."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope import kernels
-from attnscope.arguments import brief
-from attnscope.cache import KVCache
-from attnscope.cache.paged import CAUSAL, read_call
-from attnscope.errors import AttentionShapeError
+from attnscope.cache import KVCache, as_batch, is_one
+from attnscope.kernels import observe_pages
 from attnscope.observation.observation import Observation
-from attnscope.problem import Mask, Segments, check_vectors, plain, read_questions
+from attnscope.problem import (
+    Causal,
+    Mask,
+    ScoringOptions,
+    Segments,
+    describe_pages,
+    lower_pages,
+    read_questions,
+)
+
+CAUSAL = Causal()
 
 
 def cached(  # noqa: PLR0913  # as observe(), over a cache
@@ -22,72 +29,76 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     query: NDArray[Any],
     *,
     mask: Mask | NDArray[np.bool_] | None = CAUSAL,
-    scale: float | None = None,
-    softcap: float | None = None,
-    bias: NDArray[Any] | None = None,
-    alibi_slopes: NDArray[Any] | Sequence[float] | None = None,
-    sinks: NDArray[Any] | Sequence[float] | None = None,
     threads: int | None = None,
     segments: Segments | None = None,
     first_keys: int = 4,
     top_keys: int = 0,
     received: bool | NDArray[Any] = False,
     block_map_size: int | None = None,
+    **scoring: Unpack[ScoringOptions],
 ) -> Observation:
-    """Observe cache.attend(sequences, layer, query): the same output, bit for bit, and where its rows looked.
+    """Compute cache.attend(sequences, layer, query), and statistics of each row's weights.
 
-    Shapes
-        query    (sequences, query_heads, query_len, key_dim)      or (query_heads, query_len, key_dim) for one sequence
-        As in Observation. Keys are counted from each sequence's first token, and key_len is the longest's: where
-        sequences differ, segments are [sequences, longest], and keys that a sequence lacks receive nothing.
-    Arguments
-        As in KVCache.attend() and observe().
-    Errors
-        As in KVCache.attend() and observe().
+    Parameters
+    ----------
+    cache : KVCache
+        The cache.
+    sequences : int or sequence of int
+        One sequence, or several.
+    layer : int
+        The layer, from 0.
+    query : ndarray, shape (query_heads, query_len, key_dim)
+        For a list of sequences: (sequences, query_heads, query_len, key_dim).
+    mask, threads
+        As in KVCache.attend().
+    segments, first_keys, top_keys, received, block_map_size
+        As in observe(). If sequences differ in length, segments are (sequences, tokens of the longest).
+    **scoring : Unpack[ScoringOptions]
+        scale, softcap, bias, alibi_slopes and sinks, as in attention().
 
+    Returns
+    -------
+    Observation
+        Keys are counted from each sequence's first token, and key_len is that of the longest sequence. Keys
+        that a sequence lacks receive nothing.
+
+    Raises
+    ------
+    AttentionError
+        As KVCache.attend() and observe() do.
+
+    Notes
+    -----
+    The output is that of KVCache.attend(), bit for bit.
+
+    Examples
+    --------
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.ones((1, 3, 2), np.float32))
     >>> cached(cache, text, 0, np.zeros((1, 1, 2), np.float32)).max_weight.round(2)  # three equal keys
     array([[0.33]], dtype=float32)
     """
-    one = isinstance(sequences, int | np.integer)
-    rows = plain(query, "query")
-    check_vectors(rows, "query")
-    if rows.ndim != (3 if one else 4):
-        raise AttentionShapeError(
-            f"query has {rows.ndim} axes for sequences={brief(sequences)}, expected [query_heads, query_len, key_dim] for "
-            "one sequence, or [sequences, query_heads, query_len, key_dim] for a list of them."
-        )
-    rows = rows[None] if one else rows
-    pages, mask = cache.reading([sequences] if one else sequences, layer, rows.shape[2], mask)  # type: ignore[list-item, arg-type]
-    shape, scoring, visible, *added = read_call(
-        rows,
-        pages,
-        mask=mask,
-        scale=scale,
-        softcap=softcap,
-        bias=bias,
-        alibi_slopes=alibi_slopes,
-        sinks=sinks,
-    )
+    rows = as_batch(query, sequences)
+    pages, shown = cache.reading(sequences, layer, rows.shape[2], mask)
+    problem, operands = describe_pages(rows, pages, mask=shown, **scoring)
     asked = read_questions(
-        shape,
+        problem.shape,
         segments=segments,
         first_keys=first_keys,
         top_keys=top_keys,
         received=received,
         block_map_size=block_map_size,
     )
-    output, seen = kernels.observe_pages(
+    output, seen = observe_pages(
         rows,
         pages,
-        visible,
-        scoring,
+        lower_pages(problem, pages),
+        problem.scoring,
         asked,
-        bias=added[0],
-        alibi_slopes=added[1],
-        sinks=added[2],
+        bias=operands.bias,
+        alibi_slopes=operands.alibi_slopes,
+        sinks=operands.sinks,
         threads=threads,
     )
-    return Observation.of(output, seen, asked, shape.key_len, (0,) if one else ())
+    return Observation.of(output, seen, asked, problem.shape.key_len, (0,) if is_one(sequences) else ())

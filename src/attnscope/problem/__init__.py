@@ -8,7 +8,7 @@ from attnscope.problem.arrays import plain as plain
 from attnscope.problem.arrays import read_vectors as read_vectors
 from attnscope.problem.dense import Dense as Dense
 from attnscope.problem.describe import describe as describe
-from attnscope.problem.describe import describe_query as describe_query
+from attnscope.problem.describe import describe_pages as describe_pages
 from attnscope.problem.documents import Documents as Documents
 from attnscope.problem.key_ranges import KeyLengths as KeyLengths
 from attnscope.problem.key_ranges import KeyRanges as KeyRanges
@@ -16,10 +16,16 @@ from attnscope.problem.key_ranges import Prefix as Prefix
 from attnscope.problem.lowering import KeyBitmap as KeyBitmap
 from attnscope.problem.lowering import KeySpans as KeySpans
 from attnscope.problem.lowering import lower as lower
-from attnscope.problem.lowering import lower_ragged as lower_ragged
+from attnscope.problem.lowering import lower_pages as lower_pages
 from attnscope.problem.mask import Mask as Mask
 from attnscope.problem.operands import Operands as Operands
 from attnscope.problem.operands import check_out as check_out
+from attnscope.problem.pages import PAGE_FORMATS as PAGE_FORMATS
+from attnscope.problem.pages import Pages as Pages
+from attnscope.problem.pages import check_table as check_table
+from attnscope.problem.pages import check_writable as check_writable
+from attnscope.problem.pages import named_pages as named_pages
+from attnscope.problem.pages import read_pages as read_pages
 from attnscope.problem.position_masks import Causal as Causal
 from attnscope.problem.position_masks import Window as Window
 from attnscope.problem.problem import AttentionProblem as AttentionProblem
@@ -29,9 +35,7 @@ from attnscope.problem.questions import read_questions as read_questions
 from attnscope.problem.rule import Reason as Reason
 from attnscope.problem.scoring import AttentionOptions as AttentionOptions
 from attnscope.problem.scoring import Scoring as Scoring
-from attnscope.problem.scoring import ScoringArrays as ScoringArrays
 from attnscope.problem.scoring import ScoringOptions as ScoringOptions
-from attnscope.problem.scoring import read_scoring_arrays as read_scoring_arrays
 from attnscope.problem.shape import AttentionShape as AttentionShape
 
 # What users may rely on; the other rooms use the rest, too.

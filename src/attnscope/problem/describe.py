@@ -12,12 +12,12 @@ from attnscope.problem.arrays import FORMAT_NAMES, check_vectors, plain, read_ve
 from attnscope.problem.dense import Dense
 from attnscope.problem.mask import Mask
 from attnscope.problem.operands import Operands
+from attnscope.problem.pages import Pages
 from attnscope.problem.problem import AttentionProblem
 from attnscope.problem.scoring import (
     NO_ARRAYS,
     NO_OPTIONS,
     Scoring,
-    ScoringArrays,
     ScoringOptions,
     Summary,
     checked_summary,
@@ -82,30 +82,30 @@ def describe(
     return problem, Operands(query, key, value, *arrays, rank)
 
 
-def describe_query(
+def describe_pages(
     query: NDArray[Any],
+    pages: Pages,
     *,
-    kv_heads: int,
-    key_len: int,
-    key_dim: int,
-    value_dim: int,
     mask: Mask | NDArray[np.bool_] | None = None,
     **scoring: Unpack[ScoringOptions],
-) -> tuple[AttentionProblem, ScoringArrays]:
-    """Check a call whose keys and values are not arrays, but lie in the pages of a cache.
+) -> tuple[AttentionProblem, Operands]:
+    """Check a call whose keys and values lie in pages, as describe() does for arrays.
 
     Parameters
     ----------
-    query : ndarray, shape (batch, query_heads, query_len, key_dim)
-    kv_heads, key_len, key_dim, value_dim : int
-        The sizes of the keys and values; `key_len` is that of the longest batch row.
+    query : ndarray, shape (sequences, query_heads, query_len, key_dim)
+        float32, bfloat16 or float16.
+    pages : Pages
+        Pages that read_pages() has checked, or that a cache keeps.
     mask, **scoring
-        As in describe().
+        As in describe(), for the key_len of the longest sequence.
 
     Returns
     -------
     problem : AttentionProblem
-    arrays : ScoringArrays
+        Its batch rows are the sequences, its key_len that of the longest.
+    operands : Operands
+        Its key and value are the arrays of pages.
 
     Raises
     ------
@@ -113,17 +113,25 @@ def describe_query(
         As describe() does.
     """
     query = read_vectors(query, "query")
-    if query.ndim != 4 or query.shape[3] != key_dim:
-        raise AttentionShapeError(
-            f"query has shape {list(query.shape)}, expected [batch, query_heads, query_len, key_dim] with "
-            f"key_dim={key_dim}, as the keys."
+    if FORMAT_NAMES[query.dtype] == "float64":
+        raise AttentionFormatError(
+            "query is float64, expected float32, bfloat16 or float16: attention over pages computes in float32. "
+            "Use query.astype(np.float32)."
         )
-    batch, query_heads, query_len, _ = query.shape
-    shape = AttentionShape(batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim)
+    (_, kv_heads, _, key_dim), sequences = pages.key.shape, len(pages.key_lens)
+    if query.ndim != 4 or query.shape[0] != sequences or query.shape[3] != key_dim:
+        raise AttentionShapeError(
+            f"query has shape {list(query.shape)}, expected [sequences, query_heads, query_len, key_dim] = "
+            f"[{sequences}, query_heads, query_len, {key_dim}]."
+        )
+    _, query_heads, query_len, _ = query.shape
+    longest, value_dim = int(pages.key_lens.max(initial=0)), pages.value.shape[3]
+    shape = AttentionShape(sequences, query_heads, kv_heads, query_len, longest, key_dim, value_dim)
     number_format = FORMAT_NAMES[query.dtype]
     visible = None if mask is None else as_mask(mask)
     problem = AttentionProblem(shape, number_format, visible, _scoring(checked_summary(scoring), key_dim))
-    return problem, read_scoring_arrays(scoring, shape, number_format)
+    arrays = read_scoring_arrays(scoring, shape, number_format)
+    return problem, Operands(query, pages.key, pages.value, *arrays, 4)
 
 
 def as_mask(given: Any) -> Mask:

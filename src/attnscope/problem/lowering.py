@@ -1,6 +1,5 @@
 """From a mask to what the kernel reads: one or two spans of keys per row, or one bit per key."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,8 +8,12 @@ from numpy.typing import NDArray
 
 from attnscope.problem.dense import Dense
 from attnscope.problem.mask import Mask
+from attnscope.problem.pages import Pages
+from attnscope.problem.position_masks import Causal
+from attnscope.problem.problem import AttentionProblem
 from attnscope.problem.shape import AttentionShape, Sizes
 
+CAUSAL = Causal()
 MOST_SPANS = 2
 WORD_BITS = 64
 MOST_ROWS_KEPT = 2**16  # of one mask in the cache: at most 1 MiB of spans
@@ -55,14 +58,16 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
     return _bitmap(mask, sizes) if spans is None else spans
 
 
-def lower_ragged(
-    mask: Mask | None, shape: AttentionShape, key_lens: Sequence[int]
-) -> KeySpans | KeyBitmap | None:
-    """Lower a mask for batch rows of different numbers of keys, of which shape.key_len is the largest.
+def lower_pages(problem: AttentionProblem, pages: Pages) -> KeySpans | KeyBitmap | None:
+    """Lower the mask of a problem over pages, whose sequences may have different numbers of keys.
 
     The last query of a row is aligned with that row's own last key, unless the mask has an offset. Spans
     and bits may reach beyond a row's keys; their reader stops there.
     """
+    shape, mask = problem.shape, problem.mask
+    if shape.query_len == 1 and mask == CAUSAL:  # one query at the end sees every key
+        return None
+    key_lens = pages.key_lens.tolist()
     if mask is None or all(key_len == shape.key_len for key_len in key_lens):
         return lower(mask, shape)
     mask.check(Sizes.of(shape))

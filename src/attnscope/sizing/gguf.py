@@ -30,10 +30,8 @@ ALIGNMENT = "general.alignment"
 
 ARCHITECTURE = "general.architecture"
 # general.architecture -> model_type: the same name, or another one
-SAME_NAME = (
-    "llama qwen2 qwen3 gemma gemma2 phi3 starcoder2 cohere2 olmo olmo2 gpt2 bloom granite stablelm glm4"
-)
-MODEL_TYPES = {name: name for name in SAME_NAME.split()} | {
+SAME = "llama qwen2 qwen3 gemma gemma2 phi3 starcoder2 cohere2 olmo olmo2 gpt2 bloom granite stablelm glm4"
+MODEL_TYPES = {name: name for name in SAME.split()} | {
     "qwen2moe": "qwen2_moe",
     "qwen3moe": "qwen3_moe",
     "gemma3": "gemma3_text",
@@ -121,7 +119,7 @@ class _Reader:
         self._data = bytearray()
 
     def skip(self, length: int) -> int:
-        """Move over so many bytes, which are then in the buffer; return prefix they began."""
+        """Move over so many bytes, which are then in the buffer; return the place where they began."""
         start, end = self.position, self.position + length
         if end > len(self._data):
             self._read_up_to(end)
@@ -166,9 +164,7 @@ class _Reader:
         if kind != LIST:
             raise ConfigError(f"{self.name} has a value of type {kind}, which GGUF does not define.")
         if depth >= DEEPEST_LIST:
-            raise ConfigError(
-                f"{self.name} has lists nested too deep: expected at most {DEEPEST_LIST} levels."
-            )
+            raise ConfigError(f"{self.name} has lists nested too deep: at most {DEEPEST_LIST} are expected.")
         return self._elements(self.number(UINT32), depth)
 
     def _elements(self, kind: int, depth: int) -> FirstElements:
@@ -203,15 +199,12 @@ def config_of_gguf(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
         if key in NAMES:
             config[NAMES[key]] = _same_in_all_layers(prefix + key, value, name)
         elif key.startswith("attention.") and key.removeprefix("attention.") not in HARMLESS.split():
-            config[prefix + key] = (
-                value.kept if isinstance(value, FirstElements) else value
-            )  # unread, so refused
+            config[prefix + key] = list(value) if isinstance(value, FirstElements) else value
     if config["model_type"] == "deepseek_v3":
         config |= _latent_sizes(own, f"{name}: {prefix}")
-    if "vocab_size" not in config and isinstance(
-        tokens := metadata.get("tokenizer.ggml.tokens"), FirstElements
-    ):
-        config["vocab_size"] = tokens.length or None
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, FirstElements):
+        config.setdefault("vocab_size", tokens.length or None)
     _check_values(own, config, f"{name}: {prefix}")
     return config
 
@@ -224,15 +217,11 @@ def _latent_sizes(own: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     rotary = own.get("rope.dimension_count")
     if type(key_length) is not int or type(rotary) is not int or key_length <= rotary:
         raise ConfigError(
-            f"{prefix}attention.key_length_mla={brief(key_length)}: expected more than rope.dimension_count="
-            f"{brief(rotary)}."
+            f"{prefix}attention.key_length_mla={brief(key_length)}: expected more than "
+            f"rope.dimension_count={brief(rotary)}. Size the model's config.json instead."
         )
-    return {
-        "qk_rope_head_dim": rotary,
-        "qk_nope_head_dim": key_length - rotary,
-        "v_head_dim": value_length,
-        "head_dim": None,
-    }
+    sizes = {"qk_rope_head_dim": rotary, "qk_nope_head_dim": key_length - rotary, "v_head_dim": value_length}
+    return sizes | {"head_dim": None}
 
 
 def _same_in_all_layers(key: str, value: Any, name: str) -> Any:
@@ -255,6 +244,6 @@ def _check_values(own: Mapping[str, Any], config: Mapping[str, Any], prefix: str
         )
     if config["model_type"] in ("qwen2", "qwen3") and config.get("sliding_window"):
         raise ConfigError(
-            f"{prefix}attention.sliding_window={brief(config['sliding_window'])}: the file does not say which "
-            "layers slide. Size the model's config.json instead."
+            f"{prefix}attention.sliding_window={brief(config['sliding_window'])}: the file does not define "
+            "which layers slide. Size the model's config.json instead."
         )

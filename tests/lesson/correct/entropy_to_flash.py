@@ -156,8 +156,12 @@ for step in (a_list_that_grows, a_buffer, newest_in_front, online_state, single(
 
 
 def bytes_in_floats(config, tokens, batch):
-    return float(np.prod([config["layers"], config["kv_heads"], config["key_dim"] + config["value_dim"]], dtype=float)
-                 * config["bytes_per_element"] * tokens * batch)  # fmt: skip
+    return float(
+        np.prod([config["layers"], config["kv_heads"], config["key_dim"] + config["value_dim"]], dtype=float)
+        * config["bytes_per_element"]
+        * tokens
+        * batch
+    )
 
 
 def sequences_by_floor(config, context, memory_bytes):
@@ -179,8 +183,13 @@ def seconds_in_parts(config, context, batch, bandwidth):
 
 correct(9, "floats", bytes_in_floats, sequences_by_floor, decode_seconds)
 correct(9, "counting", cache_bytes, sequences_by_counting, seconds_in_parts)
-correct(9, "numpy-integers", lambda c, t, b: np.int64(cache_bytes(c, t, b)), max_sequences,
-        lambda *a: np.float32(decode_seconds(*a)))  # fmt: skip
+correct(
+    9,
+    "numpy-integers",
+    lambda c, t, b: np.int64(cache_bytes(c, t, b)),
+    max_sequences,
+    lambda *a: np.float32(decode_seconds(*a)),
+)
 correct(9, "zero-dimensional-arrays", lambda *a: np.asarray(cache_bytes(*a)), max_sequences, decode_seconds)
 
 

@@ -1,4 +1,4 @@
-"""Where planted answers are kept, each with the exercise it answers and words of the diagnosis it must get."""
+"""Planted wrong answers, each with its exercise and words that its diagnosis must contain."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Planted:
     exercise: int
     function: str
     answer: Answer
-    says: str
+    words: str
     stretch: bool = False
 
     @property
@@ -25,11 +25,11 @@ class Planted:
 PLANTED: list[Planted] = []
 
 
-def planted(exercise: int, function: str, says: str, *, stretch: bool = False) -> Callable[[Answer], Answer]:
-    """Plant the decorated function as a wrong answer that `says` must be told of."""
+def planted(exercise: int, function: str, words: str, *, stretch: bool = False) -> Callable[[Answer], Answer]:
+    """Plant the decorated function as a wrong answer whose message must contain `words`."""
 
     def plant(answer: Answer) -> Answer:
-        PLANTED.append(Planted(exercise, function, answer, says, stretch))
+        PLANTED.append(Planted(exercise, function, answer, words, stretch))
         return answer
 
     return plant

@@ -1,4 +1,4 @@
-"""The built site, served, and a browser to look at it with. `make test-browser` builds the site and runs these tests."""
+"""The built site, served, and a browser to open it: `make test-browser` builds the site and runs these tests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and tells nobody."""
+    """Serves files without a log."""
 
     def log_message(self, format: str, *args: Any) -> None:  # the base class's name
         pass
@@ -45,7 +45,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Any, address: str) -> Iterator[Any]:
-    """visit("03-masks.html", phone=True, dark=True) opens a page, waits for its formulas, and notes what goes wrong."""
+    """visit("03-masks.html", phone=True, dark=True) opens a page, waits for formulas, and notes errors."""
     contexts = []
 
     def opened(path: str, *, phone: bool = False, dark: bool = False) -> Visit:
@@ -69,7 +69,7 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
 
 
 def answered(route: Any, address: str, seen: Visit) -> None:
-    """Let through what the site itself serves; note what it asks of others, and do not give it."""
+    """Let through what the site itself serves; note and refuse requests to other servers."""
     url = route.request.url
     if url.startswith((address, "data:")):
         route.continue_()

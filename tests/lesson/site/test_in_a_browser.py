@@ -1,4 +1,4 @@
-"""Every page of the site in a real browser: it opens, its formulas are drawn, nothing fails, it fits a phone."""
+"""Every page of the site in a browser: it opens, its formulas are drawn, it fits a phone, nothing fails."""
 
 from collections.abc import Callable
 from typing import Any
