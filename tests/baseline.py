@@ -1,8 +1,8 @@
-"""The same-precision baseline: softmax attention in plain NumPy, in the precision of the implementation under test.
+"""The same-precision baseline: softmax attention in plain NumPy, as precise as the implementation under test.
 
-It is not an oracle. It measures the error that this precision costs if nothing is wrong, so that a bound can be "no
-worse than twice that" (the rule of flash-attention's and attention-gym's tests). Each step is a method, so that a mutant
-is a subclass with one wrong step.
+It is not an oracle. It measures the error that this precision costs if nothing is wrong, so that a bound
+can be "no worse than twice that" (the rule of flash-attention's and attention-gym's tests). Each step is a
+method, so that a mutant is a subclass with one wrong step.
 """
 
 from dataclasses import dataclass

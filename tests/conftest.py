@@ -22,7 +22,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """A real browser, one for all tests of a process: what ATTNSCOPE_CHROMIUM names, or one that is installed."""
+    """A real browser, one per process: the one that ATTNSCOPE_CHROMIUM names, or an installed one."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
     found = os.environ.get("ATTNSCOPE_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:

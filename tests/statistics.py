@@ -1,8 +1,8 @@
 """How far statistics of weights may be from the reference's: derived from how far each weight may be.
 
-A weight w[j] may be wrong by b[j] (tests/tolerance.py). Sums of weights are then wrong by at most the sum of b, a mean
-distance by the sum of b times distance over the mass, and an entropy by what its terms -w ln w can change within
-[w - b, w + b]. Evaluating each in float32 adds the rounding of its own sum.
+A weight w[j] may be wrong by b[j] (tests/tolerance.py). Sums of weights are then wrong by at most the sum
+of b, a mean distance by the sum of b times distance over the mass, and an entropy by what its terms -w ln w
+can change within [w - b, w + b]. Evaluating each in float32 adds the rounding of its own sum.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def assert_statistics(seen: Statistics, case: Case, asked: Questions) -> None:
 
 
 def assert_sink_mass(seen: Statistics, expected: Statistics, case: Case, logsumexp_wrong_by: Floats) -> None:
-    """e^(sink - logsumexp): wrong by the error of the exponent, and by a few roundings relative to the largest score."""
+    """exp(sink - logsumexp): the error of the exponent, and a few roundings relative to the largest score."""
     sinks = case.options.get("sinks")
     if sinks is None:
         whole = ~np.isnan(expected.logsumexp)
@@ -76,7 +76,7 @@ def assert_rows(
 
 
 def entropy_bound(weights: Floats, wrong_by: Floats) -> Floats:
-    """-w ln w rises up to w = 1/e and falls from there: within an interval it is furthest at an end, or at the peak."""
+    """-w ln w has its peak at w = 1/e: within an interval, its extremes are at the ends or at the peak."""
     low, high = np.clip(weights - wrong_by, 0, 1), np.clip(weights + wrong_by, 0, 1)
     here = surprise(weights)
     furthest = np.maximum(np.abs(surprise(low) - here), np.abs(surprise(high) - here))

@@ -39,7 +39,7 @@ def test_the_bound_is_within_a_thousand_times_the_baseline_s_error() -> None:
 
 
 def test_the_baseline_catches_what_the_proof_lets_pass() -> None:
-    """Scores rounded a little too coarsely stay under the bound, and are more than twice as wrong as the baseline."""
+    """Scores that are rounded too coarsely stay below the bound, but not below twice the baseline."""
     rng = np.random.default_rng(2)
     case = Case(*rng.standard_normal((3, 1, 4, 128, 64)).astype(np.float32))
 

@@ -1,7 +1,9 @@
-"""The largest error that an implementation may make: a proof, and a same-precision baseline. No tolerance is typed.
+"""The largest error that an implementation may make: by a proof, and by a same-precision baseline.
 
-The proof. Let u be the rounding unit of the arithmetic (2^-24 for float32). A score is computed with an error of at
-most d[j]: each of its operations, in whatever order, costs u relative to its operands.
+No tolerance is typed.
+
+The proof. Let u be the rounding unit of the arithmetic (2^-24 for float32). A score is computed with an
+error of at most d[j]: each of its operations, in whatever order, costs u relative to its operands.
 
     d[j] = u * ((key_dim + 8) * mass[j]      products, sums and the scale; mass = scale * sum |query| |key|
                 + 16 * softcap               a tanh within a few u of 1, and its scaling
@@ -10,24 +12,27 @@ most d[j]: each of its operations, in whatever order, costs u relative to its op
                 + 2 * |score[j] - top|       the differences of the exponent, summed over all rescales
                 + 8)                         the exponential itself
 
-The weight w[j] = exp(score[j]) / sum of exp(score) becomes at most exp(d[j]) / B and at least exp(-d[j]) / A times
-itself, with A = sum w exp(d) and B = sum w exp(-d). This is exact, however large d is. Sums over keys, products with
-the values and rescales add (3 key_len + 32) u, and the output is rounded once to its format.
+The weight w[j] = exp(score[j]) / sum of exp(score) becomes at most exp(d[j]) / B and at least exp(-d[j]) /
+A times itself, with A = sum w exp(d) and B = sum w exp(-d). This is exact, however large d is. Sums over
+keys, products with the values and rescales add (3 key_len + 32) u, and the output is rounded once to its
+format.
 
-The baseline. The proof assumes the worst case of every rounding; a real error is about a hundredth of it. So the error
-must also be at most twice that of plain NumPy in the same precision, plus one rounding of the output. Errors are
-compared by their root mean square over at least 256 entries: the largest single error varies too much from case to
-case. (A float32 online softmax over 700 random problems reached 0.9 of this limit below 256 entries, and 0.7 above.
-Fully masked rows are not counted, and a single row that sees one key has a single error, in its only weight.)
+The baseline. The proof assumes the worst case of every rounding; a real error is about a hundredth of it.
+So the error must also be at most twice that of plain NumPy in the same precision, plus one rounding of the
+output. Errors are compared by their root mean square over at least 256 entries: the largest single error
+varies too much from case to case. (A float32 online softmax over 700 random problems reached 0.9 of this
+limit below 256 entries, and 0.7 above. Fully masked rows are not counted, and a single row that sees one
+key has a single error, in its only weight.)
 
-If slopes or a bias push all scores far below a sink, the whole exponent's error counts, not that of a difference. 44
-tokens at a slope of 1 are exact in NumPy's base e, and ten roundings in base 2. Only the proof judges these cases.
-Partials of bfloat16 and float16 are also left to the proof: NumPy's products of such short numbers are exact in float32,
-those of a scaled query are not, and both are correct.
+If slopes or a bias push all scores far below a sink, the whole exponent's error counts, not that of a
+difference. 44 tokens at a slope of 1 are exact in NumPy's base e, and ten roundings in base 2. Only the
+proof judges these cases. Partials of bfloat16 and float16 are also left to the proof: NumPy's products of
+such short numbers are exact in float32, those of a scaled query are not, and both are correct.
 
-An audit judges other implementations by the same proof (attnscope/probing/bound.py) and takes the reference's weights as
-exact. Here the reference itself is under test, so the proof is computed once more; tests/probing/test_bound.py compares
-the two. An audit allows for more: scores stored before the difference with the largest, and short sums in 16 bits.
+An audit judges other implementations by the same proof (attnscope/probing/bound.py) and takes the
+reference's weights as exact. Here the reference itself is under test, so the proof is computed once more;
+tests/probing/test_bound.py compares the two. An audit allows for more: scores stored before the difference
+with the largest, and short sums in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -207,7 +212,7 @@ def assert_matches_oracle(actual: NDArray[Any] | PartialAttention, case: Case) -
 
 
 def enough_to_compare(expected: Floats) -> bool:
-    """Whether there are enough entries for a comparison; fully masked rows are always exact, so they do not count."""
+    """Whether there are enough entries to compare; fully masked rows are exact, so they do not count."""
     if not np.isfinite(expected).all():
         return False
     entries_of_row: NDArray[np.intp] = np.count_nonzero(expected, axis=-1)
@@ -219,7 +224,8 @@ def assert_at_most_twice_the_baseline(output: NDArray[Any], expected: Floats, ca
     error, baseline_error = error_size(output, expected), error_size(baseline.astype(output.dtype), expected)
     one_rounding = unit(output.dtype) * error_size(np.zeros_like(expected), expected)
     assert error <= 2 * baseline_error + one_rounding, (
-        f"the error is {error:.3g}; the baseline's is {baseline_error:.3g} and one rounding {one_rounding:.3g}"
+        f"the error is {error:.3g}; the baseline's is {baseline_error:.3g} and one rounding "
+        f"{one_rounding:.3g}"
     )
 
 

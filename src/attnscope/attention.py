@@ -51,8 +51,8 @@ def attention(
     threads : int, optional
         The largest number of threads; kernels.default_threads() by default.
     implementation : {"auto", "kernel", "reference"}, default "auto"
-        "kernel" is compiled and computes in float32; "reference" is readable NumPy in float64. "auto" takes the
-        kernel if it can run the problem: not float64 arrays, nor CPUs without fused multiply-add.
+        "kernel" is compiled and computes in float32; "reference" is readable NumPy in float64. "auto" takes
+        the kernel if it can run the problem: not float64 arrays, nor CPUs without fused multiply-add.
     **scoring : Unpack[ScoringOptions]
         How scores are made. Each is optional:
 
@@ -77,16 +77,19 @@ def attention(
     AttentionError
         One of its kinds, if an argument is wrong. The message names the argument and what to do.
     UnsupportedProblemError
-        If implementation="kernel" and the kernel cannot run the problem; kernels.why_not() returns the reason.
+        If implementation="kernel" and the kernel cannot run the problem; kernels.why_not() returns the
+        reason.
     TypeError
         For an unknown option.
 
     Notes
     -----
-    Arrays may have any strides if the last axis is contiguous: pass [batch, tokens, heads, dim] as x.swapaxes(1, 2).
+    Arrays may have any strides if the last axis is contiguous: pass [batch, tokens, heads, dim] as
+    x.swapaxes(1, 2).
 
-    float32, bfloat16 and float16 are accumulated in float32, float64 in float64. The bits of an output row depend on
-    that row's query, keys, values, mask and scoring only, not on the batch, threads, strides, chunks or CPU level.
+    float32, bfloat16 and float16 are accumulated in float32, float64 in float64. The bits of an output row
+    depend on that row's query, keys, values, mask and scoring only, not on the batch, threads, strides,
+    chunks or CPU level.
 
     Time is O(query_len * visible keys); memory beyond the arrays is O(query_len).
 
@@ -134,11 +137,13 @@ def partial_attention(
     query, key, value : ndarray
         As in attention(), with some of the keys and their values.
     mask : Mask or ndarray of bool, optional
-        Which of these keys each query sees. Positions count from these keys: give a Causal or Window an offset.
+        Which of these keys each query sees. Positions count from these keys: give a Causal or Window an
+        offset.
     threads, implementation
         As in attention().
     **scoring : Unpack[ScoringOptions]
-        scale, softcap, bias, alibi_slopes and sinks, as in attention(). Pass the sinks to one of the parts only.
+        scale, softcap, bias, alibi_slopes and sinks, as in attention(). Pass the sinks to one of the parts
+        only.
 
     Returns
     -------
@@ -152,7 +157,8 @@ def partial_attention(
 
     Notes
     -----
-    Output and logsumexp are float32, also for bfloat16 and float16, so that merging rounds once; float64 for float64.
+    Output and logsumexp are float32, also for bfloat16 and float16, so that merging rounds once; float64
+    for float64.
 
     References
     ----------
@@ -161,7 +167,8 @@ def partial_attention(
     Examples
     --------
     >>> import numpy as np
-    >>> part = partial_attention(np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
+    >>> query, ones = np.zeros((1, 1), np.float32), np.ones((4, 1), np.float32)
+    >>> part = partial_attention(query, ones, ones)
     >>> float(np.exp(part.logsumexp[0]))  # four keys with score 0: 4 * exp(0)
     4.0
     """
@@ -199,8 +206,8 @@ def merge_partials(*partials: PartialAttention) -> PartialAttention:
 
     Notes
     -----
-    Computed in float64, rounded once to the format of the partials. A partial without visible keys has the logsumexp
-    -inf and does not contribute.
+    Computed in float64, rounded once to the format of the partials. A partial without visible keys has the
+    logsumexp -inf and does not contribute.
 
     References
     ----------
@@ -211,8 +218,9 @@ def merge_partials(*partials: PartialAttention) -> PartialAttention:
     >>> import numpy as np
     >>> query, key = np.zeros((1, 1), np.float32), np.zeros((3, 1), np.float32)
     >>> value = np.array([[1.0], [2.0], [6.0]], np.float32)
-    >>> first, second = partial_attention(query, key[:2], value[:2]), partial_attention(query, key[2:], value[2:])
-    >>> merge_partials(first, second).output  # (1 + 2 + 6) / 3
+    >>> first = partial_attention(query, key[:2], value[:2])
+    >>> rest = partial_attention(query, key[2:], value[2:])
+    >>> merge_partials(first, rest).output  # (1 + 2 + 6) / 3
     array([[3.]], dtype=float32)
     """
     whole = reference.merge_partials(*partials)

@@ -31,8 +31,8 @@ MADE_BY = {
 class Trace:
     """Every array of one call of MultiHeadAttention, in order. Prints as a table of names and shapes.
 
-    All arrays lack the batch axis if x does. They have x's format, but scores and weights, which the reference
-    computes, are float64.
+    All arrays lack the batch axis if x does. They have x's format, but scores and weights, which the
+    reference computes, are float64.
 
     Parameters
     ----------
@@ -108,8 +108,9 @@ class MultiHeadAttention:
 
     Notes
     -----
-    Projections of bfloat16 and float16 are computed in float32 and rounded once. They are NumPy's matrix products,
-    whose last bits may depend on the number of rows. attention()'s guarantee of equal bits starts at its arguments.
+    Projections of bfloat16 and float16 are computed in float32 and rounded once. They are NumPy's matrix
+    products, whose last bits may depend on the number of rows. attention()'s guarantee of equal bits starts
+    at its arguments.
 
     References
     ----------
@@ -163,7 +164,7 @@ class MultiHeadAttention:
         return with_axes_of(x, project(join(mixed), self.w_o))
 
     def trace(self, x: NDArray[Any], **options: Unpack[CallOptions]) -> Trace:
-        """Compute the output and keep every array. For short texts: it holds tokens * tokens weights per head.
+        """Compute the output and keep every array: tokens * tokens weights per head, so for short texts.
 
         Parameters
         ----------

@@ -17,8 +17,8 @@ def alibi_slopes(heads: int) -> NDArray[np.float32]:
 
     slope[h] = 2^(-8 (h + 1) / heads) for a power of two
 
-    Any other count takes the slopes of the power of two below it, then every second one (the first, the third, ...)
-    of the power of two above it.
+    Any other count takes the slopes of the power of two below it, then every second one (the first, the
+    third, ...) of the power of two above it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def apply_rotary(
     *,
     rotary_dim: int | None = None,
 ) -> NDArray[Any]:
-    """Apply rotary position embedding (RoPE): turn each token's vector by angles proportional to its position.
+    """Apply rotary position embedding (RoPE): turn vectors by angles proportional to their positions.
 
     (a, b) -> (a cos t - b sin t, a sin t + b cos t),   t = position * base^(-2 pair / rotary_dim)
 
@@ -77,8 +77,8 @@ def apply_rotary(
     base : float, default 10000.0
         The angles per position go from 1 down to almost 1 / base.
     style : {"half", "interleaved"}, default "half"
-        "half" pairs x[pair] with x[pair + rotary_dim / 2] (GPT-NeoX, Llama in Transformers). "interleaved" pairs
-        x[2 pair] with x[2 pair + 1] (the paper, GPT-J).
+        "half" pairs x[pair] with x[pair + rotary_dim / 2] (GPT-NeoX, Llama in Transformers). "interleaved"
+        pairs x[2 pair] with x[2 pair + 1] (the paper, GPT-J).
     rotary_dim : int, optional
         The first rotary_dim entries are turned, the others pass unchanged. Default: all.
 
@@ -98,8 +98,8 @@ def apply_rotary(
 
     Notes
     -----
-    Angles, sines and products are computed in float64 and rounded once: at position 131,072 a float32 angle is off by up
-    to 0.008 radians. A token's result depends on its vector and position only.
+    Angles, sines and products are computed in float64 and rounded once: at position 131,072 a float32 angle
+    is off by up to 0.008 radians. A token's result depends on its vector and position only.
 
     References
     ----------
@@ -126,9 +126,10 @@ def frequencies(rotary_dim: int, base: float) -> NDArray[np.float64]:
 
 
 def turn(x: NDArray[Any], cosines: NDArray[Any], sines: NDArray[Any], style: Style = "half") -> NDArray[Any]:
-    """Rotate pairs of entries of x (..., tokens, dim) by given angles; entries beyond the pairs pass unchanged.
+    """Rotate pairs of entries of x (..., tokens, dim) by angles; entries beyond the pairs pass unchanged.
 
-    Cosines and sines broadcast to (..., tokens, pairs) with pairs <= dim / 2. Computed in float64, rounded once.
+    Cosines and sines broadcast to (..., tokens, pairs) with pairs <= dim / 2. Computed in float64, rounded
+    once.
     """
     pairs = cosines.shape[-1]
     if style == "half":
@@ -178,7 +179,7 @@ def check_base(base: Any) -> None:
 
 
 def check_rotatable(x: Any) -> None:
-    """Raise AttentionFormatError or AttentionShapeError unless x is an array of tokens in a supported format."""
+    """Raise AttentionFormatError or AttentionShapeError unless x is an array of tokens."""
     if not isinstance(x, np.ndarray) or x.dtype.name not in FORMATS or not x.dtype.isnative:
         came = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise AttentionFormatError(f"x is {came}, expected a NumPy array of {', '.join(FORMATS)}.")
@@ -192,6 +193,7 @@ def check_rotary_dim(rotary_dim: int, dim: int) -> None:
     """Raise AttentionShapeError unless the width is even and fits."""
     if rotary_dim % 2 or not 0 < rotary_dim <= dim:
         raise AttentionShapeError(
-            f"rotary_dim={rotary_dim}: expected an even number up to dim={dim}, as entries are turned in pairs. "
+            f"rotary_dim={rotary_dim}: expected an even number up to dim={dim}, as entries are turned in "
+            "pairs. "
             "Pass rotary_dim= to leave the last entries unrotated."
         )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 class PartialAttention:
     """Attention over some of the keys, with the logsumexp that merges it with the rest.
 
-    Both arrays lack the axes that the query lacks: a query with 2 axes has an output with 2 and a logsumexp with 1.
+    Both arrays lack the axes that the query lacks: a query with 2 axes has an output with 2 and a logsumexp
+    with 1.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ class PartialAttention:
 class Statistics:
     """Statistics of the attention weights of each row of one call.
 
-    w[i, j] is the weight of key j in row i, renormalised over the visible keys: each row sums to 1, with or without a
-    sink. All arrays lack the axes that the query lacks.
+    w[i, j] is the weight of key j in row i, renormalised over the visible keys: each row sums to 1, with or
+    without a sink. All arrays lack the axes that the query lacks.
 
     Parameters
     ----------

@@ -4,22 +4,21 @@ A signal handler may raise between any two bytecodes, and a MemoryError at most 
 at each.
 """
 
-import dis
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import attnscope as at
 from attnscope.cache import layer as layer_file
 from attnscope.cache.store import Store
+from tests.cache import interruptions
+from tests.cache.interruptions import Interrupted, Operation
 from tests.cache.texts import (
     HEADS,
     cache_of,
@@ -28,50 +27,8 @@ from tests.cache.texts import (
     tokens_of,
 )
 
-ROOM = Path(at.cache.__file__).parent
-TRACED = {
-    str(ROOM / name) for name in ("kv_cache.py", "store.py", "layer.py", "arena.py")
-}  # all that changes a cache
 LEFT = 5  # of the second layer's window
-Operation = Callable[[at.KVCache], Any]
 Contents = dict[int, list[list[bytes]]]
-
-
-class Interruption(BaseException):
-    """What a signal handler raises."""
-
-
-@dataclass
-class Interrupted:
-    """Calls an operation and raises before its bytecode number `when`, counted in TRACED files."""
-
-    when: int
-    at_instruction: tuple[CodeType, int] | None = None
-
-    def __call__(self, operation: Operation, cache: at.KVCache) -> bool:
-        before = sys.gettrace()
-        sys.settrace(self._enter)
-        try:
-            operation(cache)
-        except Interruption:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
-
-    def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in TRACED:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._step
-
-    def _step(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "opcode":
-            if self.when == 0:
-                self.at_instruction = (frame.f_code, frame.f_lasti)
-                raise Interruption
-            self.when -= 1
-        return self._step
 
 
 @dataclass
@@ -84,21 +41,21 @@ class Saved:
         cache = self.cache
         self.tables, self.number = dict(cache._store.tables), cache._store.numbers_used
         self.arenas = [
-            ([array.copy(order="K") for array in layer.arena.arrays],
-             list(layer.arena.reference_counts), list(layer.arena._free))
+            (copies(layer.arena.arrays), list(layer.arena.reference_counts), list(layer.arena._free))
             for layer in cache._store.layers
-        ]  # fmt: skip
+        ]
 
     def restore(self) -> None:
         cache = self.cache
-        cache._store.tables, cache._store.numbers_used, cache._store._counted = (
-            dict(self.tables),
-            self.number,
-            True,
-        )
+        cache._store.tables, cache._store.numbers_used = dict(self.tables), self.number
+        cache._store._counted = True
         for layer, (arrays, counts, free) in zip(cache._store.layers, self.arenas, strict=True):
-            layer.arena.arrays = tuple(array.copy(order="K") for array in arrays)
+            layer.arena.arrays = copies(arrays)
             layer.arena.reference_counts, layer.arena._free = list(counts), list(free)
+
+
+def copies(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+    return tuple(array.copy(order="K") for array in arrays)
 
 
 def contents(cache: at.KVCache) -> Contents:
@@ -122,22 +79,6 @@ def without_what_no_later_query_sees(cache: at.KVCache) -> Contents:
         cache._store.tables = before
 
 
-def release_the_lock(cache: at.KVCache, interrupted: Interrupted) -> None:
-    """Release a lock that is still held: a tracer can raise between a `with` block and the release.
-
-    No signal is handled there: the interpreter looks for signals after calls and jumps, and these
-    instructions only load constants.
-    """
-    if cache._store.lock._is_owned():  # type: ignore[attr-defined]
-        assert interrupted.at_instruction is not None
-        code, offset = interrupted.at_instruction
-        rest = [each.opname for each in dis.get_instructions(code) if each.offset >= offset]
-        called = next(i for i, name in enumerate(rest) if name.startswith("CALL"))
-        harmless = {"LOAD_CONST", "PRECALL", "SWAP", "NOP", "POP_TOP", "STORE_FAST", "COPY"}
-        assert set(rest[:called]) <= harmless, (code.co_qualname, rest[: called + 1])
-        cache._store.lock.release()
-
-
 def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages: bool = True) -> int:
     """Interrupt an operation at each bytecode, and look at the cache afterwards; the number of bytecodes."""
     saved, old = Saved(cache), contents(cache)
@@ -151,7 +92,6 @@ def interrupt_everywhere(cache: at.KVCache, operation: Operation, *, spare_pages
         if not interrupted(operation, cache):
             assert contents(cache) == new
             return when
-        release_the_lock(cache, interrupted)
         check_pages_add_up(cache)
         poison_unused_slots(cache)
         found = contents(cache)
@@ -303,7 +243,7 @@ def test_the_mutants_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def longest_first(places: Any, key: Any) -> Any:
         return sorted(places, key=key, reverse=True)
 
-    monkeypatch.setitem(globals(), "TRACED", TRACED | {__file__})
+    monkeypatch.setattr(interruptions, "TRACED", interruptions.TRACED | {__file__})
     for target, name, mutant in (
         (Store, "settle", lambda store: None),
         (Store, "_put", one_by_one),

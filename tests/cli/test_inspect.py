@@ -78,7 +78,7 @@ def test_segments_are_repeated_or_joined_by_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["", ], "is empty"),
         (["nowhere/notes.txt"], "no such file"),
@@ -94,10 +94,10 @@ def test_segments_are_repeated_or_joined_by_commas() -> None:
         ([TEXT, "--new-tokens", "-1"], "-1 is not in the range"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_ends_with_2_and_the_way_out(arguments: list[str], said: str) -> None:
+def test_what_cannot_be_used_ends_with_2_and_the_way_out(arguments: list[str], message: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2
-    assert said in " ".join(done.output.split())
+    assert message in " ".join(done.output.split())
     assert "Traceback" not in done.output
 
 

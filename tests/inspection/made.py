@@ -34,9 +34,9 @@ def random_inspection(
         seen.append(
             summarize(ObservedLayer(number, f"layers.{number}.attention", names, observation), ids, labels)
         )
-    said = pieces or tuple(f" word{token}" for token in range(tokens))
+    words = pieces or tuple(f" word{token}" for token in range(tokens))
     places = np.arange(tokens)
     return Inspection(
-        "a random text", "a random model", Tokens(ids, said, places, places + 1),
+        "a random text", "a random model", Tokens(ids, words, places, places + 1),
         Segments(labels, tuple(f"part {segment}" for segment in range(segments))), tuple(seen), {"text": "random"},
     )  # fmt: skip

@@ -15,7 +15,7 @@ CHAT = Chat(
 )
 
 
-def said(chat: Chat, template: Any) -> dict[str, str]:
+def words_of(chat: Chat, template: Any) -> dict[str, str]:
     text, places = chat.rendered(template)
     return {name: text[start:end] for name, (start, end) in zip(chat.segments, places, strict=True)}
 
@@ -40,19 +40,23 @@ def short_ones_marked(messages: Sequence[Message]) -> str:
     "template", [tagged, plain_template, system_within_user], ids=lambda each: each.__name__
 )
 def test_each_message_s_own_words_are_marked_and_not_its_role(template: Any) -> None:
-    assert said(CHAT, template) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
+    assert words_of(CHAT, template) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
     text, places = CHAT.rendered(tagged)
     assert text[: places[1][0]].endswith("<|user|>\n")  # the word, not the role of the same name
 
 
 def test_blanks_that_a_template_strips_belong_to_no_message() -> None:
     chat = Chat("c.json", (Message("user", "  who? \n"), Message("assistant", "ada")))
-    assert said(chat, tagged) == {"user": "who?", "assistant": "ada"}
-    assert said(chat, plain_template)["user"] == "  who? \n"
+    assert words_of(chat, tagged) == {"user": "who?", "assistant": "ada"}
+    assert words_of(chat, plain_template)["user"] == "  who? \n"
 
 
 def test_words_are_searched_if_the_template_tokens_depend_on_them() -> None:
-    assert said(CHAT, short_ones_marked) == {"system": "Be brief.", "user": "user", "assistant": "So be it."}
+    assert words_of(CHAT, short_ones_marked) == {
+        "system": "Be brief.",
+        "user": "user",
+        "assistant": "So be it.",
+    }
 
 
 def test_a_role_with_two_messages_is_numbered() -> None:
@@ -90,7 +94,7 @@ def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         ("{oops", r"is not JSON: .*Expected \[\{\"role\": \"user\""),
         ("[" * 100_000, r"is not JSON"),
@@ -110,6 +114,6 @@ def test_a_file_is_a_list_of_messages_or_an_object_with_one(wrapped: bool) -> No
         ),
     ],
 )
-def test_another_shape_is_refused_with_the_expected_one(found: Any, said: str) -> None:
-    with pytest.raises(InspectionError, match=said):
+def test_another_shape_is_refused_with_the_expected_one(found: Any, message: str) -> None:
+    with pytest.raises(InspectionError, match=message):
         parsed(found)

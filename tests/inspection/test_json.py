@@ -4,6 +4,7 @@ import json
 
 from attnscope.inspection import Request, inspect
 from attnscope.inspection.measures import MEASURES, NOT_AN_INFLUENCE
+from tests.inspection.made import random_inspection
 
 
 def test_it_is_json_with_all_numbers() -> None:
@@ -21,6 +22,13 @@ def test_it_is_json_with_all_numbers() -> None:
     assert facts["layers"][1]["heads"][0]["by_segment"][generated][hopper] > 0.75
     assert facts["segments"]["by_segment"][generated][hopper] == found.by_segment()[generated, hopper]
     assert len(facts["segments"]["labels"]) == len(facts["tokens"])
+    assert "sink_mass" in facts["measures"]
+
+
+def test_a_model_without_sinks_has_no_measure_of_them() -> None:
+    facts = random_inspection(1, 2, 20).as_json()
+    assert "sink_mass" not in facts["measures"]
+    assert "sink_mass" not in facts["layers"][0]["heads"][0]
 
 
 def test_without_segments_they_are_null() -> None:

@@ -85,6 +85,16 @@ def test_arrays_have_no_axis_of_the_batch() -> None:
     assert all(values.shape == (HEADS,) for values in layer.means.values())
 
 
+def test_the_mean_of_the_sinks_is_over_the_tokens_that_see_a_key() -> None:
+    seen = at.observe(QUERY, KEY, VALUE, mask=at.Causal(offset=-1), sinks=[0.0, 1.0, -np.inf], top_keys=4,
+                      received=True, block_map_size=4)  # fmt: skip
+    layer = summarize(ObservedLayer(0, "", ("0", "1", "2"), seen), IDS, None)
+    expected = seen.sink_mass[:, 1:].astype(np.float64).mean(axis=-1)
+    np.testing.assert_allclose(layer.means["sink_mass"], expected, rtol=of_a_sum(TOKENS, np.float64))
+    assert layer.has_sinks
+    assert not layer_of(MASKS["causal"])[0].has_sinks
+
+
 def test_without_segments_there_are_no_masses() -> None:
     seen = at.observe(QUERY, KEY, VALUE, top_keys=4, received=True, block_map_size=4)
     layer = summarize(ObservedLayer(0, "", ("0", "1", "2"), seen), IDS, None)
@@ -94,7 +104,7 @@ def test_without_segments_there_are_no_masses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "said"),
+    ("visible", "expected"),
     [
         ([[1, 2, 3, 4]] * 2, "causal"),
         ([[4, 4, 4, 4]], "every token sees all tokens"),
@@ -103,8 +113,8 @@ def test_without_segments_there_are_no_masses() -> None:
         ([[1, 2, 3, 4], [4, 4, 4, 4]], "differs between heads"),
     ],
 )
-def test_masks_are_described(visible: list[list[int]], said: str) -> None:
-    assert mask_in_words(np.array(visible)) == said
+def test_masks_are_described(visible: list[list[int]], expected: str) -> None:
+    assert mask_in_words(np.array(visible)) == expected
 
 
 def test_spans_are_known_if_the_number_of_keys_determines_them() -> None:

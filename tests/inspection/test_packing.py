@@ -1,4 +1,4 @@
-"""What is packed comes back, as exactly as its docstring says."""
+"""Packed arrays are unpacked as exactly as their docstrings promise."""
 
 import base64
 import zlib

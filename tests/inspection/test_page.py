@@ -130,6 +130,15 @@ def test_without_segments_there_are_none_in_it() -> None:
     assert "labels" not in facts["arrays"]
 
 
+def test_learned_sinks_are_packed_only_if_there_are_some(example: Inspection) -> None:
+    facts, _ = viewer_data(example)
+    assert "sink" in facts["arrays"]
+    assert "sink_mass" in [measure["key"] for measure in facts["measures"]]
+    facts, _ = viewer_data(random_inspection(1, 2, 20))
+    assert "sink" not in facts["arrays"]
+    assert "sink_mass" not in [measure["key"] for measure in facts["measures"]]
+
+
 def test_a_mask_without_known_keys_has_no_even_shares(example: Inspection) -> None:
     layers = tuple(replace(layer, evenly=None) for layer in example.layers)
     facts, _ = viewer_data(replace(example, layers=layers))

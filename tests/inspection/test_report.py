@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -111,8 +112,8 @@ def test_narrow_grids_show_the_tenth_of_the_scale() -> None:
 def test_equal_heads_are_at_the_low_end() -> None:
     found = random_inspection(1, 2, 20)
     layer = found.layers[0]
-    alike = replace(layer, means=layer.means | {"entropy": layer.means["entropy"] * 0 + 2})
-    (_, line) = head_grid(replace(found, layers=(alike,)), BY_KEY["entropy"], 80)
+    equal = replace(layer, means=layer.means | {"entropy": layer.means["entropy"] * 0 + 2})
+    (_, line) = head_grid(replace(found, layers=(equal,)), BY_KEY["entropy"], 80)
     assert line.plain.split() == ["0", "2.0", "2.0"]
     assert {str(span.style) for span in line.spans} == {str(style_of(0.0))}
 
@@ -127,6 +128,13 @@ def test_a_mask_without_known_keys_leaves_the_even_shares_out() -> None:
     unknown = replace(found, layers=(replace(found.layers[0], evenly=None),))
     assert "beside uniform weights" in flat(printed(found))
     assert "beside uniform weights" not in flat(printed(unknown))
+
+
+def test_learned_sinks_are_shown_only_if_there_are_some(example: Inspection) -> None:
+    taken = np.concatenate([layer.sink_mass for layer in example.layers]).mean()
+    assert f"Learned sinks take {taken:.0%} of all weight" in flat(printed(example))
+    assert re.search(r"normalized +nats +eff. keys +distance +sink", printed(example))
+    assert "sink" not in printed(random_inspection(1, 2, 30)).replace("attention sinks", "")
 
 
 def test_the_ramp_is_ordered_by_lightness_and_its_ink_is_readable() -> None:

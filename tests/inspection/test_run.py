@@ -130,7 +130,7 @@ def test_progress_is_reported_layer_by_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         (
             Request("x" * 9, segments=("a:0-3",)),
@@ -153,8 +153,8 @@ def test_progress_is_reported_layer_by_layer() -> None:
         (Request(""), r"is empty. Give a text"),
     ],
 )
-def test_what_cannot_be_inspected_is_refused_with_the_way_out(request_: Request, said: str) -> None:
-    with pytest.raises(InspectionError, match=said):
+def test_what_cannot_be_inspected_is_refused_with_the_way_out(request_: Request, message: str) -> None:
+    with pytest.raises(InspectionError, match=message):
         inspect(request_)
 
 

@@ -146,14 +146,14 @@ def test_a_chat_is_read_through_the_model_s_template(save: Save, tmp_path: Path)
     )
     found = inspect(Request(chat=chat, model=save("LlamaForCausalLM", CHAT_TEMPLATE)))
     assert found.segments is not None
-    said = {
+    words = {
         name: [found.tokens.pieces[at].strip() for at in np.flatnonzero(found.segments.labels == number)]
         for number, name in enumerate(found.segments.names)
     }
-    assert said["system"] == ["be", "brief"]
-    assert said["user"] == ["who", "sat", "on", "it", "?"]
-    assert said["assistant"] == ["the", "cat"]
-    assert "</s>" in "".join(said[TEMPLATE])
+    assert words["system"] == ["be", "brief"]
+    assert words["user"] == ["who", "sat", "on", "it", "?"]
+    assert words["assistant"] == ["the", "cat"]
+    assert "</s>" in "".join(words[TEMPLATE])
     assert found.tokens.ids.tolist().count(1) == 1  # the template's own "<s>", and no second one
 
 
@@ -297,29 +297,29 @@ def test_code_in_a_model_folder_never_runs_and_no_document_can_allow_it(
     answers = "y\n" * 20
     done = CliRunner().invoke(main, ["inspect", "-", "--model", str(folder), "--json", "-"], input=answers)
     assert not ran.exists()
-    said = " ".join(done.output.split())
+    message = " ".join(done.output.split())
     if known_type:
-        assert done.exit_code == 0, said
+        assert done.exit_code == 0, message
         assert len(json.loads(done.stdout)["tokens"]) == 21  # every answer was read as text
     else:
         assert done.exit_code == 2
         assert (
             "Code from a model folder is never run, and no option changes that. Use a model whose type"
-            in said
+            in message
         )
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ('{"model_type": "nothing-known"}', r"cannot be loaded by Transformers [\d.]+: .*nothing-known"),
         ("{}", r"cannot be loaded by Transformers [\d.]+"),
         ("{oops", r"cannot be loaded by Transformers [\d.]+"),
     ],
 )
-def test_a_folder_without_a_model_is_refused(config: str, said: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused(config: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config, encoding="utf-8")
-    with pytest.raises(InspectionError, match=said):
+    with pytest.raises(InspectionError, match=message):
         inspect(Request(TEXT, model=tmp_path))
     done = CliRunner().invoke(main, ["inspect", TEXT, "--model", str(tmp_path)])
     assert done.exit_code == 2

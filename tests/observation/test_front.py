@@ -33,9 +33,9 @@ def test_axes_that_the_query_lacks_are_lacking_everywhere(rank: int, implementat
         "visible_keys",
     ):
         assert getattr(seen, name).shape == (*lead, 20), name
-    assert [x.shape[len(lead) :] for x in (seen.segment_mass, seen.top_keys, seen.received, seen.block_map) if x is not None] == [
-        (20, 3), (20, 3), (20,), (5, 5),
-    ]  # fmt: skip
+    others = {"segment_mass": (20, 3), "top_keys": (20, 3), "received": (20,), "block_map": (5, 5)}
+    for name, shape in others.items():
+        assert getattr(seen, name).shape == (*lead, *shape), name
 
 
 def test_only_what_was_asked_for_is_there() -> None:
@@ -176,6 +176,19 @@ def test_a_head_s_summary_is_the_mean_over_rows_that_see_something() -> None:
     np.testing.assert_allclose(heads.segment_mass, masses, rtol=of_doubles)
     np.testing.assert_allclose(heads.segment_mass.sum(axis=-1), 1, rtol=of_a_sum(20))
     table = repr(seen).splitlines()
-    assert table[0].split() == ["batch", "head", "entropy", "normalized", "keys", "largest", "first", "4", "distance", "0", "1", "2"]  # fmt: skip
+    assert table[0].split() == [
+        "batch",
+        "head",
+        "entropy",
+        "normalized",
+        "keys",
+        "largest",
+        "first",
+        "4",
+        "distance",
+        "0",
+        "1",
+        "2",
+    ]
     assert len(table) == 1 + 2 * 4
     assert table[1].split()[2] == f"{heads.entropy[0, 0]:.3f}"

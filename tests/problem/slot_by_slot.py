@@ -1,4 +1,4 @@
-"""Every mask once more, one slot at a time in plain Python: what visible(), lower() and explain() are judged by."""
+"""Every mask once more, slot by slot in plain Python: the oracle of visible(), lower() and explain()."""
 
 from typing import Any
 

@@ -105,7 +105,8 @@ SENTENCES: list[tuple[at.Mask, dict[str, int], str]] = [
     (
         at.Documents([7, 7, 9]),
         {"query": 0, "key": 2, "query_len": 5, "key_len": 3},
-        "hidden: Documents, key 2 belongs to document 9, query 0 (position -2) to none: it is not among the keys",
+        "hidden: Documents, key 2 belongs to document 9, query 0 (position -2) to none: it is not among "
+        "the keys",
     ),
     (
         at.Dense(np.array([[True, False], [True, True]])),
@@ -120,7 +121,8 @@ SENTENCES: list[tuple[at.Mask, dict[str, int], str]] = [
     (
         at.Causal() | at.Prefix(2),
         {"query": 2, "key": 4},
-        "hidden: Causal, key 4 comes after query 2; and Prefix, key 4 does not belong to the prefix, keys 0 to 1",
+        "hidden: Causal, key 4 comes after query 2; and Prefix, key 4 does not belong to the prefix, keys "
+        "0 to 1",
     ),
     (
         at.Causal() | at.Prefix(2),
@@ -161,3 +163,12 @@ REFUSED: list[tuple[at.Mask, dict[str, Any], str]] = [
 def test_an_entry_that_is_not_there_is_an_error(mask: at.Mask, entry: dict[str, Any], text: str) -> None:
     with pytest.raises(at.AttentionMaskError, match=re.escape(text)):
         mask.explain(**entry)
+
+
+def test_reasons_are_the_explanation_as_data() -> None:
+    mask = at.Causal() & at.KeyLengths([6])
+    shown, reasons = mask.why(query=3, key=7, query_len=8, key_len=8)
+    assert not shown
+    assert [(each.visible, each.mask) for each in reasons] == [(False, "Causal"), (False, "KeyLengths")]
+    text = mask.explain(query=3, key=7, query_len=8, key_len=8)
+    assert text == "hidden: " + "; and ".join(f"{each.mask}, {each.text}" for each in reasons)

@@ -1,4 +1,4 @@
-"""The array to write into: what fits is written and returned, what does not is refused before anything is lost."""
+"""The argument `out`: what fits is written and returned; what does not is refused before any write."""
 
 from typing import Any
 

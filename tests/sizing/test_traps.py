@@ -194,14 +194,15 @@ def test_falcon_reads_null_as_false() -> None:
 
 
 @pytest.mark.parametrize("model_type", ["mamba", "falcon_mamba"])
-def test_a_mamba_is_as_wide_as_expand_makes_it_and_the_plan_notes_a_field_that_differs(
-    model_type: str,
-) -> None:
-    """Transformers computes expand * hidden_size, whatever intermediate_size is: 2,560 * 2 channels."""
-    fields = config("mamba-2.8b", model_type=model_type, intermediate_size=777, n_layer=...)
-    plan = at.size(fields, context=9)
-    assert plan.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
-    assert "not used: intermediate_size=777 (it is always expand * hidden_size = 5120)" in plan.notes
+def test_a_mamba_is_as_wide_as_its_intermediate_size_and_else_as_expand_makes_it(model_type: str) -> None:
+    """Transformers takes intermediate_size if it differs from expand * hidden_size, here 2 * 2,560."""
+    fields = config("mamba-2.8b", model_type=model_type, n_layer=...)
+    given = at.size(fields | {"intermediate_size": 777}, context=9)
+    assert given.cache_bytes == 64 * 777 * (4 * 2 + 16 * 4)
+    assert "not used: expand=2 (intermediate_size=777 decides, not 5120)" in given.notes
+    expanded = at.size({**fields, "intermediate_size": None}, context=9)
+    assert expanded.cache_bytes == 64 * 5_120 * (4 * 2 + 16 * 4)
+    assert not any("not used" in note for note in expanded.notes)
 
 
 def test_mimo_without_layer_types_sees_all_tokens_in_the_first_and_in_every_sixth_layer() -> None:

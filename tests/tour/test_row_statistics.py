@@ -57,8 +57,7 @@ def test_statistics_by_blocks_equal_those_of_the_whole_matrix(first: int) -> Non
     tokens = 2 * BLOCK_ROWS + 7
     head = random_head(tokens)
     scoring: dict[str, Any] = {"scale": 1.0, "alibi_slopes": [head.slope], "sinks": [head.sink]}
-    arrays = [each[None, None] for each in (head.query, head.key, head.value)]
-    query, key, value = arrays
+    query, key, value = (each[None, None] for each in (head.query, head.key, head.value))
     case = Case(query, key, value, {"mask": at.Causal(), **scoring})
     weights: Floats = at.reference.weights(query, key, mask=at.Causal(), **scoring)[0, 0, first:]
     bound = error_bound(case, arithmetic=np.float64, output=np.float64).weights[0, 0, first:]

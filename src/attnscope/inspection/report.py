@@ -60,7 +60,7 @@ def print_report(
         console.print(Rule(Text(title, style="bold"), align="left", style="dim"), width=width_of(console))
         print_section()
     console.print()
-    say(console, NOT_AN_INFLUENCE)
+    print_text(console, NOT_AN_INFLUENCE)
 
 
 def print_opening(found: Inspection, console: Console) -> None:
@@ -73,26 +73,28 @@ def print_opening(found: Inspection, console: Console) -> None:
     )
     console.print(title, width=width_of(console))
     for name, fact in found.facts.items():
-        say(console, f"{shown_name(name)}: {shown_name(fact)}", style="dim")
+        print_text(console, f"{shown_name(name)}: {shown_name(fact)}", style="dim")
     masks = dict.fromkeys(layer.mask for layer in found.layers)
-    say(console, f"mask: {'; '.join(masks)}", style="dim")
+    print_text(console, f"mask: {'; '.join(masks)}", style="dim")
 
 
 def print_heads(found: Inspection, measure: Measure, console: Console) -> None:
-    say(console, f"{shown_name(measure.meaning)}: mean over the tokens. Rows are layers, columns are heads.")
+    print_text(
+        console, f"{shown_name(measure.meaning)}: mean over the tokens. Rows are layers, columns are heads."
+    )
     for line in head_grid(found, measure, width_of(console)):
         console.print(line, no_wrap=True, crop=False, overflow="ignore")
     values = [each.value for each in found.ranked(measure.key)]
     least, most = (0.0, 1.0) if measure.scale == "share" else (values[0], values[-1])
     ends = f"{short(least, measure)} {measure.low}, {short(most, measure)} {measure.high}"
-    say(console, f"{ends}{f', in {measure.unit}' * bool(measure.unit)}", style="dim")
+    print_text(console, f"{ends}{f', in {measure.unit}' * bool(measure.unit)}", style="dim")
 
 
 def print_ends(found: Inspection, console: Console) -> None:
     ranked = found.ranked("normalized_entropy")
     some = min(RANKED, len(ranked) // 2)
     table = plain_table("left", "left", *["right"] * 5)
-    add_titles(table, "", "", "normalized", "entropy", "effective keys", "distance", "sink" * found.has_sinks)
+    add_titles(table, "", "", "normalized", "nats", "eff. keys", "distance", "sink" * found.has_sinks)
     for label, heads in (("peaked", ranked[:some]), ("uniform", ranked[: -some - 1 : -1])):
         for number, head in enumerate(heads):
             means = means_of(found, head)
@@ -100,12 +102,15 @@ def print_ends(found: Inspection, console: Console) -> None:
                 label if number == 0 else "",
                 Text(named(head), style="bold"),
                 f"{means['normalized_entropy']:.2f}",
-                f"{means['entropy']:.2f} nats",
+                f"{means['entropy']:.2f}",
                 f"{means['effective_keys']:,.1f}",
-                f"{means['mean_distance']:,.0f} tokens",
+                f"{means['mean_distance']:,.0f}",
                 f"{means[SINK]:.0%}" * found.has_sinks,
             )
     console.print(table)
+    print_text(
+        console, "Entropy normalized and in nats, effective keys e^entropy, distance in tokens.", style="dim"
+    )
 
 
 def print_kinds(found: Inspection, console: Console) -> None:
@@ -117,7 +122,7 @@ def print_kinds(found: Inspection, console: Console) -> None:
         table.add_row(BY_KEY[kind].label, Text(", ").join(parts) if heads else none)
     console.print(table)
     unseen = max(float(layer.means["unseen"].max()) for layer in found.layers)
-    say(
+    print_text(
         console,
         f"Mean weight on the {found.layers[0].top_keys.shape[-1]} strongest keys of each token. The true value can be larger, "
         f"by at most {unseen:.2f} for the most uniform head.",
@@ -137,7 +142,7 @@ def print_sinks(found: Inspection, console: Console) -> None:
     if found.has_sinks:
         taken = np.concatenate(found.values(SINK)).mean()
         note += f" Learned sinks take {taken:.0%} of all weight; every other number is over the keys alone."
-    say(console, note, style="dim")
+    print_text(console, note, style="dim")
 
 
 def print_segments(found: Inspection, console: Console) -> None:
@@ -145,7 +150,7 @@ def print_segments(found: Inspection, console: Console) -> None:
     assert segments is not None
     mean, evenly = found.by_segment(), found.evenly()
     reader = len(segments.names) - 1
-    say(
+    print_text(
         console,
         f'The weight that the {segments.sizes[reader]:,} tokens of "{shown_name(segments.names[reader])}" give to each '
         f"segment: mean of all heads{', beside uniform weights' * (evenly is not None)}, and the head with the most.",
@@ -168,7 +173,7 @@ def print_segments(found: Inspection, console: Console) -> None:
 
 
 def print_all_readers(names: list[str], mean: Array, console: Console) -> None:
-    say(console, "All segments: a row reads, a column is read.")
+    print_text(console, "All segments: a row reads, a column is read.")
     table = plain_table("left", *["right"] * len(names))
     add_titles(table, "", *(name[:SEGMENT_WIDTH] for name in names))
     for name, row in zip(names, mean, strict=True):
@@ -227,7 +232,7 @@ def add_titles(table: Table, *titles: str) -> None:
     table.add_row(*(Text(title, style="dim") for title in titles))
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def print_text(console: Console, text: str, style: str = "") -> None:
     console.print(Text(text, style=style), width=width_of(console))
 
 

@@ -75,7 +75,17 @@ class Request:
     def or_example(self, *, chats: bool) -> "Request":
         """Fall back to the example if there is no text: a chat if the model has a chat template, else a question.
 
-        Without an answer of its own, the example asks the hand-written model to generate one.
+        The hand-written model then generates an answer.
+
+        Parameters
+        ----------
+        chats : bool
+            Whether the model has a chat template.
+
+        Returns
+        -------
+        Request
+            A request with a text or a chat.
         """
         if self.text is not None or self.chat is not None:
             return self
@@ -86,7 +96,17 @@ class Request:
         return replace(example, text=str(EXAMPLE / "question.txt"), documents=EXAMPLE_DOCUMENTS)
 
     def chosen_layers(self, count: int) -> list[int]:
-        """The numbers of the layers to observe, of a model with `count` layers.
+        """Parse the layers to observe.
+
+        Parameters
+        ----------
+        count : int
+            The number of layers of the model.
+
+        Returns
+        -------
+        list of int
+            The numbers of the layers, ascending.
 
         Raises
         ------

@@ -6,8 +6,8 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope import kernels
 from attnscope.cache import KVCache, as_batch, is_one
+from attnscope.kernels import observe_pages
 from attnscope.observation.observation import Observation
 from attnscope.problem import (
     Causal,
@@ -90,7 +90,7 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
         received=received,
         block_map_size=block_map_size,
     )
-    output, seen = kernels.observe_pages(
+    output, seen = observe_pages(
         rows,
         pages,
         lower_pages(problem, pages),

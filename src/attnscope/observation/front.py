@@ -35,15 +35,15 @@ def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each stati
     mask, threads, implementation
         As in attention().
     segments : array_like of int, or mapping of str to (start, end), optional
-        The segment of each key: integers from 0 to 63, of shape (key_len,) or (batch, key_len); or named ranges that
-        cover all keys.
+        The segment of each key: integers from 0 to 63, of shape (key_len,) or (batch, key_len); or named
+        ranges that cover all keys.
     first_keys : int, default 4
         How many of the first keys count for first_mass, the attention sink.
     top_keys : int, default 0
         How many of each row's strongest keys are kept.
     received : bool or ndarray, default False
-        Whether to sum what each key receives from all queries. An array gives each query a factor: floats of shape
-        (query_len,), (batch, query_len) or (batch, query_heads, query_len).
+        Whether to sum what each key receives from all queries. An array gives each query a factor: floats
+        of shape (query_len,), (batch, query_len) or (batch, query_heads, query_len).
     block_map_size : int, optional
         Pool the weights to a map of at most so many blocks of queries, by so many blocks of keys.
     **scoring : Unpack[ScoringOptions]
@@ -64,15 +64,16 @@ def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each stati
 
     Notes
     -----
-    The output is attention()'s, bit for bit. Statistics agree with those of the whole matrix up to the rounding of
-    float32, and are float32; float64 from the reference.
+    The output is attention()'s, bit for bit. Statistics agree with those of the whole matrix up to the
+    rounding of float32, and are float32; float64 from the reference.
 
-    Memory grows with the rows. Time is that of attention(); `received` and `block_map_size` add a second pass over the
-    scores.
+    Memory grows with the rows. Time is that of attention(); `received` and `block_map_size` add a second
+    pass over the scores.
 
     References
     ----------
-    Entropy comes from the sums of the online softmax, ln Z - sum p s / sum p: csrc/kernels/statistics.inl.hpp.
+    Entropy comes from the sums of the online softmax, ln Z - sum p s / sum p:
+    csrc/kernels/statistics.inl.hpp.
 
     Examples
     --------

@@ -33,15 +33,16 @@ def join(*observations: Observation) -> Observation:
 
     Notes
     -----
-    Block maps cannot be joined, as the blocks of each chunk are those of other queries. Observe all queries at once, or
-    look at the maps one by one.
+    Block maps cannot be joined, as the blocks of each chunk are those of other queries. Observe all queries
+    at once, or look at the maps one by one.
 
     Examples
     --------
     >>> import attnscope as at
     >>> x = np.ones((3, 2), np.float32)
-    >>> chunks = [at.observe(x[:2], x[:2], x[:2], mask=at.Causal()), at.observe(x[2:], x, x, mask=at.Causal())]
-    >>> at.observation.join(*chunks).entropy.round(2)  # ln 1, ln 2, ln 3
+    >>> first = at.observe(x[:2], x[:2], x[:2], mask=at.Causal())
+    >>> last = at.observe(x[2:], x, x, mask=at.Causal())
+    >>> at.observation.join(first, last).entropy.round(2)  # ln 1, ln 2, ln 3
     array([0.  , 0.69, 1.1 ], dtype=float32)
     """
     if not observations:
@@ -98,7 +99,8 @@ def _check_alike(first: Observation, each: Observation, number: int) -> None:
     if first.output.shape[:-2] != each.output.shape[:-2]:
         raise AttentionError(
             f"observation {number} has {list(each.output.shape[:-2])} batch rows and heads, expected "
-            f"{list(first.output.shape[:-2])} as in observation 0. Join chunks of the same batch rows and heads."
+            f"{list(first.output.shape[:-2])} as in observation 0. Join chunks of the same batch rows and "
+            "heads."
         )
     shorter, longer = sorted((first.segment_names, each.segment_names), key=len)
     asked = (first.first_keys, first.received is None, first.top_keys is None, first.segment_mass is None)

@@ -1,4 +1,4 @@
-"""The result of observe(): the output, the statistics of its weights, and how they print and draw themselves."""
+"""The result of observe(): the output and the statistics of its weights, as a table or a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,8 +56,8 @@ class Observation(Statistics):
 
     Notes
     -----
-    A weight shows what was read, not what it changed: a large weight on a value that changes nothing is possible, and
-    so is a small weight on a value that changes much. observation.influence() computes both.
+    A weight shows what was read, not what it changed: a large weight on a value that changes nothing is
+    possible, and so is a small weight on a value that changes much. observation.influence() computes both.
 
     References
     ----------
@@ -117,8 +117,8 @@ class Observation(Statistics):
         Parameters
         ----------
         kind : {"entropy", "map", "segments", "received"}, default "entropy"
-            "entropy": over position. "map": the block map of one head, or the mean of all. "segments": bars of what each
-            head reads from each segment. "received": what each key receives.
+            "entropy": over position. "map": the block map of one head, or the mean of all. "segments": bars
+            of what each head reads from each segment. "received": what each key receives.
         batch : int, default 0
             The batch row.
         head : int, optional

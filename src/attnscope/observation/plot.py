@@ -31,7 +31,7 @@ MEASURES = {
 
 
 class Subject(NamedTuple):
-    """What a picture shows: statistics without the axes that the query lacks, a batch row, one head or all."""
+    """What a picture shows: statistics, with the axes that the query has; a batch row; one head or all."""
 
     seen: Statistics
     key_len: int

@@ -17,13 +17,14 @@ Floats = NDArray[np.float64]
 def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: float = 0.5) -> Floats:
     """Follow the weights of a model's layers from one token back to the model's input tokens.
 
-    share = share @ (residual * identity + (1 - residual) * mean of the heads' weights), from the last layer to the first
+    share = share @ (residual * identity + (1 - residual) * mean of the heads' weights), from the last layer
+    to the first
 
     Parameters
     ----------
     layers : sequence of mappings
-        From first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask": ...}. All of
-        the same tokens, with as many queries as keys.
+        From first to last, the arguments of attention(): {"query": ..., "key": ..., "value": ..., "mask":
+        ...}. All of the same tokens, with as many queries as keys.
     row : int, default -1
         The token from which to start; negative numbers count from the end.
     residual : float, default 0.5
@@ -41,8 +42,8 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
 
     Notes
     -----
-    Rollout is not an explanation. It ignores what values carry, what MLPs add and what heads cancel, and the share of the
-    residual is an assumption. Compare with observation.influence(), or ablate.
+    Rollout is not an explanation. It ignores what values carry, what MLPs add and what heads cancel, and
+    the share of the residual is an assumption. Compare with observation.influence(), or ablate.
 
     float32 within a layer, float64 from layer to layer; memory grows with the tokens.
 
@@ -72,7 +73,8 @@ def rollout(layers: Sequence[Mapping[str, Any]], *, row: int = -1, residual: flo
         given = layers[number]
         if np.shape(given["query"])[-2] != tokens or np.shape(given["key"])[-2] != tokens:
             raise AttentionError(
-                f"layer {number} has {np.shape(given['query'])[-2]} queries and {np.shape(given['key'])[-2]} keys, "
+                f"layer {number} has {np.shape(given['query'])[-2]} queries and "
+                f"{np.shape(given['key'])[-2]} keys, "
                 f"expected {tokens} of both: rollout follows the same tokens through all layers."
             )
         received = observe(**given, received=share.astype(np.float32)).received

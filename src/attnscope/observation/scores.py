@@ -1,4 +1,4 @@
-"""Scores for known kinds of heads, by their strongest keys: previous token, first token, duplicate, induction."""
+"""Scores for known kinds of heads: previous token, first token, duplicate token, induction."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,7 +18,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadScores:
-    """The weight that each head gives to the keys of known patterns: means over its queries. Prints as a table.
+    """Mean weight that each head gives to the keys of known patterns. Prints as a table.
 
     Parameters
     ----------
@@ -35,13 +35,14 @@ class HeadScores:
 
     Notes
     -----
-    A score counts the weight on a row's strongest keys, so the exact score lies between score and score + unseen. A
-    score describes where a head looks on this text. It does not say what the head changes in the output: ablate it to
-    find out.
+    A score counts the weight on a row's strongest keys, so the exact score lies between score and score +
+    unseen. A score describes where a head looks on this text. It does not say what the head changes in the
+    output: ablate it to find out.
 
     References
     ----------
-    Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022, arXiv:2209.11895.
+    Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al. 2022,
+    arXiv:2209.11895.
     """
 
     previous_token: Floats
@@ -82,7 +83,7 @@ def head_scores(observation: Observation, token_ids: NDArray[Any]) -> HeadScores
     --------
     >>> import attnscope as at
     >>> keys = np.eye(4, dtype=np.float32)
-    >>> looks_back = at.observe(40 * keys[:3], keys, keys, top_keys=1)  # the query at position i matches key i - 1
+    >>> looks_back = at.observe(40 * keys[:3], keys, keys, top_keys=1)  # position i reads key i - 1
     >>> float(head_scores(looks_back, np.array([7, 8, 7, 9])).previous_token[0, 0])
     1.0
     """
@@ -127,7 +128,8 @@ def _read_tokens(given: NDArray[Any], batch: int, key_len: int) -> Ints:
         tokens = tokens[None]
     if tokens.shape not in ((1, key_len), (batch, key_len)) or not np.issubdtype(tokens.dtype, np.integer):
         raise AttentionError(
-            f"token_ids is {brief(given)}, expected integers, one for each of the {key_len} keys: [{key_len}], or "
+            f"token_ids is {brief(given)}, expected integers, one for each of the {key_len} keys: "
+            f"[{key_len}], or "
             f"[{batch}, {key_len}] with the batch."
         )
     return np.broadcast_to(tokens, (batch, key_len)).astype(np.int64)

@@ -35,9 +35,7 @@ from attnscope.problem.questions import read_questions as read_questions
 from attnscope.problem.rule import Reason as Reason
 from attnscope.problem.scoring import AttentionOptions as AttentionOptions
 from attnscope.problem.scoring import Scoring as Scoring
-from attnscope.problem.scoring import ScoringArrays as ScoringArrays
 from attnscope.problem.scoring import ScoringOptions as ScoringOptions
-from attnscope.problem.scoring import read_scoring_arrays as read_scoring_arrays
 from attnscope.problem.shape import AttentionShape as AttentionShape
 
 # What users may rely on; the other rooms use the rest, too.

@@ -42,13 +42,14 @@ def check_vectors(array: NDArray[Any], name: str) -> None:
     check_array(array, name)
     if array.ndim and array.strides[-1] != array.itemsize and array.shape[-1] > 1 and array.size:
         raise AttentionFormatError(
-            f"{name} has a last axis that is not contiguous: its stride is {array.strides[-1]} bytes, expected "
+            f"{name} has a last axis that is not contiguous: its stride is {array.strides[-1]} bytes, "
+            "expected "
             f"{array.itemsize}. Use np.ascontiguousarray({name})."
         )
 
 
 def read_vectors(given: Any, name: str) -> NDArray[Any]:
-    """View an array whose vectors, along the last axis, can be read in place; or raise AttentionFormatError."""
+    """View an array whose vectors (last axis) can be read in place, or raise AttentionFormatError."""
     array = plain(given, name)
     check_vectors(array, name)
     return array
@@ -101,7 +102,8 @@ def not_a_format(array: NDArray[Any], name: str) -> str:
     """The error message for an array of an unsupported dtype."""
     if array.dtype.kind == "f" and array.dtype.newbyteorder("=") in FORMAT_NAMES:
         return (
-            f"{name} is {array.dtype.str}, in the other byte order, expected {array.dtype.newbyteorder('=')}. "
+            f"{name} is {array.dtype.str}, in the other byte order, expected "
+            f"{array.dtype.newbyteorder('=')}. "
             f"Use {name}.astype({name}.dtype.newbyteorder('='))."
         )
     way_out = f"Convert it, for example {name}.astype(np.float32)."

@@ -91,8 +91,10 @@ class Dense(Mask):
         for axis, name in enumerate(AXES):
             if self.shape[axis] not in (1, sizes[axis]):
                 raise AttentionMaskError(
-                    f"mask has shape {list(self.shape)}: its axis {axis - 4} is {self.shape[axis]}, expected {name}="
-                    f"{sizes[axis]} or 1. A mask broadcasts to [batch, query_heads, query_len, key_len]; a padding "
+                    f"mask has shape {list(self.shape)}: its axis {axis - 4} is {self.shape[axis]}, "
+                    f"expected {name}="
+                    f"{sizes[axis]} or 1. A mask broadcasts to [batch, query_heads, query_len, key_len]; a "
+                    "padding "
                     "mask [batch, key_len] is mask[:, None, None, :]."
                 )
 
@@ -156,11 +158,12 @@ def _not_bool(given: Any) -> str:
         if isinstance(given, list | tuple):
             way_out = " Use np.asarray(mask)."
         return (
-            f"mask is a {kind_of(given)}, {brief(given)}, expected a mask such as Causal(), or a NumPy bool array "
+            f"mask is a {kind_of(given)}, {brief(given)}, expected a mask such as Causal(), or a NumPy "
+            "bool array "
             f"with True = visible.{way_out}"
         )
     if is_masked(given):
-        return f"mask is a masked array, {expected}: what it masks itself would be lost. Pass mask.filled(False)."
+        return f"mask is a masked array, {expected}: its own mask would be lost. Pass mask.filled(False)."
     if given.dtype.kind == "f" or given.dtype.name == "bfloat16":
         return f"mask is {brief(given)}, {expected}. Scores that are added are a bias: pass bias=."
     return f"mask is {brief(given)}, {expected}. Pass mask.astype(bool)."

@@ -15,11 +15,13 @@ from attnscope.problem.operands import Operands
 from attnscope.problem.pages import Pages
 from attnscope.problem.problem import AttentionProblem
 from attnscope.problem.scoring import (
+    NO_ARRAYS,
+    NO_OPTIONS,
     Scoring,
     ScoringOptions,
     Summary,
+    checked_summary,
     read_scoring_arrays,
-    summary,
 )
 from attnscope.problem.shape import AttentionShape
 
@@ -68,12 +70,15 @@ def describe(
     shapes, dtypes = (query.shape, key.shape, value.shape), (query.dtype, key.dtype, value.dtype)
     visible = None if mask is None else as_mask(mask)
     make = _problem if visible is None or visible.held_bytes <= MOST_BYTES_KEPT else _new_problem
-    problem = make(shapes, dtypes, visible, summary(scoring))
+    given = checked_summary(scoring) if scoring else NO_OPTIONS
+    problem = make(shapes, dtypes, visible, given)
     rank = query.ndim
     if rank < 4:
         lead = (None,) * (4 - rank)
         query, key, value = query[lead], key[lead], value[lead]
-    arrays = read_scoring_arrays(scoring, problem.shape, problem.number_format)
+    arrays = NO_ARRAYS
+    if any(given[2:]):
+        arrays = read_scoring_arrays(scoring, problem.shape, problem.number_format)
     return problem, Operands(query, key, value, *arrays, rank)
 
 
@@ -124,7 +129,7 @@ def describe_pages(
     shape = AttentionShape(sequences, query_heads, kv_heads, query_len, longest, key_dim, value_dim)
     number_format = FORMAT_NAMES[query.dtype]
     visible = None if mask is None else as_mask(mask)
-    problem = AttentionProblem(shape, number_format, visible, _scoring(summary(scoring), key_dim))
+    problem = AttentionProblem(shape, number_format, visible, _scoring(checked_summary(scoring), key_dim))
     arrays = read_scoring_arrays(scoring, shape, number_format)
     return problem, Operands(query, pages.key, pages.value, *arrays, 4)
 
@@ -160,7 +165,8 @@ def shape_of(query: Shape, key: Shape, value: Shape) -> AttentionShape:
     ranks = (len(query), len(key), len(value))
     if len(set(ranks)) > 1 or not 2 <= ranks[0] <= 4:
         raise AttentionShapeError(
-            f"query has {ranks[0]} axes, key {ranks[1]} and value {ranks[2]}, expected the same number for all: "
+            f"query has {ranks[0]} axes, key {ranks[1]} and value {ranks[2]}, expected the same number for "
+            "all: "
             "[batch, heads, tokens, dim], [heads, tokens, dim] or [tokens, dim]. Add axes with x[None]."
         )
     lead = (1,) * (4 - ranks[0])
@@ -175,12 +181,14 @@ def shape_of(query: Shape, key: Shape, value: Shape) -> AttentionShape:
             )
     if dim_of_key != key_dim:
         raise AttentionShapeError(
-            f"key has key_dim={dim_of_key} and query has key_dim={key_dim}, expected the same: they are multiplied. "
+            f"key has key_dim={dim_of_key} and query has key_dim={key_dim}, expected the same: they are "
+            "multiplied. "
             "A [batch, heads, dim, tokens] array is passed as np.ascontiguousarray(x.swapaxes(2, 3))."
         )
     if (value_heads, value_len) != (kv_heads, key_len):
         raise AttentionShapeError(
             f"value has {value_heads} heads x {value_len} tokens and key has {kv_heads} x {key_len}, "
-            "expected a value for each key. A [batch, tokens, heads, dim] array is passed as x.swapaxes(1, 2)."
+            "expected a value for each key. A [batch, tokens, heads, dim] array is passed as x.swapaxes(1, "
+            "2)."
         )
     return AttentionShape(batch, query_heads, kv_heads, query_len, key_len, key_dim, value_dim)

@@ -87,7 +87,8 @@ class Documents(Mask):
         rows, key_len = self.table.shape
         if key_len != sizes.key_len:
             raise AttentionMaskError(
-                f"Documents(ids) has {key_len} ids in a row, expected one for each of key_len={sizes.key_len} keys."
+                f"Documents(ids) has {key_len} ids in a row, expected one for each of "
+                f"key_len={sizes.key_len} keys."
             )
         if rows not in (1, sizes.batch):
             raise AttentionMaskError(f"Documents(ids) has {rows} rows, expected 1 or batch={sizes.batch}.")
@@ -161,7 +162,8 @@ def read_ids(given: Any) -> Ints:
     empty_list = ids.size == 0 and isinstance(given, list | tuple)  # NumPy makes floats of it
     if ids.ndim not in (1, 2) or (ids.dtype.kind not in "iu" and not empty_list):
         raise AttentionMaskError(
-            f"Documents(ids) is {brief(given)}, expected integers [key_len] or [batch, key_len], rows of one length."
+            f"Documents(ids) is {brief(given)}, expected integers [key_len] or [batch, key_len], rows of "
+            "one length."
         )
     return np.array(ids, np.int64, ndmin=2, order="C")
 

@@ -11,7 +11,7 @@ Counts = NDArray[np.int64]
 
 
 def draw(seen: Runs | NDArray[np.bool_], query_len: int, key_len: int) -> str:
-    """Draw rows of queries by columns of keys: ■ visible, · hidden, ▒ a cell of several entries, some visible.
+    """Draw rows of queries by columns of keys: ■ visible, · hidden, ▒ a cell of which a part is visible.
 
     `seen` is Runs, of which batch row 0 is drawn in memory of O(query_len), or an array (query_len, key_len).
     """

@@ -64,7 +64,8 @@ class KeyRanges(Mask):
             first, end = of_batch(self.first, batch), of_batch(self.end, batch)
             if first > end:
                 raise AttentionMaskError(
-                    f"KeyRanges: first={first} lies after end={end}{in_batch_row(batch, self.first, self.end)}. "
+                    f"KeyRanges: first={first} lies after "
+                    f"end={end}{in_batch_row(batch, self.first, self.end)}. "
                     "Pass first == end if no key is real."
                 )
 
@@ -83,7 +84,8 @@ class KeyRanges(Mask):
         longest = last_end(self.end)
         if longest > sizes.key_len:
             raise AttentionMaskError(
-                f"{self} asks for {longest} keys, expected at most key_len={sizes.key_len}: it counts the keys of this "
+                f"{self} asks for {longest} keys, expected at most key_len={sizes.key_len}: it counts the "
+                "keys of this "
                 "call, including cached ones."
             )
 

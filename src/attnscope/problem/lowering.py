@@ -25,8 +25,8 @@ ENTRIES_AT_ONCE = 2**22  # of the score matrix, while a bitmap is made
 class KeySpans:
     """Spans of visible keys: first_key <= j < end_key for each span of a row.
 
-    first_key and end_key have the shape (batch or 1, query_len, 1 or 2). The spans of a row are sorted, disjoint and
-    not adjacent; an empty one is (0, 0).
+    first_key and end_key have the shape (batch or 1, query_len, 1 or 2). The spans of a row are sorted,
+    disjoint and not adjacent; an empty one is (0, 0).
     """
 
     first_key: NDArray[np.int32]
@@ -46,8 +46,8 @@ class KeyBitmap:
 def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | None:
     """Describe which keys each row sees; None: every key. Raises AttentionMaskError if the mask does not fit.
 
-    Takes memory in proportion to the rows, unless rows have more than two runs of keys: then one bit per entry.
-    A bool array that is the same for all queries, such as padding, is read as runs too.
+    Takes memory in proportion to the rows, unless rows have more than two runs of keys: then one bit per
+    entry. A bool array that is the same for all queries, such as padding, is read as runs too.
     """
     if mask is None:
         return None
@@ -61,8 +61,8 @@ def lower(mask: Mask | None, shape: AttentionShape) -> KeySpans | KeyBitmap | No
 def lower_pages(problem: AttentionProblem, pages: Pages) -> KeySpans | KeyBitmap | None:
     """Lower the mask of a problem over pages, whose sequences may have different numbers of keys.
 
-    The last query of a row is aligned with that row's own last key, unless the mask has an offset. Spans and bits may
-    reach beyond a row's keys; their reader stops there.
+    The last query of a row is aligned with that row's own last key, unless the mask has an offset. Spans
+    and bits may reach beyond a row's keys; their reader stops there.
     """
     shape, mask = problem.shape, problem.mask
     if shape.query_len == 1 and mask == CAUSAL:  # one query at the end sees every key

@@ -24,13 +24,13 @@ MOST_ENTRIES_DRAWN = 2**22  # of a mask without runs
 class Mask(Rule):
     """A symbolic description of which keys each query sees. True means visible.
 
-    `a & b` shows what both masks show, `a | b` what either shows. Masks are immutable. They compare and hash by
-    content, print as the expression that makes them, and `repr` adds a drawing.
+    `a & b` shows what both masks show, `a | b` what either shows. Masks are immutable. They compare and
+    hash by content, print as the expression that makes them, and `repr` adds a drawing.
 
     Notes
     -----
-    A mask takes memory that does not depend on the number of queries. Computing with it takes memory in proportion to
-    the rows, never to rows times keys, unless a row has more than two runs of visible keys.
+    A mask takes memory that does not depend on the number of queries. Computing with it takes memory in
+    proportion to the rows, never to rows times keys, unless a row has more than two runs of visible keys.
 
     Examples
     --------
@@ -90,7 +90,8 @@ class Mask(Rule):
         sizes = Sizes(*(whole_number(size, name, minimum=0) for name, size in given))
         if prod(sizes) >= MOST_ENTRIES:
             raise AttentionMaskError(
-                f"visible() writes out every entry, and {list(sizes)} are too many: expected less than 2**40. "
+                f"visible() writes out every entry, and {list(sizes)} are too many: expected less than "
+                "2**40. "
                 "explain() answers for one entry."
             )
         self.check(sizes)
@@ -114,7 +115,8 @@ class Mask(Rule):
         query, key : int
             Indices of the query and of the key.
         query_len, key_len : int, optional
-            Sizes of the score matrix. Without them it is square, and as large as the mask or the entry requires.
+            Sizes of the score matrix. Without them it is square, and as large as the mask or the entry
+            requires.
         batch, head : int, default 0
             Indices of the batch row and of the query head.
 
@@ -234,7 +236,8 @@ class Combined(Mask):
         depth = 1 + max(self.left.depth, self.right.depth)
         if depth > DEEPEST:
             raise AttentionMaskError(
-                f"masks are combined {depth} deep, expected {DEEPEST} at most. Use one Documents(ids), or one bool "
+                f"masks are combined {depth} deep, expected {DEEPEST} at most. Use one Documents(ids), or "
+                "one bool "
                 "array, instead of many parts."
             )
         object.__setattr__(self, "depth", depth)

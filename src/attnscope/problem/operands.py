@@ -51,8 +51,8 @@ class Operands(NamedTuple):
 def check_out(out: NDArray[Any], problem: AttentionProblem, operands: Operands) -> None:
     """Check that the output fits into `out`, and that writing it overwrites no input.
 
-    `out` has shape (batch, query_heads, query_len, value_dim), without the axes that the caller's query lacks.
-    Raises AttentionFormatError or AttentionShapeError.
+    `out` has shape (batch, query_heads, query_len, value_dim), without the axes that the caller's query
+    lacks. Raises AttentionFormatError or AttentionShapeError.
     """
     if type(out) not in (np.ndarray, np.memmap):
         plain(out, "out")
@@ -72,7 +72,8 @@ def check_out(out: NDArray[Any], problem: AttentionProblem, operands: Operands) 
     for name, array in operands._asdict().items():
         if isinstance(array, np.ndarray) and overlap(out, array):
             raise AttentionFormatError(
-                f"out overlaps {name} in memory, expected separate memory: {name} would be overwritten while it is "
+                f"out overlaps {name} in memory, expected separate memory: {name} would be overwritten "
+                "while it is "
                 "read. Pass another array."
             )
 
@@ -87,7 +88,8 @@ def _check_kind(out: NDArray[Any], problem: AttentionProblem, operands: Operands
         )
     if out.dtype != operands.query.dtype:
         raise AttentionFormatError(
-            f"out is {out.dtype.str if out.dtype.kind == 'f' else out.dtype}, expected {operands.query.dtype}, "
+            f"out is {out.dtype.str if out.dtype.kind == 'f' else out.dtype}, expected "
+            f"{operands.query.dtype}, "
             "the query's dtype. Convert the result instead."
         )
 

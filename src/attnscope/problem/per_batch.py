@@ -1,4 +1,4 @@
-"""Integers that all batch rows share, or one for each of them; and the positions of queries, which they shift."""
+"""Integers that all batch rows share, or one for each of them; and the positions of queries."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -33,9 +33,9 @@ class Causal(Mask):
     Parameters
     ----------
     offset : int or sequence of int, default key_len - query_len
-        The position of the first query; one for all batch rows, or one for each. The default aligns the last query
-        with the last key (bottom-right), as decoding with a cache requires. 0 aligns the first query with the first
-        key (top-left).
+        The position of the first query; one for all batch rows, or one for each. The default aligns the
+        last query with the last key (bottom-right), as decoding with a cache requires. 0 aligns the first
+        query with the first key (top-left).
 
     Raises
     ------
@@ -111,7 +111,8 @@ class Window(Mask):
 
     Notes
     -----
-    The `sliding_window: W` of a causal model's config counts the position itself: it is Window(left=W - 1, right=0).
+    The `sliding_window: W` of a causal model's config counts the position itself: it is Window(left=W - 1,
+    right=0).
 
     References
     ----------

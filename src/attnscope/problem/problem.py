@@ -17,8 +17,8 @@ from attnscope.problem.shape import AttentionShape, Sizes
 class AttentionProblem:
     """Everything that decides how attention is computed: sizes, number format, mask and scoring; no arrays.
 
-    A problem hashes and compares by content, so it can be a key of a cache. It serves wherever there are no data:
-    to size memory, to count costs, to enumerate test cases.
+    A problem hashes and compares by content, so it can be a key of a cache. It serves wherever there are no
+    data: to size memory, to count costs, to enumerate test cases.
 
     Parameters
     ----------
@@ -79,7 +79,8 @@ class AttentionProblem:
         limits = np.finfo(accumulation)
         if not float(limits.smallest_normal) <= factor <= float(limits.max):
             raise AttentionScoringError(
-                f"{name}={factor!r}: expected a number from {limits.smallest_normal:.2g} to {limits.max:.2g}, the "
+                f"{name}={factor!r}: expected a number from {limits.smallest_normal:.2g} to "
+                f"{limits.max:.2g}, the "
                 f"range of {accumulation}, in which {self.number_format} is computed. {FACTORS[name]}"
             )
 

@@ -1,4 +1,4 @@
-"""Which statistics observe() computes: segments, first keys, strongest keys, received attention, a block map."""
+"""Which statistics observe() computes: segments, strongest keys, received attention, a block map."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,8 +63,8 @@ def read_questions(  # the arguments of observe()
 ) -> Questions:
     """Check the statistics that observe() requests against the sizes of its arrays.
 
-    Raises AttentionError if segments overlap, leave keys out or are more than 64, or if there are fewer keys than
-    top_keys or block_map_size.
+    Raises AttentionError if segments overlap, leave keys out or are more than 64, or if there are fewer
+    keys than top_keys or block_map_size.
     """
     labels, names = (None, ()) if segments is None else read_segments(shape, segments)
     if block_map_size is not None:
@@ -91,8 +91,10 @@ def read_segments(
         labels = labels[None]
     if labels.shape not in ((1, shape.key_len), (shape.batch, shape.key_len)):
         raise AttentionError(
-            f"segments has shape {list(np.shape(segments))}, expected a label for each of the {shape.key_len} keys: "
-            f"[{shape.key_len}], or [{shape.batch}, {shape.key_len}] with the batch, or {{name: (start, end)}}."
+            f"segments has shape {list(np.shape(segments))}, expected a label for each of the "
+            f"{shape.key_len} keys: "
+            f"[{shape.key_len}], or [{shape.batch}, {shape.key_len}] with the batch, or "
+            f"{{name: (start, end)}}."
         )
     if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
         raise AttentionError(f"segments is {labels.dtype}, expected integers from 0 to {MOST_SEGMENTS - 1}.")
@@ -141,7 +143,8 @@ def _from_ranges(
         if taken.size:
             key = start + int(taken[0])
             raise AttentionError(
-                f"segments {names[labels[key]]!r} and {name!r} overlap at key {key}, expected each key in one. "
+                f"segments {names[labels[key]]!r} and {name!r} overlap at key {key}, expected each key in "
+                "one. "
                 "The end of a range is the first key behind it."
             )
         labels[start:end] = number

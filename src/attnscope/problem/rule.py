@@ -33,8 +33,8 @@ class Reason(NamedTuple):
 class Rule:
     """A rule for which keys each query sees. Immutable; compares and hashes by content.
 
-    `Mask` adds what users call. A new mask defines `identity`, `sees`, `runs` and `reason`, and of the others those
-    for which the answer here is wrong.
+    `Mask` adds what users call. A new mask defines `identity`, `sees`, `runs` and `reason`, and of the
+    others those for which the answer here is wrong.
     """
 
     held_bytes = 0  # of arrays that the mask keeps alive

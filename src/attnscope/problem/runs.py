@@ -1,7 +1,7 @@
 """Runs of visible keys, row by row: the algebra that turns masks into spans.
 
-A `Runs` holds a few intervals [first, end) of keys for each row. They are sorted, disjoint and not adjacent; empty
-ones come last, as (0, 0). All arithmetic is on arrays of rows, never on the score matrix.
+A `Runs` holds a few intervals [first, end) of keys for each row. They are sorted, disjoint and not
+adjacent; empty ones come last, as (0, 0). All arithmetic is on arrays of rows, never on the score matrix.
 """
 
 from dataclasses import dataclass

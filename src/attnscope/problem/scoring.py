@@ -1,7 +1,7 @@
 """Scoring options: how a score is made from a dot product.
 
-An option is a line of `ScoringOptions`, a field of `Scoring`, and one row of FACTORS or ARRAYS, which says how it
-is read. The calls that take the options pass them on by `**scoring` and never name them.
+An option is a line of `ScoringOptions`, a field of `Scoring`, and one row of FACTORS or ARRAYS, which says
+how it is read. The calls that take the options pass them on by `**scoring` and never name them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -120,21 +120,29 @@ Summary = tuple[float | None, float | None, bool, bool, bool]
 NO_OPTIONS: Summary = (None, None, False, False, False)
 
 
-def summary(scoring: Mapping[str, Any]) -> Summary:
+def summary(
+    scale: Any = None, softcap: Any = None, bias: Any = None, alibi_slopes: Any = None, sinks: Any = None
+) -> Summary:
     """Scale and soft-cap, read, and which arrays are present: what two calls must share to be one problem.
 
-    Raises TypeError for an unknown option, AttentionScoringError for a scale or soft-cap without a meaning.
+    Raises AttentionScoringError for a scale or soft-cap without a meaning.
     """
-    if not scoring:
-        return NO_OPTIONS
-    for name in scoring:
-        if name not in ScoringOptions.__annotations__:
-            raise TypeError(_unknown(name))
-    scale, softcap = (
-        None if scoring.get(name) is None else positive_number(scoring[name], name) for name in FACTORS
-    )
-    bias, alibi_slopes, sinks = (scoring.get(name) is not None for name in ARRAYS)
-    return scale, softcap, bias, alibi_slopes, sinks
+    if scale is not None and type(scale) is not float:  # Scoring checks floats, once per problem
+        scale = positive_number(scale, "scale")
+    if softcap is not None and type(softcap) is not float:
+        softcap = positive_number(softcap, "softcap")
+    return scale, softcap, bias is not None, alibi_slopes is not None, sinks is not None
+
+
+def checked_summary(scoring: Mapping[str, Any]) -> Summary:
+    """summary(), and a TypeError that names an unknown option and lists the known ones."""
+    try:
+        return summary(**scoring)
+    except TypeError:
+        unknown = [name for name in scoring if name not in ScoringOptions.__annotations__]
+        if unknown:
+            raise TypeError(_unknown(unknown[0])) from None
+        raise
 
 
 def read_scoring_arrays(
@@ -144,12 +152,11 @@ def read_scoring_arrays(
 
     Raises AttentionScoringError, AttentionFormatError or AttentionShapeError.
     """
-    if not scoring:
-        return NO_ARRAYS
-    given = ((name, scoring.get(name), read) for name, read in ARRAYS.items())
-    return ScoringArrays(
-        *(None if each is None else read(each, name, shape, number_format) for name, each, read in given)
-    )
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, given in scoring.items():
+        if given is not None and name in ARRAYS:
+            arrays[name] = ARRAYS[name](given, name, shape, number_format)
+    return ScoringArrays(**arrays) if arrays else NO_ARRAYS
 
 
 def _unknown(name: str) -> str:
@@ -171,7 +178,8 @@ def read_bias(bias: Any, name: str, shape: AttentionShape, number_format: str) -
     accumulation = accumulation_dtype(number_format)
     if FORMAT_NAMES[bias.dtype] != number_format and bias.dtype != accumulation:
         raise AttentionFormatError(
-            f"{name} is {bias.dtype}, expected {number_format}, as the query, or {accumulation}, as the sums. "
+            f"{name} is {bias.dtype}, expected {number_format}, as the query, or {accumulation}, as the "
+            "sums. "
             f"Convert it: {name}.astype(np.{accumulation})."
         )
     full = tuple(Sizes.of(shape))
@@ -214,7 +222,8 @@ def _per_head(
         check_array(array, name)
         if array.dtype.itemsize > accumulation.itemsize:
             raise AttentionFormatError(
-                f"{name} is {array.dtype}, expected {accumulation} or narrower, as the sums are {accumulation}. "
+                f"{name} is {array.dtype}, expected {accumulation} or narrower, as the sums are "
+                f"{accumulation}. "
                 f"Use {name}.astype(np.{accumulation})."
             )
     else:
@@ -265,7 +274,7 @@ def positive_number(given: Any, name: str) -> float:
 
 
 def real_number(given: Any) -> float | None:
-    """A plain or NumPy number as a float; None for anything else, for bool, and for ints beyond all floats."""
+    """A plain or NumPy number as a float; None for anything else, bool, and ints beyond all floats."""
     if type(given) is float:
         return given
     if type(given) is bool or not issubclass(type(given), int | float | np.integer | np.floating):

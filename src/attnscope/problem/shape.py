@@ -16,8 +16,9 @@ MOST_HEADS_FACTORED = 4096  # an error message lists the divisors of at most so 
 class AttentionShape:
     """The seven sizes of an attention problem.
 
-    Arrays have the shapes query (batch, query_heads, query_len, key_dim), key (batch, kv_heads, key_len, key_dim),
-    value (batch, kv_heads, key_len, value_dim) and output (batch, query_heads, query_len, value_dim).
+    Arrays have the shapes query (batch, query_heads, query_len, key_dim), key (batch, kv_heads, key_len,
+    key_dim), value (batch, kv_heads, key_len, value_dim) and output (batch, query_heads, query_len,
+    value_dim).
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ class AttentionShape:
 
     Examples
     --------
-    >>> decode = AttentionShape(batch=1, query_heads=8, kv_heads=2, query_len=1, key_len=100, key_dim=64, value_dim=64)
+    >>> heads = {"query_heads": 8, "kv_heads": 2}
+    >>> decode = AttentionShape(1, **heads, query_len=1, key_len=100, key_dim=64, value_dim=64)
     >>> decode.query_heads // decode.kv_heads  # query heads that read the same keys
     4
     """
@@ -68,7 +70,8 @@ class AttentionShape:
         for name, dim in (("key_dim", self.key_dim), ("value_dim", self.value_dim)):
             if not 1 <= dim <= LARGEST_DIM:
                 raise AttentionShapeError(
-                    f"{name}={dim}: expected 1 to {LARGEST_DIM}. The last axis holds a vector, the axis before it "
+                    f"{name}={dim}: expected 1 to {LARGEST_DIM}. The last axis holds a vector, the axis "
+                    "before it "
                     "counts tokens."
                 )
         for name, tokens in (("query_len", self.query_len), ("key_len", self.key_len)):
@@ -97,7 +100,8 @@ class AttentionShape:
             if query_heads <= MOST_HEADS_FACTORED:
                 divisors = f"in {[heads for heads in range(1, query_heads + 1) if query_heads % heads == 0]}"
             raise AttentionShapeError(
-                f"query_heads={query_heads} cannot share kv_heads={kv_heads}: each kv head must serve the same "
+                f"query_heads={query_heads} cannot share kv_heads={kv_heads}: each kv head must serve the "
+                "same "
                 f"number of query heads. Use kv_heads {divisors}."
             )
 

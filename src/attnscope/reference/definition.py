@@ -7,8 +7,9 @@
     5. softmax          weight[i, j] = exp(score[i, j]) / (sum_k exp(score[i, k]) + exp(sink))
     6. mix              output[i] = sum over the keys j that i sees of weight[i, j] * value[j]
 
-i is a query, j and k are keys, d is an axis of the head's space; batch and head lead every array. The score matrix
-has query_len * key_len entries per head, so these functions are for understanding and testing, not for long texts.
+i is a query, j and k are keys, d is an axis of the head's space; batch and head lead every array. The score
+matrix has query_len * key_len entries per head, so these functions are for understanding and testing, not
+for long texts.
 """
 
 from typing import Any, Literal, Unpack
@@ -81,8 +82,8 @@ def weights(query: NDArray[Any], key: NDArray[Any], **options: Unpack[AttentionO
     Returns
     -------
     ndarray of float64, shape (batch, query_heads, query_len, key_len)
-        Without the axes that the query lacks. A row sums to 1, less the weight of a sink; the row of a query that
-        sees no key is 0.
+        Without the axes that the query lacks. A row sums to 1, less the weight of a sink; the row of a
+        query that sees no key is 0.
 
     Raises
     ------
@@ -109,8 +110,8 @@ def scores(
     query : ndarray, shape (batch, query_heads, query_len, key_dim)
     key : ndarray, shape (batch, kv_heads, key_len, key_dim)
     stage : {"raw", "softcap", "bias"}, default "bias"
-        "raw": the scaled dot products. "softcap": those after the soft-cap. "bias": what the softmax reads, with bias
-        and ALiBi added, and -inf if a key is hidden.
+        "raw": the scaled dot products. "softcap": those after the soft-cap. "bias": what the softmax reads,
+        with bias and ALiBi added, and -inf if a key is hidden.
     **options : Unpack[AttentionOptions]
         As in attention().
 
@@ -210,8 +211,8 @@ def nonzero(total: Floats) -> Floats:
 def mix(factors: Floats, visible: Bools, rows: Floats) -> Floats:
     """Sum factors[i, j] * rows[j] over the j that i sees.
 
-    A plain product would be wrong for rows with NaN or Inf: 0 * NaN = NaN, so a hidden row would reach every query.
-    Such rows are left out of the product, and added one by one to the queries that see them.
+    A plain product would be wrong for rows with NaN or Inf: 0 * NaN = NaN, so a hidden row would reach
+    every query. Such rows are left out of the product, and added one by one to the queries that see them.
     """
     dangerous: Bools = np.any(~np.isfinite(rows), axis=-1)
     mixed: Floats = factors @ np.where(dangerous[..., None], 0.0, rows)

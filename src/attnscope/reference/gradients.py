@@ -43,8 +43,8 @@ def gradients(
 ) -> Gradients:
     """Propagate the gradient of a loss from attention's output back to its inputs.
 
-    With weights w, scores s (what the softmax reads), raw scores r (before the soft-cap c), and the gradient g[i] of
-    output i:
+    With weights w, scores s (what the softmax reads), raw scores r (before the soft-cap c), and the
+    gradient g[i] of output i:
 
     dw[i, j] = g[i] . value[j]                      dvalue[j] = sum_i w[i, j] g[i]
     ds[i, j] = w[i, j] (dw[i, j] - mean[i]),        mean[i] = sum_j w[i, j] dw[i, j]
@@ -118,7 +118,7 @@ def gradients(
 
 
 def read_grad_output(given: Any, query_shape: tuple[int, ...], shape: AttentionShape) -> Floats:
-    """Read grad_output as (batch, query_heads, query_len, value_dim); raise AttentionShapeError for another shape."""
+    """Read grad_output as (batch, query_heads, query_len, value_dim), or raise AttentionShapeError."""
     expected = (*query_shape[:-1], shape.value_dim)
     if np.shape(given) != expected:
         raise AttentionShapeError(

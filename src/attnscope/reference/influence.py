@@ -65,17 +65,18 @@ def influence(
 
     Notes
     -----
-    A key with a large weight changes nothing if its value equals the mean of the others. A key with a small weight
-    changes much if its value is large. This is the influence within one head, on that head's output; only the model
-    itself can show what later layers make of it.
+    A key with a large weight changes nothing if its value equals the mean of the others. A key with a small
+    weight changes much if its value is large. This is the influence within one head, on that head's output;
+    only the model itself can show what later layers make of it.
 
-    The matrix of weights is written out, so pass a few rows only. The last query is aligned with the last key: row i of
-    a causal text is query[..., i : i + 1, :] with key[..., : i + 1, :] and value[..., : i + 1, :].
+    The matrix of weights is written out, so pass a few rows only. The last query is aligned with the last
+    key: row i of a causal text is query[..., i : i + 1, :] with key[..., : i + 1, :] and value[..., : i +
+    1, :].
 
     References
     ----------
-    The weights without j are w_k / (1 - w_j), the softmax over the other keys. On weights as explanations: Jain &
-    Wallace 2019, arXiv:1902.10186.
+    The weights without j are w_k / (1 - w_j), the softmax over the other keys. On weights as explanations:
+    Jain & Wallace 2019, arXiv:1902.10186.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def _change(weight: Floats, value: Floats, output: Floats) -> Floats:
 
 
 def _change_without(scores: Floats, heavy: Bools, inputs: Inputs, output: Floats) -> Floats:
-    """The length of the change if the heavy key of a row is hidden; the same number for all keys of the row."""
+    """The length of the change if a row's heavy key is hidden; the same for all keys of the row."""
     others = inputs.visible & ~heavy
     weight, _ = softmax(np.where(others, scores, -np.inf), others, inputs.sinks)
     moved: Floats = np.linalg.norm(output - mix(weight, others, inputs.value), axis=-1)[..., None]

@@ -10,7 +10,6 @@ from attnscope.problem import AttentionOptions, AttentionProblem, Operands, desc
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Options = AttentionOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ def one_for_each(query_heads: int, heads: Floats) -> Floats:
 
 
 def visible_keys(problem: AttentionProblem) -> Bools:
-    """Write the mask out entry by entry. Never uses the spans that the kernel reads: the reference judges them."""
+    """Write the mask out entry by entry, never by the spans that the kernel reads and that this tests."""
     shape = problem.shape
     everywhere = (shape.batch, shape.query_heads, shape.query_len, shape.key_len)
     if problem.mask is None:

@@ -78,7 +78,8 @@ def merge_partials(*partials: PartialAttention) -> PartialAttention:
     Examples
     --------
     >>> query, keys, values = np.array([[0.0]]), np.ones((4, 1)), np.array([[1.0], [2.0], [3.0], [6.0]])
-    >>> first, rest = (partial_attention(query, keys[part], values[part]) for part in (slice(1), slice(1, None)))
+    >>> first = partial_attention(query, keys[:1], values[:1])
+    >>> rest = partial_attention(query, keys[1:], values[1:])
     >>> merge_partials(first, rest).output  # (1 + 2 + 3 + 6) / 4
     array([[3.]])
     """

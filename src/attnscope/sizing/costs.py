@@ -210,7 +210,7 @@ class Costs:
         routed = [layer for layer in mlps if layer.experts]
         name = "experts" if len(routed) == len(mlps) > 0 else "experts and MLP" if routed else "MLP"
         of_experts = "".join(
-            f", {activated_experts(layer, tokens):,.1f} of {layer.experts} experts per layer"
+            f", {activated_experts(layer, tokens):,.1f} of {layer.experts} experts activated per layer"
             for layer in routed[:1]
         )
         return (

@@ -93,9 +93,9 @@ class Fields:
         self.notes[name] = f"not in the file: {self.prefix}{name}={brief(value)} ({why})"
 
     def note_unused(self, name: str, why: str) -> None:
-        """Note that a field of the file has no effect."""
-        self.used.add(name)
-        self.notes[name] = f"not used: {self.prefix}{name}={brief(self.given[name])} ({why})"
+        """Note that a field, or its default, has no effect."""
+        value = self.given.get(name, self.defaults.get(name))
+        self.notes[name] = f"not used: {self.prefix}{name}={brief(value)} ({why})"
 
     def optional_integer(self, *names: str, minimum: int = 1) -> int | None:
         """An integer, or None if the field is missing."""

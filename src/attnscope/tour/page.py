@@ -49,9 +49,9 @@ def print_page(facts: TourFacts, console: Console) -> None:
 
 
 def print_opening(facts: TourFacts, console: Console) -> None:
-    say(console, f"[bold]attnscope tour[/] of {amount_read(facts)}")
-    say(console, f"[dim]{facts.machine}[/]")
-    say(
+    print_text(console, f"[bold]attnscope tour[/] of {amount_read(facts)}")
+    print_text(console, f"[dim]{facts.machine}[/]")
+    print_text(
         console,
         """A transformer of two attention layers reads this text byte by byte. It was not trained: its weights are written
         by hand, so its behaviour can be explained. Six heads attend 1 to 6 bytes back. An induction head finds earlier
@@ -69,7 +69,7 @@ def amount_read(facts: TourFacts) -> str:
 
 def print_writing(facts: TourFacts, console: Console) -> None:
     writing = facts.writing
-    say(
+    print_text(
         console,
         f"""The text is cut at byte {writing.cut:,}, and the model continues it. All that it knows is the text before the
         cut, and attention finds things in it: in-context learning in its simplest form.""",
@@ -79,7 +79,7 @@ def print_writing(facts: TourFacts, console: Console) -> None:
     add_continuation(table, writing, "the model")
     console.print(table)
     copied = f", copied from byte {writing.source:,}" if writing.right_bytes else ""
-    say(
+    print_text(
         console,
         f"""{correct_bytes(writing)}{copied}. Over the whole text, its best guess is the next byte
         {writing.predicted:.1%} of the time.""",
@@ -101,7 +101,7 @@ def add_continuation(table: Table, writing: Writing, name: str) -> None:
 def print_looking(facts: TourFacts, console: Console) -> None:
     maps = facts.looking.maps
     last_row = maps[0].first_row + len(maps[0].row_bytes) - 1
-    say(
+    print_text(
         console,
         f"""A row is a byte that reads ({maps[0].first_row:,} to {last_row:,}), a column is a byte that is read, and the
         shade is the weight. The induction head looks up a place that the text itself determines.""",
@@ -113,7 +113,7 @@ def print_looking(facts: TourFacts, console: Console) -> None:
     for row in facts.looking.rows:
         table.add_row(*entropy_cells(row))
     console.print(table)
-    say(
+    print_text(
         console,
         """Entropy measures how many keys a row reads: e^entropy is the number of equally weighted keys with the same
         entropy. Weights show what a head reads, not what it changes; that takes an experiment.""",
@@ -152,7 +152,7 @@ def entropy_cells(row: RowEntropy) -> tuple[str | Styled, ...]:
 
 def print_ablated(facts: TourFacts, console: Console) -> None:
     ablated = facts.ablated
-    say(
+    print_text(
         console,
         """The same cut, with the output of that head left out. What is lost is its effect. What remains is the guess of
         the background head: the most frequent byte.""",
@@ -160,7 +160,7 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
     table = plain_table("left", "left")
     add_continuation(table, ablated, "ablated")
     console.print(table)
-    say(
+    print_text(
         console,
         f"""{correct_bytes(ablated)}. Over the whole text: {ablated.predicted:.1%}, down from
         {facts.writing.predicted:.1%}.""",
@@ -169,7 +169,7 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
 
 def print_leak(facts: TourFacts, console: Console) -> None:
     leak = facts.leak
-    say(
+    print_text(
         console,
         f"""With mask={leak.mask}, each byte sees one later byte. The best guess is then correct
         [bold]{leak.predicted_leaking:.1%}[/] of the time instead of {leak.predicted_causal:.1%}. In training, such a leak
@@ -188,12 +188,12 @@ def print_leak(facts: TourFacts, console: Console) -> None:
 def print_race(facts: TourFacts, console: Console) -> None:
     race = facts.race
     if race is None:
-        say(
+        print_text(
             console,
             "No kernel level runs on this CPU, so there is nothing to time: attention uses the reference.",
         )
         return
-    say(
+    print_text(
         console,
         f"""Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim} dims, float32, timed now.
         NumPy stores a tokens x tokens matrix of weights; the kernel does not.""",
@@ -203,14 +203,14 @@ def print_race(facts: TourFacts, console: Console) -> None:
     ours = f"[bold]{race.attnscope_seconds * 1e3:,.0f} ms[/]"
     table.add_row("attnscope", ours, memory(race.attnscope_bytes))
     console.print(table)
-    say(
+    print_text(
         console,
         f"""{race.numpy_seconds / race.attnscope_seconds:,.1f} times as fast. The outputs differ by at most
         {race.largest_difference:.0e}.""",
     )
     if race.openblas_settings:
         names = ", ".join(f"{name}={setting}" for name, setting in race.openblas_settings.items())
-        say(console, f"[dim]These settings can slow NumPy down: {escape(names)}.[/]")
+        print_text(console, f"[dim]These settings can slow NumPy down: {escape(names)}.[/]")
 
 
 def memory(peak_bytes: int | None) -> str:
@@ -221,7 +221,7 @@ def memory(peak_bytes: int | None) -> str:
 
 def print_cache(facts: TourFacts, console: Console) -> None:
     tokens = facts.cache_sizes[0].tokens
-    say(
+    print_text(
         console,
         f"""To generate a token, a model reads the keys and values of all earlier tokens. The KV cache keeps them, so that
         they are not computed again. For {tokens:,} tokens (here: bytes) it takes:""",
@@ -232,10 +232,12 @@ def print_cache(facts: TourFacts, console: Console) -> None:
         per_token = f"{cache.formula} = {cache.bytes_per_token:,}"
         table.add_row(cache.model, per_token, f"[bold]{size(cache.total_bytes)}[/]")
     console.print(table)
-    say(console, "Each sequence needs a cache of its own, which limits how many are served at the same time.")
+    print_text(
+        console, "Each sequence needs a cache of its own, which limits how many are served at the same time."
+    )
 
 
-def say(console: Console, paragraph: str) -> None:
+def print_text(console: Console, paragraph: str) -> None:
     """Print one paragraph, with any line breaks and indents of its source joined."""
     console.print(" ".join(paragraph.split()), width=min(console.width, WIDEST), highlight=False, emoji=False)
 

@@ -12,17 +12,17 @@ from attnscope.inspection import Inspection, page
 
 @dataclass
 class Opened:
-    """A page in the browser, and what it said and asked for meanwhile."""
+    """A page in the browser, with its messages and requests."""
 
     tab: Any
-    said: list[str] = field(default_factory=list)
-    asked_for: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Nothing was said on the console, and nothing but the file was asked for."""
-        assert self.said == []
-        assert [url for url in self.asked_for if not url.startswith(("file:", "data:"))] == []
-        assert len([url for url in self.asked_for if url.startswith("file:")]) == 1
+        """No message on the console, and no request but for the file."""
+        assert self.messages == []
+        assert [url for url in self.requests if not url.startswith(("file:", "data:"))] == []
+        assert len([url for url in self.requests if url.startswith("file:")]) == 1
 
 
 Open = Callable[..., Opened]
@@ -41,9 +41,9 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         opened = Opened(context.new_page())
-        opened.tab.on("console", lambda message: opened.said.append(message.text))
-        opened.tab.on("pageerror", lambda error: opened.said.append(str(error)))
-        opened.tab.on("request", lambda request: opened.asked_for.append(request.url))
+        opened.tab.on("console", lambda message: opened.messages.append(message.text))
+        opened.tab.on("pageerror", lambda error: opened.messages.append(str(error)))
+        opened.tab.on("request", lambda request: opened.requests.append(request.url))
         opened.tab.goto(path.as_uri())
         return opened
 

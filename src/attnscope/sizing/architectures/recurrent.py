@@ -26,8 +26,9 @@ def mamba(prefix: str = "", head_name: str | None = None) -> Builder:
     def build(fields: Fields, heads: Heads) -> Layer:
         channels = fields.integer(expand) * heads.hidden_size
         inner = fields.optional_integer("intermediate_size") if not prefix else None
-        if inner not in (None, channels):
-            fields.note_unused("intermediate_size", f"it is always {expand} * hidden_size = {channels}")
+        if inner is not None and inner != channels:  # as in Transformers
+            fields.note_unused(expand, f"intermediate_size={inner} decides, not {channels}")
+            channels = inner
         taps, states = fields.integer(kernel), fields.integer(state)
         groups = fields.integer(head_name) if head_name else 1
         rank = fields.optional_integer("time_step_rank", "mamba_dt_rank") if _is_number(fields) else None

@@ -7,7 +7,8 @@ function element(name, properties = {}, ...children) {
 }
 
 function percent(share) {
-  if (share > 0 && share < 0.001) return "<0.1 %";
+  if (share === 0) return "0 %";
+  if (share < 0.001) return "<0.1 %";
   return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
