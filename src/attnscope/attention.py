@@ -33,8 +33,8 @@ def attention(
 ) -> NDArray[Any]:
     """Compute softmax attention: mix the values by how well each key matches the query.
 
-    output[i] = sum_j softmax_j(score[i, j]) value[j]
-    score[i, j] = cap(scale * query[i] . key[j]) + bias[i, j] - alibi_slope * |i + key_len - query_len - j|
+    `output[i] = sum_j softmax_j(score[i, j]) value[j]`, with
+    `score[i, j] = cap(scale * query[i] . key[j]) + bias[i, j] - alibi_slope * |i + key_len - query_len - j|`.
 
     Parameters
     ----------

@@ -40,43 +40,59 @@ class Cache(Protocol):
 
 @dataclass(frozen=True)
 class Contract:
-    """What an attention function claims. An option that is not declared here is never passed, not even as False.
+    """What an attention function claims. An option that is not declared is never passed, not even as False.
 
-    =================  =================================================  ==========================================
-    field              passed as                                          meaning
-    =================  =================================================  ==========================================
-    causal             causal=True or False                               a query sees no key after its position;
-                                                                          "always": it is so, and never passed
-    alignment                                                             "end": the last query meets the last key;
-                                                                          "start": the first ones meet
-    key_mask           key_mask=bool[batch, key_len]                      True = visible
-    mask               mask=bool[batch, 1 or heads, query_len, key_len]   True = visible
-    window             window=(left, right)                               neighbours, the position not counted
-    documents          documents=int[batch, key_len]                      only keys of the query's own document
-    grouped_heads                                                         more query heads than key heads:
-                                                                          head h reads h // (query_heads / kv_heads)
-    scale              scale=float                                        instead of 1/sqrt(key_dim)
-    softcap            softcap=float                                      softcap * tanh(score / softcap)
-    bias               bias=float[batch or 1, heads or 1, query_len or    added after scale and soft-cap
-                       1, key_len]
-    sinks              sinks=float[heads]                                 a logit that joins the normalizer
-    logsumexp     return_logsumexp=True                         -> (output, logsumexp), natural log;
-                                                                          logsumexp[batch, heads, query_len]
-    dtypes                                                                formats of the arrays: float32 unless said
-    gradients          gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)
-    cache              cache() -> an object with append(key, value) and attend(query)
-    masked_rows                                                            "zero": a row that sees no key is 0, its
-                                                                          logsumexp -inf or the sink;
-                                                                          "unspecified": nothing is promised
-    unequal_lengths                                                       query_len may differ from key_len
-    hidden_nan                                                            a NaN in a hidden slot reaches no output
-    same_bits                                                             a batch item has the same last bits alone
-                                                                          and among others
-    =================  =================================================  ==========================================
+    Parameters
+    ----------
+    causal : bool or "always"
+        Passed as causal=True or False: a query sees no key after its position. "always": it is so, and the
+        option is never passed.
+    alignment : {"end", "start"}
+        Where causal and window are aligned: the last query with the last key, or the first with the first.
+    key_mask : bool
+        Passed as a bool array [batch, key_len]; True = visible.
+    mask : bool
+        Passed as a bool array [batch, 1 or heads, query_len, key_len]; True = visible.
+    window : bool
+        Passed as window=(left, right): neighbours, the position itself not counted.
+    documents : bool
+        Passed as an int array [batch, key_len]: a query sees only keys of its own document.
+    grouped_heads : bool
+        There may be more query heads than kv heads: head h reads h // (query_heads / kv_heads).
+    scale : bool
+        Passed as a float, instead of 1 / sqrt(key_dim).
+    softcap : bool
+        Passed as a float: softcap * tanh(score / softcap).
+    bias : bool
+        Passed as a float array [batch or 1, heads or 1, query_len or 1, key_len], added after scale and
+        soft-cap.
+    sinks : bool
+        Passed as a float array [heads]: logits that join the softmax denominator.
+    logsumexp : bool
+        Passed as return_logsumexp=True; the answer is then (output, logsumexp), with the natural
+        log of the softmax denominator, [batch, heads, query_len].
+    dtypes : tuple of str
+        The formats of the arrays.
+    gradients : callable, optional
+        `gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)`.
+    cache : callable, optional
+        cache() -> an object with append(key, value) and attend(query).
+    masked_rows : {"zero", "unspecified"}
+        "zero": a fully masked row has output 0, and logsumexp -inf or the sink. "unspecified": no claim.
+    unequal_lengths : bool
+        Whether query_len may differ from key_len.
+    hidden_nan : bool
+        Whether a NaN in a hidden slot reaches no output.
+    same_bits : bool
+        Whether a batch item has the same bits alone and among others.
 
-    Errors
-        ContractError, naming the field, what was expected, what came and the way out.
+    Raises
+    ------
+    ContractError
+        If a field is wrong. The message names the field, what was expected, what came and what to do.
 
+    Examples
+    --------
     >>> Contract(causal=True, key_mask=True).options
     ('causal', 'key_mask')
     """

@@ -36,9 +36,9 @@ def attention(
     Parameters
     ----------
     fn : callable
-        fn(query, key, value, **options) -> output, on NumPy arrays: query (batch, query_heads, query_len, key_dim),
-        key (batch, kv_heads, key_len, key_dim), value (batch, kv_heads, key_len, value_dim), output (batch,
-        query_heads, query_len, value_dim). The options are those that the contract declares.
+        `fn(query, key, value, **options) -> output`, on NumPy arrays: query (batch, query_heads, query_len,
+        key_dim), key (batch, kv_heads, key_len, key_dim), value (batch, kv_heads, key_len, value_dim), output
+        (batch, query_heads, query_len, value_dim). The options are those that the contract declares.
     contract : Contract
         What the function claims.
     seed : int

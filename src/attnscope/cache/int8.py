@@ -14,7 +14,7 @@ LARGEST = 127  # not -128: the range is the same on both sides
 def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round vectors to int8 multiples of a scale per vector.
 
-    scale = max |x| / 127,    stored = round(x / scale),    x is read back as stored * scale
+    `scale = max |x| / 127`, `stored = round(x / scale)`, and x is read back as `stored * scale`.
 
     Parameters
     ----------
@@ -35,8 +35,10 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
     AttentionFormatError
         For arrays of another format, and for NaN and infinities, which int8 cannot hold.
 
-    Notes ----- |x - stored * scale| <= max |x| / 254, half a step, up to the float32 rounding of scale,
-    quotient and product: a factor of 1 + 2**-15, and 2**-142 if the scale is subnormal.
+    Notes
+    -----
+    `|x - stored * scale| <= max |x| / 254`, half a step, up to the float32 rounding of scale, quotient and
+    product: a factor of `1 + 2**-15`, and `2**-142` if the scale is subnormal.
 
     Examples
     --------

@@ -38,7 +38,7 @@ class KVCache:
         The last axis of values; key_dim by default.
     dtype : {"float32", "bfloat16", "float16", "int8"}
         The format of the stored elements. int8 has one float32 scale per token and head, and an error of at
-        most max |x| / 254 per element: see attnscope.cache.quantize().
+        most `max |x| / 254` per element: see attnscope.cache.quantize().
     page_tokens : int, default 64
         Tokens per page.
     capacity_tokens : int, optional
@@ -53,8 +53,10 @@ class KVCache:
     AttentionError
         One of its kinds, if an argument is wrong.
 
-    Notes ----- A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads,
-    chunks and history of forks and truncations.
+    Notes
+    -----
+    A decoded row equals the row of a prefill, byte for byte, whatever the page size, threads, chunks and
+    history of forks and truncations.
 
     Methods may be called from many threads. A call attends to the tokens that the sequences had when it
     began; do not release, truncate or append to a sequence during a call that attends to it. After os.fork(),

@@ -30,7 +30,7 @@ class Observation(Statistics):
     first_mass : ndarray, shape (batch, query_heads, query_len)
         Sum of w over the first keys, where attention sinks are.
     mean_distance : ndarray, shape (batch, query_heads, query_len)
-        sum_j w |position - j|, in tokens.
+        `sum_j w |position - j|`, in tokens.
     sink_mass : ndarray, shape (batch, query_heads, query_len)
         exp(sink - logsumexp), the sink's share of the softmax; 0 without a sink.
     visible_keys : ndarray of int, shape (batch, query_heads, query_len)

@@ -65,7 +65,7 @@ class Dense(Mask):
         ----------
         shape : tuple of int
             (batch or 1, query_heads or 1, query_len or 1, key_len or 1).
-        bits : ndarray of uint8, shape (*shape[:3], ceil(shape[3] / 8))
+        bits : ndarray of uint8, shape (batch or 1, query_heads or 1, query_len or 1, ceil(shape[3] / 8))
             Key j is bit j % 8 of byte j // 8; bits past the last key are 0.
 
         Returns

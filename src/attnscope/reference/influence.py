@@ -42,8 +42,7 @@ def influence(
 ) -> Influence:
     """Remove each key in turn, and measure how far the output moves.
 
-    output without j = (output - w_j value_j) / (1 - w_j)
-    change_j = |output - output without j|
+    `output without j = (output - w_j value_j) / (1 - w_j)`, and `change_j = |output - output without j|`.
 
     Parameters
     ----------
