@@ -296,7 +296,8 @@ MASKED = Task(
             masked_with(scale=lambda d, v, n: n**-0.5),
         ),
         Misconception(
-            "values are set to 0 if a key is hidden from all queries, but their weights stay: hide the scores.",
+            "values are set to 0 if a key is hidden from all queries, but their weights stay: hide the "
+            "scores.",
             hidden_values,
         ),
         Misconception(
