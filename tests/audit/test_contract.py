@@ -16,7 +16,7 @@ from attnscope.audit import Contract, ContractError
         ({"key_mask": 1}, r"key_mask=1: expected True or False: does the function take it\?"),
         ({"alignment": "left"}, r"alignment='left': expected one of \['end', 'start'\]\."),
         ({"masked_rows": "nan"}, r"masked_rows='nan': expected one of \['zero', 'unspecified'\]\."),
-        ({"gradients": "f"}, r"gradients='f': expected a callable, or None where there is none\."),
+        ({"gradients": "f"}, r"gradients='f': expected a callable, or None if there is none\."),
         ({"dtypes": ()}, r"dtypes=\(\): expected at least one format, such as \('float32',\)\."),
         ({"dtypes": ("int8",)}, r"'int8' is no format that is audited\. Use some of \['float32', "),
         ({"dtypes": (3,)}, r"3 is no format that is audited"),

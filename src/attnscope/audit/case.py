@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import Contract
+from attnscope.audit.data import LAYOUTS, REGIMES, Vectors
 from attnscope.audit.options import BY_NAME, DRAWN
 from attnscope.probing import listed
 from attnscope.problem import FORMATS, AttentionShape
@@ -83,7 +84,11 @@ class Case:
     number_format : str
         The format of query, key and value.
     layout : str
-        The memory layout of the arrays: see `arrays.LAYOUTS`.
+        A memory layout: see `data.LAYOUTS`.
+    placed : str
+        The array with this layout: "query", "key", "value", an option's name, or "all".
+    regime : str
+        The kind of numbers in query, key and value: see `data.REGIMES`.
     spread : float
         Standard deviation of query and key.
     offset : float
@@ -106,6 +111,8 @@ class Case:
     logsumexp: bool = False
     number_format: str = "float32"
     layout: str = "contiguous"
+    placed: str = "all"
+    regime: str = "usual"
     spread: float = 1.0
     offset: float = 0.0
     spiked: bool = False
@@ -125,7 +132,7 @@ class Case:
     def extreme(self) -> bool:
         """Whether scores are large, or an option makes them large."""
         large = any(kind in BY_NAME[name].extreme_kinds for name, kind in self.given)
-        return self.spread != 1.0 or bool(self.offset) or large
+        return self.spread != 1.0 or bool(self.offset) or large or REGIMES[self.regime].extreme
 
     @property
     def work(self) -> int:
@@ -163,14 +170,36 @@ class Case:
         query, key = self.spread * query, self.spread * key
         if sizes.value_dim > 1:
             value[..., -1] = 1.0  # the output is 1 there if the weights sum to 1
-        if self.spiked:
-            large = np.zeros(sizes.key_len, np.bool_)
-            large[:: max(1, sizes.key_len // SPIKES)], large[-200::7], large[-3:] = True, True, True
-            value[:, :, large] *= 1_000 if self.number_format == "float16" else sizes.key_len
+        if self.spiked and not REGIMES[self.regime].extreme:
+            kept = max(1, sizes.value_dim - 1)  # the last dim stays 1
+            value[:, :, self.spikes(rng), :kept] *= (
+                1_000 if self.number_format == "float16" else sizes.key_len
+            )
+        scale = self.kind("scale") or sizes.key_dim**-0.5
+        REGIMES[self.regime].change(Vectors(query, key, value, rng, self.number_format, scale))
         if self.offset:
-            side = np.sqrt(abs(self.offset) / (self.kind("scale") or sizes.key_dim**-0.5))
+            side = np.sqrt(abs(self.offset) / scale)
             query[..., 0], key[..., 0] = side, np.copysign(side, self.offset)
         return query, key, value
+
+    def spikes(self, rng: np.random.Generator) -> NDArray[Any]:
+        """The keys with large values: the last one and another one; many more if numbers are exact enough."""
+        length = self.sizes.key_len
+        if self.number_format in ("float16", "bfloat16"):
+            return np.unique([length - 1, int(rng.integers(length))])
+        large = np.zeros(length, np.bool_)
+        large[:: max(1, length // SPIKES)], large[-200::7], large[-3:] = True, True, True
+        return np.flatnonzero(large)
+
+    def laid_out(self, call: Call) -> Call:
+        """The same call on new arrays, of which those in `placed` have the case's layout."""
+        lay, own = LAYOUTS[self.layout], call.copy()
+        arrays = {
+            name: lay(array) if self.placed in ("all", name) else array
+            for name, array in own.named_arrays.items()
+        }
+        query, key, value = (arrays.pop(name) for name in ("query", "key", "value"))
+        return Call(query, key, value, own.options | arrays)
 
     def condition(self, but: tuple[str, ...] = ()) -> str:
         """The condition of a finding in words: ", when a key mask is also given, at query_len=1"."""
@@ -179,17 +208,27 @@ class Case:
         if rows:
             verb = "is" if len(rows) == 1 and not rows[0].plural else "are"
             also = "also " if but else ""
-            words.append(f"when {listed([row.words for row in rows])} {verb} {also}given")
+            words.append(
+                f"when {listed([row.phrase(self.kind(row.name)) for row in rows])} {verb} {also}given"
+            )
+        kinds = [f"{name}: {self.kind(name)}" for name in but if BY_NAME[name].is_special(self.kind(name))]
+        words += [f"with {kind}" for kind in kinds]
         sizes = self.sizes
         if sizes.key_len > 16:
             words.append(f"at query_len={sizes.query_len}, key_len={sizes.key_len}")
         elif sizes.query_len != sizes.key_len:
             words.append(f"with query_len={sizes.query_len} and key_len={sizes.key_len}")
         words += [f"in {self.number_format}"] if self.number_format != "float32" else []
-        words += [f"with {self.layout} arrays"] if self.layout != "contiguous" else []
+        words += [f"with {self.layout_in_words}"] if self.layout != "contiguous" else []
         words += [f"when scores are around {self.offset:g}"] if self.offset else []
         words += ["when scores are large"] if self.spread > 1 else []
+        words += [f"when {REGIMES[self.regime].words}"] if self.regime != "usual" else []
         return "".join(f", {each}" for each in words)
+
+    @property
+    def layout_in_words(self) -> str:
+        """The layout, and which array has it."""
+        return f"{self.layout} arrays" if self.placed == "all" else f"the {self.placed} as {self.layout}"
 
     def __str__(self) -> str:
         return f"{', '.join(self.parts())}, seed={self.seed}"
@@ -207,7 +246,8 @@ class Case:
         yield from (f"{name}={kind!r}" for name, kind in self.given)
         yield from ["with the logsumexp"] if self.logsumexp else []
         yield from [self.number_format] if self.number_format != "float32" else []
-        yield from [f"{self.layout} arrays"] if self.layout != "contiguous" else []
+        yield from [self.layout_in_words] if self.layout != "contiguous" else []
+        yield from [self.regime] if self.regime != "usual" else []
         yield from [f"queries and keys {self.spread:g} times as large"] if self.spread != 1.0 else []
         yield from ["some values large"] if self.spiked else []
         yield from [f"every score moved by {self.offset:g}"] if self.offset else []

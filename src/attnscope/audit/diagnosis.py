@@ -7,9 +7,10 @@ from time import process_time
 import numpy as np
 
 from attnscope.audit.case import Case
+from attnscope.audit.data import REGIMES
+from attnscope.audit.expectation import explaining
 from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Failure, Reach, judge, of_error, of_reach, only_rounding
-from attnscope.audit.mistakes import explaining
 from attnscope.audit.options import BY_NAME, HIDING
 from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect
@@ -19,6 +20,7 @@ MOST_FINDINGS = 16
 MOST_VOTERS = 24
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
+SHORTEST_BLOCK = 8  # keys
 BY_CHANCE = 3  # failures that may agree with a mistake by chance
 
 
@@ -137,13 +139,15 @@ class Diagnosis:
 
     def swallows(self, smallest: Case, failure: Failure) -> bool:
         """Whether a failure is likely the same as the one that was shrunk to this case."""
-        case = failure.case
-        main = self.suspect.contract.main_format
+        case, main = failure.case, self.suspect.contract.main_format
+        special = [name for name in smallest.options if BY_NAME[name].is_special(smallest.kind(name))]
+        alike = any(BY_NAME[name].is_special(case.kind(name)) for name in special)
+        larger = case.sizes.key_len >= smallest.sizes.key_len and case.sizes.batch >= smallest.sizes.batch
+        same_array = case.layout != "contiguous" and case.placed in (smallest.placed, "all")
         return (
             set(smallest.options) <= set(case.options)
-            and case.sizes.key_len >= smallest.sizes.key_len
-            and case.sizes.batch >= smallest.sizes.batch
-            and smallest.layout in ("contiguous", case.layout)
+            and (alike if special else larger)
+            and (smallest.layout == "contiguous" or same_array)
             and smallest.number_format in (main, case.number_format)
             and (not smallest.extreme or case.extreme)
         )
@@ -232,7 +236,7 @@ class Diagnosis:
             sentence = of_reach(reach, row, shown.case, shown.expected)
         else:
             sentence = of_error(row, shown.case, what, *shown.worst_entry(row))
-        guess = None
+        guess = self.guess(shown.case, severity)
         if severity is Severity.INEXACT:
             guess = f"arithmetic in a shorter format than {shown.case.number_format} in one of the steps"
         return Finding(
@@ -244,6 +248,34 @@ class Diagnosis:
             fix=cause.mistake.fix if cause else None,
             cases=cases,
         )
+
+    def guess(self, case: Case, severity: Severity) -> str | None:
+        """The likely cause of a failure without a known mistake: the property that its shrunk case still needs."""
+        if case.layout != "contiguous":
+            arrays = "arrays" if case.placed == "all" else case.placed
+            return f"strides of the {arrays} that are ignored, assumed, or taken from another array"
+        if case.offset:
+            side = "below" if case.offset < 0 else "above"
+            return (
+                f"a largest score of the row that is not subtracted, or not its own: scores are far {side} 0"
+            )
+        if case.regime == "high keys" and severity is Severity.LEAK:
+            return "a finite number is used for minus infinity in the scores: a hidden key scores far above the others"
+        if REGIMES[case.regime].guess is not None:
+            return REGIMES[case.regime].guess
+        if case.sizes.key_len >= SHORTEST_BLOCK:
+            return self.guess_of_length(case)
+        return None
+
+    def guess_of_length(self, case: Case) -> str | None:
+        """Whether a failing length needs whole blocks of keys, or only so many keys."""
+        length = case.sizes.key_len
+        longer = judge(self.suspect, case.but(key_len=length + 1), noted=False)
+        if longer is None and length % SHORTEST_BLOCK == 0:
+            return (
+                f"whole blocks of keys that are treated unlike incomplete ones: key_len={length + 1} is right"
+            )
+        return f"a block of keys, or what is counted in a short format, that ends below key_len={length}"
 
     def check_of(self, shown: Failure, row: Row, reach: Reach | None, cause: Cause | None) -> str:
         """The promise that is broken."""

@@ -26,6 +26,7 @@ def plainer(case: Case, contract: Contract) -> Iterator[Case]:
     plain = {
         "layout": "contiguous",
         "number_format": contract.main_format,
+        "regime": "usual",
         "offset": 0.0,
         "spread": 1.0,
         "spiked": False,
@@ -33,6 +34,10 @@ def plainer(case: Case, contract: Contract) -> Iterator[Case]:
     for name, value in plain.items():
         if getattr(case, name) != value:
             yield case.but(**{name: value})
+    if case.layout != "contiguous" and case.placed == "all":
+        yield from (
+            case.but(placed=name) for name in ("key", "value", "query", *(each for each, _ in case.given))
+        )
 
 
 def fewer_options(case: Case, contract: Contract) -> Iterator[Case]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.arrays import LAYOUTS
 from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.probing import NoAnswer, Printed, guarded
 
-MOST_HANGS = 4  # then nothing more is asked
+MOST_HANGS = 4  # after which no more calls are made
+LATE = "late"  # the kind of a call that the end of the audit's time prevented or stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +93,12 @@ class Suspect:
         if self.given_up or self.would_hang(case):
             return None
         call = call or case.build(self.contract)
-        given = laid_out(call, case.layout)
+        given = case.laid_out(call)
         try:
             returned = self.run(lambda: self.function(*given.arrays, **given.options), case)
             answer = read_answer(returned, call)
         except NoAnswer as no_answer:
-            self.hung += [case] if no_answer.kind == "hung" else []
-            if noted:
+            if noted and no_answer.kind != LATE:
                 self.troubles.append(Trouble(case, no_answer.kind, no_answer.sentence))
             return None
         self.watch_inputs(case, call, given)
@@ -118,8 +117,17 @@ class Suspect:
 
     def run(self, work: Callable[[], Any], case: Case) -> Any:
         """Run foreign code as one call of this audit; NoAnswer if it fails."""
+        if self.given_up:
+            raise NoAnswer(LATE, self.given_up)
         self.calls += 1
-        returned = guarded(work, self.seconds_per_call, self.printed)
+        left = self.deadline - monotonic()
+        try:
+            returned = guarded(work, min(self.seconds_per_call, left), self.printed)
+        except NoAnswer as no_answer:
+            if no_answer.kind == "hung" and left < self.seconds_per_call:
+                raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
+            self.hung += [case] if no_answer.kind == "hung" else []
+            raise
         if self.printed.text and self.first_print is None:
             self.first_print = case
         return returned
@@ -130,17 +138,6 @@ class Suspect:
         changed = [name for name, array in was.items() if array.tobytes() != now[name].tobytes()]
         if changed:
             self.mutations.append(Trouble(case, "mutation", " and ".join(changed)))
-
-
-def laid_out(call: Call, layout: str) -> Call:
-    """The same call on new arrays with this memory layout."""
-    lay = LAYOUTS[layout]
-    own = call.copy()
-    options = {
-        name: lay(each) if isinstance(each, np.ndarray) and each.ndim == 4 else each
-        for name, each in own.options.items()
-    }
-    return Call(lay(own.query), lay(own.key), lay(own.value), options)
 
 
 def read_answer(returned: Any, call: Call) -> Answer:

@@ -1,5 +1,6 @@
 """One engine for audits and the lesson's checks: guarded calls, error bounds, shrinking, findings."""
 
+from attnscope.probing.bound import FLOAT32_UNIT as FLOAT32_UNIT
 from attnscope.probing.bound import Arithmetic as Arithmetic
 from attnscope.probing.bound import Bound as Bound
 from attnscope.probing.bound import InputErrors as InputErrors

@@ -28,8 +28,8 @@ def shrink(
         question -> whether it shows the same mistake. The result is the last question for which it returned
         True.
     seconds, most_tries : float, int
-        Limits, of this process's CPU time and of questions. When one is reached, the smallest question so far is
-        returned.
+        Limits, of this process's CPU time and of questions. When one is reached, the smallest question so
+        far is returned.
 
     Returns
     -------

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.suspect import kind_of
+from attnscope.audit.suspect import LATE, kind_of
 from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
 NARROW = 2.0**-12  # a unit above it is a 16-bit format's: sums in it are taken in float32
 ENOUGH_NUMBERS = 32  # that all have 16 bits: not by chance
-LATE = "late"  # the kind of a call that was not made, as time was up
 MOST_HANGS = 3  # after which no more calls are made
 
 
@@ -115,7 +114,13 @@ class Subject:
             raise NoAnswer(LATE, "was not called, as the audit's time was up")
         self.calls += 1
         start = monotonic()
-        returned = guarded(work, self.seconds_per_call, self.printed)
+        left = self.deadline - start
+        try:
+            returned = guarded(work, min(self.seconds_per_call, left), self.printed)
+        except NoAnswer as no_answer:
+            if no_answer.kind == "hung" and left < self.seconds_per_call:
+                raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
+            raise
         self.seconds_of_longest = max(self.seconds_of_longest, monotonic() - start)
         if self.printed.text and self.first_print is None:
             self.first_print = question

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
-from attnscope.audit.expectation import Deviation, Expectation
+from attnscope.audit.expectation import Deviation, Expectation, explaining
 from attnscope.audit.interpretation import Floats, Interpretation
 from attnscope.audit.judgement import counterexample
-from attnscope.audit.mistakes import explaining
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import Answer, read_array
 from attnscope.probing import Finding, KnownMistake, NoAnswer, Severity

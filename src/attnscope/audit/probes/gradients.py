@@ -11,7 +11,7 @@ from attnscope.audit.expectation import Expectation
 from attnscope.audit.interpretation import joined, scoring_of
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import laid_out, read_array
+from attnscope.audit.suspect import read_array
 from attnscope.probing import Arithmetic, Finding, NoAnswer, Severity, size_of
 from attnscope.reference import Inputs, gradients, of_shared_heads, quietly
 
@@ -88,7 +88,7 @@ def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[
     """The three gradients; NoAnswer if there are none."""
     function = setting.contract.gradients
     assert function is not None
-    given = laid_out(call, case.layout)
+    given = case.laid_out(call)
     returned = setting.suspect.run(lambda: function(*given.arrays, grad_output.copy(), **given.options), case)
     parts = [getattr(returned, name, None) for name in NAMES]
     if isinstance(returned, dict):

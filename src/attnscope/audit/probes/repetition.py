@@ -9,10 +9,16 @@ from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import Answer, laid_out, read_answer
+from attnscope.audit.suspect import Answer, read_answer
 from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 REPEATS = 4
+AGAIN = "when it is repeated"
+RANDOM = (
+    "random numbers, such as dropout that is still on, threads that race for the same memory or sum in an order "
+    "of their own, or memory that is read before it is written"
+)
+FIX_OF_RANDOM = "Switch dropout off, give each thread memory of its own, and sum in a fixed order."
 
 
 def cases(setting: Setting) -> list[Case]:
@@ -67,9 +73,9 @@ def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
                 case,
                 call,
                 (first, again),
-                "when it is repeated",
-                "random numbers, such as dropout that is still on, or sums whose order depends on threads",
-                "Switch dropout off, and sum in a fixed order.",
+                AGAIN,
+                RANDOM,
+                FIX_OF_RANDOM,
             )
 
 
@@ -117,7 +123,7 @@ def right(setting: Setting, case: Case, answer: Answer) -> bool:
 def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
     """Check that an output does not change when the function is called again, nor shares memory."""
     call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
-    given = laid_out(call, case.layout)
+    given = case.laid_out(call)
     function, suspect = setting.suspect.function, setting.suspect
     try:
         returned = suspect.run(lambda: function(*given.arrays, **given.options), case)
