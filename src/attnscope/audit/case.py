@@ -164,9 +164,15 @@ class Case:
         """Query, key and value in float64."""
         sizes = self.sizes
         rng = np.random.default_rng([self.seed, sizes.query_len, sizes.key_len])
-        query = rng.standard_normal((sizes.batch, sizes.query_heads, sizes.query_len, sizes.key_dim))
-        key = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim))
-        value = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim))
+        shapes = (
+            (sizes.batch, sizes.query_heads, sizes.query_len, sizes.key_dim),
+            (sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim),
+            (sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim),
+        )
+        drawn_as: Any = (
+            np.float64 if self.number_format == "float64" else np.float32
+        )  # which is twice as fast
+        query, key, value = (rng.standard_normal(shape, drawn_as).astype(np.float64) for shape in shapes)
         query, key = self.spread * query, self.spread * key
         if sizes.value_dim > 1:
             value[..., -1] = 1.0  # the output is 1 there if the weights sum to 1

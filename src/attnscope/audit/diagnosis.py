@@ -17,7 +17,7 @@ from attnscope.audit.suspect import Suspect
 from attnscope.probing import Finding, KnownMistake, Severity
 
 MOST_FINDINGS = 16
-MOST_VOTERS = 24
+MOST_VOTERS = 12
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
 SHORTEST_BLOCK = 8  # keys

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from attnscope.audit.case import FORMAT_NAMES, Call
 from attnscope.audit.contract import Contract
-from attnscope.audit.interpretation import Floats, Interpretation, Row
+from attnscope.audit.interpretation import Floats, Interpretation, Row, by_definition
 from attnscope.audit.mistakes import CAUSAL, MASK_ARRAYS, MIXING, NEAR, SCORING
 from attnscope.audit.suspect import Answer
 from attnscope.probing import FLOAT32_UNIT, Arithmetic, Bound, KnownMistake, bound_of, size_of
 from attnscope.reference import Inputs, masked_scores, mix, quietly, softmax
 
-WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
+WORTH_A_CLOSER_LOOK = 1e4  # times the bound; beyond, no other bound would help
+LOOSE = 2.0**-10  # a bound over the largest output, below which the other one is larger
 MUCH_NEARER = 4
 FAR_ABOVE = 2.0**10
 FLUSHED = 2.0**-126  # smaller numbers may become 0: many processors are set to do so in float32
@@ -90,8 +91,10 @@ class Expectation:
         """The largest error that rounding in another format explains."""
         exact = (self.weights, self.output, self.logsumexp)
         bound = bound_of(self.inputs, self.scores, exact, arithmetic)
-        flushed = min(arithmetic.smallest_normal, FLUSHED)
-        return replace(bound, output=np.minimum(bound.output, self.hull_bound(arithmetic)) + flushed)
+        output = bound.output
+        if output.max(initial=0.0) > LOOSE * size_of(self.output).max(initial=0.0):
+            output = np.minimum(output, self.hull_bound(arithmetic))
+        return replace(bound, output=output + min(arithmetic.smallest_normal, FLUSHED))
 
     @quietly
     def hull_bound(self, u: Arithmetic) -> Floats:
@@ -147,15 +150,36 @@ class Expectation:
         with_logs = answer.logsumexp is not None
         if not self.differs(output, logsumexp, with_logs, skipped, self.bound):
             return False
-        near = self.compare(answer.output, output, self.bound.output, "output", skipped)
-        if near is not None and near.largest > WORTH_A_CLOSER_LOOK:
-            return False
         bound = self.bound_of_other(other)
         return (
             self.differs(output, logsumexp, with_logs, skipped, bound)
             and self.is_within(answer, output, logsumexp, bound, skipped)
             and self.is_nearer(answer.output, output, ~skipped)
         )
+
+    def may_agree(self, answer: Answer, other: Interpretation, head: tuple[int, int]) -> bool:
+        """Whether the rows of one batch item and head come near to those of another interpretation."""
+        if other.answering is not by_definition:
+            return True
+        batch, number = head
+        output, _ = quietly(by_definition)(other.of_head(batch, number))
+        bound = self.bound.output[batch, number]
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            ratio = np.abs(answer.output[batch, number] - output[0, 0]) / bound
+        rows = ~self.fully_masked[batch, number] & np.any(other.inputs.visible[batch, number], axis=-1)
+        return not rows.any() or bool(
+            ratio[rows].max(initial=0.0, where=np.isfinite(ratio[rows])) < WORTH_A_CLOSER_LOOK
+        )
+
+    def worst_head(self, answer: Answer, rows: NDArray[np.bool_] | None) -> tuple[int, int]:
+        """The batch item and head of an answer with the largest error over its bound."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            ratio = np.abs(answer.output - self.output) / self.bound.output
+        ratio = np.where(np.isfinite(ratio), ratio, 0.0).max(axis=-1)
+        if rows is not None:
+            ratio = np.where(rows, ratio, 0.0)
+        batch, head = np.unravel_index(ratio.max(axis=-1).argmax(), ratio.shape[:2])
+        return int(batch), int(head)
 
     def is_within(
         self, answer: Answer, output: Floats, logs: Floats, bound: Bound, skipped: NDArray[np.bool_]
@@ -234,10 +258,12 @@ def explaining(
     asked = expected.asked if beside is None else beside.wrong(expected.asked)
     if asked is None:
         return ()
-    found = []
+    found, head = [], expected.worst_head(answer, rows)
     for mistake in among:
         other = mistake.wrong(asked)
-        if other is not None and expected.agrees(answer, other, rows=rows):
+        if other is None or not expected.may_agree(answer, other, head):
+            continue
+        if expected.agrees(answer, other, rows=rows):
             found.append(mistake)
     return tuple(found)
 

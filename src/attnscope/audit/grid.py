@@ -207,8 +207,9 @@ class Grid:
         """Positions that small integers and short floating-point numbers cannot represent."""
         if not self.contract.unequal_lengths:
             return
-        for chosen in [each for each in self.few_options() if len(each) < 2 and each != ("bias",)]:
-            for lengths in LONG:
+        for chosen in [each for each in self.few_options() if len(each) < 2]:
+            hides = not chosen or chosen[0] in HIDING
+            for lengths in LONG if hides else LONG[:1]:
                 case = self.case(chosen, lengths, dim=4, batch=1).but(query_heads=2, kv_heads=2, spiked=True)
                 holes = {"key_mask": "holes"} if "key_mask" in chosen else {}
                 yield case.but(kv_heads=1 if "grouped_heads" in chosen else 2, **holes)

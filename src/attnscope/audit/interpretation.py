@@ -120,8 +120,24 @@ class Interpretation:
         """(output, logsumexp)."""
         return self.answering(self.inputs)
 
+    def of_head(self, batch: int, head: int) -> Inputs:
+        """The inputs of one batch item and query head."""
+        one = {
+            name: getattr(self.inputs, name)[batch : batch + 1, head : head + 1]
+            for name in ("query", "key", "value", "visible", "bias")
+            if getattr(self.inputs, name) is not None
+        }
+        sinks = self.inputs.sinks
+        return replace(self.inputs, **one, sinks=None if sinks is None else sinks[head : head + 1])
+
     def shown_by(self, *options: str) -> Bools:
-        """The slots that all these options show, (batch, query_heads, query_len, key_len)."""
+        """The slots that all these options show, (batch, query_heads, query_len, key_len); not to be written to."""
+        known: dict[tuple[str, ...], Bools] = self.__dict__.setdefault("_shown", {})
+        if options not in known:
+            known[options] = self._shown_by(options)
+        return known[options]
+
+    def _shown_by(self, options: tuple[str, ...]) -> Bools:
         batch, heads, query_len, key_len = self.shape
         shape = (batch, heads, query_len, key_len) if batch * heads > 1 else (1, 1, query_len, key_len)
         visible = np.ones(self.shape, np.bool_)

@@ -6,7 +6,7 @@ from typing import Any
 
 from attnscope.audit.contract import Contract, ContractError
 from attnscope.audit.report import Progress, Report
-from attnscope.audit.suspect import Suspect
+from attnscope.audit.suspect import Suspect, Watch
 
 NOT_PROBED = (
     "sequences longer than 65,701 keys, and calls without a key or without a query",
@@ -23,6 +23,7 @@ def attention(
     seconds: float = 60.0,
     progress: Progress | None = None,
     name: str | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Find which promises of its contract an attention function breaks.
 
@@ -46,6 +47,8 @@ def attention(
         Called with the completed share and the name of the next step.
     name : str, optional
         The function's name in the report.
+    watch : callable, optional
+        Called with the description of each call before it is made: a call that ends the process can be named.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def attention(
     from attnscope.audit.probes import PROBES, Setting, run_all
 
     start = monotonic()
-    suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
+    suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds, watch=watch)
     setting = Setting(suspect, Grid(contract, seed))
     findings, checks = run_all(PROBES, setting, progress or (lambda share, step: None))
     return Report(

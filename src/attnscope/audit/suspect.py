@@ -12,6 +12,7 @@ from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.probing import NoAnswer, Printed, guarded
 
+Watch = Callable[[str], None]  # takes the description of each call before it is made
 MOST_HANGS = 4  # after which no more calls are made
 LATE = "late"  # the kind of a call that the end of the audit's time prevented or stopped
 
@@ -65,6 +66,8 @@ class Suspect:
         What the function wrote to the standard streams.
     calls, passed_over : int
         Calls that were made, and calls that were left out since smaller ones hung.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     """
 
     function: Callable[..., Any]
@@ -78,6 +81,7 @@ class Suspect:
     calls: int = 0
     hung: list[Case] = field(default_factory=list)
     passed_over: int = 0
+    watch: Watch | None = None
 
     @property
     def given_up(self) -> str | None:
@@ -120,6 +124,8 @@ class Suspect:
         if self.given_up:
             raise NoAnswer(LATE, self.given_up)
         self.calls += 1
+        if self.watch is not None:
+            self.watch(str(case))
         left = self.deadline - monotonic()
         try:
             returned = guarded(work, min(self.seconds_per_call, left), self.printed)

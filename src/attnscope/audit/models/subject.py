@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.suspect import LATE, kind_of
+from attnscope.audit.suspect import LATE, Watch, kind_of
 from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
@@ -58,6 +58,8 @@ class Subject:
         The size of an answer's last axis; None if it is not known.
     first_window : int, optional
         Tokens before its own that the first layer sees.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     """
 
     logits_fn: Callable[..., Any]
@@ -74,7 +76,7 @@ class Subject:
     written_as: np.dtype[Any] | None = None
     calls: int = 0
     hangs: int = 0
-    seconds_of_longest: float = 0.0
+    watch: Watch | None = None
 
     @property
     def given_up(self) -> str | None:
@@ -113,15 +115,16 @@ class Subject:
         if self.given_up:
             raise NoAnswer(LATE, "was not called, as the audit's time was up")
         self.calls += 1
-        start = monotonic()
-        left = self.deadline - start
+        if self.watch is not None:
+            batch, tokens = question.token_ids.shape
+            self.watch(f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots")
+        left = self.deadline - monotonic()
         try:
             returned = guarded(work, min(self.seconds_per_call, left), self.printed)
         except NoAnswer as no_answer:
             if no_answer.kind == "hung" and left < self.seconds_per_call:
                 raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
             raise
-        self.seconds_of_longest = max(self.seconds_of_longest, monotonic() - start)
         if self.printed.text and self.first_print is None:
             self.first_print = question
         return returned
