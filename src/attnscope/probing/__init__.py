@@ -22,7 +22,7 @@ from attnscope.probing.findings import Finding as Finding
 from attnscope.probing.findings import KnownMistake as KnownMistake
 from attnscope.probing.findings import Severity as Severity
 from attnscope.probing.findings import listed as listed
+from attnscope.probing.findings import shrink as shrink
 from attnscope.probing.findings import written as written
 from attnscope.probing.output import buffers as buffers
 from attnscope.probing.output import captured as captured
-from attnscope.probing.shrinking import shrink as shrink
