@@ -100,7 +100,7 @@ def beside_uncached(path: Trail) -> None:
             return
 
 
-WALKS = (after_a_longer_one, after_freed_ones, in_turn, *map(sharing, (3, 6, 13, 31)), beside_uncached)
+WALKS = (after_a_longer_one, after_freed_ones, in_turn, *map(sharing, (6, 13, 31)), beside_uncached)
 
 
 def stale(setting: Setting) -> Finding | None:
