@@ -20,6 +20,7 @@ MOST_FINDINGS = 16
 MOST_VOTERS = 12
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
+MUCH_WORK = 2_000  # scores, above which one head speaks for all
 SHORTEST_BLOCK = 8  # keys
 BY_CHANCE = 3  # failures that may agree with a mistake by chance
 
@@ -34,7 +35,9 @@ class Cause:
 
     def explains(self, failure: Failure) -> bool:
         rows = deviating_heads(failure) if self.in_some else None
-        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), rows))
+        expected, answer, only_worst = failure.expected, failure.answer, failure.case.work > MUCH_WORK
+        found = explaining(expected, answer, self.beside, (self.mistake,), rows, only_worst=only_worst)
+        return bool(found)
 
     def __str__(self) -> str:
         return f"agrees with: {self.mistake.name}{', in some heads or batch items' if self.in_some else ''}"
@@ -128,7 +131,7 @@ class Diagnosis:
         chosen, smallest = self.add(rest[:1], [*rest[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], None)
         alike = [each for each in rest if each is not chosen and self.swallows(smallest, each)]
         sample = alike[: 2 * MOST_VOTERS]
-        agreeing = [explaining(each.expected, each.answer) for each in sample]
+        agreeing = [explaining(each.expected, each.answer, only_worst=True) for each in sample]
         counts = Counter(mistake for each in agreeing for mistake in each)
         others = {
             id(each)

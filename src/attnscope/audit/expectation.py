@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from attnscope.audit.case import FORMAT_NAMES, Call
 from attnscope.audit.contract import Contract
-from attnscope.audit.interpretation import Floats, Interpretation, Row, by_definition
+from attnscope.audit.interpretation import Floats, Interpretation, Row
 from attnscope.audit.mistakes import CAUSAL, MASK_ARRAYS, MIXING, NEAR, SCORING
 from attnscope.audit.suspect import Answer
 from attnscope.probing import FLOAT32_UNIT, Arithmetic, Bound, KnownMistake, bound_of, size_of
 from attnscope.reference import Inputs, masked_scores, mix, quietly, softmax
 
-WORTH_A_CLOSER_LOOK = 1e4  # times the bound; beyond, no other bound would help
 LOOSE = 2.0**-10  # a bound over the largest output, below which the other one is larger
 MUCH_NEARER = 4
 FAR_ABOVE = 2.0**10
@@ -157,19 +156,14 @@ class Expectation:
             and self.is_nearer(answer.output, output, ~skipped)
         )
 
-    def may_agree(self, answer: Answer, other: Interpretation, head: tuple[int, int]) -> bool:
-        """Whether the rows of one batch item and head come near to those of another interpretation."""
-        if other.answering is not by_definition:
-            return True
-        batch, number = head
-        output, _ = quietly(by_definition)(other.of_head(batch, number))
-        bound = self.bound.output[batch, number]
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            ratio = np.abs(answer.output[batch, number] - output[0, 0]) / bound
-        rows = ~self.fully_masked[batch, number] & np.any(other.inputs.visible[batch, number], axis=-1)
-        return not rows.any() or bool(
-            ratio[rows].max(initial=0.0, where=np.isfinite(ratio[rows])) < WORTH_A_CLOSER_LOOK
-        )
+    def of_head(self, one: tuple[int, int]) -> "Expectation":
+        """What is expected of one batch item and head."""
+        chosen = tuple(slice(each, each + 1) for each in one)
+        arrays = {name: getattr(self, name)[chosen] for name in ("scores", "weights", "output", "logsumexp")}
+        small = replace(self, asked=replace(self.asked, inputs=self.asked.of_head(one)), **arrays)
+        bound = self.bound
+        small.__dict__["bound"] = Bound(bound.output[chosen], bound.logsumexp[chosen], bound.weights[chosen])
+        return small
 
     def worst_head(self, answer: Answer, rows: NDArray[np.bool_] | None) -> tuple[int, int]:
         """The batch item and head of an answer with the largest error over its bound."""
@@ -253,17 +247,25 @@ def explaining(
     beside: KnownMistake | None = None,
     among: tuple[KnownMistake, ...] = MISTAKES,
     rows: NDArray[np.bool_] | None = None,
+    *,
+    only_worst: bool = False,
 ) -> tuple[KnownMistake, ...]:
-    """The known mistakes that an answer agrees with, alone or beside another one, in all or some rows."""
+    """The known mistakes that an answer agrees with, alone or beside another one, in all or some rows.
+
+    `only_worst` compares the worst batch item and head only.
+    """
     asked = expected.asked if beside is None else beside.wrong(expected.asked)
     if asked is None:
         return ()
-    found, head = [], expected.worst_head(answer, rows)
+    found, one = [], expected.worst_head(answer, rows)
+    small, small_answer = expected.of_head(one), answer.of_head(one)
     for mistake in among:
         other = mistake.wrong(asked)
-        if other is None or not expected.may_agree(answer, other, head):
+        if other is None:
             continue
-        if expected.agrees(answer, other, rows=rows):
+        if other.local and not small.agrees(small_answer, replace(other, inputs=other.of_head(one))):
+            continue
+        if (only_worst and other.local) or expected.agrees(answer, other, rows=rows):
             found.append(mistake)
     return tuple(found)
 

@@ -40,6 +40,12 @@ class Answer:
         bits = output.tobytes() + (b"" if logsumexp is None else logsumexp.tobytes())
         return cls(output.astype(np.float64), wide, bits)
 
+    def of_head(self, one: tuple[int, int]) -> "Answer":
+        """The answer of one batch item and head."""
+        chosen = tuple(slice(each, each + 1) for each in one)
+        logs = None if self.logsumexp is None else self.logsumexp[chosen]
+        return Answer(self.output[chosen], logs, b"")
+
 
 @dataclass(frozen=True, eq=False)
 class Trouble:

@@ -24,8 +24,8 @@ def kv_heads_in(
     return mistaken
 
 
-def by(answering: Answering) -> Callable[[Interpretation], Interpretation | None]:
-    return lambda asked: asked.answered(answering)
+def by(answering: Answering, *, local: bool = True) -> Callable[[Interpretation], Interpretation | None]:
+    return lambda asked: asked.answered(answering, local=local)
 
 
 def everything(inputs: Inputs) -> np.ndarray:
@@ -107,7 +107,7 @@ def later_items_are_zero(asked: Interpretation) -> Interpretation | None:
         output[1:] = 0.0
         return output, logs
 
-    return asked.answered(answer) if asked.shape[0] > 1 else None
+    return asked.answered(answer, local=False) if asked.shape[0] > 1 else None
 
 
 def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Interpretation], Interpretation | None]:
@@ -248,7 +248,7 @@ MIXING = (
     ),
     KnownMistake(
         "the output's heads and tokens reshaped without a transpose",
-        by(not_transposed),
+        by(not_transposed, local=False),
         "head mapping",
         "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
     ),
@@ -275,7 +275,7 @@ MIXING = (
     ),
     KnownMistake(
         "the softmax over the heads instead of the keys",
-        by(over_the_heads),
+        by(over_the_heads, local=False),
         "exactness",
         "Normalise over the last axis, the keys.",
     ),
