@@ -201,3 +201,81 @@ def test_what_is_no_function_is_refused() -> None:
         attention(3, CAUSAL)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"contract=\{\}: expected a Contract"):
         attention(Plain(), {})  # type: ignore[arg-type]
+
+
+class Strange:
+    """An output whose attributes do what they like."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    @property
+    def __array__(self) -> Any:
+        if self.how == "no attribute":
+            raise RuntimeError("no array today")
+        return self.convert
+
+    def convert(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.how == "ends the process":
+            raise SystemExit(0)
+        if self.how == "hangs":
+            time.sleep(30)
+        raise ValueError("cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("no attribute", "raises RuntimeError: no array today"),
+        ("ends the process", "ends the process: SystemExit(0)"),
+        ("hangs", "gave no answer within 0.3 s"),
+        ("raises", "raises ValueError: cannot be read"),
+    ],
+)
+def test_an_output_that_misbehaves_when_it_is_read_is_a_finding(how: str, words: str) -> None:
+    report = attention(lambda query, key, value, causal: Strange(how), CAUSAL, seconds_per_call=0.3)
+    assert words in report.findings[0].sentence
+
+
+SHAPES: dict[str, Any] = {
+    "scalar": lambda output: np.float32(1),
+    "0-d": lambda output: np.array(1.0, np.float32),
+    "value_dim 0": lambda output: output[..., :0],
+    "one dim more": lambda output: output[None],
+    "flat": lambda output: output.ravel(),
+    "no rows": lambda output: output[:, :, :0],
+    "object": lambda output: output.astype(object),
+    "complex": lambda output: output.astype(np.complex64),
+    "text": lambda output: output.astype(str),
+    "a matrix": lambda output: np.ma.masked_array(output, output > 0),
+    "nested": lambda output: ((output,), output),
+    "a generator": lambda output: (each for each in output),
+    "records": lambda output: np.zeros(output.shape, [("a", np.float32)]),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("logsumexp", [False, True])
+def test_any_wrong_output_is_a_finding_and_no_exception(kind: str, logsumexp: bool) -> None:
+    def wrong(query: Any, key: Any, value: Any, *, causal: bool, return_logsumexp: bool = False) -> Any:
+        output = SHAPES[kind](at.attention(query, key, value))
+        return (output, SHAPES[kind](query[..., 0])) if return_logsumexp else output
+
+    contract = Contract(causal=True, logsumexp=logsumexp, gradients=wrong_gradients, cache=WrongCache)
+    assert attention(wrong, contract, seconds=2.0).findings
+
+
+def wrong_gradients(*arrays: Any, **options: Any) -> Any:
+    return (arrays[0][..., :0], None, "text")
+
+
+class WrongCache:
+    """Accepts everything, and answers with another shape each time."""
+
+    calls = 0
+
+    def append(self, key: Any, value: Any) -> None:
+        self.calls += 1
+
+    def attend(self, query: Any) -> Any:
+        return query[..., : self.calls % 3]

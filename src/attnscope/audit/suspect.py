@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.probing import NoAnswer, Printed, guarded
 
+Result = TypeVar("Result")
 Watch = Callable[[str], None]  # takes the description of each call before it is made
 MOST_HANGS = 4  # after which no more calls are made
 LATE = "late"  # the kind of a call that the end of the audit's time prevented or stopped
@@ -105,8 +106,7 @@ class Suspect:
         call = call or case.build(self.contract)
         given = case.laid_out(call)
         try:
-            returned = self.run(lambda: self.function(*given.arrays, **given.options), case)
-            answer = read_answer(returned, call)
+            answer = self.run(lambda: read_answer(self.function(*given.arrays, **given.options), call), case)
         except NoAnswer as no_answer:
             if noted and no_answer.kind != LATE:
                 self.troubles.append(Trouble(case, no_answer.kind, no_answer.sentence))
@@ -125,7 +125,7 @@ class Suspect:
         self.passed_over += found
         return found
 
-    def run(self, work: Callable[[], Any], case: Case) -> Any:
+    def run(self, work: Callable[[], Result], case: Case) -> Result:
         """Run foreign code as one call of this audit; NoAnswer if it fails."""
         if self.given_up:
             raise NoAnswer(LATE, self.given_up)
@@ -134,7 +134,7 @@ class Suspect:
             self.watch(str(case))
         left = self.deadline - monotonic()
         try:
-            returned = guarded(work, min(self.seconds_per_call, left), self.printed)
+            returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
         except NoAnswer as no_answer:
             if no_answer.kind == "hung" and left < self.seconds_per_call:
                 raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None

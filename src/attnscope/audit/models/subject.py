@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.suspect import LATE, Watch, kind_of
+from attnscope.audit.suspect import LATE, Result, Watch, kind_of
 from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
@@ -95,8 +95,9 @@ class Subject:
         arguments = [given["token_ids"], given.get("attention_mask")]
         arguments += [given["documents"]] if "documents" in given else []
         try:
-            returned = self.run(lambda: self.logits_fn(*arguments), question)
-            logits = self.read(returned, question.token_ids.shape)
+            logits = self.run(
+                lambda: self.read(self.logits_fn(*arguments), question.token_ids.shape), question
+            )
         except NoAnswer as no_answer:
             self.note(question, no_answer, when)
             return None
@@ -110,7 +111,7 @@ class Subject:
         self.hangs += no_answer.kind == "hung"
         self.troubles.append(Trouble(question, no_answer.kind, no_answer.sentence, when))
 
-    def run(self, work: Callable[[], Any], question: Question) -> Any:
+    def run(self, work: Callable[[], Result], question: Question) -> Result:
         """Run foreign code as one call of this audit; NoAnswer if it fails."""
         if self.given_up:
             raise NoAnswer(LATE, "was not called, as the audit's time was up")
@@ -120,7 +121,7 @@ class Subject:
             self.watch(f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots")
         left = self.deadline - monotonic()
         try:
-            returned = guarded(work, min(self.seconds_per_call, left), self.printed)
+            returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
         except NoAnswer as no_answer:
             if no_answer.kind == "hung" and left < self.seconds_per_call:
                 raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
@@ -151,7 +152,7 @@ class Subject:
                 "shape",
                 f"returns logits of shape {list(array.shape)}, expected [{batch}, {tokens}, {features}]",
             )
-        self.written_as = array.dtype
+        self.written_as, self.features = array.dtype, array.shape[2]
         return array.astype(np.float64)
 
 

@@ -89,7 +89,13 @@ def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[
     function = setting.contract.gradients
     assert function is not None
     given = case.laid_out(call)
-    returned = setting.suspect.run(lambda: function(*given.arrays, grad_output.copy(), **given.options), case)
+    return setting.suspect.run(
+        lambda: read_gradients(function(*given.arrays, grad_output.copy(), **given.options), call), case
+    )
+
+
+def read_gradients(returned: Any, call: Call) -> dict[str, Floats]:
+    """Check three gradients, which may be a tuple, a dictionary or attributes; NoAnswer if they are something else."""
     parts = [getattr(returned, name, None) for name in NAMES]
     if isinstance(returned, dict):
         parts = [returned.get(name) for name in NAMES]

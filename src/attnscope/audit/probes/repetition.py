@@ -126,10 +126,10 @@ def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
     given = case.laid_out(call)
     function, suspect = setting.suspect.function, setting.suspect
     try:
-        returned = suspect.run(lambda: function(*given.arrays, **given.options), case)
-        before = read_answer(returned, call)
-        suspect.run(lambda: function(*other.arrays, **other.options), case)
-        after = read_answer(returned, call)
+        returned, before = suspect.run(lambda: kept(function(*given.arrays, **given.options), call), case)
+        after = suspect.run(
+            lambda: (function(*other.arrays, **other.options), read_answer(returned, call))[1], case
+        )
     except NoAnswer:
         return
     if before.bits != after.bits:
@@ -153,6 +153,11 @@ def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
         )
 
 
+def kept(returned: Any, call: Call) -> tuple[Any, Answer]:
+    """What was returned, and a copy of its numbers."""
+    return returned, read_answer(returned, call)
+
+
 def shares_memory(returned: Any, array: np.ndarray) -> bool:
     outputs = returned if isinstance(returned, tuple | list) else (returned,)
     return any(isinstance(each, np.ndarray) and np.shares_memory(each, array) for each in outputs)
@@ -171,7 +176,7 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
             **other.options,
             **{name: given.options[name] for name in given.options if name in given.named_arrays},
         }
-        answer = read_answer(suspect.run(lambda: function(*given.arrays, **options), case), other)
+        answer = suspect.run(lambda: read_answer(function(*given.arrays, **options), other), case)
     except (NoAnswer, KeyError, ValueError):
         return
     fresh = suspect.ask(case, other)
