@@ -52,7 +52,7 @@ def block_of(rng: np.random.Generator, length: int) -> int:
 
 
 def run_hidden(place: float) -> Drawing:
-    """Return a function that hides a run of whole blocks: at the start (0), in the middle (0.5) or at the end (1)."""
+    """Return a function that hides a run of whole blocks: at the start (0), middle (0.5) or end (1)."""
 
     def draw(rng: np.random.Generator, sizes: AttentionShape) -> Bools:
         visible = all_keys(rng, sizes)

@@ -253,7 +253,7 @@ class Diagnosis:
         )
 
     def guess(self, case: Case, severity: Severity) -> str | None:
-        """The likely cause of a failure without a known mistake: the property that its shrunk case still needs."""
+        """The likely cause without a known mistake: the property that the shrunk case still needs."""
         if case.layout != "contiguous":
             arrays = "arrays" if case.placed == "all" else case.placed
             return f"strides of the {arrays} that are ignored, assumed, or taken from another array"
@@ -263,7 +263,7 @@ class Diagnosis:
                 f"a largest score of the row that is not subtracted, or not its own: scores are far {side} 0"
             )
         if case.regime == "high keys" and severity is Severity.LEAK:
-            return "a finite number is used for minus infinity in the scores: a hidden key scores far above the others"
+            return "a finite number is used for minus infinity: a hidden key scores far above the others"
         if REGIMES[case.regime].guess is not None:
             return REGIMES[case.regime].guess
         if case.sizes.key_len >= SHORTEST_BLOCK:

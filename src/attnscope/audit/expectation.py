@@ -99,8 +99,9 @@ class Expectation:
     def hull_bound(self, u: Arithmetic) -> Floats:
         """A bound that holds for wrong scores of any size: an output is an average of visible values.
 
-        However wrong the weights are, they are positive and their sum is 1 up to rounding. So the error is at most the
-        range of the values that some row of the head sees, and the rounding of the sums and of the logsumexp.
+        However wrong the weights are, they are positive and their sum is 1 up to rounding. So the error is
+        at most the range of the values that some row of the head sees, and the rounding of the sums and of
+        the logsumexp.
         """
         inputs = self.inputs
         seen = np.any(inputs.visible, axis=-2, keepdims=True).swapaxes(-1, -2)
@@ -187,7 +188,7 @@ class Expectation:
         return self.compare(*pair, bound.logsumexp[..., None], "logsumexp", skipped) is None
 
     def is_nearer(self, actual: Floats, other: Floats, rows: NDArray[np.bool_]) -> bool:
-        """Whether an answer is much nearer to another one than to the right one, where all three are finite."""
+        """Whether the finite numbers of an answer are much nearer to another one than to the right one."""
         finite = np.isfinite(actual) & np.isfinite(other) & np.isfinite(self.output) & rows[..., None]
         if not finite.any():
             return True
@@ -203,7 +204,7 @@ class Expectation:
     def differs(
         self, output: Floats, logs: Floats, with_logs: bool, skipped: NDArray[np.bool_], bound: Bound
     ) -> bool:
-        """Whether the answer of another interpretation differs by more than a bound: else agreement is no evidence."""
+        """Whether another answer differs by more than a bound, so that agreement is evidence."""
         if self.compare(output, self.output, bound.output, "output", skipped) is not None:
             return True
         found = self.compare(

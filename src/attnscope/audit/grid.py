@@ -1,8 +1,8 @@
 """The calls that are tried: combinations of options, lengths, numbers, formats and layouts, from one seed.
 
-Whole products are tried of the dimensions that real bugs need together: sets of options at short lengths, kinds of
-numbers in each format for one and for many query rows, kinds of masks at lengths below and above a block, each array in
-each layout. The dimensions that a product leaves open are drawn from decks, so that all their values meet.
+Whole products are tried of the dimensions that real bugs need together: sets of options at short lengths, kinds
+of numbers in each format for one and for many query rows, kinds of masks at lengths below and above a block,
+each array in each layout. The dimensions that a product leaves open are dealt from shuffled decks.
 """
 
 from collections.abc import Iterator
@@ -20,50 +20,16 @@ from attnscope.problem import AttentionShape
 SMALL = ((5, 9), (7, 7), (1, 11), (9, 6), (17, 33))
 # Lengths around and at multiples of 8, 16, 32, 64 and 128, by the number of query rows
 LENGTHS: dict[str, tuple[tuple[int, int], ...]] = {
-    "one row": (
-        (1, 1),
-        (1, 7),
-        (1, 8),
-        (1, 9),
-        (1, 15),
-        (1, 16),
-        (1, 17),
-        (1, 31),
-        (1, 32),
-        (1, 33),
-        (1, 48),
+    "one row": tuple((1, keys) for keys in (1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48)),
+    "one row, many keys": tuple((1, keys) for keys in (63, 64, 65, 96, 127, 128, 129, 160, 192)),
+    "one row, hundreds of keys": tuple((1, keys) for keys in (257, 300, 384, 513)),
+    "rows": tuple(
+        zip((2, 8, 3, 9, 16, 5, 15, 33, 32, 12, 9), (7, 8, 16, 9, 16, 17, 32, 33, 32, 48, 6), strict=True)
     ),
-    "one row, many keys": (
-        *((1, keys) for keys in (63, 64, 65, 96, 127, 128, 129, 160, 192, 257, 300, 513)),
+    "rows, many keys": tuple(
+        zip((64, 3, 17, 8, 16, 5, 65, 32, 2, 67), (64, 65, 96, 127, 128, 129, 65, 160, 192, 197), strict=True)
     ),
-    "rows": (
-        (2, 7),
-        (8, 8),
-        (3, 16),
-        (9, 9),
-        (16, 16),
-        (5, 17),
-        (15, 32),
-        (33, 33),
-        (32, 32),
-        (12, 48),
-        (9, 6),
-    ),
-    "rows, many keys": (
-        (64, 64),
-        (3, 65),
-        (17, 96),
-        (8, 127),
-        (16, 128),
-        (5, 129),
-        (65, 65),
-        (32, 160),
-        (2, 192),
-        (67, 197),
-        (4, 259),
-        (3, 300),
-        (2, 515),
-    ),
+    "rows, hundreds of keys": ((4, 259), (3, 300), (5, 384), (2, 515)),
 }
 PAST_BLOCKS = ((1, 65), (67, 67), (5, 79), (33, 131), (131, 131), (1, 257), (70, 301), (2, 515), (3, 1_031))
 LONG = ((2, 4_099), (1, 33_001), (2, 65_701))
@@ -77,7 +43,9 @@ BLOCKS = {
     for where in ("whole blocks", "beside whole blocks")
     for rows in ("one row", "many rows")
 }
-DIMS = (6, 8, 4, 16, 7, 32, 64)
+# Of keys and of values
+DIMS = ((6, 6), (8, 8), (4, 4), (16, 16), (7, 7), (12, 12), (32, 32), (20, 20), (64, 64), (8, 16), (16, 6))
+BATCHES = (2, 3, 2, 1)
 GROUPS = ((4, 2), (6, 2), (4, 1), (6, 3))
 EQUAL_HEADS = ((3, 3), (2, 2), (4, 4))
 WITH_ARRAYS = ("key_mask", "mask", "documents", "bias", "sinks")
@@ -109,7 +77,6 @@ class Grid:
         self.contract = contract
         self.rng = np.random.default_rng(seed)
         self.seed = seed
-        self.made = 0
         self.decks: dict[str, Deck[Any]] = {}
 
     def deal(self, name: str, cards: tuple[Item, ...]) -> Item:
@@ -118,24 +85,26 @@ class Grid:
         return deck.deal()
 
     def case(
-        self, options: tuple[str, ...], lengths: tuple[int, int], *, dim: int = 6, batch: int | None = None
+        self,
+        options: tuple[str, ...],
+        lengths: tuple[int, int],
+        *,
+        dims: tuple[int, int] = (6, 6),
+        batch: int | None = None,
     ) -> Case:
         """A case with these options; the kinds take turns."""
-        self.made += 1
-        turn = self.made + self.seed
         query_len, key_len = lengths
         if not self.contract.unequal_lengths:
             query_len = key_len = min(max(lengths), 160)
-        heads = (
-            GROUPS[turn % len(GROUPS)] if "grouped_heads" in options else EQUAL_HEADS[turn % len(EQUAL_HEADS)]
-        )
-        batch = batch or 2 + turn % 2
+        grouped = "grouped_heads" in options
+        heads = self.deal("groups", GROUPS) if grouped else self.deal("equal heads", EQUAL_HEADS)
+        batch = batch or self.deal("batches", BATCHES)
         drawn = {name: self.kind(name, key_len) for name in options if name in DRAWN}
         return Case(
-            AttentionShape(batch, *heads, query_len, key_len, dim, dim),
+            AttentionShape(batch, *heads, query_len, key_len, *dims),
             seed=int(self.rng.integers(2**31)),
             causal="causal" in options or self.contract.causal == "always",
-            logsumexp=self.contract.logsumexp and turn % 3 > 0,
+            logsumexp=self.contract.logsumexp and self.deal("with logsumexp", (True, True, False)),
             number_format=self.contract.main_format,
         ).but(**drawn)
 
@@ -184,10 +153,10 @@ class Grid:
         yield from (self.case(options, lengths) for lengths in SMALL)
 
     def other_sizes(self) -> Iterator[Case]:
-        """Dims that are no multiple of a vector, large dims, values wider than keys, other batches and heads."""
+        """Odd and large dims, values wider than keys, other batches and heads."""
         for options in ((), self.contract.options):
             for dim in (1, 3, 16, 64, 80, 128, 130):
-                yield self.case(options, (5, 9), dim=dim)
+                yield self.case(options, (5, 9), dims=(dim, dim))
             yield self.case(options, (5, 9), batch=1)
             yield self.case(options, (3, 7), batch=5).but(
                 query_heads=12, kv_heads=3 if "grouped_heads" in options else 12
@@ -197,10 +166,10 @@ class Grid:
             yield self.case(options, (5, 9)).but(value_dim=9)
 
     def past_blocks(self) -> Iterator[Case]:
-        """Few options at lengths past a block of 64 to 1,024; each set meets two thirds of the lengths."""
+        """Few options at lengths past a block of 64 to 1,024; each set meets half of the lengths."""
         for turn, chosen in enumerate(self.few_options()):
             for number, lengths in enumerate(PAST_BLOCKS):
-                if (turn + number) % 3:
+                if (turn + number) % 2:
                     yield self.case(chosen, lengths, batch=2).but(spiked=max(lengths) > 256)
 
     def long(self) -> Iterator[Case]:
@@ -210,12 +179,14 @@ class Grid:
         for chosen in [each for each in self.few_options() if len(each) < 2]:
             hides = not chosen or chosen[0] in HIDING
             for lengths in LONG if hides else LONG[:1]:
-                case = self.case(chosen, lengths, dim=4, batch=1).but(query_heads=2, kv_heads=2, spiked=True)
+                case = self.case(chosen, lengths, dims=(4, 4), batch=1).but(
+                    query_heads=2, kv_heads=2, spiked=True
+                )
                 holes = {"key_mask": "holes"} if "key_mask" in chosen else {}
                 yield case.but(kv_heads=1 if "grouped_heads" in chosen else 2, **holes)
 
     def numbers(self) -> Iterator[Case]:
-        """Every kind of numbers in every format, for one and for many rows, short and long; options take turns."""
+        """Every kind of numbers in every format, for one and many rows, short and long."""
         for number_format in self.contract.dtypes:
             for change, lengths in product(self.kinds_of_numbers(number_format), LENGTHS):
                 case = self.drawn_case(self.options_for(change), lengths)
@@ -242,7 +213,7 @@ class Grid:
 
     def drawn_case(self, options: tuple[str, ...], lengths: str) -> Case:
         """A case with lengths of one class, and dims that take turns."""
-        case = self.case(options, self.deal(lengths, LENGTHS[lengths]), dim=self.deal("dims", DIMS))
+        case = self.case(options, self.deal(lengths, LENGTHS[lengths]), dims=self.deal("dims", DIMS))
         return case.but(spiked=case.sizes.key_len > 128)
 
     def large_options(self) -> Iterator[Case]:
@@ -277,7 +248,7 @@ class Grid:
                 continue
             else:
                 options = self.deal(f"options of {placed}", ((placed,), self.contract.options))
-            case = self.case(options, self.deal(blocks, BLOCKS[blocks]), dim=self.deal("dims", DIMS))
+            case = self.case(options, self.deal(blocks, BLOCKS[blocks]), dims=self.deal("dims", DIMS))
             case = case.but(layout=layout, placed=placed)
             yield case.but(**self.shared(placed) if layout == "broadcast" else {})
 
@@ -302,7 +273,7 @@ class Grid:
         hiding = tuple(name for name in ("causal", "key_mask", "mask") if name in self.contract.options)
         for number_format in [each for each in self.contract.dtypes if each in ("float16", "bfloat16")]:
             for spread in (0.05, 1.0):
-                case = self.case((), lengths, dim=8).but(spread=spread, **heads)
+                case = self.case((), lengths, dims=(8, 8)).but(spread=spread, **heads)
                 yield case.but(number_format=number_format)
             if len(hiding) > 1:
                 padded = {"key_mask": "left padding"} if "key_mask" in hiding else {}

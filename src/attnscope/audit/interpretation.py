@@ -135,7 +135,7 @@ class Interpretation:
         return replace(self.inputs, **arrays, sinks=None if sinks is None else sinks[head : head + 1])
 
     def shown_by(self, *options: str) -> Bools:
-        """The slots that all these options show, (batch, query_heads, query_len, key_len); not to be written to."""
+        """The slots that all these options show, (batch, query_heads, query_len, key_len); read-only."""
         known: dict[tuple[str, ...], Bools] = self.__dict__.setdefault("_shown", {})
         if options not in known:
             known[options] = self._shown_by(options)

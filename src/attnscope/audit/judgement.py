@@ -75,7 +75,7 @@ class Isolation:
         return next((int(key) for key in hidden if self.moves(keys=np.array([key]), large=True)), None)
 
     def moves(self, *, keys: np.ndarray | None = None, side: Side | None = None, large: bool = False) -> bool:
-        """Whether the row moves by more than rounding when these keys, with large values or not, or a side changes."""
+        """Whether the row moves by more than rounding when these keys, or another side, change."""
         changed = self.call.copy()
         batch, head, query = self.row
         own = head // self.expected.asked.group
@@ -219,7 +219,7 @@ def only_rounding(failures: list[Failure]) -> bool:
     for failure in failures:
         case, answer, expected = failure.case, failure.answer, failure.expected
         shorter = SHORTER.get(case.number_format)
-        if shorter is None or case.layout != "contiguous":
+        if shorter is None or case.layout != "contiguous" or case.extreme:
             return False
         if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
             return False

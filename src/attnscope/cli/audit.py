@@ -123,7 +123,7 @@ def function_work(target: str, given: dict[str, Any]) -> tuple[Work, dict[str, A
 
 
 def model_work(folder: Path, given: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
-    """The audit of a model that Transformers loads, with its arguments; its configuration determines its claims."""
+    """The audit of a model that Transformers loads, with its arguments; its configuration has its claims."""
     of_functions = [name for name, value in given.items() if value not in (None, (), False)]
     if of_functions:
         raise click.UsageError(

@@ -1,7 +1,7 @@
-"""A command's work in a child process: foreign code there can exit, block or print without harm to the command.
+"""A command's work in a child process: foreign code there can exit, block or print without harm to it.
 
-The child sends messages over a pipe: its next call, its progress, and its result or a refusal. The command kills the
-child when its time is over, whatever the foreign code does.
+The child sends messages over a pipe: its next call, its progress, and its result or a refusal. The command
+kills the child when its time is over, whatever the foreign code does.
 """
 
 import os
@@ -152,7 +152,7 @@ class Child:
 def in_child(
     work: Callable[..., Any], arguments: dict[str, Any], *, seconds: float, progress: Progress
 ) -> Any:
-    """Call work(messages, **arguments) in a child process, and return its result; LostError if there is none."""
+    """Call work(messages, **arguments) in a child process and return its result, or raise LostError."""
     child = Child(seconds, progress)
     try:
         return child.call(work, arguments)

@@ -2,6 +2,7 @@
 
 from tests.audit.planted import (
     causality,
+    crossings,
     mixing,
     near,
     numbers,
@@ -18,6 +19,7 @@ __all__ = [
     "PLANTED",
     "Planted",
     "causality",
+    "crossings",
     "mixing",
     "near",
     "numbers",

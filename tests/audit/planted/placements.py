@@ -40,7 +40,7 @@ class KeySliceReadAsContiguous(Plain):
 
 @planted("layouts", "wrong or leak", causes=("value",))
 class TransposedValueReadAsItLies(Plain):
-    """A value [batch, heads, dim, tokens] is read as [batch, heads, tokens, dim], if the key is contiguous."""
+    """A value [batch, heads, dim, tokens] is read in another order, if the key is contiguous."""
 
     def attend(self, asked: Asked) -> tuple[Any, Any]:
         value = asked.value

@@ -95,7 +95,7 @@ def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[
 
 
 def read_gradients(returned: Any, call: Call) -> dict[str, Floats]:
-    """Check three gradients, which may be a tuple, a dictionary or attributes; NoAnswer if they are something else."""
+    """Check three gradients, in a tuple, a dictionary or attributes; NoAnswer for anything else."""
     parts = [getattr(returned, name, None) for name in NAMES]
     if isinstance(returned, dict):
         parts = [returned.get(name) for name in NAMES]

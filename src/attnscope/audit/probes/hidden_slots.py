@@ -202,7 +202,7 @@ def moved(setting: Setting, case: Case, base: Call, key: int) -> tuple[Row, Call
 
 
 def run_extremes(setting: Setting) -> list[Finding]:
-    """Try usual scores, then rising levels, so that the finding names the smallest one that shows the mistake."""
+    """Try usual scores, then rising levels, so that the finding names the smallest level."""
     if any(mistake in FILLS for mistake in setting.known):
         return []
     for case, score in extreme_cases(setting):
@@ -245,8 +245,8 @@ def shown_at(setting: Setting, case: Case, score: float) -> Finding | None:
         return Finding(
             "dependence",
             Severity.LEAK,
-            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, if {level_in_words(score)}"
-            + case.condition(tuple(why)),
+            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, "
+            f"if {level_in_words(score)}{case.condition(tuple(why))}",
             counterexample(case, other, after, at_this_level, {**row._asdict(), "key": key}),
             FILLED if score else SMALL_WEIGHT,
             FIX_OF_FILL,

@@ -15,8 +15,8 @@ from attnscope.probing import Finding, NoAnswer, Severity, random_states
 REPEATS = 4
 AGAIN = "when it is repeated"
 RANDOM = (
-    "random numbers, such as dropout that is still on, threads that race for the same memory or sum in an order "
-    "of their own, or memory that is read before it is written"
+    "random numbers, such as dropout that is still on, threads that race for the same memory or sum in an "
+    "order of their own, or memory that is read before it is written"
 )
 FIX_OF_RANDOM = "Switch dropout off, give each thread memory of its own, and sum in a fixed order."
 
@@ -225,7 +225,7 @@ def alone_and_among_others(setting: Setting) -> list[Finding]:
     options = setting.contract.options
     for chosen in dict.fromkeys([(), options[:1], options]):
         for lengths in ((5, 9), (1, 67), (33, 131), (1, 515)):
-            found = beside_others(setting, setting.grid.case(chosen, lengths, batch=3, dim=16))
+            found = beside_others(setting, setting.grid.case(chosen, lengths, batch=3, dims=(16, 16)))
             if found is not None:
                 return [found]
     return []

@@ -1,4 +1,4 @@
-"""Cached generations that go wrong with padding, shared prompts, many rows, truncation, or several of them."""
+"""Cached generations that go wrong with padding, shared prompts, many rows or truncation."""
 
 from typing import Any, ClassVar
 
@@ -126,7 +126,7 @@ class CachedMasksOfFourRows(Host):
 
 @planted("cache", "wrong", "padded")
 class DecodeByLengths(RightPadded):
-    """Cached steps show as many first slots as there are real tokens: padding inside a row is shown instead of new tokens."""
+    """Cached steps show as many first slots as there are real tokens: padding instead of new tokens."""
 
     def hidden_padding(self, asked: Asked, layer: int) -> Any:
         if not asked.past:
