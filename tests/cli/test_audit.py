@@ -202,6 +202,7 @@ def test_paths_of_reports_are_checked_before_the_audit(module: str, tmp_path: Pa
         (["nosuch.py:thing"], "nosuch.py is no file that could be imported."),
         (["{module}:right", "--contract", "{module}"], "expected a .toml or a .json file."),
         (["{module}:right", "--alignment", "left"], "'left' is not one of 'end', 'start'"),
+        (["{module}:right", "--seconds", "nan"], "--seconds nan: expected a number of seconds."),
         ([], "name either MODULE:FUNCTION or --model DIR."),
     ],
 )

@@ -157,6 +157,11 @@ class Expectation:
             and self.is_nearer(answer.output, output, ~skipped)
         )
 
+    def distinguishes(self, first: Interpretation, second: Interpretation) -> bool:
+        """Whether two interpretations have outputs that differ by more than the bound."""
+        found = self.compare(second.answer()[0], first.answer()[0], self.bound.output, "output")
+        return found is not None
+
     def of_head(self, one: tuple[int, int]) -> "Expectation":
         """What is expected of one batch item and head."""
         chosen = tuple(slice(each, each + 1) for each in one)
@@ -266,7 +271,8 @@ def explaining(
             continue
         if other.local and not small.agrees(small_answer, replace(other, inputs=other.of_head(one))):
             continue
-        if (only_worst and other.local) or expected.agrees(answer, other, rows=rows):
+        agrees = (only_worst and other.local) or expected.agrees(answer, other, rows=rows)
+        if agrees and (beside is None or expected.distinguishes(asked, other)):
             found.append(mistake)
     return tuple(found)
 

@@ -1,8 +1,8 @@
 """The calls that are tried: combinations of options, lengths, numbers, formats and layouts, from one seed.
 
-Whole products are tried of the dimensions that real bugs need together: sets of options at short lengths, kinds
-of numbers in each format for one and for many query rows, kinds of masks at lengths below and above a block,
-each array in each layout. The dimensions that a product leaves open are dealt from shuffled decks.
+Whole products are tried of the dimensions that real bugs need together: sets of options at short lengths,
+kinds of numbers in each format for one and for many query rows, kinds of masks at lengths below and above a
+block, each array in each layout. The dimensions that a product leaves open are dealt from shuffled decks.
 """
 
 from collections.abc import Iterator

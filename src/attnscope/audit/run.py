@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from attnscope.audit.contract import Contract, ContractError
+from attnscope.audit.contract import Contract, ContractError, check_limits
 from attnscope.audit.report import Progress, Report
 from attnscope.audit.suspect import Suspect, Watch
 
@@ -82,6 +82,7 @@ def attention(
         raise ContractError(
             f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True)."
         )
+    check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
     # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
     from attnscope.audit.grid import Grid
     from attnscope.audit.probes import PROBES, Setting, run_all

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -105,6 +106,8 @@ def audit(target: str | None, model: Path | None, **given: Any) -> None:
     if (target is None) == (model is None):
         raise click.UsageError("name either MODULE:FUNCTION or --model DIR.")
     run = {"seed": given.pop("seed"), "seconds": given.pop("seconds") or (60.0 if target else 240.0)}
+    if not isfinite(run["seconds"]):
+        raise click.UsageError(f"--seconds {run['seconds']}: expected a number of seconds.")
     written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
     check_paths({f"--{name}": path for name, path in written.items() if isinstance(path, Path)})
     work, arguments = function_work(str(target), given) if model is None else model_work(model, given)

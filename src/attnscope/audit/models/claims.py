@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.contract import ContractError
+from attnscope.audit.contract import ContractError, check_limits
 from attnscope.audit.report import Progress
 from attnscope.audit.suspect import Watch
 
@@ -152,6 +152,9 @@ class Limits:
     progress: Progress | None = None
     not_covered: tuple[str, ...] = ()
     watch: Watch | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self.seed, seconds=self.seconds)
 
     def report(self, share: float, step: str) -> None:
         """Call `progress`, if there is one."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from attnscope.audit.contract import ContractError
+from attnscope.audit.contract import ContractError, check_limits
 from attnscope.audit.models.claims import Limits, ModelClaims, Side
 from attnscope.audit.models.subject import Subject
 from attnscope.audit.report import Progress, Report
@@ -116,6 +116,7 @@ def model(  # noqa: PLR0913  # claims and limits, by name
         special_ids=special_ids,
         most_tokens=most_tokens,
     )
+    check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
     if not callable(logits_fn):
         raise ContractError(
             f"logits_fn={logits_fn!r}: expected logits_fn(token_ids, attention_mask) -> logits."
