@@ -7,6 +7,7 @@ bit per entry.
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import masking_utils
 
@@ -27,6 +28,7 @@ from attnscope.problem import AttentionShape, Dense, KeyBitmap, Mask, lower
 ENTRIES_AT_ONCE = 2**22  # of a function that is evaluated
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # as the attention: NumPy cannot be traced
 def mask_of_transformers(  # Transformers calls it with the names of its own sdpa_mask
     batch_size: int,
     q_length: int,
