@@ -121,16 +121,19 @@ def visible_of_numbers(mask: torch.Tensor) -> Visible:
             "added to the scores. Convert it with mask.bool()."
         )
     shown = mask > torch.finfo(mask.dtype).min
+    if mask.dtype == torch.float64:
+        shown &= mask > torch.finfo(torch.float32).min  # it may be added in float32
     added = mask if bool((mask[shown] != 0).any()) else None
     return Visible(None if bool(shown.all()) else Dense(array_of(shown)), added, 0, 0)
 
 
-def bias_of(seen: Visible, position_bias: torch.Tensor | None) -> NDArray[Any] | None:
-    """What is added to the scores of the keys that are read."""
+def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> NDArray[Any] | None:
+    """What is added to the scores of the keys that are read, in the queries' format or that of their sums."""
     added = seen.bias
     if position_bias is not None:
         added = position_bias if added is None else added + position_bias
     if added is None:
         return None
-    bias = array_of(added)
+    sums = torch.promote_types(dtype, torch.float32)
+    bias = array_of(added if added.dtype in (dtype, sums) else added.to(sums))
     return np.asarray(bias[..., : seen.keys_read]) if bias.shape[-1] > 1 else bias

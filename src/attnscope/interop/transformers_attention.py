@@ -84,7 +84,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
         "mask": seen.mask,
         "scale": None if scaling is None else float(scaling),
         "softcap": None if softcap is None else float(softcap),
-        "bias": bias_of(seen, position_bias),
+        "bias": bias_of(seen, position_bias, query.dtype),
         "sinks": None if s_aux is None else array_of(s_aux.detach().float().reshape(-1)),
         "threads": threads(),
     }
