@@ -169,7 +169,7 @@ def test_no_layer_is_given_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     real[0, :4] = 0
     logits(build("Gemma2ForCausalLM"), "attnscope", input_ids=tokens(), attention_mask=real)
     assert all(isinstance(mask, SymbolicMask) for mask in masks)
-    assert [str(mask.mask) for mask in masks] == [
+    assert [str(mask.statement.mask) for mask in masks] == [
         "Window(left=5, right=None) & Causal() & KeyRanges(first=[4, 0], end=[23, 23])",
         "Causal() & KeyRanges(first=[4, 0], end=[23, 23])",
     ]
