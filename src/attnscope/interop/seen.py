@@ -25,7 +25,9 @@ class Seen(Observer):
     `seen.calls(3)` lists them, and `seen[3]` has all their queries, one after the other.
 
     Keys are counted from the start of the text, even if a cache with a window has dropped the first ones: in
-    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
+    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0. Keys of
+    another text, as in cross-attention, are at no distance: mean_distance takes the last query to be at the
+    last key.
 
     Rows and tokens follow the cache. Beam search reorders its rows: row r of every call belongs to the text
     that row r of the cache holds at the end. Assisted decoding removes tokens that were not accepted: so are
