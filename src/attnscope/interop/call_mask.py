@@ -138,6 +138,16 @@ def visible_of_numbers(mask: torch.Tensor) -> Visible:
     return Visible(None if bool(shown.all()) else Dense(array_of(shown)), added, 0, 0)
 
 
+def among(indices: torch.Tensor, seen: Visible, key_len: int) -> Visible:
+    """The same for the keys that each query may choose from, [batch, query_len, chosen keys]."""
+    batch, query_len, _ = indices.shape
+    chosen = torch.zeros((batch, query_len, key_len), dtype=torch.bool).scatter_(
+        2, indices.long(), value=True
+    )
+    mask = Dense(array_of(chosen[:, None, :, : seen.keys_read]))
+    return seen._replace(mask=mask if seen.mask is None else seen.mask & mask)
+
+
 def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> NDArray[Any] | None:
     """What is added to the scores of the keys that are read, in the queries' format or that of their sums."""
     added = seen.bias
