@@ -245,7 +245,8 @@ def test_scores_plus_bools_hide_the_keys_that_are_not_visible() -> None:
         added = scores + mask
     assert torch.equal(added, scores + made.eager_mask(1, 4, 4))
     assert torch.equal(mask + scores, added)
-    for compute in (lambda: scores * mask, lambda: 1 - mask):
+    computations: list[Any] = [lambda: scores * mask, lambda: 1 - mask, lambda: mask + 1]
+    for compute in computations:
         with pytest.raises(
             (at.UnsupportedProblemError, RuntimeError), match=r"as a number .*'eager'|with a bool"
         ):

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from attnscope.errors import AttentionMaskError, UnsupportedProblemError
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of
-from attnscope.problem import Causal, Dense, Mask, Window
+from attnscope.problem import Dense, Mask
 
 EAGER = "Choose another attention: model.set_attn_implementation('eager')."
 
@@ -30,34 +30,34 @@ _supporting: dict[type, bool] = {}
 _given: "WeakTensorKeyDictionary[torch.Tensor, tuple[int, Visible]]" = WeakTensorKeyDictionary()
 
 
-def without_mask(
+def check_without_mask(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     is_causal: bool | None,
     sliding_window: int | None,
-) -> Mask | None:
-    """The mask of a call that has none: what Transformers' sdpa makes of `is_causal`.
+) -> None:
+    """Check that a call without a mask shows every key, as eager attention does.
 
-    Eager attention ignores `is_causal` and shows every key. A model that does not support sdpa was written
-    for eager.
+    Masks that Transformers makes for "attnscope" are never None, so nothing else stands for them: sdpa instead
+    follows `is_causal`.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If sdpa, for a model that supports it, or the window would show fewer keys.
     """
     if not supports_sdpa(type(getattr(module, "config", None))):
-        return None
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    if query.shape[2] == 1 or not causal:
-        left_out = sliding_window is not None and key.shape[2] > sliding_window
-    else:
-        left_out = query.shape[2] != key.shape[2]
-    if left_out:
+        return
+    causal = query.shape[2] > 1 and bool(
+        getattr(module, "is_causal", True) if is_causal is None else is_causal
+    )
+    if causal or (sliding_window is not None and key.shape[2] > sliding_window):
         raise UnsupportedProblemError(
-            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys, "
-            f"is_causal={bool(causal)}, sliding_window={sliding_window}, without a mask that states which "
-            f"keys are visible. {EAGER}"
+            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys without a mask, "
+            f"is_causal={causal}, sliding_window={sliding_window}: eager attention shows every key then, sdpa "
+            f"does not. Give the model a mask. {EAGER}"
         )
-    if query.shape[2] == 1 or not causal:
-        return None
-    return Causal() if sliding_window is None else Window(left=sliding_window - 1, right=0)
 
 
 def supports_sdpa(config: type) -> bool:

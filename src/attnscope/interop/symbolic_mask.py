@@ -135,7 +135,8 @@ def _added(func: Any, left: Any, right: Any, **more: Any) -> Any:
         If the model subtracts or multiplies them.
     """
     scores, mask = (right, left) if isinstance(left, SymbolicMask) else (left, right)
-    if more or func not in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
+    are_scores = isinstance(scores, torch.Tensor) and scores.is_floating_point() and scores.ndim > 0
+    if more or not are_scores or func not in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
         raise UnsupportedProblemError(
             f"the model uses its attention mask as a number ({func}), expected it to be added to scores or "
             "used as bools. Choose another attention for this model: model.set_attn_implementation('eager')."

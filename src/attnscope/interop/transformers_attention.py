@@ -10,7 +10,7 @@ from transformers.utils import output_capturing
 
 from attnscope.attention import attention
 from attnscope.errors import UnsupportedProblemError
-from attnscope.interop.call_mask import EAGER, Visible, among, bias_of, visible, without_mask
+from attnscope.interop.call_mask import EAGER, Visible, among, bias_of, check_without_mask, visible
 from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, threads, vectors_of
 
 # A paged cache, and what single models add to the call
@@ -80,7 +80,8 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     refuse_options(module, others)
     query, key, value = as_autocast(query, key, value)
     if attention_mask is None:
-        seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
+        check_without_mask(module, query, key, is_causal, sliding_window)
+        seen = Visible(None, None, key.shape[2], 0)
     else:
         seen = visible(attention_mask, query, key)
     if indices is not None:
