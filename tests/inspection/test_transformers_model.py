@@ -282,7 +282,7 @@ def test_a_model_that_reads_no_text_is_refused(save: Save) -> None:
     pair = transformers.CLIPModel(transformers.CLIPConfig(**both))
     for model, message in (
         (vision, r"tiny-model' is vit, which reads pixel_values, expected a model that reads a text"),
-        (pair, r"tiny-model' does not run on a text alone: .*pixel_values"),
+        (pair, r"tiny-model' does not run on a text alone: "),
     ):
         folder = save(model)
         with pytest.raises(InspectionError, match=message):
