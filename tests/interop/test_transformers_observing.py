@@ -1,6 +1,7 @@
 """observing(): each layer's observation equals the statistics of eager's weights, whole or beside a cache."""
 
 import copy
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -257,3 +258,18 @@ def test_layers_may_come_as_any_collection_of_numbers() -> None:
         with observing(model, layers=layers) as seen:
             run(model, input_ids=tokens())
         assert sorted(seen.collected) == [1]
+
+
+def test_rows_of_a_long_text_are_kept_apart_from_the_model_s_temporary_memory() -> None:
+    """Between tensors that come and go they would leave gaps as large as those."""
+    model, text = build("LlamaForCausalLM"), torch.randint(3, 61, (1, 1200))
+    with observing(model, top_keys=4) as seen:
+        run(model, input_ids=text)
+    for name in ("entropy", "top_keys"):
+        base: Any = getattr(seen[0], name)
+        while isinstance(base, np.ndarray):
+            base = base.base
+        assert isinstance(base, mmap)
+    with observing(model, top_keys=4) as short:
+        run(model, input_ids=text[:, :300])
+    np.testing.assert_array_equal(seen[1].top_keys[:, :, :300], short[1].top_keys)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnscope.attention import attention
 from attnscope.errors import AttentionError, UnsupportedProblemError
-from attnscope.interop.layer_observation import TextOptions, joined, kept_of, of_text
+from attnscope.interop.layer_observation import TextOptions, held_apart, joined, kept_of, of_text
 from attnscope.interop.runs import Runs
 from attnscope.interop.transformers_attention import Call, Observer
 from attnscope.observation import Observation, observe
@@ -151,7 +151,7 @@ class Seen(Observer):
         asked = self.options.of_keys(call.key_offset, call.key.shape[2])
         observation = observe(call.query, call.key, call.value, **call.options, **asked)
         output: NDArray[Any] = observation.output
-        kept = of_text(observation, self.options, call.key_offset)
+        kept = held_apart(of_text(observation, self.options, call.key_offset))
         self.collected.setdefault(layer, []).append((self.runs.current, kept))
         output[:, ablated] = 0
         return output
