@@ -145,7 +145,7 @@ class Grid:
                 yield case.but(kv_heads=1 if "grouped_heads" in chosen else 2, **holes)
 
     def extreme(self) -> Iterator[Case]:
-        """Scores far from 0: all alike, of either sign, or far apart."""
+        """Scores far from 0: equal, of either sign, or far apart."""
         offsets = {"float16": (12.0, -12.0, 100.0, -100.0, 20_000.0, -20_000.0)}.get(
             self.contract.main_format, (30.0, -30.0, 120.0, -120.0, 1e3, -1e3, 1e4, -1e4)
         )
