@@ -29,7 +29,7 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models lesson learn test-browser lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models sweep lesson learn test-browser lint format types sanitize bench wheel clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 # A warning is a link that leads nowhere, or a formula that nobody will see.
+sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
+	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
+
 lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
 	$(LESSON)/bin/python docs/site/stage.py build/lesson/source
 	$(LESSON)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site \

@@ -55,9 +55,11 @@ def t5() -> Any:
 def test_an_encoder_and_a_decoder(cache: str) -> None:
     """The keys of cross-attention are the encoder's at every step."""
     model = t5()
-    options = {"dynamic": {}, "static": {"cache_implementation": "static"}, "none": {"use_cache": False}}[
-        cache
-    ]
+    options: Any = {
+        "dynamic": {},
+        "static": {"cache_implementation": "static"},
+        "none": {"use_cache": False},
+    }[cache]
     with observing(model, **ASKED) as seen:
         written = model.generate(tokens(), **GREEDY, **options)
     once = whole(model, input_ids=tokens(), decoder_input_ids=written[:, :-1])

@@ -272,4 +272,5 @@ def test_rows_of_a_long_text_are_kept_apart_from_the_model_s_temporary_memory() 
         assert isinstance(base, mmap)
     with observing(model, top_keys=4) as short:
         run(model, input_ids=text[:, :300])
-    np.testing.assert_array_equal(seen[1].top_keys[:, :, :300], short[1].top_keys)
+    keys: Any = seen[1].top_keys
+    np.testing.assert_array_equal(keys[:, :, :300], short[1].top_keys)

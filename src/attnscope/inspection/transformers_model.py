@@ -48,7 +48,7 @@ class TransformersModel:
         text = config.get_text_config()
         self.name = source.stem if source.is_file() else source.resolve().name
         self.names = attending(source, self._body)
-        self.layers = numbers_of(self.names)
+        self.layers: Sequence[int] = numbers_of(self.names)
         limits = [getattr(text, "max_position_embeddings", None), self.tokenizer.model_max_length]
         known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < UNLIMITED]
         self.context = min(known, default=None)

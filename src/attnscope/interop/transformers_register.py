@@ -39,8 +39,12 @@ def register() -> str:
     Notes
     -----
     When the model runs, UnsupportedProblemError is raised for what cannot be honoured: gradients, dropout
-    while training, output_attentions, paged caches, tensors that are not on the CPU, models that compute with
-    their mask.
+    while training, output_attentions, paged caches, tensors that are not on the CPU. A call without a mask
+    shows every key, as eager attention does; it is refused if sdpa would show fewer.
+
+    Masks are statements, without a matrix. If a model computes with its mask, the matrix is made, up to
+    2^26 entries and with a warning: of bools as sdpa's, or of numbers as eager's if the model does not
+    support sdpa. Under torch.autocast, queries, keys and values are taken in its format.
 
     A model, or a part of one, that computes its attention by itself runs as before, without an error:
     DeBERTa, Mamba, the image encoder of SAM. Transformers calls nothing of ours there. observing(model)

@@ -137,40 +137,40 @@ MAKERS: dict[str, Callable[[Any], Iterator[Any]]] = {
     "attention_mask": once(lambda model: torch.ones((BATCH, TOKENS), dtype=torch.long)),
     "bbox": once(lambda model: torch.arange(4).expand(BATCH, TOKENS, 4)),
 }
-FULL_MASKS = {"input_features_mask": 2, "audio_mel_mask": 2}
 
 
 def candidates(model: Any) -> Iterator[Inputs]:
-    """Inputs to try, in the order of how likely they fit."""
+    """Inputs to try, in the order of how likely they fit.
+
+    Raises
+    ------
+    ValueError
+        If the model needs an input that is not made here.
+    """
     parameters = inspect.signature(model.forward).parameters
+    needed = needed_names(model, parameters)
+    unknown = [name for name in needed if name not in MAKERS]
+    if unknown:
+        raise ValueError(f"no inputs are made for {', '.join(unknown)}")
+    makers = {name: list(islice(MAKERS[name](model), 30)) for name in needed}
+    if "grid_thw" in needed:
+        makers |= {name: list(patches(model)) for name in ("hidden_states", "pixel_values") if name in needed}
+    for values in islice(product(*makers.values()), MOST_TRIES):
+        yield dict(zip(makers, values, strict=True))
+    if "pixel_values" in parameters and "pixel_values" not in needed:  # what is given beside a text
+        first = {name: values[0] for name, values in makers.items()}
+        words_too = {"input_ids": words(model, TOKENS)} if "input_ids" in parameters else {}
+        for pixels in islice(images(model), 12):
+            yield {**words_too, **first, "pixel_values": pixels}
+
+
+def needed_names(model: Any, parameters: Any) -> list[str]:
+    """The parameters without a default, and those that models of their kind do not run without."""
     needed = [
         name
         for name, each in parameters.items()
         if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
     main = model.main_input_name if isinstance(model.main_input_name, str) else "input_ids"
-    if main in parameters and main not in needed:
-        needed.append(main)
-    if model.config.is_encoder_decoder and "decoder_input_ids" in parameters:
-        needed.append("decoder_input_ids")
-    if "bbox" in parameters:
-        needed.append("bbox")
-    unknown = [name for name in needed if name not in MAKERS]
-    if unknown:
-        raise ValueError(f"no inputs are made for {', '.join(unknown)}")
-    makers = {name: list(islice(MAKERS[name](model), 30)) for name in needed}
-    if "grid_thw" in needed:
-        for name in ("hidden_states", "pixel_values"):
-            if name in needed:
-                makers[name] = list(patches(model))
-    for values in islice(product(*makers.values()), MOST_TRIES):
-        yield dict(zip(makers, values, strict=True))
-    if "input_ids" in parameters and "pixel_values" in parameters and "input_ids" not in needed:
-        for pixels in islice(images(model), 12):
-            yield {"input_ids": words(model, TOKENS), "pixel_values": pixels}
-    if "pixel_values" in parameters and "pixel_values" not in needed:
-        for pixels in islice(images(model), 12):
-            yield {
-                **dict(zip(makers, (each[0] for each in makers.values()), strict=True)),
-                "pixel_values": pixels,
-            }
+    wanted = [main, "bbox", *(["decoder_input_ids"] if model.config.is_encoder_decoder else [])]
+    return needed + [name for name in wanted if name in parameters and name not in needed]

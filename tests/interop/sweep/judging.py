@@ -1,12 +1,12 @@
 """One type of Transformers' models with "attnscope" beside eager: equal, refused, not attending, or different."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface
 
 from attnscope.errors import AttentionError
 from attnscope.interop import transformers_register
@@ -77,7 +77,7 @@ def prepare() -> None:
     register()
     AttentionInterface.register(transformers_register.NAME, Counted())
     AttentionInterface.register("blind", blind)
-    mask = transformers_register.AttentionMaskInterface
+    mask = AttentionMaskInterface
     mask.register("blind", mask()[transformers_register.NAME])
     AttentionInterface.register("plain", plain)
     mask.register("plain", mask()["eager"])
@@ -179,28 +179,33 @@ def compared(model_type: str, model: Any, given: made.Inputs) -> Outcome:
     Counted.calls = 0
     try:
         for name, each, real in cases(model, given):
-            try:
-                eager = run(model, "eager", each)
-            except Exception:  # noqa: BLE001  # a model without this case
-                continue
-            ours = run(model, "attnscope", each)
-            difference = differing(ours, eager, real)
-            if difference and real is not None and not differing(ours, run(model, "plain", each), None):
-                difference, name = "", f"{name}, read out at padding"
-            outcome.cases.append(name)
-            if difference:
-                return differs(outcome, f"{name}: {difference}")
-        if not Counted.calls:
+            compare(outcome, model, name, each, real)
+        if outcome.verdict == "equal" and not Counted.calls:
             outcome.verdict = "not attending"
-            return outcome
-        if not differing(run(model, "blind", given), run(model, "eager", given), None):
-            return differs(outcome, "plain: a wrong attention would not be noticed")
-        generate(model, given, outcome)
+        elif outcome.verdict == "equal":
+            if not differing(run(model, "blind", given), run(model, "eager", given), None):
+                return Outcome(model_type, "not run", outcome.model, "a wrong attention would not be noticed")
+            generate(model, given, outcome)
     except AttentionError as error:
-        outcome.verdict, outcome.reason = "refused", f"{brief(error)}"
+        outcome.verdict, outcome.reason = "refused", brief(error)
     except Exception as error:  # noqa: BLE001  # what eager does not raise
         return differs(outcome, f"raises {brief(error)}")
     return outcome
+
+
+def compare(outcome: Outcome, model: Any, name: str, given: made.Inputs, real: Any) -> None:
+    """One case; what eager cannot run is none."""
+    try:
+        eager = run(model, "eager", given)
+    except Exception:  # noqa: BLE001
+        return
+    ours = run(model, "attnscope", given)
+    difference = differing(ours, eager, real)
+    if difference and real is not None and not differing(ours, run(model, "plain", given), None):
+        difference, name = "", f"{name}, read out at padding"
+    outcome.cases.append(name)
+    if difference:
+        differs(outcome, f"{name}: {difference}")
 
 
 def differs(outcome: Outcome, reason: str) -> Outcome:
@@ -249,6 +254,3 @@ def generate(model: Any, given: made.Inputs, outcome: Outcome) -> None:
     outcome.cases.append("generation")
     if difference:
         differs(outcome, f"generation: {difference}")
-
-
-Judge = Callable[[str], Outcome]

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -34,7 +35,7 @@ NARROW = {
 SMALL = {
     r"^(vocab_size|text_vocab_size|decoder_vocab_size|audio_vocab_size|n_words|vocab_size_per_layer_input)$": 99,
     r"^(codebook_size|num_embeddings)$": 64,
-    r"^(image_size|input_size)$": 32,
+    r"^(image_size|input_size)$": 64,
     r"^index_topk$": 4,
     r"^(sliding_window|attention_window_size|attention_chunk_size|local_attention)$": 6,
 }
@@ -82,14 +83,18 @@ def configs(model_type: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Configurations to try, the smallest first."""
     kind = config_class(model_type)
     for level, rules in {"narrow": NARROW | SMALL, "few layers": SMALL, "few layers, as it is": {}}.items():
-        yield level, lambda rules=rules: kind(**smaller(kind(), rules))
+        yield level, partial(small_config, kind, rules)
+
+
+def small_config(kind: Any, rules: dict[str, int]) -> Any:
+    """A configuration whose sizes are at most those of the rules."""
+    return kind(**smaller(kind(), rules))
 
 
 def smaller(config: Any, rules: dict[str, int]) -> dict[str, Any]:
     """Values for the fields of a configuration that make it small; those that it derives from others are left out."""
     declared = {each.name: each for each in dataclasses.fields(config)}
     layers = layers_to_keep(config)
-    words = next((size for pattern, size in rules.items() if re.search(pattern, "vocab_size")), None)
     small: dict[str, Any] = {}
     for name in declared:
         try:
@@ -100,24 +105,27 @@ def smaller(config: Any, rules: dict[str, int]) -> dict[str, Any]:
             small[name] = {"model_type": value.model_type, **smaller(value, rules)}
         elif name == "rope_parameters" and isinstance(value, dict) and rules.items() >= NARROW.items():
             small |= {name: {**value, "mrope_section": sections(value)}} if has_sections(config) else {}
-        elif (
-            declared[name].default is None
-            or isinstance(value, bool)
-            or not isinstance(value, int)
-            or value <= 0
-        ):
-            continue
-        elif NUMBER_OF_LAYERS.search(name):
-            small[name] = min(value, layers)
-        elif TOKEN_ID.search(name) and words and value >= words:
-            small[name] = words - 1 - value % 10
-        else:
-            size = next((size for pattern, size in rules.items() if re.search(pattern, name)), value)
-            small[name] = min(size, value)
+        elif declared[name].default is not None and type(value) is int and value > 0:
+            small[name] = smaller_number(name, value, layers, rules)
     heads, kv_heads = (small.get(name) for name in ("num_attention_heads", "num_key_value_heads"))
     if heads and kv_heads and config.num_attention_heads == config.num_key_value_heads:
         small["num_key_value_heads"] = heads
     return small
+
+
+def smaller_number(name: str, value: int, layers: int, rules: dict[str, int]) -> int:
+    """The value of a field by its name: token ids stay below the number of words."""
+    if NUMBER_OF_LAYERS.search(name):
+        return min(value, layers)
+    words = size_of("vocab_size", rules)
+    if TOKEN_ID.search(name) and words is not None and value >= words:
+        return words - 1 - value % 10
+    size = size_of(name, rules)
+    return value if size is None else min(size, value)
+
+
+def size_of(name: str, rules: dict[str, int]) -> int | None:
+    return next((size for pattern, size in rules.items() if re.search(pattern, name)), None)
 
 
 def has_sections(config: Any) -> bool:
