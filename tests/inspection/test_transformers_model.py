@@ -13,63 +13,14 @@ import attnscope as at
 from attnscope.cli import main
 from attnscope.inspection import InspectionError, Request, inspect
 from attnscope.inspection.segments import TEMPLATE
-from tests.audit.models.tiny import build
 from tests.interop.judging import assert_near
 
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "mat",
-    ".",
-    "who",
-    "?",
-    "a",
-    "dog",
-    "is",
-    "in",
-    "it",
-    "system",
-    "user",
-    "assistant",
-    "be",
-    "brief",
-    "so",
-    ":",
-    "does",
-]
 TEXT = "the cat sat on the mat . the cat sat on a dog ."
 CHAT_TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
 Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """A folder with a tiny model and a tokenizer of words: save("LlamaForCausalLM"), or of a model."""
-
-    def save_(name: Any, template: str | None = None, **changes: Any) -> Path:
-        from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-        special = {"[UNK]": 0, "<s>": 1, "</s>": 2, "[PAD]": 3}
-        vocabulary = special | {word: number for number, word in enumerate(WORDS, len(special))}
-        words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-        tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>", pad_token="[PAD]"
-        )
-        tokenizer.chat_template = template
-        folder = tmp_path / "tiny-model"
-        tokenizer.save_pretrained(folder)
-        model = build(name, vocab_size=len(vocabulary), **changes) if isinstance(name, str) else name
-        model.save_pretrained(folder)
-        return folder
-
-    return save_
 
 
 @pytest.mark.parametrize(
@@ -232,61 +183,6 @@ def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
         InspectionError, match=r"has 401 tokens, expected at most 300 in all, the context of tiny-model"
     ):
         inspect(Request("cat " * 400, model=save("LlamaForCausalLM")))
-
-
-def jamba() -> Any:
-    """Layers 1 and 3 of 5 have attention, the others are recurrences."""
-    torch.manual_seed(0)
-    sizes = {
-        "vocab_size": 40,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 5,
-        "num_attention_heads": 4,
-    }
-    mamba = {"use_mamba_kernels": False, "mamba_d_state": 4, "mamba_dt_rank": 4, "num_experts": 1}
-    places = {"attn_layer_period": 2, "attn_layer_offset": 1, "num_key_value_heads": 2, "bos_token_id": 1}
-    return transformers.JambaForCausalLM(transformers.JambaConfig(**sizes, **mamba, **places)).eval()
-
-
-@pytest.mark.filterwarnings("ignore")  # kernels that are not installed
-def test_of_a_hybrid_the_layers_with_attention_are_observed_by_their_own_numbers(save: Save) -> None:
-    folder = save(jamba())
-    for asked, numbers in ((None, [1, 3]), ("3", [3]), ("2-4", [3])):
-        found = inspect(Request(TEXT, model=folder, layers=asked))
-        assert [layer.number for layer in found.layers] == numbers
-    assert found.layers[0].name == "layers.3.self_attn"
-    with pytest.raises(
-        InspectionError, match=r"layers='2', expected some of 1, 3: the model's other layers have no"
-    ):
-        inspect(Request(TEXT, model=folder, layers="2"))
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_model_without_attention_is_refused(save: Save) -> None:
-    sizes = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}
-    folder = save(transformers.MambaForCausalLM(transformers.MambaConfig(**sizes)))
-    with pytest.raises(
-        InspectionError, match=r"tiny-model' cannot be observed: the model ran, and none of its attention"
-    ):
-        inspect(Request(TEXT, model=folder))
-
-
-def test_a_model_that_reads_no_text_is_refused(save: Save) -> None:
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    vision = transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=16, patch_size=8))
-    both = {
-        "text_config": sizes | {"vocab_size": 40},
-        "vision_config": sizes | {"image_size": 16, "patch_size": 8},
-    }
-    pair = transformers.CLIPModel(transformers.CLIPConfig(**both))
-    for model, message in (
-        (vision, r"tiny-model' is vit, which reads pixel_values, expected a model that reads a text"),
-        (pair, r"tiny-model' does not run on a text alone: "),
-    ):
-        folder = save(model)
-        with pytest.raises(InspectionError, match=message):
-            inspect(Request(TEXT, model=folder))
 
 
 def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
