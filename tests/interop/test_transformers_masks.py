@@ -108,17 +108,23 @@ def test_every_entry_is_what_transformers_makes_of_it(name: str, sizes: str, pad
     assert_read(FUNCTIONS[name], padded(padding, key_offset + key_len), SIZES[sizes])
 
 
+def packed(function: Any, positions: Any, last: bool = False) -> Any:
+    """Packed texts as Transformers composes them; since 5.24, which text a token is in comes last."""
+    texts = made.packed_sequence_mask_function(IDS)
+    remapped = made.remap_positions_for_packed_sequence(function, positions)
+    return made.and_masks(remapped, texts) if last else made.and_masks(texts, remapped)
+
+
+@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("within", ["causal", "window", "window on both sides", "chunks", "of a stranger"])
-def test_packed_texts(within: str) -> None:
-    function = made.packed_sequence_compatibility_function(FUNCTIONS[within], POSITIONS, IDS)
-    mask = assert_read(function, None, SIZES["a whole text"])
+def test_packed_texts(within: str, last: bool) -> None:
+    mask = assert_read(packed(FUNCTIONS[within], POSITIONS, last), None, SIZES["a whole text"])
     assert ("Documents" in str(mask.statement.mask)) == (within != "of a stranger")
 
 
 def test_packed_texts_whose_positions_jump_are_asked_for_every_entry() -> None:
-    jumping = POSITIONS * 2
-    function = made.packed_sequence_compatibility_function(FUNCTIONS["window"], jumping, IDS)
-    assert str(assert_read(function, None, SIZES["a whole text"]).statement.mask) == "Dense([2, 1, 40, 40])"
+    mask = assert_read(packed(FUNCTIONS["window"], POSITIONS * 2), None, SIZES["a whole text"])
+    assert str(mask.statement.mask) == "Dense([2, 1, 40, 40])"
 
 
 def test_functions_that_only_vmap_can_ask() -> None:

@@ -88,7 +88,7 @@ def test_a_last_axis_that_is_not_contiguous_is_copied() -> None:
     assert torch.equal(call(query=query), call(query=query.contiguous()))
 
 
-@pytest.mark.parametrize("name", ["BloomForCausalLM", "MptForCausalLM", "GPTJForCausalLM"])
+@pytest.mark.parametrize("name", ["BloomForCausalLM", "MptForCausalLM"])
 def test_a_model_without_an_attention_interface(name: str) -> None:
     model = build(name)
     before = model.config._attn_implementation

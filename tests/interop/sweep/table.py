@@ -7,7 +7,7 @@ import torch
 import transformers
 
 MEANING = {
-    "equal": "The outputs equal eager's to rounding, in every case that the model has: plain, padding on either side, generation.",
+    "equal": "The outputs equal eager's to rounding, in every case that the model has: plain, padding on either side, generation. A few are sdpa's, from which the model's own eager attention differs.",
     "refused": "An error says why; eager attention runs the model.",
     "not attending": "The model computes its attention by itself, or has none: no call arrives, and its outputs are eager's.",
     "not run": "No tiny model of the type, or no inputs for it, could be made here: nothing is known.",
