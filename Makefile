@@ -61,11 +61,16 @@ learn: lesson  ## the same, served: make learn, or make learn PORT=8080
 test-browser: lesson  ## the lesson's website and the viewer of attnscope inspect in a real browser; the theory notebook, timed
 	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site tests/inspection/browser $(TEST_ARGS)
 
-lint: $(VENV)/dev  ## ruff: rules and format
+CPP_SOURCES := $(shell find csrc -name '*.?pp')
+
+lint: $(VENV)/dev  ## ruff and clang-format: rules and format
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check --quiet
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_SOURCES)
 
-format: $(VENV)/dev  ## let ruff write the format, and the lesson's links their line numbers
+format: $(VENV)/dev  ## write the format, _core.pyi, and the line numbers of the lesson's links
+	$(VENV)/bin/clang-format -i $(CPP_SOURCES)
+	$(VENV)/bin/python -m tests.kernels.core_stub
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/python -m tests.lesson.links
 
@@ -116,13 +121,13 @@ build/python-files: FORCE
 
 $(VENV)/built: $(CORE_SOURCES) build/python-files | $(VENV)/build-tools
 	@echo "Building attnscope; the first time takes about a minute."
-	$(VENV)/bin/python $(BUILD) --editable .
+	$(VENV)/bin/python $(BUILD) --config-settings=cmake.define.ATTNSCOPE_WERROR=ON --editable .
 	$(VENV)/bin/python $(INSTALL) attnscope
 	@touch $@
 
 $(SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(SANITIZED)/build-tools
 	$(SANITIZED)/bin/python $(BUILD) --config-settings=build-dir=build/sanitize \
-	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=ON --editable .
+	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=address,undefined --editable .
 	@touch $@
 
 %/dev: pyproject.toml | %/built

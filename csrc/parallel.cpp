@@ -1,6 +1,6 @@
-// A small pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used it, and
-// its threads spin between calls for as long as there is nothing to do. Here idle workers sleep, callers share the
-// workers, and a forked child starts anew.
+// A small pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used
+// it, and its threads spin between calls for as long as there is nothing to do. Here idle workers sleep,
+// callers share the workers, and a forked child starts anew.
 #include "parallel.hpp"
 
 #include <pthread.h>
@@ -23,8 +23,8 @@
 namespace attnscope {
 namespace {
 
-// A thread's scratch memory, kept from call to call. A call takes it out of its thread, since a signal handler may compute
-// attention in the middle of it.
+// A thread's scratch memory, kept from call to call. A call takes it out of its thread, since a signal
+// handler may compute attention in the middle of it.
 class Workspace {
 public:
     void* of(std::int64_t bytes) {
@@ -46,8 +46,8 @@ private:
 
 thread_local Workspace thread_workspace;
 
-// To be woken takes a sleeping thread about 35 us, as long as a small call: who waits looks around for a little while
-// before it sleeps, leaving its CPU to anyone who wants it. Decode calls again at once.
+// To be woken takes a sleeping thread about 35 us, as long as a small call: who waits looks around for a
+// little while before it sleeps, leaving its CPU to anyone who wants it. Decode calls again at once.
 constexpr std::chrono::microseconds awake_for{100};
 
 template <typename Condition>
@@ -133,7 +133,8 @@ private:
         for (;;) {
             Job* job = nullptr;
             wake_.wait(lock, [&] {
-                const auto found = std::find_if(open_.begin(), open_.end(), [](Job* j) { return j->openings > 0; });
+                const auto found =
+                    std::find_if(open_.begin(), open_.end(), [](Job* j) { return j->openings > 0; });
                 job = found == open_.end() ? nullptr : *found;
                 return job != nullptr;
             });
@@ -142,7 +143,8 @@ private:
             const std::uint64_t seen = posted_;
             lock.unlock();
             std::exception_ptr thrown;
-            if (void* workspace = thread_workspace.of(job->workspace_bytes)) thrown = job->work(workspace, {});
+            if (void* workspace = thread_workspace.of(job->workspace_bytes))
+                thrown = job->work(workspace, {});
             lock.lock();
             if (thrown) job->thrown = std::move(thrown);
             if (--job->active == 0) job->finished.notify_one();
@@ -159,8 +161,9 @@ private:
     std::int64_t workers_ = 0;
 };
 
-// Never destroyed: sleeping workers must outlive every static destructor. A forked child has none of its parent's
-// workers, and the parent's lock may be held: it forgets the pool and makes its own at the first call.
+// Never destroyed: sleeping workers must outlive every static destructor. A forked child has none of its
+// parent's workers, and the parent's lock may be held: it forgets the pool and makes its own at the first
+// call.
 std::atomic<Pool*> current_pool = nullptr;
 
 Pool& pool() {
@@ -176,8 +179,8 @@ Pool& pool() {
 
 }  // namespace
 
-bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes, const RunSome& body,
-                     const GoOn& go_on) {
+bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
+                     const RunSome& body, const GoOn& go_on) {
     if (tasks <= 0) return true;
     Workspace own = std::exchange(thread_workspace, {});
     void* workspace = own.of(std::max<std::int64_t>(workspace_bytes, 64));

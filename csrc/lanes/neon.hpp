@@ -5,12 +5,7 @@
 
 #include <cstdint>
 
-#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
-// A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
-#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
-#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
-#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+#include "attributes.hpp"
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
@@ -36,12 +31,6 @@ ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return vdivq_f32(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
 // a > b ? a : b, so a NaN in either argument gives b (vmaxq would give the NaN)
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) {
-    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
-}
-ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) {
-    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
-}
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return vcgtq_f32(a, b); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
@@ -97,16 +86,23 @@ ATTNSCOPE_INLINE void transpose_four(Four& a, Four& b, Four& c, Four& d) {
 }
 ATTNSCOPE_INLINE Vector repeat_four(Four a) { return a; }
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return a; }
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) {
+    return a;
+}
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return vdupq_laneq_f32(a, I); }
-ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) {
+    return vdupq_laneq_f32(a, I);
+}
+ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
+    transpose_four(a, b, c, d);
+}
 ATTNSCOPE_INLINE Four widen_four_bfloat16(const char* p) { return widen_bfloat16(p); }
 ATTNSCOPE_INLINE Four widen_four_float16(const char* p) { return widen_float16(p); }
 // Rounds to nearest even; a NaN must be the canonical one
 ATTNSCOPE_INLINE void narrow_four_bfloat16(char* p, Four a) {
     const uint32x4_t bits = vreinterpretq_u32_f32(a), last = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
-    vst1_u16(reinterpret_cast<std::uint16_t*>(p), vshrn_n_u32(vaddq_u32(bits, vaddq_u32(last, vdupq_n_u32(0x7fff))), 16));
+    vst1_u16(reinterpret_cast<std::uint16_t*>(p),
+             vshrn_n_u32(vaddq_u32(bits, vaddq_u32(last, vdupq_n_u32(0x7fff))), 16));
 }
 ATTNSCOPE_INLINE void narrow_four_float16(char* p, Four a) {
     vst1_u16(reinterpret_cast<std::uint16_t*>(p), vreinterpret_u16_f16(vcvt_f16_f32(a)));
@@ -120,9 +116,8 @@ ATTNSCOPE_INLINE std::uint16_t float_to_float16(float a) {
 ATTNSCOPE_INLINE double fma_scalar(double a, double b, double c) {
     return vget_lane_f64(vfma_f64(vdup_n_f64(c), vdup_n_f64(a), vdup_n_f64(b)), 0);
 }
-ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
-// Into the second cache only
-ATTNSCOPE_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
+// Into the second cache
+ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace
 }  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

@@ -5,12 +5,7 @@
 
 #include <cstdint>
 
-#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
-// A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
-#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
-#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
-#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+#include "attributes.hpp"
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
@@ -36,8 +31,6 @@ ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm512_div_ps(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
 // a > b ? a : b, so a NaN in either argument gives b
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm512_and_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm512_or_ps(a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
@@ -71,14 +64,20 @@ ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm512_broadcast_f32x4(a); }
 // Quarter i, in each quarter
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm512_shuffle_f32x4(a, a, I * 0x55); }
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) {
+    return _mm512_shuffle_f32x4(a, a, I * 0x55);
+}
 // Element i of each quarter, four times
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return _mm512_permute_ps(a, I * 0x55); }
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) {
+    return _mm512_permute_ps(a, I * 0x55);
+}
 // Within each quarter: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
-    const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
-    const __m512d cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)), cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+    const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+                  ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+    const __m512d cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)),
+                  cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
     a = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_low, cd_low));
     b = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_low, cd_low));
     c = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high));

@@ -1,0 +1,22 @@
+"""The stub of the compiled core, generated from the module; `python -m tests.kernels.core_stub` writes it."""
+
+import subprocess
+import sys
+
+from nanobind.stubgen import StubGen
+
+from attnscope.kernels import _core
+from tests.conventions.source_tree import PACKAGE
+
+STUB = PACKAGE / "kernels" / "_core.pyi"
+
+
+def generated() -> str:
+    generator = StubGen(_core)
+    generator.put(_core)
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(STUB), "-"]
+    return subprocess.run(command, input=generator.get(), capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    STUB.write_text(generated(), encoding="utf-8")
