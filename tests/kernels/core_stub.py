@@ -15,7 +15,8 @@ def generated() -> str:
     generator = StubGen(_core)
     generator.put(_core)
     command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(STUB), "-"]
-    return subprocess.run(command, input=generator.get(), capture_output=True, text=True, check=True).stdout
+    formatted = subprocess.run(command, input=generator.get(), capture_output=True, text=True, check=True)
+    return formatted.stdout
 
 
 if __name__ == "__main__":
