@@ -14,8 +14,9 @@ STUB = PACKAGE / "kernels" / "_core.pyi"
 def generated() -> str:
     generator = StubGen(_core)
     generator.put(_core)
+    text: str = generator.get()
     command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(STUB), "-"]
-    formatted = subprocess.run(command, input=generator.get(), capture_output=True, text=True, check=True)
+    formatted = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     return formatted.stdout
 
 
