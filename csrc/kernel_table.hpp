@@ -103,6 +103,10 @@ struct AttentionCall {
     std::int64_t parts() const { return key_len <= part_keys ? 1 : (key_len + part_keys - 1) / part_keys; }
 };
 
+struct GradientCall;
+struct Strip;
+struct Turn;
+
 // The functions of one level. Work is cut into tiles: rows that read the same keys and values.
 struct KernelTable {
     const char* level;
@@ -123,6 +127,16 @@ struct KernelTable {
     std::int64_t (*count_survey_tasks)(const AttentionCall& call);
     std::int64_t (*count_survey_workspace_bytes)(const AttentionCall& call);
     void (*run_survey)(const AttentionCall& call, std::int64_t task, void* workspace);
+    // The backward pass of a strip of keys: begin, then each block of rows in rising order, then finish. After a
+    // block, its share of the query gradients is added, in the order of the strips. The workspace belongs to the
+    // strip.
+    std::int64_t (*count_gradient_workspace_bytes)(const GradientCall& call);
+    void (*find_means)(const GradientCall& call, std::int64_t first_row, std::int64_t end_row);
+    void (*begin_strip)(const GradientCall& call, const Strip& strip, void* workspace);
+    void (*take_row_block)(const GradientCall& call, const Strip& strip, std::int64_t block, void* workspace);
+    void (*add_query_gradients)(const GradientCall& call, const Strip& strip, std::int64_t block, Turn turn,
+                                void* workspace);
+    void (*finish_strip)(const GradientCall& call, const Strip& strip, void* workspace);
     // The machine's limits, measured with the same instructions: multiply-adds from registers, a streaming
     // read
     double (*fma_loop)(std::int64_t iterations, std::int64_t* flops);

@@ -3,10 +3,12 @@
 
 #include <nanobind/stl/optional.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "../run_call.hpp"
+#include "../run_gradients.hpp"
 #include "page_table.hpp"
 #include "statistics_arrays.hpp"
 #include "unlocked.hpp"
@@ -25,6 +27,16 @@ struct PageArrays {
     Array key, value;
     std::optional<Array> key_scales, value_scales;
     Array block_table, key_lens;
+};
+
+struct GradientArrays {
+    Array query, key, value;
+    std::optional<Array> bias, slopes;
+    Array output, logsumexp, grad_output;  // of the forward pass, and what comes back
+    Array grad_query, grad_key, grad_value;
+    std::optional<Array> grad_bias;
+    Array mean;  // written: [batch][query_heads][query_len]
+    std::int64_t threads;
 };
 
 // Holds what does not change from call to call: sizes, formats, scoring and mask. An array was validated by
@@ -70,7 +82,63 @@ public:
         attend(call, arrays);
     }
 
+    void run_gradients(const GradientArrays& arrays) const {
+        GradientCall backward = {};
+        AttentionCall& call = backward.attention = call_;
+        const std::int64_t batch = call.batch, heads = call.query_heads, queries = call.query_len;
+        const std::initializer_list<std::int64_t> rows = {batch, heads, queries};
+        const std::initializer_list<std::int64_t> query_shape = {batch, heads, queries, call.key_dim};
+        const std::initializer_list<std::int64_t> key_shape = {batch, call.kv_heads, call.key_len, call.key_dim};
+        const std::initializer_list<std::int64_t> value_shape = {batch, call.kv_heads, call.key_len, call.value_dim};
+        const std::initializer_list<std::int64_t> output_shape = {batch, heads, queries, call.value_dim};
+        const Buffer query(arrays.query, "query", 4), key(arrays.key, "key", 4), value(arrays.value, "value", 4);
+        const Buffer output(arrays.output, "output", 4), grad_output(arrays.grad_output, "grad_output", 4);
+        call.query = query.rows(query_shape, call.format);
+        call.key = key.rows(key_shape, call.format);
+        call.value = value.rows(value_shape, call.format);
+        backward.output = output.rows(output_shape, call.output_format);
+        backward.grad_output = grad_output.rows(output_shape, call.format);
+        const WritableBuffer grad_query(arrays.grad_query, "grad_query", 4), grad_key(arrays.grad_key, "grad_key", 4),
+            grad_value(arrays.grad_value, "grad_value", 4), mean(arrays.mean, "mean", 3);
+        backward.grad_query = grad_query.rows(query_shape, call.format);
+        backward.grad_key = grad_key.rows(key_shape, call.format);
+        backward.grad_value = grad_value.rows(value_shape, call.format);
+        backward.mean = mean.contiguous<float>(rows);
+        const Buffer logsumexp(arrays.logsumexp, "logsumexp", 3);
+        backward.logsumexp = logsumexp.contiguous<float>(rows);
+        std::optional<Buffer> bias, slopes;
+        std::optional<WritableBuffer> grad_bias;
+        if (arrays.bias) call.bias = hold_bias(*arrays.bias, bias);
+        if (arrays.slopes)
+            call.slopes = slopes.emplace(*arrays.slopes, "slopes", 1).contiguous<float>({heads});
+        if (arrays.grad_bias)
+            backward.grad_bias = grad_bias.emplace(*arrays.grad_bias, "grad_bias", 4)
+                                     .contiguous<float>({batch, heads, queries, call.key_len});
+        if (backward.grad_bias != nullptr && call.bias.data == nullptr)
+            throw nb::value_error("grad_bias: expected none without a bias");
+        if (arrays.threads < 1) throw nb::value_error("threads: expected at least 1");
+        backward.heads_at_once = arrays.threads;
+        const std::unique_ptr<float[]> query_sums = hold_query_sums(backward);
+        bool complete;
+        {
+            Unlocked python;
+            complete = attnscope::run_gradients(table_, backward, arrays.threads, [&] { return python.go_on(); });
+        }
+        if (!complete) throw nb::python_error();
+    }
+
 private:
+    // float32 sums of the query gradients in 16 bits: of as many heads at once as fit, at least one
+    static std::unique_ptr<float[]> hold_query_sums(GradientCall& call) {
+        if (call.attention.format == Format::float32) return nullptr;
+        const std::int64_t floats = call.rows() * call.attention.key_dim;
+        const std::int64_t fitting = most_query_sum_bytes / std::max<std::int64_t>(4 * floats, 1);
+        call.heads_at_once = std::max<std::int64_t>(1, std::min({call.heads_at_once, call.heads(), fitting}));
+        auto sums = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(call.heads_at_once * floats));
+        call.query_sums = sums.get();
+        return sums;
+    }
+
     void check_sizes() const {
         for (const std::int64_t size : {call_.batch, call_.query_heads, call_.kv_heads, call_.query_len,
                                         call_.key_len, call_.key_dim, call_.value_dim})
@@ -169,6 +237,8 @@ private:
 
     // No product of strides and sizes of real arrays overflows below this
     static constexpr std::int64_t most_size = std::int64_t{1} << 40;
+
+    static constexpr std::int64_t most_query_sum_bytes = std::int64_t{1} << 25;
 
     const KernelTable& table_;
     std::vector<std::int32_t> first_keys_, end_keys_;

@@ -1,6 +1,7 @@
 // The algorithms, written once for all levels; a level file includes its lanes, then this.
 #pragma once
 
+#include "../gradient_call.hpp"
 #include "../kernel_table.hpp"
 
 // Each file uses those before it
@@ -24,6 +25,10 @@
 #include "tile.inl.hpp"
 #include "run.inl.hpp"
 #include "survey.inl.hpp"
+#include "gradient_rows.inl.hpp"
+#include "gradient_products.inl.hpp"
+#include "gradient_scores.inl.hpp"
+#include "gradients.inl.hpp"
 #include "limits.inl.hpp"
 // clang-format on
 
@@ -41,6 +46,12 @@ static constexpr KernelTable make_table(const char* level) {
             .count_survey_tasks = count_survey_tasks,
             .count_survey_workspace_bytes = count_survey_workspace_bytes,
             .run_survey = run_survey,
+            .count_gradient_workspace_bytes = count_gradient_workspace_bytes,
+            .find_means = find_means,
+            .begin_strip = begin_strip,
+            .take_row_block = take_row_block,
+            .add_query_gradients = add_query_gradients,
+            .finish_strip = finish_strip,
             .fma_loop = fma_loop,
             .read_loop = read_loop,
             .apply_function = apply_function};

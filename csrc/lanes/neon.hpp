@@ -16,6 +16,8 @@ constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
 constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
+// Products of the backward pass: 4 vectors of dims x 6 keys or rows of accumulators
+constexpr int product_vectors = 4, product_columns = 6;
 
 using Vector = float32x4_t;
 using Mask = uint32x4_t;

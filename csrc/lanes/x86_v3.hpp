@@ -17,6 +17,8 @@ constexpr int tile_vectors = 3;
 constexpr int micro_columns(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_residues_at_once(int) { return 1; }
+// Products of the backward pass: 2 vectors of dims x 6 keys or rows of accumulators
+constexpr int product_vectors = 2, product_columns = 6;
 
 using Vector = __m256;
 using Mask = __m256;

@@ -1,5 +1,6 @@
 """The compiled kernel: CPU levels, threads, and described problems computed on them."""
 
+from attnscope.kernels.gradients import run_gradients as run_gradients
 from attnscope.kernels.level import forced_level as forced_level
 from attnscope.kernels.level import level as level
 from attnscope.kernels.level import usable_levels as usable_levels

@@ -86,7 +86,7 @@ def run(
     """
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     output_format = output_format or problem.number_format
-    plan = _plan_of(problem, output_format)
+    plan = plan_of(problem, output_format)
     shape = problem.shape
     rows = (shape.batch, shape.query_heads, shape.query_len)
     if out is None:
@@ -110,7 +110,7 @@ def run(
     return out, normalizer
 
 
-def _plan_of(problem: AttentionProblem, output_format: str) -> Plan:
+def plan_of(problem: AttentionProblem, output_format: str) -> Plan:
     name = level()
     reason = why_not(problem)
     if reason or name is None:
