@@ -145,7 +145,7 @@ def run_kernel(
     )
     grad_bias = grad_sinks = None
     if bias is not None and computed.bias is not None:
-        grad_bias = reference.summed_to(bias.shape, computed.bias)
+        grad_bias = reference.summed_to(bias.shape, computed.bias).astype(np.float32)
     if sinks is not None:
         grad_sinks = reference.grad_of_sinks(sinks, logsumexp, computed.mean).astype(np.float32)
     drop = operands.added_axes

@@ -62,18 +62,15 @@ def _expect(
 ) -> None:
     if array.shape != shape:
         raise AttentionShapeError(
-            f"{name} has shape {list(array.shape)}, expected {list(shape)}, as it belongs to the query and value."
+            f"{name} has shape {list(array.shape)}, expected {list(shape)}. {ORIGIN[name]}"
         )
     if array.dtype not in formats:
         names = " or ".join(dict.fromkeys(str(each) for each in formats))
-        raise AttentionFormatError(
-            f"{name} is {array.dtype}, expected {names}, beside a query of {formats[0]}. "
-            f"Convert it: {name}.astype({name_of(formats[0])})."
-            if name != "logsumexp"
-            else f"logsumexp is {array.dtype}, expected {names}, as partial_attention() returns it."
-        )
+        raise AttentionFormatError(f"{name} is {array.dtype}, expected {names}. {ORIGIN[name]}")
 
 
-def name_of(dtype: np.dtype[Any]) -> str:
-    """How one writes a dtype in Python."""
-    return f"ml_dtypes.{dtype}" if str(dtype) == "bfloat16" else f"np.{dtype}"
+ORIGIN = {
+    "grad_output": "Pass the gradient of the loss with respect to attention()'s output, in the query's format.",
+    "output": "Pass the output of attention() or partial_attention() for this query.",
+    "logsumexp": "Pass the logsumexp of partial_attention() for this query.",
+}

@@ -140,5 +140,5 @@ def summed_to(shape: tuple[int, ...], grad: Floats) -> Floats:
     """Sum over the axes that the forward pass broadcast."""
     missing = grad.ndim - len(shape)
     stretched = [missing + axis for axis, size in enumerate(shape) if size == 1]
-    summed: Floats = np.sum(grad, axis=(*range(missing), *stretched)).reshape(shape)
+    summed: Floats = np.sum(grad, axis=(*range(missing), *stretched), dtype=np.float64).reshape(shape)
     return summed
