@@ -43,7 +43,6 @@ from tests.tolerance import (
     finite_size,
     least,
     of_a_sum,
-    score_errors,
     soften,
     unit,
 )
@@ -146,7 +145,9 @@ def of_kv_heads(case: Case, error: Floats) -> Floats:
     return reference.of_shared_heads(case.key.shape[1], error)
 
 
-def assert_gradients_match(actual: Gradients, case: Case, grad_output: NDArray[Any], output: Any = None) -> None:
+def assert_gradients_match(
+    actual: Gradients, case: Case, grad_output: NDArray[Any], output: Any = None
+) -> None:
     """Compare with the reference's gradients: by the proof, and by the baseline."""
     arithmetic = accumulation(case)
     oracle = reference.gradients(*case.arrays, grad_output, **case.options)
@@ -230,5 +231,3 @@ class GradientBaseline(Baseline):
 
     def of_sinks(self, sinks: Any, logsumexp: Any, mean: Any) -> Any:
         return -(np.exp(sinks[:, None] - logsumexp) * mean).sum(axis=(0, -1))
-
-

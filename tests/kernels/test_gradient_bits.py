@@ -9,13 +9,24 @@ from numpy.typing import NDArray
 import attnscope as at
 from attnscope import kernels
 from tests.kernels.test_hidden_slots import POISON
-from tests.kernels.test_same_bits import FORMATS, HEADS, KEY_DIM, KV_HEADS, MASKS, VALUE_DIM, layouts, scorings
+from tests.kernels.test_same_bits import (
+    FORMATS,
+    HEADS,
+    KEY_DIM,
+    KV_HEADS,
+    MASKS,
+    VALUE_DIM,
+    layouts,
+    scorings,
+)
 
 TOKENS = 300  # two strips of keys, five blocks of rows
 NAMES = ("query", "key", "value", "bias", "sinks")
 
 
-def arrays(dtype: Any = np.float32, batch: int = 1, tokens: int = TOKENS, seed: int = 0) -> list[NDArray[Any]]:
+def arrays(
+    dtype: Any = np.float32, batch: int = 1, tokens: int = TOKENS, seed: int = 0
+) -> list[NDArray[Any]]:
     """query, key, value and grad_output."""
     rng = np.random.default_rng(seed)
     shapes = [(HEADS, KEY_DIM), (KV_HEADS, KEY_DIM), (KV_HEADS, VALUE_DIM), (HEADS, VALUE_DIM)]
@@ -31,7 +42,6 @@ def assert_same(actual: at.Gradients, expected: at.Gradients, what: str) -> None
         one, other = getattr(actual, name), getattr(expected, name)
         assert (one is None) == (other is None)
         assert one is None or one.tobytes() == other.tobytes(), f"the gradient of {name} differs: {what}"
-
 
 
 def masks() -> dict[str, Any]:
@@ -58,7 +68,9 @@ def test_every_level(dtype: Any, scoring: dict[str, Any], mask: Any) -> None:
 @pytest.mark.parametrize("mask", masks().values(), ids=masks())
 def test_any_number_of_threads(level: str, threads: int, dtype: Any, mask: Any) -> None:
     given = arrays(dtype, batch=2)
-    assert_same(run(*given, mask=mask, threads=threads), run(*given, mask=mask, threads=1), f"{threads} threads")
+    assert_same(
+        run(*given, mask=mask, threads=threads), run(*given, mask=mask, threads=1), f"{threads} threads"
+    )
 
 
 def test_threads_that_share_one_long_head(level: str) -> None:

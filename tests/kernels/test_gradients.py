@@ -32,7 +32,9 @@ def test_gradients(level: str, case: Case, seed: int) -> None:
     assert_gradients_match(run(case, grad_output), case, grad_output)
 
 
-@given(case=problems(formats=("float32",), max_tokens=300, max_dim=140, empty=False), seed=st.integers(0, 2**32))
+@given(
+    case=problems(formats=("float32",), max_tokens=300, max_dim=140, empty=False), seed=st.integers(0, 2**32)
+)
 @settings(shared_level, max_examples=10)
 def test_gradients_of_larger_problems(level: str, case: Case, seed: int) -> None:
     grad_output = grad_of(case, seed)
@@ -49,7 +51,9 @@ def test_gradients_with_the_results_of_the_forward_pass(level: str, case: Case, 
         assert_gradients_match(found, case, grad_output, output.dtype)
 
 
-@pytest.mark.parametrize(("key_dim", "value_dim"), [(1, 1), (3, 70), (64, 80), (129, 64), (1024, 7), (40, 1024)])
+@pytest.mark.parametrize(
+    ("key_dim", "value_dim"), [(1, 1), (3, 70), (64, 80), (129, 64), (1024, 7), (40, 1024)]
+)
 def test_gradients_of_any_dims(level: str, key_dim: int, value_dim: int) -> None:
     random = random_arrays(key_dim, np.float32)
     case = Case(
@@ -67,7 +71,9 @@ def test_gradients_over_several_strips_of_keys(level: str, query_len: int) -> No
     random = random_arrays(0, np.float32)
     mask = at.Window(left=100, right=0) | (at.Prefix(3) & at.Causal())
     for options in ({"mask": at.Causal()}, {"mask": mask, "sinks": [0.5] * 4}):
-        arrays = [random((1, heads, tokens, 24), 1.0) for heads, tokens in ((4, query_len), (2, 1000), (2, 1000))]
+        arrays = [
+            random((1, heads, tokens, 24), 1.0) for heads, tokens in ((4, query_len), (2, 1000), (2, 1000))
+        ]
         case = Case(*arrays, options)
         grad_output = grad_of(case, 1)
         assert_gradients_match(run(case, grad_output), case, grad_output)
