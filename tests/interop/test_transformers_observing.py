@@ -50,6 +50,7 @@ def test_a_layer_s_observation_is_what_eager_s_weights_say(name: str) -> None:
     assert len(seen) == len(weights) == 2
     for layer, w in zip(seen, weights, strict=True):
         w = w[..., :TOKENS]
+        w = w / w.sum(-1, keepdims=True)  # GPT-OSS has sinks: statistics are of the visible keys alone
         assert layer.segment_mass is not None
         assert layer.block_map is not None
         assert layer.top_weights is not None

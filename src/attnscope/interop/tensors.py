@@ -48,3 +48,11 @@ def needs_gradients(*tensors: torch.Tensor) -> bool:
 def threads() -> int:
     """As many as torch uses, since attention alternates with torch's own operations."""
     return int(torch.get_num_threads())
+
+
+def as_autocast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors in the format of torch.autocast if it is on; float64 stays, as in torch's own attention."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    narrow = torch.get_autocast_dtype("cpu")
+    return tuple(each if each.dtype == torch.float64 else each.to(narrow) for each in tensors)

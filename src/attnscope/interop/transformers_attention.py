@@ -11,7 +11,7 @@ from transformers.utils import output_capturing
 from attnscope.attention import attention
 from attnscope.errors import UnsupportedProblemError
 from attnscope.interop.call_mask import EAGER, Visible, bias_of, visible, without_mask
-from attnscope.interop.tensors import array_of, needs_gradients, threads, vectors_of
+from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, threads, vectors_of
 
 # A paged cache, and what single models add to the call
 NOT_HONOURED = ("cache", "head_mask", "indices", "block_indices", "sinks")
@@ -75,6 +75,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     """
     refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
     refuse_options(module, others)
+    query, key, value = as_autocast(query, key, value)
     if attention_mask is None:
         seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
     else:
@@ -83,7 +84,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
         "mask": seen.mask,
         "scale": None if scaling is None else float(scaling),
         "softcap": None if softcap is None else float(softcap),
-        "bias": bias_of(seen, position_bias),
+        "bias": bias_of(seen, position_bias, query.dtype),
         "sinks": None if s_aux is None else array_of(s_aux.detach().float().reshape(-1)),
         "threads": threads(),
     }
