@@ -15,13 +15,14 @@ from attnscope.problem import (
     Mask,
     Operands,
     ScoringOptions,
+    check_out,
     describe,
     read_forward,
 )
 from attnscope.result import Gradients
 
 
-def attention_gradients(
+def attention_gradients(  # noqa: PLR0913  # attention()'s arguments, and those of the backward pass
     query: NDArray[Any],
     key: NDArray[Any],
     value: NDArray[Any],
@@ -115,6 +116,28 @@ def attention_gradients(
         )
         return in_formats(exact, problem, bias_gradient)
     return run_kernel(problem, operands, forward, scoring, bias_gradient=bias_gradient, threads=threads)
+
+
+def attention_and_logsumexp(
+    query: NDArray[Any],
+    key: NDArray[Any],
+    value: NDArray[Any],
+    *,
+    out: NDArray[Any],
+    threads: int | None = None,
+    **options: Unpack[AttentionOptions],
+) -> NDArray[Any]:
+    """attention() into `out`, and the logsumexp that its backward pass needs."""
+    problem, operands = describe(query, key, value, **options)
+    check_out(out, problem, operands)
+    if chosen("auto", problem) == "reference":
+        part = reference.partial_attention(query, key, value, **options)
+        out[...] = part.output
+        return part.logsumexp.astype(np.float64 if problem.number_format == "float64" else np.float32)
+    rows = out[(None,) * (4 - operands.rank)]
+    _, logsumexp = kernels.run(problem, operands, out=rows, logsumexp=True, threads=threads)
+    assert logsumexp is not None
+    return operands.like_query(logsumexp)
 
 
 def run_kernel(

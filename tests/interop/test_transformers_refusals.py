@@ -27,22 +27,6 @@ def call(query_len: int = 4, key_len: int = 4, mask: Any = None, **options: Any)
     return attention_of_transformers(Module(), *tensors.values(), mask, **options)[0]
 
 
-def test_gradients() -> None:
-    with pytest.raises(
-        at.UnsupportedProblemError, match=r"a tensor requires a gradient.*torch\.inference_mode\(\)"
-    ):
-        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
-    with pytest.raises(at.UnsupportedProblemError, match="a tensor requires a gradient"):
-        call(s_aux=torch.zeros(2, requires_grad=True))
-    with torch.no_grad():
-        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
-    register()
-    model = build("LlamaForCausalLM")
-    model.set_attn_implementation("attnscope")
-    with pytest.raises(at.UnsupportedProblemError, match="a tensor requires a gradient"):
-        model(input_ids=torch.ones((1, 3), dtype=torch.long))
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import PreTrainedModel
 
@@ -138,7 +136,7 @@ def visible_of_numbers(mask: torch.Tensor) -> Visible:
     return Visible(None if bool(shown.all()) else Dense(array_of(shown)), added, 0, 0)
 
 
-def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> NDArray[Any] | None:
+def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
     """What is added to the scores of the keys that are read, in the queries' format or that of their sums."""
     added = seen.bias
     if position_bias is not None:
@@ -146,5 +144,5 @@ def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtyp
     if added is None:
         return None
     sums = torch.promote_types(dtype, torch.float32)
-    bias = array_of(added if added.dtype in (dtype, sums) else added.to(sums))
-    return np.asarray(bias[..., : seen.keys_read]) if bias.shape[-1] > 1 else bias
+    bias = added if added.dtype in (dtype, sums) else added.to(sums)
+    return bias[..., : seen.keys_read] if bias.shape[-1] > 1 else bias

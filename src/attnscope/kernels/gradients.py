@@ -17,7 +17,7 @@ class KernelGradients(NamedTuple):
     Parameters
     ----------
     query, key, value : ndarray
-        In the problem's format and the shapes of the operands.
+        In the problem's format and the shapes of the operands, with the axes in the same order in memory.
     bias : ndarray of float32, shape (batch, query_heads, query_len, key_len), or None
         The gradients of the scores.
     mean : ndarray of float32, shape (batch, query_heads, query_len)
@@ -75,7 +75,7 @@ def run_gradients(
     grad_bias = None
     if bias_gradient:
         grad_bias = np.zeros((*rows, operands.key.shape[2]), np.float32)
-    grads = [np.zeros(array.shape, array.dtype) for array in operands[:3]]
+    grads = [zeros_like(array) for array in operands[:3]]
     mean = np.empty(rows, np.float32)
     query, key, value, bias, alibi_slopes, _, _ = operands
     plan.run_gradients(
@@ -95,3 +95,10 @@ def run_gradients(
         threads=threads,
     )
     return KernelGradients(*grads, grad_bias, mean)
+
+
+def zeros_like(array: NDArray[Any]) -> NDArray[Any]:
+    """Zeros in a new array whose first three axes are in the same order in memory; pages are mapped when written."""
+    order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
+    zeros = np.zeros([array.shape[axis] for axis in (*order, 3)], array.dtype)
+    return zeros.transpose(*(order.index(axis) for axis in range(3)), 3)
