@@ -9,7 +9,7 @@ import attnscope as at
 
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 
-from attnscope.interop.tensors import array_of  # noqa: E402
+from attnscope.interop.tensors import array_of, tensor_of  # noqa: E402
 from attnscope.interop.torch import attention  # noqa: E402
 
 DTYPES = ["float32", "bfloat16", "float16", "float64"]
@@ -185,10 +185,35 @@ def test_tensors_may_lack_leading_axes(rank: int) -> None:
         assert gradient.shape == given.shape
 
 
-def test_an_audit_of_the_function_finds_nothing() -> None:
-    from attnscope.interop.torch_audit import contract_of_attention
+def audited(*arrays: Any, grad_output: Any = None, causal: bool = False, mask: Any = None, **options: Any) -> Any:
+    """The function on arrays, as an audit calls it; with an incoming gradient, its gradients."""
+    given = [tensor_of(each.copy()).requires_grad_(grad_output is not None) for each in arrays]
+    seen = None if mask is None else at.Dense(mask)
+    if causal:
+        seen = at.Causal() if seen is None else at.Causal() & seen
+    scoring = {name: tensor_of(each) if isinstance(each, np.ndarray) else each for name, each in options.items()}
+    output = attention(*given, mask=seen, **scoring)
+    if grad_output is None:
+        return array_of(output)
+    return [array_of(each) for each in grads(output, tensor_of(grad_output), *given)]
 
-    report = at.audit.check(*contract_of_attention())
+
+def test_an_audit_of_the_function_and_its_gradients_finds_nothing() -> None:
+    def gradients(query: Any, key: Any, value: Any, grad_output: Any, **options: Any) -> Any:
+        return audited(query, key, value, grad_output=grad_output, **options)
+
+    contract = at.audit.Contract(
+        causal=True,
+        mask=True,
+        bias=True,
+        grouped_heads=True,
+        scale=True,
+        softcap=True,
+        sinks=True,
+        dtypes=("float32", "bfloat16", "float16"),
+        gradients=gradients,
+    )
+    report = at.audit.attention(audited, contract)
     assert not report.findings, str(report)
 
 
