@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../dispatch.hpp"
+#include "../run_gradients.hpp"
 
 namespace {
 
@@ -55,6 +56,36 @@ std::uint64_t digest(std::uint64_t so_far, const void* data, std::size_t size) {
     for (std::size_t i = 0; i < size; ++i)
         so_far = (so_far ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211u;
     return so_far;
+}
+
+// The gradients of a call whose output and logsumexp have been computed; every other one with the gradients of its bias
+std::uint64_t digest_gradients(const KernelTable& table, const AttentionCall& call, Random& random, int number,
+                               std::uint64_t sum) {
+    const std::int64_t item = call.format == Format::float32 ? 4 : 2;
+    const std::int64_t rows = call.batch * call.query_heads * call.query_len;
+    const std::int64_t keys = call.batch * call.kv_heads * call.key_len;
+    const auto grad = array(random, rows * call.value_dim, call.format);
+    std::vector<char> grad_query(static_cast<std::size_t>(rows * call.key_dim * item));
+    std::vector<char> grad_key(static_cast<std::size_t>(keys * call.key_dim * item));
+    std::vector<char> grad_value(static_cast<std::size_t>(keys * call.value_dim * item));
+    std::vector<float> mean(static_cast<std::size_t>(rows)), grad_bias(static_cast<std::size_t>(rows * call.key_len));
+    std::vector<float> query_sums(static_cast<std::size_t>(rows / call.batch * call.key_dim));
+    GradientCall backward = {};
+    backward.attention = call;
+    backward.output = {call.output.data, call.output.batch_stride, call.output.head_stride, call.output.token_stride};
+    backward.logsumexp = call.logsumexp;
+    backward.grad_output = view(grad.data(), call.query_heads, call.query_len, call.value_dim, item);
+    backward.grad_query = view(grad_query.data(), call.query_heads, call.query_len, call.key_dim, item);
+    backward.grad_key = view(grad_key.data(), call.kv_heads, call.key_len, call.key_dim, item);
+    backward.grad_value = view(grad_value.data(), call.kv_heads, call.key_len, call.value_dim, item);
+    backward.mean = mean.data();
+    backward.heads_at_once = 1;
+    if (call.format != Format::float32) backward.query_sums = query_sums.data();
+    if (call.bias.data != nullptr && number % 4 == 2) backward.grad_bias = grad_bias.data();
+    run_gradients(table, backward, 1, {});
+    for (const std::vector<char>* array : {&grad_query, &grad_key, &grad_value})
+        sum = digest(sum, array->data(), array->size());
+    return digest(sum, grad_bias.data(), grad_bias.size() * sizeof(float));
 }
 
 void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
@@ -142,6 +173,7 @@ void run_case(const KernelTable& table, int number, std::uint64_t& sum) {
     for (const std::vector<float>* array : {&of_rows, &of_keys, &map})
         sum = digest(sum, array->data(), array->size() * sizeof(float));
     sum = digest(sum, found.data(), found.size() * sizeof(std::int32_t));
+    if (number % 10 != 9) sum = digest_gradients(table, call, random, number, sum);
 }
 
 }  // namespace

@@ -195,7 +195,8 @@ def audited(*arrays: Any, grad_output: Any = None, causal: bool = False, mask: A
     output = attention(*given, mask=seen, **scoring)
     if grad_output is None:
         return array_of(output)
-    return [array_of(each) for each in grads(output, tensor_of(grad_output), *given)]
+    incoming = tensor_of(grad_output.astype(arrays[0].dtype))
+    return [array_of(each) for each in grads(output, incoming, *given)]
 
 
 def test_an_audit_of_the_function_and_its_gradients_finds_nothing() -> None:
