@@ -29,7 +29,9 @@ from benchmarks.work import Work
 from benchmarks.worker import limit_threads, measure_limits, sent_by
 
 TRAINED = Work("8 x 2,048 x 128", 2048, 2048, causal=True)
-SHORT = Work("16 x 1,024 x 64", 1024, 1024, causal=True, query_heads=16, kv_heads=16, key_dim=64, value_dim=64)
+SHORT = Work(
+    "16 x 1,024 x 64", 1024, 1024, causal=True, query_heads=16, kv_heads=16, key_dim=64, value_dim=64
+)
 LONG = Work("8 x 4,096 x 64", 4096, 4096, causal=True, key_dim=64, value_dim=64)
 WINDOW = Work(
     "window 512 of 16,384", 16384, 16384, window=512, query_heads=2, kv_heads=2, key_dim=64, value_dim=64
@@ -109,7 +111,10 @@ def serve_times(connection: Connection, work: Work) -> None:
 def backward_alone(work: Work) -> Callable[[], Any]:
     """attention_gradients() with the results of the forward pass."""
     inputs, mask = work.inputs(), mask_of(work)
-    arrays, grad = (inputs.query, inputs.key, inputs.value), replace(work, key_dim=work.value_dim).inputs(1).query
+    arrays, grad = (
+        (inputs.query, inputs.key, inputs.value),
+        replace(work, key_dim=work.value_dim).inputs(1).query,
+    )
     part = at.partial_attention(*arrays, mask=mask)
     output = part.output.astype(inputs.query.dtype)
     threads = default_threads()
@@ -209,8 +214,16 @@ def floors(results: Results) -> list[Floor]:
         ),
         at_least(f"{TRAINED.name}: backward pass, share of the FMA limit", share, 0.55),
         at_least(f"{WINDOW.name}: torch's over ours", torch_over_ours(WINDOW), 20.0),
-        at_most("bfloat16: relative error of dkey and dvalue", errors(results, NARROW, OURS, "relative", of_keys), 2.5e-3),
-        at_most("float32: largest error over the largest entry", errors(results, EXACT, OURS, "largest", every), 5e-6),
+        at_most(
+            "bfloat16: relative error of dkey and dvalue",
+            errors(results, NARROW, OURS, "relative", of_keys),
+            2.5e-3,
+        ),
+        at_most(
+            "float32: largest error over the largest entry",
+            errors(results, EXACT, OURS, "largest", every),
+            5e-6,
+        ),
         at_most(f"{MEMORY.name}: MiB beyond inputs and gradients", peak and peak / 2**20, 64),
     ]
 

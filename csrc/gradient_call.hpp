@@ -29,7 +29,8 @@ struct GradientCall {
     std::int64_t heads() const { return attention.batch * attention.kv_heads; }
     // The place of row 0 in its block
     std::int64_t first_place() const {
-        const std::int64_t place = (attention.key_len - attention.query_len) * attention.group() % rows_per_block;
+        const std::int64_t place =
+            (attention.key_len - attention.query_len) * attention.group() % rows_per_block;
         return place < 0 ? place + rows_per_block : place;
     }
     std::int64_t blocks() const { return (first_place() + rows() + rows_per_block - 1) / rows_per_block; }

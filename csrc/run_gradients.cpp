@@ -48,7 +48,8 @@ SeenStrips strips_of(const GradientCall& call, std::int64_t batch, std::int64_t 
             const std::int64_t first = visibility.first_key[at], end = visibility.end_key[at];
             if (first >= end) continue;
             seen.first[s] = std::min(seen.first[s], static_cast<std::int32_t>(first / strip_keys));
-            seen.end[s] = std::max(seen.end[s], static_cast<std::int32_t>((end + strip_keys - 1) / strip_keys));
+            seen.end[s] =
+                std::max(seen.end[s], static_cast<std::int32_t>((end + strip_keys - 1) / strip_keys));
         }
     for (int s = 0; s < 2; ++s) seen.end[s] = std::max(seen.end[s], seen.first[s]);
     seen.first[1] = std::max(seen.first[1], seen.end[0]);
@@ -65,16 +66,19 @@ public:
           caller_(std::this_thread::get_id()),
           done_(static_cast<std::size_t>(call.heads() * call.blocks())),
           strips_left_(static_cast<std::size_t>(call.heads())) {
-        const std::int64_t shared = call.attention.visibility.span_batch_stride == 0 ? 1 : call.attention.batch;
+        const std::int64_t shared =
+            call.attention.visibility.span_batch_stride == 0 ? 1 : call.attention.batch;
         for (std::int64_t batch = 0; batch < shared; ++batch)
-            for (std::int64_t block = 0; block < call.blocks(); ++block) seen_.push_back(strips_of(call, batch, block));
+            for (std::int64_t block = 0; block < call.blocks(); ++block)
+                seen_.push_back(strips_of(call, batch, block));
         for (auto& left : strips_left_) left = call.strips();
     }
 
     // Takes strips until none is left
     void work(void* workspace) {
         const std::int64_t tasks = call_.heads() * call_.strips();
-        for (std::int64_t task; (task = next_.fetch_add(1)) < tasks && !stopped_;) take_strip(task, workspace);
+        for (std::int64_t task; (task = next_.fetch_add(1)) < tasks && !stopped_;)
+            take_strip(task, workspace);
     }
 
     bool complete() const { return !stopped_; }
@@ -91,7 +95,8 @@ private:
                              .first_key = index * strip_keys,
                              .end_key = std::min((index + 1) * strip_keys, call_.attention.key_len)};
         // Its query sums are in the memory of an earlier head's
-        if (call_.query_sums != nullptr && head >= together) wait_until([&] { return left(head - together) == 0; });
+        if (call_.query_sums != nullptr && head >= together)
+            wait_until([&] { return left(head - together) == 0; });
         table_.begin_strip(call_, strip, workspace);
         for (std::int64_t block = 0; block < call_.blocks() && !stopped_; ++block) {
             const SeenStrips& seen = seen_of(head, block);
@@ -128,8 +133,8 @@ private:
     const GradientCall& call_;
     const GoOn& go_on_;
     std::thread::id caller_;
-    std::vector<SeenStrips> seen_;                       // [batch or 1][block]
-    std::vector<std::atomic<std::int32_t>> done_;        // [head][block]: strips that have added their share
+    std::vector<SeenStrips> seen_;                        // [batch or 1][block]
+    std::vector<std::atomic<std::int32_t>> done_;         // [head][block]: strips that have added their share
     std::vector<std::atomic<std::int64_t>> strips_left_;  // [head]
     std::atomic<std::int64_t> next_ = 0;
     std::atomic<bool> stopped_ = false;
@@ -143,7 +148,8 @@ double multiply_adds(const AttentionCall& call) {
 
 }  // namespace
 
-bool run_gradients(const KernelTable& table, const GradientCall& call, std::int64_t threads, const GoOn& go_on) {
+bool run_gradients(const KernelTable& table, const GradientCall& call, std::int64_t threads,
+                   const GoOn& go_on) {
     const bool is_small = multiply_adds(call.attention) < worth_a_thread;
     const GoOn never_asked;
     const GoOn& asked = is_small ? never_asked : go_on;

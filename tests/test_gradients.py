@@ -77,9 +77,21 @@ def part() -> Any:
             at.AttentionShapeError,
             r"grad_output has shape \[4, 5, 3\], expected \[2, 4, 5, 3\].*respect to attention\(\)'s output",
         ),
-        ({"grad_output": GRAD.astype(np.float16)}, at.AttentionFormatError, "grad_output is float16, expected float32"),
-        ({"grad_output": GRAD.astype(int)}, at.AttentionFormatError, "grad_output is int64, expected float32"),
-        ({"grad_output": GRAD.tolist()}, at.AttentionFormatError, "grad_output is a list, expected a NumPy array"),
+        (
+            {"grad_output": GRAD.astype(np.float16)},
+            at.AttentionFormatError,
+            "grad_output is float16, expected float32",
+        ),
+        (
+            {"grad_output": GRAD.astype(int)},
+            at.AttentionFormatError,
+            "grad_output is int64, expected float32",
+        ),
+        (
+            {"grad_output": GRAD.tolist()},
+            at.AttentionFormatError,
+            "grad_output is a list, expected a NumPy array",
+        ),
         (
             {"grad_output": np.broadcast_to(np.float32(1), GRAD.shape)},
             at.AttentionFormatError,

@@ -133,14 +133,15 @@ void bind_plan(nb::module_& m) {
         .def(
             "run_gradients",
             [](const Plan& self, Array query, Array key, Array value, std::optional<Array> bias,
-               std::optional<Array> slopes, Array output, Array logsumexp, Array grad_output, Array grad_query,
-               Array grad_key, Array grad_value, std::optional<Array> grad_bias, Array mean,
+               std::optional<Array> slopes, Array output, Array logsumexp, Array grad_output,
+               Array grad_query, Array grad_key, Array grad_value, std::optional<Array> grad_bias, Array mean,
                std::int64_t threads) {
-                self.run_gradients({query, key, value, bias, slopes, output, logsumexp, grad_output, grad_query,
-                                    grad_key, grad_value, grad_bias, mean, threads});
+                self.run_gradients({query, key, value, bias, slopes, output, logsumexp, grad_output,
+                                    grad_query, grad_key, grad_value, grad_bias, mean, threads});
             },
             nb::kw_only(), "query"_a, "key"_a, "value"_a, "bias"_a, "slopes"_a, "output"_a, "logsumexp"_a,
-            "grad_output"_a, "grad_query"_a, "grad_key"_a, "grad_value"_a, "grad_bias"_a, "mean"_a, "threads"_a);
+            "grad_output"_a, "grad_query"_a, "grad_key"_a, "grad_value"_a, "grad_bias"_a, "mean"_a,
+            "threads"_a);
 }
 
 }  // namespace

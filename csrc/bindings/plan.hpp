@@ -88,18 +88,22 @@ public:
         const std::int64_t batch = call.batch, heads = call.query_heads, queries = call.query_len;
         const std::initializer_list<std::int64_t> rows = {batch, heads, queries};
         const std::initializer_list<std::int64_t> query_shape = {batch, heads, queries, call.key_dim};
-        const std::initializer_list<std::int64_t> key_shape = {batch, call.kv_heads, call.key_len, call.key_dim};
-        const std::initializer_list<std::int64_t> value_shape = {batch, call.kv_heads, call.key_len, call.value_dim};
+        const std::initializer_list<std::int64_t> key_shape = {batch, call.kv_heads, call.key_len,
+                                                               call.key_dim};
+        const std::initializer_list<std::int64_t> value_shape = {batch, call.kv_heads, call.key_len,
+                                                                 call.value_dim};
         const std::initializer_list<std::int64_t> output_shape = {batch, heads, queries, call.value_dim};
-        const Buffer query(arrays.query, "query", 4), key(arrays.key, "key", 4), value(arrays.value, "value", 4);
+        const Buffer query(arrays.query, "query", 4), key(arrays.key, "key", 4),
+            value(arrays.value, "value", 4);
         const Buffer output(arrays.output, "output", 4), grad_output(arrays.grad_output, "grad_output", 4);
         call.query = query.rows(query_shape, call.format);
         call.key = key.rows(key_shape, call.format);
         call.value = value.rows(value_shape, call.format);
         backward.output = output.rows(output_shape, call.output_format);
         backward.grad_output = grad_output.rows(output_shape, call.format);
-        const WritableBuffer grad_query(arrays.grad_query, "grad_query", 4), grad_key(arrays.grad_key, "grad_key", 4),
-            grad_value(arrays.grad_value, "grad_value", 4), mean(arrays.mean, "mean", 3);
+        const WritableBuffer grad_query(arrays.grad_query, "grad_query", 4),
+            grad_key(arrays.grad_key, "grad_key", 4), grad_value(arrays.grad_value, "grad_value", 4),
+            mean(arrays.mean, "mean", 3);
         backward.grad_query = grad_query.rows(query_shape, call.format);
         backward.grad_key = grad_key.rows(key_shape, call.format);
         backward.grad_value = grad_value.rows(value_shape, call.format);
@@ -122,7 +126,8 @@ public:
         bool complete;
         {
             Unlocked python;
-            complete = attnscope::run_gradients(table_, backward, arrays.threads, [&] { return python.go_on(); });
+            complete =
+                attnscope::run_gradients(table_, backward, arrays.threads, [&] { return python.go_on(); });
         }
         if (!complete) throw nb::python_error();
     }
@@ -134,7 +139,8 @@ private:
         const std::int64_t floats = call.rows() * call.attention.key_dim;
         const std::int64_t fitting = most_query_sum_bytes / std::max<std::int64_t>(4 * floats, 1);
         call.heads_at_once = std::max<std::int64_t>(1, std::min({call.heads_at_once, call.heads(), fitting}));
-        auto sums = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(call.heads_at_once * floats));
+        auto sums =
+            std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(call.heads_at_once * floats));
         call.query_sums = sums.get();
         return sums;
     }

@@ -59,8 +59,8 @@ std::uint64_t digest(std::uint64_t so_far, const void* data, std::size_t size) {
 }
 
 // The gradients of a call whose output and logsumexp have been computed; every other one with the gradients of its bias
-std::uint64_t digest_gradients(const KernelTable& table, const AttentionCall& call, Random& random, int number,
-                               std::uint64_t sum) {
+std::uint64_t digest_gradients(const KernelTable& table, const AttentionCall& call, Random& random,
+                               int number, std::uint64_t sum) {
     const std::int64_t item = call.format == Format::float32 ? 4 : 2;
     const std::int64_t rows = call.batch * call.query_heads * call.query_len;
     const std::int64_t keys = call.batch * call.kv_heads * call.key_len;
@@ -68,11 +68,13 @@ std::uint64_t digest_gradients(const KernelTable& table, const AttentionCall& ca
     std::vector<char> grad_query(static_cast<std::size_t>(rows * call.key_dim * item));
     std::vector<char> grad_key(static_cast<std::size_t>(keys * call.key_dim * item));
     std::vector<char> grad_value(static_cast<std::size_t>(keys * call.value_dim * item));
-    std::vector<float> mean(static_cast<std::size_t>(rows)), grad_bias(static_cast<std::size_t>(rows * call.key_len));
+    std::vector<float> mean(static_cast<std::size_t>(rows)),
+        grad_bias(static_cast<std::size_t>(rows * call.key_len));
     std::vector<float> query_sums(static_cast<std::size_t>(rows / call.batch * call.key_dim));
     GradientCall backward = {};
     backward.attention = call;
-    backward.output = {call.output.data, call.output.batch_stride, call.output.head_stride, call.output.token_stride};
+    backward.output = {call.output.data, call.output.batch_stride, call.output.head_stride,
+                       call.output.token_stride};
     backward.logsumexp = call.logsumexp;
     backward.grad_output = view(grad.data(), call.query_heads, call.query_len, call.value_dim, item);
     backward.grad_query = view(grad_query.data(), call.query_heads, call.query_len, call.key_dim, item);

@@ -23,9 +23,8 @@ template <int V, int N>
 ATTNSCOPE_ALONE void add_product(const float* a, std::int64_t stride, Coefficients b, Terms terms, float* c) {
     Vector sum[N][V];
     ATTNSCOPE_UNROLL
-    for (int n = 0; n < N; ++n)
-        ATTNSCOPE_UNROLL
-        for (int v = 0; v < V; ++v) sum[n][v] = zero();
+    for (int n = 0; n < N; ++n) ATTNSCOPE_UNROLL
+    for (int v = 0; v < V; ++v) sum[n][v] = zero();
     a += terms.first * stride;
     const float* coefficient = b.data + terms.first * b.element;
     for (std::int64_t k = terms.first; k < terms.end; ++k, a += stride, coefficient += b.element) {
@@ -40,16 +39,16 @@ ATTNSCOPE_ALONE void add_product(const float* a, std::int64_t stride, Coefficien
         }
     }
     ATTNSCOPE_UNROLL
-    for (int n = 0; n < N; ++n)
-        ATTNSCOPE_UNROLL
-        for (int v = 0; v < V; ++v) {
-            float* cell = c + n * stride + v * lanes;
-            store(cell, add(load(cell), sum[n][v]));
-        }
+    for (int n = 0; n < N; ++n) ATTNSCOPE_UNROLL
+    for (int v = 0; v < V; ++v) {
+        float* cell = c + n * stride + v * lanes;
+        store(cell, add(load(cell), sum[n][v]));
+    }
 }
 
 template <int V>
-static void add_columns(const float* a, std::int64_t stride, Coefficients b, const Terms* of_column, float* c) {
+static void add_columns(const float* a, std::int64_t stride, Coefficients b, const Terms* of_column,
+                        float* c) {
     std::int64_t n = 0;
     const auto take = [&]<int N>() ATTNSCOPE_LAMBDA {
         for (; n + N <= 64; n += N) {
@@ -67,7 +66,8 @@ static void add_columns(const float* a, std::int64_t stride, Coefficients b, con
 }
 
 // All 64 columns n, and all dims. of_column: the terms of each n
-static void add_block_product(const float* a, std::int64_t dim, Coefficients b, const Terms* of_column, float* c) {
+static void add_block_product(const float* a, std::int64_t dim, Coefficients b, const Terms* of_column,
+                              float* c) {
     const std::int64_t stride = padded(dim), end = whole_vectors(dim);
     std::int64_t d = 0;
     const auto take = [&]<int V>() ATTNSCOPE_LAMBDA {
@@ -80,8 +80,8 @@ static void add_block_product(const float* a, std::int64_t dim, Coefficients b, 
 
 // The same if A may hold a NaN or an infinity where a term is hidden: 0 * NaN is NaN, so hidden terms are left out.
 // visible[n]: bit k is set if the term is not hidden
-static void add_visible_product(const float* a, std::int64_t dim, Coefficients b, const std::uint64_t* visible,
-                                float* c) {
+static void add_visible_product(const float* a, std::int64_t dim, Coefficients b,
+                                const std::uint64_t* visible, float* c) {
     const std::int64_t stride = padded(dim);
     for (std::int64_t n = 0; n < 64; ++n)
         for (std::int64_t d = 0; d < dim; d += lanes) {

@@ -14,12 +14,13 @@ ATTNSCOPE_INLINE std::int64_t whole_vectors(std::int64_t dim) { return (dim + la
 
 // A strip's scratch memory. The sums of the strip's keys are kept from block to block, all else belongs to a block.
 struct GradientWorkspace {
-    float *keys, *values;                        // [strip_keys][padded dim]
-    float *key_sums, *value_sums;                // [strip_keys][padded dim]
-    float *packed_query, *packed_grad;           // [dim][rows_per_block], residue by residue; the query times the scale
-    float *query, *grad, *query_sums;            // [rows_per_block][padded dim]
-    float *weights, *grad_scores, *bias;         // [block_keys][rows_per_block]
-    bool* finite_keys;                           // of each block of the strip
+    float *keys, *values;          // [strip_keys][padded dim]
+    float *key_sums, *value_sums;  // [strip_keys][padded dim]
+    float *packed_query,
+        *packed_grad;                  // [dim][rows_per_block], residue by residue; the query times the scale
+    float *query, *grad, *query_sums;  // [rows_per_block][padded dim]
+    float *weights, *grad_scores, *bias;  // [block_keys][rows_per_block]
+    bool* finite_keys;                    // of each block of the strip
 };
 
 static std::int64_t divide_gradient_workspace(const GradientCall& call, void* base, GradientWorkspace& work) {
@@ -74,12 +75,13 @@ static GradientRows find_gradient_rows(const GradientCall& call, const Strip& st
 }
 
 // Bit k: the row sees key first + k
-ATTNSCOPE_INLINE std::uint64_t visible_bits(const AttentionCall& call, const GradientRows& rows, std::int64_t place,
-                                            std::int64_t first) {
+ATTNSCOPE_INLINE std::uint64_t visible_bits(const AttentionCall& call, const GradientRows& rows,
+                                            std::int64_t place, std::int64_t first) {
     const Visibility& visibility = call.visibility;
     const std::uint64_t present = bits_below(call.key_len - first);
     if (visibility.first_key != nullptr) {
-        const std::int64_t at = rows.batch * visibility.span_batch_stride + rows.query[place] * visibility.spans;
+        const std::int64_t at =
+            rows.batch * visibility.span_batch_stride + rows.query[place] * visibility.spans;
         std::uint64_t bits = 0;
         for (std::int64_t s = at; s < at + visibility.spans; ++s)
             bits |= bits_below(visibility.end_key[s] - first) & ~bits_below(visibility.first_key[s] - first);
@@ -95,8 +97,8 @@ ATTNSCOPE_INLINE std::uint64_t visible_bits(const AttentionCall& call, const Gra
 // wide[i][d] = the row at address(i), for the rows [first, end) of `count`; the others are 0, and so is what pads a row.
 // Returns whether all are finite: times 0 and added up, other elements leave a NaN.
 template <typename Address>
-static bool copy_rows(std::int64_t first, std::int64_t end, std::int64_t count, std::int64_t dim, Format format,
-                      const Address& address, float* wide) {
+static bool copy_rows(std::int64_t first, std::int64_t end, std::int64_t count, std::int64_t dim,
+                      Format format, const Address& address, float* wide) {
     const std::int64_t stride = padded(dim);
     Vector sum = zero();
     for (std::int64_t i = 0; i < count; ++i) {

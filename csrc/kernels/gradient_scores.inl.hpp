@@ -30,7 +30,7 @@ struct GradientBlock {
     std::int64_t first;  // key
     bool all_visible;
     std::uint64_t of_row[rows_per_block];  // bit k: the row sees key first + k
-    std::uint64_t of_key[block_keys];  // bit r: row r sees the key
+    std::uint64_t of_key[block_keys];      // bit r: row r sees the key
     Terms row_terms[rows_per_block], key_terms[block_keys];
     std::uint32_t spread[2][rows_per_block];  // of_row in two halves, one word per lane
 
@@ -47,7 +47,8 @@ struct GradientBlock {
 };
 
 // Reads the visible entries of a bias, times log2(e), into bias[key][row]; hides those that are -inf
-static void read_block_bias(const AttentionCall& call, const GradientRows& rows, GradientBlock& block, float* into) {
+static void read_block_bias(const AttentionCall& call, const GradientRows& rows, GradientBlock& block,
+                            float* into) {
     const Bias& bias = call.bias;
     for (std::int64_t r = 0; r < rows_per_block; ++r) {
         for (std::int64_t k = 0; k < block_keys; ++k) into[k * rows_per_block + r] = 0.0f;
@@ -64,8 +65,8 @@ static void read_block_bias(const AttentionCall& call, const GradientRows& rows,
 }
 
 // False if no row sees any key of the block
-static bool find_gradient_block(const AttentionCall& call, const GradientRows& rows, std::int64_t first, float* bias,
-                                GradientBlock& block) {
+static bool find_gradient_block(const AttentionCall& call, const GradientRows& rows, std::int64_t first,
+                                float* bias, GradientBlock& block) {
     block.first = first;
     std::uint64_t any = 0, all = rows.first == 0 && rows.end == rows_per_block ? ~std::uint64_t{0} : 0;
     for (std::int64_t r = 0; r < rows_per_block; ++r) {
@@ -106,15 +107,17 @@ struct RowTerms {
             position[r] = static_cast<float>(rows.query[r] + attention.key_len - attention.query_len);
             if (attention.slopes != nullptr) slope[r] = -log2_e * attention.slopes[rows.head[r]];
             logsumexp[r] = static_cast<float>(base_2);
-            if (call.logsumexp[at] == -infinity) logsumexp[r] = 0.0f;  // weights of 0 for scores of -inf
-            else rest[r] = static_cast<float>(base_2 - static_cast<double>(logsumexp[r]));
+            if (call.logsumexp[at] == -infinity)
+                logsumexp[r] = 0.0f;  // weights of 0 for scores of -inf
+            else
+                rest[r] = static_cast<float>(base_2 - static_cast<double>(logsumexp[r]));
         }
     }
 };
 
 // products[n][row] = packed rows . rows n of `matrix`, for the keys that the slice at `row` sees
-static void multiply_rows(const float* packed, const float* matrix, std::int64_t dim, Terms keys, std::int64_t row,
-                          float* products) {
+static void multiply_rows(const float* packed, const float* matrix, std::int64_t dim, Terms keys,
+                          std::int64_t row, float* products) {
     constexpr int together = score_keys_at_once(slice_vectors);
     const std::int64_t stride = padded(dim);
     const std::int64_t row_bytes = stride * static_cast<std::int64_t>(sizeof(float));
@@ -122,18 +125,20 @@ static void multiply_rows(const float* packed, const float* matrix, std::int64_t
     float unused[slice_rows] = {};
     for (std::int64_t n = keys.first; n < keys.end; n += together)
         score_keys<slice_vectors, together, score_residues_at_once(slice_vectors)>(
-            packed + row, rows_per_block, matrix + n * stride, stride, dim, products + n * rows_per_block + row, unused, fetched);
+            packed + row, rows_per_block, matrix + n * stride, stride, dim,
+            products + n * rows_per_block + row, unused, fetched);
 }
 
 // weights: from scores q.k to exp2(score - logsumexp). grads: from g.v to weight * (g.v - mean), times the soft-cap's slope.
 // Hidden entries become 0, whatever they were. Four keys at a time, because each step of an exponential waits for the last.
 template <bool capped, bool all_visible>
-static void weigh_slice(const GradientCall& call, const RowTerms& terms, const GradientBlock& block, Terms keys,
-                        std::int64_t row, GradientWorkspace& work) {
+static void weigh_slice(const GradientCall& call, const RowTerms& terms, const GradientBlock& block,
+                        Terms keys, std::int64_t row, GradientWorkspace& work) {
     const AttentionCall& attention = call.attention;
     const Vector limit = broadcast(capped ? base_2(attention.softcap) : 0.0f);
     for (std::int64_t r = row; r < row + slice_rows; r += lanes) {
-        const Vector logsumexp = load(terms.logsumexp + r), rest = load(terms.rest + r), mean = load(terms.mean + r);
+        const Vector logsumexp = load(terms.logsumexp + r), rest = load(terms.rest + r),
+                     mean = load(terms.mean + r);
         for (std::int64_t key = keys.first; key < keys.end; key += 4) {
             Vector weight[4], slope[4];
             for (int i = 0; i < 4; ++i) {
@@ -144,9 +149,11 @@ static void weigh_slice(const GradientCall& call, const RowTerms& terms, const G
                     score = mul(limit, ratio);
                     slope[i] = sub(broadcast(1.0f), mul(ratio, ratio));
                 }
-                if (attention.bias.data != nullptr) score = fma(load(work.bias + cell), broadcast(log2_e), score);
+                if (attention.bias.data != nullptr)
+                    score = fma(load(work.bias + cell), broadcast(log2_e), score);
                 if (attention.slopes != nullptr) {
-                    const Vector ahead = sub(broadcast(static_cast<float>(block.first + key + i)), load(terms.position + r));
+                    const Vector ahead =
+                        sub(broadcast(static_cast<float>(block.first + key + i)), load(terms.position + r));
                     score = fma(load(terms.slope + r), magnitude(ahead), score);
                 }
                 weight[i] = sub(sub(score, logsumexp), rest);
@@ -161,8 +168,9 @@ static void weigh_slice(const GradientCall& call, const RowTerms& terms, const G
                     grad = select(seen, grad, zero());
                 }
                 if (attention.bias.data != nullptr) store(work.bias + cell, grad);
-                if (capped) grad = all_visible ? mul(grad, slope[i])
-                                               : select(block.sees(key + i, r), mul(grad, slope[i]), zero());
+                if (capped)
+                    grad = all_visible ? mul(grad, slope[i])
+                                       : select(block.sees(key + i, r), mul(grad, slope[i]), zero());
                 store(work.weights + cell, weight[i]);
                 store(work.grad_scores + cell, grad);
             }

@@ -59,7 +59,8 @@ static void begin_strip(const GradientCall& call, const Strip& strip, void* work
             work.values + b * block_keys * value_stride);
     }
     for (std::int64_t at = 0; at < strip_keys * key_stride; at += lanes) store(work.key_sums + at, zero());
-    for (std::int64_t at = 0; at < strip_keys * value_stride; at += lanes) store(work.value_sums + at, zero());
+    for (std::int64_t at = 0; at < strip_keys * value_stride; at += lanes)
+        store(work.value_sums + at, zero());
 }
 
 // Writes the gradients of a block's scores, before the soft-cap, as those of the bias
@@ -74,8 +75,8 @@ static void write_grad_bias(const GradientCall& call, const GradientRows& rows, 
     }
 }
 
-static void weigh_block(const GradientCall& call, const RowTerms& terms, const GradientBlock& block, const float* keys,
-                        const float* values, GradientWorkspace& work) {
+static void weigh_block(const GradientCall& call, const RowTerms& terms, const GradientBlock& block,
+                        const float* keys, const float* values, GradientWorkspace& work) {
     const AttentionCall& attention = call.attention;
     for (std::int64_t row = 0; row < rows_per_block; row += slice_rows) {
         const Terms seen = block.all_visible ? Terms{0, block_keys} : block.keys_of_slice(row);
@@ -88,12 +89,15 @@ static void weigh_block(const GradientCall& call, const RowTerms& terms, const G
             weigh_slice<capped, false>(call, terms, block, seen, row, work);
             clear_slice(seen, row, work);
         };
-        if (attention.has_softcap) weigh.template operator()<true>();
-        else weigh.template operator()<false>();
+        if (attention.has_softcap)
+            weigh.template operator()<true>();
+        else
+            weigh.template operator()<false>();
     }
 }
 
-static void take_row_block(const GradientCall& call, const Strip& strip, std::int64_t row_block, void* workspace) {
+static void take_row_block(const GradientCall& call, const Strip& strip, std::int64_t row_block,
+                           void* workspace) {
     const AttentionCall& attention = call.attention;
     const std::int64_t key_dim = attention.key_dim, value_dim = attention.value_dim;
     GradientWorkspace work;
@@ -103,13 +107,16 @@ static void take_row_block(const GradientCall& call, const Strip& strip, std::in
     const auto row_in = [&](const InputArray& array) {
         return [&](std::int64_t r) { return row_of(array, rows.batch, rows.head[r], rows.query[r]); };
     };
-    const bool finite_rows =
-        copy_rows(rows.first, rows.end, rows_per_block, key_dim, attention.format, row_in(attention.query), work.query) &
-        copy_rows(rows.first, rows.end, rows_per_block, value_dim, attention.format, row_in(call.grad_output), work.grad);
-    const double factor = attention.has_softcap ? attention.scale / attention.softcap : attention.scale * (1.0 / ln_2);
+    const bool finite_rows = copy_rows(rows.first, rows.end, rows_per_block, key_dim, attention.format,
+                                       row_in(attention.query), work.query) &
+                             copy_rows(rows.first, rows.end, rows_per_block, value_dim, attention.format,
+                                       row_in(call.grad_output), work.grad);
+    const double factor =
+        attention.has_softcap ? attention.scale / attention.softcap : attention.scale * (1.0 / ln_2);
     pack_block(work.query, key_dim, factor, work.packed_query);
     pack_block(work.grad, value_dim, 1.0, work.packed_grad);
-    for (std::int64_t at = 0; at < rows_per_block * padded(key_dim); at += lanes) store(work.query_sums + at, zero());
+    for (std::int64_t at = 0; at < rows_per_block * padded(key_dim); at += lanes)
+        store(work.query_sums + at, zero());
 
     GradientBlock block;
     for (std::int64_t first = strip.first_key; first < strip.end_key; first += block_keys) {
@@ -122,7 +129,8 @@ static void take_row_block(const GradientCall& call, const Strip& strip, std::in
         // 3. three sums: over the rows for each key, over the keys for each row
         float* value_sums = work.value_sums + key * padded(value_dim);
         float* key_sums = work.key_sums + key * padded(key_dim);
-        const Coefficients of_weights = {work.weights, 1, rows_per_block}, of_scores = {work.grad_scores, 1, rows_per_block};
+        const Coefficients of_weights = {work.weights, 1, rows_per_block},
+                           of_scores = {work.grad_scores, 1, rows_per_block};
         const Coefficients of_rows = {work.grad_scores, rows_per_block, 1};
         if (block.all_visible || (finite_rows && work.finite_keys[key / block_keys])) {
             add_block_product(work.grad, value_dim, of_weights, block.key_terms, value_sums);
@@ -137,8 +145,8 @@ static void take_row_block(const GradientCall& call, const Strip& strip, std::in
 }
 
 // Adds the strip's share to the query gradients of a block; the last strip's turn finishes them
-static void add_query_gradients(const GradientCall& call, const Strip& strip, std::int64_t row_block, Turn turn,
-                                void* workspace) {
+static void add_query_gradients(const GradientCall& call, const Strip& strip, std::int64_t row_block,
+                                Turn turn, void* workspace) {
     const AttentionCall& attention = call.attention;
     const std::int64_t dim = attention.key_dim;
     GradientWorkspace work;
@@ -157,8 +165,10 @@ static void add_query_gradients(const GradientCall& call, const Strip& strip, st
             for (; d + lanes <= dim; d += lanes) store(sum + d, add(load(total + d), load(sum + d)));
             for (; d < dim; ++d) sum[d] += total[d];
         }
-        if (turn.last) write_gradient(sum, dim, attention.scale, attention.format, gradient);
-        else __builtin_memcpy(total, sum, static_cast<std::size_t>(dim) * sizeof(float));
+        if (turn.last)
+            write_gradient(sum, dim, attention.scale, attention.format, gradient);
+        else
+            __builtin_memcpy(total, sum, static_cast<std::size_t>(dim) * sizeof(float));
     }
 }
 
@@ -171,8 +181,8 @@ static void finish_strip(const GradientCall& call, const Strip& strip, void* wor
         const std::int64_t k = key - strip.first_key;
         write_gradient(work.key_sums + k * padded(attention.key_dim), attention.key_dim, attention.scale,
                        attention.format, row_of(call.grad_key, batch, head, key));
-        write_gradient(work.value_sums + k * padded(attention.value_dim), attention.value_dim, 1.0, attention.format,
-                       row_of(call.grad_value, batch, head, key));
+        write_gradient(work.value_sums + k * padded(attention.value_dim), attention.value_dim, 1.0,
+                       attention.format, row_of(call.grad_value, batch, head, key));
     }
 }
 

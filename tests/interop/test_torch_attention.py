@@ -38,7 +38,12 @@ def test_output_and_gradients_have_the_bits_of_the_arrays(dtype: str) -> None:
     expected = at.attention(*arrays, mask=at.Causal(), softcap=3.0)
     assert array_of(output).tobytes() == expected.tobytes()
     right = at.attention_gradients(
-        *arrays, array_of(grad_output), mask=at.Causal(), softcap=3.0, output=expected, logsumexp=part.logsumexp
+        *arrays,
+        array_of(grad_output),
+        mask=at.Causal(),
+        softcap=3.0,
+        output=expected,
+        logsumexp=part.logsumexp,
     )
     for name, gradient in zip(("query", "key", "value"), found, strict=True):
         assert array_of(gradient).tobytes() == getattr(right, name).tobytes(), name
@@ -135,13 +140,18 @@ def test_a_changed_input_is_noticed() -> None:
 def test_a_second_derivative_is_refused() -> None:
     query, key, value = tensors()
     (gradient,) = torch.autograd.grad(attention(query, key, value).sum(), [query], create_graph=True)
-    with pytest.raises(at.UnsupportedProblemError, match=r"differentiated twice, expected once.*create_graph"):
+    with pytest.raises(
+        at.UnsupportedProblemError, match=r"differentiated twice, expected once.*create_graph"
+    ):
         gradient.sum().backward()
 
 
 def test_what_inference_mode_does_not_record_is_refused() -> None:
     query, key, value = tensors()
-    with torch.inference_mode(), pytest.raises(at.AttentionError, match=r"query requires a gradient, and torch\.inf"):
+    with (
+        torch.inference_mode(),
+        pytest.raises(at.AttentionError, match=r"query requires a gradient, and torch\.inf"),
+    ):
         attention(query, key, value)
     with torch.inference_mode():
         made = torch.ones((2, 2, 70, 16))
@@ -181,17 +191,23 @@ def test_tensors_may_lack_leading_axes(rank: int) -> None:
         key, value = key[:2], value[:2]
     output = attention(query, key, value)
     assert output.shape == (*query.shape[:-1], value.shape[-1])
-    for gradient, given in zip(torch.autograd.grad(output.sum(), [query, key, value]), (query, key, value), strict=True):
+    for gradient, given in zip(
+        torch.autograd.grad(output.sum(), [query, key, value]), (query, key, value), strict=True
+    ):
         assert gradient.shape == given.shape
 
 
-def audited(*arrays: Any, grad_output: Any = None, causal: bool = False, mask: Any = None, **options: Any) -> Any:
+def audited(
+    *arrays: Any, grad_output: Any = None, causal: bool = False, mask: Any = None, **options: Any
+) -> Any:
     """The function on arrays, as an audit calls it; with an incoming gradient, its gradients."""
     given = [tensor_of(each.copy()).requires_grad_(grad_output is not None) for each in arrays]
     seen = None if mask is None else at.Dense(mask)
     if causal:
         seen = at.Causal() if seen is None else at.Causal() & seen
-    scoring = {name: tensor_of(each) if isinstance(each, np.ndarray) else each for name, each in options.items()}
+    scoring = {
+        name: tensor_of(each) if isinstance(each, np.ndarray) else each for name, each in options.items()
+    }
     output = attention(*given, mask=seen, **scoring)
     if grad_output is None:
         return array_of(output)

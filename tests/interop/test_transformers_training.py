@@ -87,9 +87,7 @@ def assert_as_exact_as_eager(name: str, given: dict[str, Any], **changes: Any) -
         largest[module] = max(largest.get(module, 0.0), float(exact.abs().max()))
     for parameter, exact in truth.items():
         rounding = 16 * UNIT * largest[parameter.rpartition(".")[0]]
-        error, allowed = (
-            float(((found[parameter] - exact) ** 2).mean().sqrt()) for found in (ours, eager)
-        )
+        error, allowed = (float(((found[parameter] - exact) ** 2).mean().sqrt()) for found in (ours, eager))
         assert error <= 2 * allowed + rounding, f"{parameter}: {error:.3g}, eager's {allowed:.3g}"
 
 
@@ -161,9 +159,13 @@ def test_a_learned_position_bias_has_a_gradient() -> None:
 
     query, bias = torch.randn((1, 2, 5, 8)), torch.randn((1, 2, 5, 5), requires_grad=True)
     module = torch.nn.Module()
-    output, _ = attention_of_transformers(module, query, query, query, None, position_bias=bias, is_causal=False)
+    output, _ = attention_of_transformers(
+        module, query, query, query, None, position_bias=bias, is_causal=False
+    )
     output.square().sum().backward()
     scores = (query @ query.mT / 8**0.5 + bias.detach()).requires_grad_()
     (scores.softmax(-1) @ query).square().sum().backward()
     assert bias.grad is not None
-    torch.testing.assert_close(bias.grad, scores.grad, rtol=0, atol=64 * UNIT * float(scores.grad.abs().max()))
+    torch.testing.assert_close(
+        bias.grad, scores.grad, rtol=0, atol=64 * UNIT * float(scores.grad.abs().max())
+    )

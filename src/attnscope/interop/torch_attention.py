@@ -176,9 +176,7 @@ class Attention(torch.autograd.Function):
         """Keep the inputs, the output and the logsumexp."""
         output = empty_output(query, value)
         arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
-        logsumexp = attention_and_logsumexp(
-            *arrays, out=array_of(output), **constants.options(bias, sinks)
-        )
+        logsumexp = attention_and_logsumexp(*arrays, out=array_of(output), **constants.options(bias, sinks))
         ctx.constants = constants
         ctx.save_for_backward(query, key, value, bias, sinks, output, torch.from_numpy(logsumexp))
         return output

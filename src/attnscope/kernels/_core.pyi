@@ -79,6 +79,24 @@ class Plan:
         threads: int,
         statistics: StatisticsArrays | None,
     ) -> None: ...
+    def run_gradients(
+        self,
+        *,
+        query: numpy.typing.NDArray[Any],
+        key: numpy.typing.NDArray[Any],
+        value: numpy.typing.NDArray[Any],
+        bias: numpy.typing.NDArray[Any] | None,
+        slopes: numpy.typing.NDArray[Any] | None,
+        output: numpy.typing.NDArray[Any],
+        logsumexp: numpy.typing.NDArray[Any],
+        grad_output: numpy.typing.NDArray[Any],
+        grad_query: numpy.typing.NDArray[Any],
+        grad_key: numpy.typing.NDArray[Any],
+        grad_value: numpy.typing.NDArray[Any],
+        grad_bias: numpy.typing.NDArray[Any] | None,
+        mean: numpy.typing.NDArray[Any],
+        threads: int,
+    ) -> None: ...
 
 def usable_levels() -> list[str]: ...
 def lanes(level: str) -> int: ...

