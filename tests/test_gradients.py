@@ -18,14 +18,15 @@ def run(case: Case, grad_output: Any = GRAD, **options: Any) -> at.Gradients:
 
 
 def in_format(case: Case, dtype: Any) -> Case:
-    return Case(*(array.astype(dtype) for array in case.arrays), case.options)
+    query, key, value = (array.astype(dtype) for array in case.arrays)
+    return Case(query, key, value, case.options)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16, np.float16, np.float64])
 def test_gradients_are_in_the_formats_and_shapes_of_the_inputs(dtype: Any) -> None:
     case = in_format(case_of(bias=BIAS.astype(dtype), sinks=[0.0] * 4), dtype)
     found = run(case, GRAD.astype(dtype))
-    sums = np.float64 if dtype == np.float64 else np.float32
+    sums = np.dtype(np.float64 if dtype == np.float64 else np.float32)
     for gradient, given in zip((found.query, found.key, found.value), case.arrays, strict=True):
         assert (gradient.dtype, gradient.shape) == (given.dtype, given.shape)
     assert found.bias is not None

@@ -30,7 +30,7 @@ def test_output_and_gradients_have_the_bits_of_the_arrays(compiled: bool, tokens
     sinks = np.array([0.5, 0.0, -1.0, 2.0], np.float32)
     differentiated = jax.value_and_grad(loss, argnums=(0, 1, 2, 3))
     _, found = (jax.jit(differentiated) if compiled else differentiated)(query, key, value, sinks)
-    options = {"mask": at.Causal(), "softcap": 3.0, "sinks": sinks}
+    options: Any = {"mask": at.Causal(), "softcap": 3.0, "sinks": sinks}
     output = at.attention(query, key, value, **options)
     part = at.partial_attention(query, key, value, **options)
     expected = at.attention_gradients(
@@ -42,7 +42,9 @@ def test_output_and_gradients_have_the_bits_of_the_arrays(compiled: bool, tokens
 
 def test_bfloat16_stays_bfloat16() -> None:
     query, key, value = (jax.numpy.asarray(each, jax.numpy.bfloat16) for each in arrays())
-    gradient = jax.grad(lambda *given: attention(*given).astype(np.float32).sum(), argnums=1)(query, key, value)
+    gradient = jax.grad(lambda *given: attention(*given).astype(np.float32).sum(), argnums=1)(
+        query, key, value
+    )
     assert gradient.dtype == jax.numpy.bfloat16
     assert gradient.shape == key.shape
 

@@ -37,8 +37,11 @@ def test_output_and_gradients_have_the_bits_of_the_arrays(dtype: str) -> None:
     part = at.partial_attention(*arrays, mask=at.Causal(), softcap=3.0)
     expected = at.attention(*arrays, mask=at.Causal(), softcap=3.0)
     assert array_of(output).tobytes() == expected.tobytes()
+    query, key, value = arrays
     right = at.attention_gradients(
-        *arrays,
+        query,
+        key,
+        value,
         array_of(grad_output),
         mask=at.Causal(),
         softcap=3.0,
@@ -202,7 +205,7 @@ def audited(
 ) -> Any:
     """The function on arrays, as an audit calls it; with an incoming gradient, its gradients."""
     given = [tensor_of(each.copy()).requires_grad_(grad_output is not None) for each in arrays]
-    seen = None if mask is None else at.Dense(mask)
+    seen: at.Mask | None = None if mask is None else at.Dense(mask)
     if causal:
         seen = at.Causal() if seen is None else at.Causal() & seen
     scoring = {

@@ -11,7 +11,7 @@ from tests.tolerance import of_a_sum
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop.transformers import observing, register  # noqa: E402
+from attnscope.interop.transformers import observing  # noqa: E402
 from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
 
 

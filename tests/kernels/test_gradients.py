@@ -74,14 +74,15 @@ def test_gradients_over_several_strips_of_keys(level: str, query_len: int) -> No
         arrays = [
             random((1, heads, tokens, 24), 1.0) for heads, tokens in ((4, query_len), (2, 1000), (2, 1000))
         ]
-        case = Case(*arrays, options)
+        case = Case(arrays[0], arrays[1], arrays[2], options)
         grad_output = grad_of(case, 1)
         assert_gradients_match(run(case, grad_output), case, grad_output)
 
 
 def test_the_gradient_of_a_bias_is_left_out_if_it_is_not_asked_for(level: str) -> None:
     random = random_arrays(0, np.float32)
-    case = Case(*(random((1, 2, 9, 4), 1.0) for _ in range(3)), {"bias": random((9, 9), 1.0)})
+    query, key, value = (random((1, 2, 9, 4), 1.0) for _ in range(3))
+    case = Case(query, key, value, {"bias": random((9, 9), 1.0)})
     asked, not_asked = (run(case, grad_of(case, 1), bias_gradient=each) for each in (True, False))
     assert asked.bias is not None
     assert not_asked.bias is None

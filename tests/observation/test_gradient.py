@@ -28,7 +28,8 @@ def test_it_is_that_of_the_matrix(case: Case, seed: int) -> None:
     shape = (*case.query.shape[:-1], case.value.shape[-1])
     grad_output = np.random.default_rng(seed).standard_normal(shape).astype(case.query.dtype)
     group = case.query.shape[1] // case.key.shape[1]
-    alone = Case(case.query, *(np.repeat(each, group, axis=1) for each in case.arrays[1:]), case.options)
+    key, value = (np.repeat(each, group, axis=1) for each in case.arrays[1:])
+    alone = Case(case.query, key, value, case.options)
     found = attention_times_gradient(*case.arrays, grad_output, **case.options)
     bound = gradient_bounds(alone, grad_output, arithmetic=case.query.dtype, output=case.query.dtype)["value"]
     size = np.abs(alone.value.astype(np.float64))

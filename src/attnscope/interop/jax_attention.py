@@ -27,7 +27,7 @@ class Constants:
         return {**given, "bias": bias, "sinks": sinks}
 
 
-def attention(
+def attention(  # noqa: PLR0913  # the options of attention()
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
@@ -103,7 +103,9 @@ def forward(constants: Constants, query: Any, key: Any, value: Any, bias: Any, s
     def run(*given: Any) -> tuple[Any, Any]:
         query, key, value, bias, sinks = arrays_of(given)
         output = np.empty(shapes[0].shape, query.dtype)
-        return output, attention_and_logsumexp(query, key, value, out=output, **constants.options(bias, sinks))
+        return output, attention_and_logsumexp(
+            query, key, value, out=output, **constants.options(bias, sinks)
+        )
 
     inputs = (query, key, value, bias, sinks)
     output, logsumexp = jax.pure_callback(run, shapes, *inputs, vmap_method="sequential")

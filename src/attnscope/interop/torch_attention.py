@@ -41,7 +41,7 @@ class Constants:
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types here; NumPy cannot be traced
-def attention(
+def attention(  # noqa: PLR0913  # the options of attention()
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -144,7 +144,7 @@ def differentiable(
     """The output, with a backward pass if torch records one."""
     given = [each for each in (query, key, value, bias, sinks) if each is not None]
     if needs_gradients(*given):
-        recorded: torch.Tensor = Attention.apply(constants, query, key, value, bias, sinks)  # type: ignore[no-untyped-call]
+        recorded: torch.Tensor = Attention.apply(constants, query, key, value, bias, sinks)
         return recorded
     output = empty_output(query, value)
     arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
@@ -160,7 +160,7 @@ def empty_output(query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return torch.empty((*batch, query_len, heads, value.shape[-1]), dtype=query.dtype).transpose(-3, -2)
 
 
-class Attention(torch.autograd.Function):
+class Attention(torch.autograd.Function):  # type: ignore[misc]  # torch has no types here
     """attention() as torch records it."""
 
     @staticmethod
@@ -185,28 +185,23 @@ class Attention(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> Any:
         """The gradients of the inputs; None for the constants."""
         saved, needed = ctx.saved_tensors, tuple(ctx.needs_input_grad[1:])
-        gradients = AttentionBackward.apply(ctx.constants, needed, grad_outputs[0], *saved)  # type: ignore[no-untyped-call]
+        gradients = AttentionBackward.apply(ctx.constants, needed, grad_outputs[0], *saved)
         return (None, *gradients)
 
 
-class AttentionBackward(torch.autograd.Function):
+class AttentionBackward(torch.autograd.Function):  # type: ignore[misc]
     """The backward pass as a function of its own, so that a second derivative is refused by name."""
 
     @staticmethod
     def forward(
-        ctx: Any,
+        _: Any,
         constants: Constants,
         needed: tuple[bool, ...],
         grad_output: torch.Tensor,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        bias: torch.Tensor | None,
-        sinks: torch.Tensor | None,
-        output: torch.Tensor,
-        logsumexp: torch.Tensor,
+        *saved: Any,
     ) -> tuple[torch.Tensor | None, ...]:
         """The gradients of query, key, value, bias and sinks; None if not needed."""
+        query, key, value, bias, sinks, output, logsumexp = saved
         found = attention_gradients(
             *(vectors_of(each) for each in (query, key, value, grad_output)),
             output=array_of(output),
@@ -221,7 +216,7 @@ class AttentionBackward(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> Any:
+    def backward(_: Any, *__: torch.Tensor) -> Any:
         """Refuse a second derivative."""
         raise UnsupportedProblemError(
             "attention was differentiated twice, expected once: attnscope has no second derivative. Leave out "

@@ -75,7 +75,7 @@ def run_gradients(
     grad_bias = None
     if bias_gradient:
         grad_bias = np.zeros((*rows, operands.key.shape[2]), np.float32)
-    grads = [zeros_like(array) for array in operands[:3]]
+    grad_query, grad_key, grad_value = (zeros_like(array) for array in operands[:3])
     mean = np.empty(rows, np.float32)
     query, key, value, bias, alibi_slopes, _, _ = operands
     plan.run_gradients(
@@ -87,14 +87,14 @@ def run_gradients(
         output=as_bits(output),
         logsumexp=np.ascontiguousarray(logsumexp),
         grad_output=as_bits(grad_output),
-        grad_query=as_bits(grads[0]),
-        grad_key=as_bits(grads[1]),
-        grad_value=as_bits(grads[2]),
+        grad_query=as_bits(grad_query),
+        grad_key=as_bits(grad_key),
+        grad_value=as_bits(grad_value),
         grad_bias=grad_bias,
         mean=mean,
         threads=threads,
     )
-    return KernelGradients(*grads, grad_bias, mean)
+    return KernelGradients(grad_query, grad_key, grad_value, grad_bias, mean)
 
 
 def zeros_like(array: NDArray[Any]) -> NDArray[Any]:

@@ -121,10 +121,10 @@ def soft_cap_slope(inputs: Inputs) -> Floats:
     return 1.0 - np.tanh(dot_products(inputs) / inputs.softcap) ** 2
 
 
-def grad_of_sinks(sinks: Floats, logsumexp: Floats, mean: Floats) -> Floats:
+def grad_of_sinks(sinks: NDArray[Any], logsumexp: NDArray[Any], mean: NDArray[Any]) -> Floats:
     """Sum w_sink (0 - mean) over the rows of a head."""
     absent = np.isneginf(sinks)[:, None]  # -inf is no sink; (-inf) - (-inf) would be NaN
-    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp))
+    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp.astype(np.float64)))
     grad: Floats = -np.sum(weight_of_sink * mean, axis=(0, -1))
     return grad
 
@@ -136,7 +136,7 @@ def of_shared_heads(kv_heads: int, grad: Floats) -> Floats:
     return summed
 
 
-def summed_to(shape: tuple[int, ...], grad: Floats) -> Floats:
+def summed_to(shape: tuple[int, ...], grad: NDArray[Any]) -> Floats:
     """Sum over the axes that the forward pass broadcast."""
     missing = grad.ndim - len(shape)
     stretched = [missing + axis for axis, size in enumerate(shape) if size == 1]
