@@ -124,8 +124,7 @@ struct SurveyedRows {
     void score(const Stored& stored, Block& block, std::int64_t next) const {
         Widened wide = {.floats = work.wide_keys, .first = 0, .count = 0};
         const Matrix keys = rows_as_floats(stored, block.first, block.key_count, wide);
-        const char* listed[block_keys];
-        Prefetch ahead = fetch_rows(stored, next, smaller(next + block_keys, block.keys), listed), none;
+        Prefetch ahead = fetch_from(stored, next), none;
         float top[stride];
         Layout::score(one, rows, block, work.packed, keys, ahead, none, work.scores, top);
         if (one.has_softcap) Layout::softcap(one, rows, block, work.scores);
