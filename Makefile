@@ -91,7 +91,7 @@ sanitize-threads: $(THREADS_SANITIZED)/dev  ## the thread pool and the tests of 
 	$(CXX) -std=c++20 -O1 -g -fsanitize=thread csrc/checks/pool.cpp csrc/parallel.cpp -pthread -o build/pool-sanitize
 	TSAN_OPTIONS=halt_on_error=1 build/pool-sanitize
 	LD_PRELOAD="$$($(CXX) -print-file-name=libtsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-	TSAN_OPTIONS=halt_on_error=1:exitcode=66 OPENBLAS_NUM_THREADS=1 \
+	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions=csrc/checks/thread_sanitizer.supp OPENBLAS_NUM_THREADS=1 \
 	$(THREADS_SANITIZED)/bin/python -m pytest --capture no -p no:cacheprovider tests/kernels/test_threads.py $(TEST_ARGS)
 
 # Some machines slow OpenBLAS down through these two variables; the other libraries must run at full speed. A missed floor

@@ -55,8 +55,8 @@ void expect_what_a_body_throws(std::int64_t thrower, std::int64_t threads) {
     fail("what a body threw was lost", thrower);
 }
 
-// Overwrites what returned calls left on the stack, so that a worker that still reads a job of theirs crashes. Then
-// makes a call further down, whose own job is not where the old one was.
+// Overwrites what returned calls left on the stack, so that a worker that still reads a job of theirs
+// crashes. Then makes a call further down, whose own job is not where the old one was.
 [[gnu::noinline]] void expect_a_whole_job_further_down(std::int64_t tasks, std::int64_t threads) {
     volatile char stack[1 << 16];
     for (volatile char& byte : stack) byte = 0x7f;
