@@ -167,6 +167,9 @@ struct DimsInLanes {
                     mix_rows<1, 8, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
                 else if (left == 2)
                     mix_rows<2, 4, F>(call, row_weights, values, shrink + 4 * row, output, ahead);
+                else if (left == 3)  // a fourth row may have no weights: a group may be a single row
+                    mix_rows<3, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + 4 * row, output,
+                                                       ahead);
                 else if (left <= 4 || lanes < 16)
                     mix_rows<4, lanes == 8 ? 2 : 4, F>(call, row_weights, values, shrink + 4 * row, output,
                                                        ahead);

@@ -71,7 +71,7 @@ ATTNSCOPE_ALONE void score_keys(const float* packed, std::int64_t rows, const fl
             if (residue + P == residues) store(top + v * lanes, largest);
         }
     }
-    fetched = ahead;
+    fetched.line = ahead.line, fetched.row_end = ahead.row_end;
 }
 
 // Sums over a block's keys for N columns d of the values, held in registers
@@ -128,7 +128,7 @@ ATTNSCOPE_ALONE void mix_columns(const float* weights, const float* values, std:
     sums.clear();
     sums.template add_keys<0, V>(weights, values, value_stride, key_count, ahead);
     sums.add_to(output, shrink);
-    fetched = ahead;
+    fetched.line = ahead.line, fetched.row_end = ahead.row_end;
 }
 
 // The same over the keys of some stretches
@@ -146,7 +146,7 @@ ATTNSCOPE_ALONE void mix_stretches(const float* weights, const float* values, st
                                               stretch->end - stretch->first, ahead);
         });
     sums.add_to(output, shrink);
-    fetched = ahead;
+    fetched.line = ahead.line, fetched.row_end = ahead.row_end;
 }
 
 }  // namespace

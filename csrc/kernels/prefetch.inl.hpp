@@ -6,12 +6,11 @@ namespace {
 
 constexpr std::int64_t line_bytes = 64;
 
-// Rows that are needed soon, fetched into the second cache a line at a time between multiply-adds.
+// Rows that are needed soon, fetched into the second cache a few lines at a time between multiply-adds.
 //
 // why    a load from memory stalls the multiply-adds, a burst of prefetches does so too, and the hardware's
 //        own prefetcher does not follow several rows at once
 // order  row by row, each in address order
-// end    after the last row that row is fetched again, which is cheap because the cache holds it
 struct Prefetch {
     const char* line = nullptr;  // the next line to fetch, of the row that ends at row_end
     const char* row_end = nullptr;
@@ -39,21 +38,34 @@ struct Prefetch {
     }
     void step_by_row() { lines_per_step = (row_bytes + line_bytes - 1) / line_bytes; }
 
+    // Ends after the last row
     ATTNSCOPE_MEMBER void step() {
-        for (std::int64_t i = 0; i < lines_per_step; ++i) fetch_line();
+        for (std::int64_t i = 0; i < lines_per_step; ++i) {
+            if (line >= row_end && !next_row()) return;
+            prefetch(line);
+            line += line_bytes;
+        }
     }
+    // A line of rows at one stride. Has no end, because a micro-kernel has no register to count with: rows
+    // past the last one are fetched in vain.
     ATTNSCOPE_MEMBER void fetch_line() {
         prefetch(line);
         line += line_bytes;
         if (line < row_end) return;
+        line = row_end + gap;
+        row_end = line + row_bytes;
+    }
+
+private:
+    bool next_row() {
         if (rows_left == 0) {
             lines_per_step = 0;
-            line = row_end - row_bytes;
-            return;
+            return false;
         }
         --rows_left;
         line = listed == nullptr ? row_end + gap : *listed++;
         row_end = line + row_bytes;
+        return true;
     }
 };
 

@@ -145,8 +145,13 @@ static inline Matrix rows_as_floats(const Stored& stored, std::int64_t first, st
             .format = Format::float32};
 }
 
-// Fetches the rows [first, end); fetches nothing if there is none. `listed` receives the rows' addresses if
-// they do not follow each other, and must outlive the result.
+// The row of token `first` and those that follow at the array's stride, for Prefetch::fetch_line()
+static inline Prefetch fetch_from(const Stored& stored, std::int64_t first) {
+    return {stored.row(first), stored.row_bytes(), stored.array.token_stride, stored.run(first)};
+}
+
+// The rows [first, end), for Prefetch::step(). `listed` receives their addresses if they do not follow each
+// other, and must outlive the result.
 static inline Prefetch fetch_rows(const Stored& stored, std::int64_t first, std::int64_t end,
                                   const char** listed) {
     if (first >= end) return {};

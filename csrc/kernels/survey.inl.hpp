@@ -99,7 +99,8 @@ struct Surveyed {
     std::int64_t first, end, column, column_end;
 };
 
-// A block's weights, added to what its keys receive and to what its rows give each column
+// A tile's rows in the survey: their weights are added to what each key receives, and to each row's sum per
+// column
 template <int V>
 struct SurveyedRows {
     using Layout = RowsInLanes<V>;
@@ -124,8 +125,7 @@ struct SurveyedRows {
     void score(const Stored& stored, Block& block, std::int64_t next) const {
         Widened wide = {.floats = work.wide_keys, .first = 0, .count = 0};
         const Matrix keys = rows_as_floats(stored, block.first, block.key_count, wide);
-        const char* listed[block_keys];
-        Prefetch ahead = fetch_rows(stored, next, smaller(next + block_keys, block.keys), listed), none;
+        Prefetch ahead = fetch_from(stored, next), none;
         float top[stride];
         Layout::score(one, rows, block, work.packed, keys, ahead, none, work.scores, top);
         if (one.has_softcap) Layout::softcap(one, rows, block, work.scores);
@@ -133,9 +133,10 @@ struct SurveyedRows {
         if (one.slopes != nullptr) Layout::add_distance(one, rows, block, work.scores);
     }
 
-    // 2. the weights of the first pass; 3. what the key receives, and what the rows give to its column
+    // 2. the weights of the first pass; 3. added to what the key receives, and to the rows' sums of its
+    // column
     ATTNSCOPE_MEMBER void add_key(const SeenKeys<V>& seen, const typename Layout::VisibleLanes& visible,
-                                  std::int64_t k, float* received, float* given) const {
+                                  std::int64_t k, float* received, float* row_sums) const {
         for (int v = 0; v < V; ++v) {
             if (!seen.has(v, k)) continue;  // not scored
             const Vector score = load(work.scores + k * stride + v * lanes);
@@ -144,7 +145,7 @@ struct SurveyedRows {
             float* part = received + rows.query[0] % query_residues + v * lanes % query_residues;
             if (part >= received + query_residues) part -= query_residues;
             store(part, fma(weight, load(counted + v * lanes), load(part)));
-            store(given + v * lanes, add(load(given + v * lanes), weight));
+            store(row_sums + v * lanes, add(load(row_sums + v * lanes), weight));
         }
     }
 };
@@ -183,7 +184,7 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
     }
 }
 
-// Adds what a tile's rows gave each column to the rows of the map
+// Adds the sums of a tile's rows per column to the rows of the map
 static void add_to_map(const AttentionCall& call, std::int64_t pair, const TileRows& rows,
                        const Surveyed& keys, const SurveyWorkspace& work) {
     const Statistics& wanted = call.statistics;

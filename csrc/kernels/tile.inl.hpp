@@ -91,9 +91,8 @@ struct BlockPrefetch {
             during_scores = fetch_rows(stored.keys, block.end(), next_end, listed);
             during_mix = fetch_rows(stored.values, block.end(), next_end, listed_too);
         } else {
-            const std::int64_t soon_end = smaller(block.soon + block_keys, block.keys);
-            during_scores = fetch_rows(stored.values, block.first, block.end(), listed);
-            during_mix = fetch_rows(stored.keys, block.soon, soon_end, listed_too);
+            during_scores = fetch_from(stored.values, block.first);
+            during_mix = fetch_from(stored.keys, block.soon);
         }
     }
 };

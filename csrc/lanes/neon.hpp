@@ -11,7 +11,8 @@ namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 4;
-// 3 vectors x 8 keys of accumulators fill 24 of 32 registers
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 to 24 of the 32 registers; the rest is for operands.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
@@ -31,7 +32,7 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return vsubq_f32(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return vmulq_f32(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return vdivq_f32(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
-// a > b ? a : b, so a NaN in either argument gives b (vmaxq would give the NaN)
+// a > b ? a : b, so b if either is NaN (vmaxq would return the NaN)
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return vcgtq_f32(a, b); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
@@ -70,7 +71,7 @@ using Four = float32x4_t;
 ATTNSCOPE_INLINE Four load_four(const float* p) { return vld1q_f32(p); }
 ATTNSCOPE_INLINE void store_four(float* p, Four a) { vst1q_f32(p, a); }
 ATTNSCOPE_INLINE Four broadcast_four(float a) { return vdupq_n_f32(a); }
-// In double, rounded once: the factor's own rounding would bend every score the same way
+// In double, rounded once: a factor rounded to float32 would move all scores in one direction
 ATTNSCOPE_INLINE Four scale_four(Four a, double factor) {
     const float64x2_t low = vmulq_n_f64(vcvt_f64_f32(vget_low_f32(a)), factor);
     const float64x2_t high = vmulq_n_f64(vcvt_high_f64_f32(a), factor);

@@ -9,7 +9,7 @@ using Four = __m128;
 ATTNSCOPE_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
 ATTNSCOPE_INLINE void store_four(float* p, Four a) { _mm_storeu_ps(p, a); }
 ATTNSCOPE_INLINE Four broadcast_four(float a) { return _mm_set1_ps(a); }
-// In double, rounded once: the factor's own rounding would bend every score the same way
+// In double, rounded once: a factor rounded to float32 would move all scores in one direction
 ATTNSCOPE_INLINE Four scale_four(Four a, double factor) {
     return _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_cvtps_pd(a), _mm256_set1_pd(factor)));
 }

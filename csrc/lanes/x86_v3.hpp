@@ -11,8 +11,9 @@ namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 8;
-// 3 vectors x 4 keys of accumulators fill 12 of 16 registers; one vector needs 8 keys to hide the adds'
-// latency
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 or 12 of the 16 registers; the rest is for operands. Fewer than 8 sums would not hide a
+// multiply-add's latency.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 1 ? 8 : 4; }
@@ -32,7 +33,7 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm256_div_ps(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
-// a > b ? a : b, so a NaN in either argument gives b
+// a > b ? a : b, so b if either is NaN
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }

@@ -11,7 +11,8 @@ namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 16;
-// 3 vectors x 8 keys of accumulators fill 24 of 32 registers
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 to 24 of the 32 registers; the rest is for operands.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
@@ -31,7 +32,7 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm512_div_ps(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
-// a > b ? a : b, so a NaN in either argument gives b
+// a > b ? a : b, so b if either is NaN
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
