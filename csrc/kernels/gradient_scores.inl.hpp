@@ -102,15 +102,13 @@ struct RowTerms {
         const AttentionCall& attention = call.attention;
         for (std::int64_t r = rows.first; r < rows.end; ++r) {
             const std::int64_t at = rows.index(attention, r);
-            const double base_2 = call.logsumexp[at] * (1.0 / ln_2);
+            const bool masked = call.logsumexp[at] == -infinity;  // weights are then 0, for scores of -inf
+            const double base_2 = masked ? 0.0 : call.logsumexp[at] * (1.0 / ln_2);
             mean[r] = call.mean[at];
             position[r] = static_cast<float>(rows.query[r] + attention.key_len - attention.query_len);
             if (attention.slopes != nullptr) slope[r] = -log2_e * attention.slopes[rows.head[r]];
             logsumexp[r] = static_cast<float>(base_2);
-            if (call.logsumexp[at] == -infinity)
-                logsumexp[r] = 0.0f;  // weights of 0 for scores of -inf
-            else
-                rest[r] = static_cast<float>(base_2 - static_cast<double>(logsumexp[r]));
+            rest[r] = static_cast<float>(base_2 - static_cast<double>(logsumexp[r]));
         }
     }
 };

@@ -107,9 +107,9 @@ static void take_row_block(const GradientCall& call, const Strip& strip, std::in
     const auto row_in = [&](const InputArray& array) {
         return [&](std::int64_t r) { return row_of(array, rows.batch, rows.head[r], rows.query[r]); };
     };
-    const bool finite_rows = copy_rows(rows.first, rows.end, rows_per_block, key_dim, attention.format,
-                                       row_in(attention.query), work.query) &
-                             copy_rows(rows.first, rows.end, rows_per_block, value_dim, attention.format,
+    const bool finite_query = copy_rows(rows.first, rows.end, rows_per_block, key_dim, attention.format,
+                                        row_in(attention.query), work.query);
+    const bool finite_grad = copy_rows(rows.first, rows.end, rows_per_block, value_dim, attention.format,
                                        row_in(call.grad_output), work.grad);
     const double factor =
         attention.has_softcap ? attention.scale / attention.softcap : attention.scale * (1.0 / ln_2);
@@ -132,7 +132,7 @@ static void take_row_block(const GradientCall& call, const Strip& strip, std::in
         const Coefficients of_weights = {work.weights, 1, rows_per_block},
                            of_scores = {work.grad_scores, 1, rows_per_block};
         const Coefficients of_rows = {work.grad_scores, rows_per_block, 1};
-        if (block.all_visible || (finite_rows && work.finite_keys[key / block_keys])) {
+        if (block.all_visible || (finite_query && finite_grad && work.finite_keys[key / block_keys])) {
             add_block_product(work.grad, value_dim, of_weights, block.key_terms, value_sums);
             add_block_product(work.query, key_dim, of_scores, block.key_terms, key_sums);
             add_block_product(keys, key_dim, of_rows, block.row_terms, work.query_sums);
