@@ -33,7 +33,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 .PHONY: help tour test test-models lesson learn test-browser lint format types sanitize sanitize-threads bench wheel clean check FORCE
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE=some.txt
 	@$(VENV)/bin/attnscope tour $(FILE)
