@@ -12,7 +12,6 @@ from click.testing import CliRunner
 import attnscope as at
 from attnscope.cli import main
 from attnscope.inspection import InspectionError, Request, inspect
-from attnscope.inspection.run import load
 from attnscope.inspection.segments import TEMPLATE
 from tests.audit.models.tiny import build
 from tests.interop.judging import assert_near
@@ -50,9 +49,9 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """A folder with a tiny model and a tokenizer of words: save("LlamaForCausalLM")."""
+    """A folder with a tiny model and a tokenizer of words: save("LlamaForCausalLM"), or of a model."""
 
-    def save_(name: str, template: str | None = None, **changes: Any) -> Path:
+    def save_(name: Any, template: str | None = None, **changes: Any) -> Path:
         from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
         special = {"[UNK]": 0, "<s>": 1, "</s>": 2, "[PAD]": 3}
@@ -66,7 +65,8 @@ def save(tmp_path: Path) -> Save:
         tokenizer.chat_template = template
         folder = tmp_path / "tiny-model"
         tokenizer.save_pretrained(folder)
-        build(name, vocab_size=len(vocabulary), **changes).save_pretrained(folder)
+        model = build(name, vocab_size=len(vocabulary), **changes) if isinstance(name, str) else name
+        model.save_pretrained(folder)
         return folder
 
     return save_
@@ -234,16 +234,59 @@ def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
         inspect(Request("cat " * 400, model=save("LlamaForCausalLM")))
 
 
-def test_a_layer_without_softmax_attention_is_named(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = save("LlamaForCausalLM")
-    known = load(folder)
-    known.layers = 3  # as of a model whose third layer is a recurrence
-    monkeypatch.setattr("attnscope.inspection.run.load", lambda _: known)
+def jamba() -> Any:
+    """Layers 1 and 3 of 5 have attention, the others are recurrences."""
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": 40,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+    }
+    mamba = {"use_mamba_kernels": False, "mamba_d_state": 4, "mamba_dt_rank": 4, "num_experts": 1}
+    places = {"attn_layer_period": 2, "attn_layer_offset": 1, "num_key_value_heads": 2, "bos_token_id": 1}
+    return transformers.JambaForCausalLM(transformers.JambaConfig(**sizes, **mamba, **places)).eval()
+
+
+@pytest.mark.filterwarnings("ignore")  # kernels that are not installed
+def test_of_a_hybrid_the_layers_with_attention_are_observed_by_their_own_numbers(save: Save) -> None:
+    folder = save(jamba())
+    for asked, numbers in ((None, [1, 3]), ("3", [3]), ("2-4", [3])):
+        found = inspect(Request(TEXT, model=folder, layers=asked))
+        assert [layer.number for layer in found.layers] == numbers
+    assert found.layers[0].name == "layers.3.self_attn"
     with pytest.raises(
-        InspectionError,
-        match=r"layer 2 of tiny-model was requested, but only 2 of its layers have softmax attention.*--layers 0-1",
+        InspectionError, match=r"layers='2', expected some of 1, 3: the model's other layers have no"
+    ):
+        inspect(Request(TEXT, model=folder, layers="2"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_without_attention_is_refused(save: Save) -> None:
+    sizes = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}
+    folder = save(transformers.MambaForCausalLM(transformers.MambaConfig(**sizes)))
+    with pytest.raises(
+        InspectionError, match=r"tiny-model' cannot be observed: the model ran, and none of its attention"
     ):
         inspect(Request(TEXT, model=folder))
+
+
+def test_a_model_that_reads_no_text_is_refused(save: Save) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    vision = transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=16, patch_size=8))
+    both = {
+        "text_config": sizes | {"vocab_size": 40},
+        "vision_config": sizes | {"image_size": 16, "patch_size": 8},
+    }
+    pair = transformers.CLIPModel(transformers.CLIPConfig(**both))
+    for model, message in (
+        (vision, r"tiny-model' is vit, which reads pixel_values, expected a model that reads a text"),
+        (pair, r"tiny-model' does not run on a text alone: "),
+    ):
+        folder = save(model)
+        with pytest.raises(InspectionError, match=message):
+            inspect(Request(TEXT, model=folder))
 
 
 def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
@@ -254,7 +297,7 @@ def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
 
     monkeypatch.setattr("attnscope.inspection.transformers_model.observing", refuse)
     with pytest.raises(
-        InspectionError, match=r"tiny-model cannot be observed: it computes its attention by itself"
+        InspectionError, match=r"tiny-model' cannot be observed: it computes its attention by itself"
     ):
         inspect(Request(TEXT, model=save("LlamaForCausalLM")))
 

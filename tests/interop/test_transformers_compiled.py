@@ -68,7 +68,9 @@ def test_autocast_returns_its_format() -> None:
     register()
     query, value = torch.randn((1, 2, 3, 8)), torch.randn((1, 2, 3, 8), dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        output, _ = attention_of_transformers(torch.nn.Module(), query, query, value, None)
-    alone, _ = attention_of_transformers(torch.nn.Module(), query.bfloat16(), query.bfloat16(), value, None)
+        output, _ = attention_of_transformers(torch.nn.Module(), query, query, value, None, is_causal=False)
+    alone, _ = attention_of_transformers(
+        torch.nn.Module(), query.bfloat16(), query.bfloat16(), value, None, is_causal=False
+    )
     assert output.dtype == torch.bfloat16
     assert torch.equal(output, alone)

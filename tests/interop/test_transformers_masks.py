@@ -239,10 +239,43 @@ def test_a_mask_that_a_model_changes_is_read_as_it_is_then() -> None:
             assert torch.equal(output, expected)
 
 
-def test_scores_plus_bools_are_refused() -> None:
-    mask = mask_of_transformers(1, 4, 4)
-    with pytest.raises(at.UnsupportedProblemError, match=r"adds its attention mask to numbers.*'eager'"):
-        torch.zeros((1, 1, 4, 4)) + mask
+def test_scores_plus_bools_hide_the_keys_that_are_not_visible() -> None:
+    mask, scores = mask_of_transformers(1, 4, 4), torch.randn((1, 1, 4, 4))
+    with MATRIX:
+        added = scores + mask
+    assert torch.equal(added, scores + made.eager_mask(1, 4, 4))
+    assert torch.equal(mask + scores, added)
+    computations: list[Any] = [lambda: scores * mask, lambda: 1 - mask, lambda: mask + 1]
+    for compute in computations:
+        with pytest.raises(
+            (at.UnsupportedProblemError, RuntimeError), match=r"as a number .*'eager'|with a bool"
+        ):
+            compute()
+
+
+@pytest.mark.parametrize("masked", ["nothing", "bools", "numbers", "symbolic"])
+def test_a_query_sees_only_keys_that_an_indexer_chose(masked: str) -> None:
+    """As DeepSeek V3.2 passes them to every attention but eager and sdpa."""
+    query, chosen = (
+        torch.randn((2, 1, 5, 8)),
+        torch.tensor([[[0, 2], [1, 1], [4, 2], [3, 0], [2, 4]]]).repeat(2, 1, 1),
+    )
+    shown = torch.zeros((2, 1, 5, 5), dtype=torch.bool).scatter_(3, chosen[:, None], value=True)
+    causal = torch.ones((5, 5), dtype=torch.bool).tril()
+    if masked != "nothing":
+        shown &= causal
+    masks = {
+        "nothing": None,
+        "bools": causal.expand(2, 1, 5, 5),
+        "numbers": made.eager_mask(2, 5, 5),
+        "symbolic": mask_of_transformers(2, 5, 5),
+    }
+    options = {"is_causal": False}
+    ours, _ = attention_of_transformers(
+        torch.nn.Module(), query, query, query, masks[masked], indices=chosen, **options
+    )
+    expected, _ = attention_of_transformers(torch.nn.Module(), query, query, query, shown, **options)
+    assert torch.equal(ours, expected)
 
 
 def test_a_matrix_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

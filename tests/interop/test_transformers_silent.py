@@ -203,12 +203,12 @@ def test_beams_of_one_text_do_not_reorder_another() -> None:
     np.testing.assert_array_equal(seen.calls(0)[0].entropy, alone[0].entropy)
 
 
-def test_a_cache_is_let_go_as_it_was() -> None:
+def test_models_and_caches_are_let_go_as_they_were() -> None:
     model = build("LlamaForCausalLM")
-    cache = transformers.DynamicCache(config=model.config)
+    methods = dict(vars(transformers.Cache))
     with observing(model), torch.inference_mode():
-        model(tokens(), past_key_values=cache)
-        assert "reorder_cache" in vars(cache)
-    assert "reorder_cache" not in vars(cache)
+        assert transformers.Cache.crop is not methods["crop"]
+        model(tokens(), past_key_values=transformers.DynamicCache(config=model.config))
+    assert dict(vars(transformers.Cache)) == methods
     assert not model._forward_hooks
     assert not model._forward_pre_hooks

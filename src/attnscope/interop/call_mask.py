@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from attnscope.errors import AttentionMaskError, UnsupportedProblemError
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of
-from attnscope.problem import Causal, Dense, Mask, Window
+from attnscope.problem import Dense, Mask
 
 EAGER = "Choose another attention: model.set_attn_implementation('eager')."
 
@@ -28,34 +28,34 @@ _supporting: dict[type, bool] = {}
 _given: "WeakTensorKeyDictionary[torch.Tensor, tuple[int, Visible]]" = WeakTensorKeyDictionary()
 
 
-def without_mask(
+def check_without_mask(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     is_causal: bool | None,
     sliding_window: int | None,
-) -> Mask | None:
-    """The mask of a call that has none: what Transformers' sdpa makes of `is_causal`.
+) -> None:
+    """Check that a call without a mask shows every key, as eager attention does.
 
-    Eager attention ignores `is_causal` and shows every key. A model that does not support sdpa was written
-    for eager.
+    Masks that Transformers makes for "attnscope" are never None, so nothing else stands for them: sdpa instead
+    follows `is_causal`.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If sdpa, for a model that supports it, or the window would show fewer keys.
     """
     if not supports_sdpa(type(getattr(module, "config", None))):
-        return None
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    if query.shape[2] == 1 or not causal:
-        left_out = sliding_window is not None and key.shape[2] > sliding_window
-    else:
-        left_out = query.shape[2] != key.shape[2]
-    if left_out:
+        return
+    causal = query.shape[2] > 1 and bool(
+        getattr(module, "is_causal", True) if is_causal is None else is_causal
+    )
+    if causal or (sliding_window is not None and key.shape[2] > sliding_window):
         raise UnsupportedProblemError(
-            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys, "
-            f"is_causal={bool(causal)}, sliding_window={sliding_window}, without a mask that states which "
-            f"keys are visible. {EAGER}"
+            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys without a mask, "
+            f"is_causal={causal}, sliding_window={sliding_window}: eager attention shows every key then, sdpa "
+            f"does not. Give the model a mask. {EAGER}"
         )
-    if query.shape[2] == 1 or not causal:
-        return None
-    return Causal() if sliding_window is None else Window(left=sliding_window - 1, right=0)
 
 
 def supports_sdpa(config: type) -> bool:
@@ -134,6 +134,16 @@ def visible_of_numbers(mask: torch.Tensor) -> Visible:
         shown &= mask > torch.finfo(torch.float32).min  # it may be added in float32
     added = mask if bool((mask[shown] != 0).any()) else None
     return Visible(None if bool(shown.all()) else Dense(array_of(shown)), added, 0, 0)
+
+
+def among(indices: torch.Tensor, seen: Visible, key_len: int) -> Visible:
+    """The same for the keys that each query may choose from, [batch, query_len, chosen keys]."""
+    batch, query_len, _ = indices.shape
+    chosen = torch.zeros((batch, query_len, key_len), dtype=torch.bool).scatter_(
+        2, indices.long(), value=True
+    )
+    mask = Dense(array_of(chosen[:, None, :, : seen.keys_read]))
+    return seen._replace(mask=mask if seen.mask is None else seen.mask & mask)
 
 
 def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:

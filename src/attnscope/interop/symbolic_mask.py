@@ -14,7 +14,9 @@ from attnscope.problem import Mask
 
 LARGEST_MATRIX = 2**26  # entries: one text of 8,192 tokens
 SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
-ARITHMETIC = (torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor, torch.ops.aten.mul.Tensor)
+ARITHMETIC = tuple(
+    getattr(torch.ops.aten, name).Tensor for name in ("add", "add_", "sub", "sub_", "mul", "mul_")
+)
 
 
 @dataclass
@@ -85,10 +87,7 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
                 stacklevel=2,
             )
             shown = torch.from_numpy(self.visible())
-            if self.dtype.is_floating_point:
-                hidden = torch.finfo(self.dtype).min
-                shown = torch.where(shown, torch.zeros((), dtype=self.dtype), hidden)
-            self.statement.matrix = shown
+            self.statement.matrix = as_numbers(shown, self.dtype) if self.dtype.is_floating_point else shown
         return self.statement.matrix
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
@@ -103,8 +102,10 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
             same: SymbolicMask = args[0]
             batch, _, query_len, key_len = same.shape
             return SymbolicMask(same.statement, (batch, query_len, key_len), same.dtype)
-        if func in ARITHMETIC:
-            _refuse_bools_as_numbers(func, args)
+        if func in ARITHMETIC and {each.dtype for each in args[:2] if isinstance(each, SymbolicMask)} == {
+            torch.bool
+        }:
+            return _added(func, *args, **(kwargs or {}))
 
         def entries(given: Any) -> Any:
             return given.matrix(func) if isinstance(given, SymbolicMask) else given
@@ -114,17 +115,30 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
         return args[0] if result is whole[0] else result  # in place
 
 
+def as_numbers(shown: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What eager attention adds to scores: 0 for a visible key, the format's least number for a hidden one."""
+    return torch.where(shown, torch.zeros((), dtype=dtype), torch.finfo(dtype).min)
+
+
 def _keeps_all(
     mask: SymbolicMask, axis: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> bool:
     return (start or 0) == 0 and step == 1 and (end is None or end >= mask.shape[axis])
 
 
-def _refuse_bools_as_numbers(func: Any, operands: tuple[Any, ...]) -> None:
-    """Raise UnsupportedProblemError for sums of scores and bools, which would hide no key."""
-    formats = {each.dtype for each in operands if isinstance(each, torch.Tensor)}
-    if torch.bool in formats and any(each.is_floating_point for each in formats):
+def _added(func: Any, left: Any, right: Any, **more: Any) -> Any:
+    """Scores plus a mask of bools: only code for eager attention adds masks, so that is what is added.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If the model subtracts or multiplies them.
+    """
+    scores, mask = (right, left) if isinstance(left, SymbolicMask) else (left, right)
+    are_scores = isinstance(scores, torch.Tensor) and scores.is_floating_point() and scores.ndim > 0
+    if more or not are_scores or func not in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
         raise UnsupportedProblemError(
-            f"the model adds its attention mask to numbers ({func}), expected a mask of bools to be used as "
-            "such. Choose another attention for this model: model.set_attn_implementation('eager')."
+            f"the model uses its attention mask as a number ({func}), expected it to be added to scores or "
+            "used as bools. Choose another attention for this model: model.set_attn_implementation('eager')."
         )
+    return func(scores, as_numbers(mask.matrix(func), scores.dtype))

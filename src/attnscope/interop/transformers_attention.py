@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from transformers.utils import output_capturing
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.interop.call_mask import EAGER, Visible, bias_of, visible, without_mask
+from attnscope.interop.call_mask import EAGER, Visible, among, bias_of, check_without_mask, visible
 from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, threads, vectors_of
 from attnscope.interop.torch_attention import Constants, differentiable, empty_output
 
 # A paged cache, and what single models add to the call
-NOT_HONOURED = ("cache", "head_mask", "indices", "block_indices", "sinks")
+NOT_HONOURED = ("cache", "head_mask", "block_indices", "sinks")
 
 
 class Call(NamedTuple):
@@ -53,6 +53,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     sliding_window: int | None = None,
     s_aux: torch.Tensor | None = None,
     position_bias: torch.Tensor | None = None,
+    indices: torch.Tensor | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention function that register() gives to Transformers.
@@ -65,6 +66,8 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     key, value : Tensor, (batch, kv_heads, key_len, key_dim or value_dim)
     attention_mask : Tensor, (batch, heads or 1, query_len, key_len), or None
         Symbolic, of bools, or of numbers that are added.
+    indices : Tensor of int, (batch, query_len, chosen keys), or None
+        The keys that an indexer chose for each query; it sees no others.
 
     Returns
     -------
@@ -77,9 +80,12 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     refuse_options(module, others)
     query, key, value = as_autocast(query, key, value)
     if attention_mask is None:
-        seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
+        check_without_mask(module, query, key, is_causal, sliding_window)
+        seen = Visible(None, None, key.shape[2], 0)
     else:
         seen = visible(attention_mask, query, key)
+    if indices is not None:
+        seen = among(indices, seen, key.shape[2])
     constants = Constants(
         mask=seen.mask,
         scale=None if scaling is None else float(scaling),
