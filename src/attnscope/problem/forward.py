@@ -30,9 +30,15 @@ class Forward(NamedTuple):
 
 
 def read_forward(
-    problem: AttentionProblem, operands: Operands, grad_output: Any, output: Any, logsumexp: Any
+    problem: AttentionProblem,
+    operands: Operands,
+    grad_output: Any,
+    output: Any,
+    logsumexp: Any,
+    *,
+    wider: bool = False,
 ) -> Forward:
-    """Validate the arrays of a backward pass against a described problem.
+    """Validate the arrays of a backward pass against a described problem; `wider` accepts float64 beside all.
 
     Raises AttentionFormatError or AttentionShapeError, and AttentionError if only one of output and logsumexp
     is given.
@@ -46,14 +52,15 @@ def read_forward(
     shape, outer = problem.shape, (None,) * (4 - operands.rank)
     rows = (shape.batch, shape.query_heads, shape.query_len)[4 - operands.rank :]
     own, sums = FORMATS[problem.number_format], accumulation_dtype(problem.number_format)
+    widest = (FORMATS["float64"],) if wider else ()
     grad_output = read_vectors(grad_output, "grad_output")
-    _expect(grad_output, "grad_output", (*rows, shape.value_dim), (own,))
+    _expect(grad_output, "grad_output", (*rows, shape.value_dim), (own, *widest))
     if output is None:
         return Forward(grad_output[outer], None, None)
     output, logsumexp = read_vectors(output, "output"), plain(logsumexp, "logsumexp")
     check_array(logsumexp, "logsumexp")
-    _expect(output, "output", (*rows, shape.value_dim), (own, sums))
-    _expect(logsumexp, "logsumexp", rows, (sums,))
+    _expect(output, "output", (*rows, shape.value_dim), (own, sums, *widest))
+    _expect(logsumexp, "logsumexp", rows, (sums, *widest))
     return Forward(grad_output[outer], output[outer], logsumexp[outer])
 
 

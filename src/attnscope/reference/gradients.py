@@ -40,7 +40,7 @@ def gradients(
     key : ndarray, shape (batch, kv_heads, key_len, key_dim)
     value : ndarray, shape (batch, kv_heads, key_len, value_dim)
     grad_output : ndarray, shape (batch, query_heads, query_len, value_dim)
-        Of the query's rank and format, as attention()'s output.
+        Of the query's rank; in its format, or float64.
     output : ndarray, shape (batch, query_heads, query_len, value_dim), optional
     logsumexp : ndarray, shape (batch, query_heads, query_len), optional
         Of the forward pass, both or neither: weights are then exp(score - logsumexp), and mean is g . output.
@@ -75,7 +75,7 @@ def gradients(
     """
     problem, operands, inputs = read(query, key, value, **options)
     shape, bias, drop = problem.shape, options.get("bias"), operands.added_axes
-    forward = read_forward(problem, operands, grad_output, output, logsumexp)
+    forward = read_forward(problem, operands, grad_output, output, logsumexp, wider=True)
     grad_rows = widen(forward.grad_output)
 
     # 1. forward again: recomputing the weights takes less memory than keeping them
