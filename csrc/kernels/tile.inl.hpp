@@ -106,7 +106,7 @@ ATTNSCOPE_INLINE void attend_block(const AttentionCall& call, Tile<Layout>& tile
     // 1. which rows see which keys
     Block block;
     block.keys = rows.reach();
-    if (start >= block.keys || !find_block(call, rows, start, block)) return;
+    if (!find_block(call, rows, start, smaller(start + block_keys, block.keys), block)) return;
     const bool observed = call.statistics.wanted();
     Observer<Layout> observer(call, rows);
     Scattered scattered;
