@@ -21,8 +21,10 @@ struct SeenKeys {
             if (block.all_see_all) continue;
             std::uint64_t seen = 0;
             for (int lane = 0; lane < lanes; ++lane) seen |= block.seen[v * lanes + lane];
-            first[v] = seen == 0 ? 0 : __builtin_ctzll(seen) / 4 * 4;
-            end[v] = seen == 0 ? 0 : smaller(block.key_count, (67 - __builtin_clzll(seen)) / 4 * 4);
+            const int lowest = seen == 0 ? 0 : __builtin_ctzll(seen);
+            const int past_highest = seen == 0 ? 0 : 64 - __builtin_clzll(seen);
+            first[v] = lowest / 4 * 4;
+            end[v] = smaller(block.key_count, (past_highest + 3) / 4 * 4);
         }
     }
     bool has(int v, std::int64_t key) const { return key >= first[v] && key < end[v]; }

@@ -166,7 +166,12 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
         work.row_parts[at] = 0.0f;
     const double factor = one.has_softcap ? one.scale / one.softcap : one.scale * (1.0 / ln_2);
     Layout::pack_queries(one, rows, factor, work.packed);
-    const Stored stored = {one, one.key, one.key_scales, 0, 0, one.key_dim};
+    const Stored stored = {.call = one,
+                           .array = one.key,
+                           .scales = one.key_scales,
+                           .batch = 0,
+                           .kv_head = 0,
+                           .dim = one.key_dim};
     Block block;
     block.keys = one.keys_of(0);
     std::int64_t column = keys.column;

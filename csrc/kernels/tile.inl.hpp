@@ -140,9 +140,18 @@ static void attend_part(const AttentionCall& call, Tile<Layout>* const* tiles, i
                         Workspace& work) {
     if (count == 0) return;
     const std::int64_t batch = tiles[0]->rows.batch, kv_head = tiles[0]->rows.kv_head;
-    const KeysAndValues stored = {
-        .keys = {call, call.key, call.key_scales, batch, kv_head, call.key_dim},
-        .values = {call, call.value, call.value_scales, batch, kv_head, call.value_dim}};
+    const KeysAndValues stored = {.keys = {.call = call,
+                                           .array = call.key,
+                                           .scales = call.key_scales,
+                                           .batch = batch,
+                                           .kv_head = kv_head,
+                                           .dim = call.key_dim},
+                                  .values = {.call = call,
+                                             .array = call.value,
+                                             .scales = call.value_scales,
+                                             .batch = batch,
+                                             .kv_head = kv_head,
+                                             .dim = call.value_dim}};
     std::int64_t end = 0;
     for (int i = 0; i < count; ++i) {
         Layout::clear(call, tiles[i]->state);
