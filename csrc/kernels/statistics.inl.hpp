@@ -113,8 +113,7 @@ private:
         return select(none, zero(), fma(fall, total, surprised));
     }
 
-    // All sums but the segments'; returns the block's mass. Found: whether any of these rows has a new
-    // largest score.
+    // All sums but the segments'; returns the block's mass. Found: any of these rows has a new largest score.
     template <bool Found>
     Vector count_unit(const Block& block, int u, const float* scores, const float* weights, Vector before,
                       Vector now, Vector shrink, float* state) const {

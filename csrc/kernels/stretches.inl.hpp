@@ -9,8 +9,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// For each of V vectors of rows the keys of a block that any of its rows sees, rounded outwards to multiples
-// of four
+// For each of V vectors of rows: the keys of a block that any of its rows sees, rounded outwards to fours
 template <int V>
 struct SeenKeys {
     std::int64_t first[V], end[V];  // both 0 if the rows see none

@@ -99,8 +99,7 @@ struct Surveyed {
     std::int64_t first, end, column, column_end;
 };
 
-// A tile's rows in the survey: their weights are added to what each key receives, and to each row's sum per
-// column
+// A tile's rows in the survey: their weights are added to what keys receive, and to rows' sums per column
 template <int V>
 struct SurveyedRows {
     using Layout = RowsInLanes<V>;
@@ -134,8 +133,7 @@ struct SurveyedRows {
     }
 
     // 2. the weights of the first pass, for the keys [k, end) of a block, which are in one column; 3. added
-    // to what each key receives (`received` is that of the block's key 0), and to the rows' sums of the
-    // column
+    // to what each key receives (`received`: the block's key 0) and to the rows' sums of the column
     void add_keys(const SeenKeys<V>& seen, const typename Layout::VisibleLanes& visible, std::int64_t k,
                   std::int64_t end, float* received, float* row_sums) const {
         for (int v = 0; v < V; ++v) {

@@ -16,8 +16,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// As many tiles of one kv head compute each block of keys in turn: it is fetched, and widened, once for all
-// of them
+// As many tiles of one kv head take each block of keys in turn: it is fetched, and widened, once for them all
 constexpr int tiles_together = 4;
 
 // A thread's scratch memory, shared by its tiles
@@ -26,16 +25,14 @@ struct Workspace {
     Widened keys, values;
 };
 
-// What a tile has of its own. A state holds the softmax's sums and those of observe(), over one part or all
-// so far.
+// What a tile has of its own. A state holds the sums of the softmax and of observe(), over one part or more
 template <RowLayout Layout>
 struct Tile {
     TileRows rows;
     float *packed, *part, *total;
     float* state;  // of the part at hand
     float* whole;  // of the parts before, or null
-    // Rows that are needed when the tile is done: its output rows, and the queries of the tile that comes
-    // next
+    // Rows that are needed when the tile is done: its output rows, and the queries of the next tile
     const char* later_rows[2 * tile_rows];
     Prefetch later;
 };
@@ -79,7 +76,7 @@ static inline Matrix block_rows(const Stored& stored, const Block& block, Widene
         return rows_as_floats(stored, block.first, block.key_count, wide);
 }
 
-// What the scores' loop fetches, and what the values' loop fetches: rows that are read after it
+// The rows that are fetched while scores are computed, and while values are mixed
 struct BlockPrefetch {
     const char *listed[block_keys], *listed_too[block_keys];
     Prefetch during_scores, during_mix;
