@@ -1,5 +1,4 @@
-// The one contract between a CPU level and the rest: the description of a call, and the functions that
-// compute it.
+// The contract between a CPU level and the rest: the description of a call, and the functions that compute it.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +17,7 @@ inline constexpr std::int64_t most_segments = 64;
 // Statistics hold keys and counts as float32, which is exact for integers below this
 inline constexpr std::int64_t most_observed_keys = std::int64_t{1} << 24;
 
-// An array [batch][head][token][dim] whose last axis is contiguous; strides in bytes. Byte is const char or
-// char.
+// An array [batch][head][token][dim], the last axis contiguous; strides in bytes. Byte: const char or char.
 template <typename Byte>
 struct StridedArray {
     Byte* data;
@@ -36,8 +34,7 @@ struct Pages {
     std::int64_t page_tokens;
 };
 
-// The keys that each row sees: at most two spans of keys per row, or one bit per key. A null pointer: not in
-// use.
+// The keys that each row sees: at most two spans of keys per row, or one bit per key. Null: not in use.
 struct Visibility {
     const std::int32_t* first_key;  // [batch or 1][query_len][spans]
     const std::int32_t* end_key;
@@ -54,8 +51,7 @@ struct Bias {
     std::int64_t batch_stride, head_stride, query_stride, key_stride;
 };
 
-// What observe() computes beside the output: contiguous arrays, null if not requested. A row is one query of
-// one head.
+// What observe() computes beside the output: contiguous arrays, null if not requested. A row: a query of a head.
 struct Statistics {
     const std::uint8_t* labels;  // [batch or 1][key_len]: the segment of each key
     std::int64_t labels_batch_stride, segments, first_keys, top_keys;
@@ -137,8 +133,7 @@ struct KernelTable {
     void (*add_query_gradients)(const GradientCall& call, const Strip& strip, std::int64_t block, Turn turn,
                                 void* workspace);
     void (*finish_strip)(const GradientCall& call, const Strip& strip, void* workspace);
-    // The machine's limits, measured with the same instructions: multiply-adds from registers, a streaming
-    // read
+    // The machine's limits, with the same instructions: multiply-adds from registers, a streaming read
     double (*fma_loop)(std::int64_t iterations, std::int64_t* flops);
     double (*read_loop)(const float* data, std::int64_t count);
     // The level's own exp2 and tanh, for their tests

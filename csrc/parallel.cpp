@@ -99,8 +99,7 @@ private:
     }
 };
 
-// Blocks all signals in this thread, and so in threads that it starts: signals belong to the program's own
-// threads
+// Blocks all signals in this thread and in threads that it starts: signals are for the program's own threads
 class BlockedSignals {
 public:
     BlockedSignals() {

@@ -19,8 +19,7 @@ double multiply_adds(const AttentionCall& call) {
            static_cast<double>(call.key_dim + call.value_dim);
 }
 
-// Tiles over threads or, if there are too few tiles for that, the parts of their rows. The arithmetic is the
-// same.
+// Tiles over threads or, if there are too few of them, the parts of their rows: the same arithmetic
 bool run_rows(const KernelTable& table, const AttentionCall& call, std::int64_t threads, const GoOn& go_on) {
     const std::int64_t tiles = table.count_tiles(call), parts = call.parts();
     const std::int64_t workspace = table.count_workspace_bytes(call);

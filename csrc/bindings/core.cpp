@@ -63,85 +63,93 @@ void bind_statistics(nb::module_& m) {
             "segments"_a, "top_keys"_a, "map_rows"_a, "map_columns"_a);
 }
 
-void bind_plan(nb::module_& m) {
-    nb::class_<Plan>(m, "Plan", "A problem prepared for many calls.")
-        .def(
-            "__init__",
-            [](Plan* self, const std::string& level, std::int64_t batch, std::int64_t query_heads,
+void make_plan(Plan* self, const std::string& level, std::int64_t batch, std::int64_t query_heads,
                std::int64_t kv_heads, std::int64_t query_len, std::int64_t key_len, std::int64_t key_dim,
                std::int64_t value_dim, const std::string& format, const std::string& key_value_format,
                const std::string& output_format, double scale, std::optional<double> softcap,
                std::optional<Array> first_key, std::optional<Array> end_key, std::optional<Array> words) {
-                AttentionCall call = {};
-                call.batch = batch, call.query_heads = query_heads, call.kv_heads = kv_heads;
-                call.query_len = query_len, call.key_len = key_len;
-                call.key_dim = key_dim, call.value_dim = value_dim;
-                call.format = format_named(format);
-                call.key_value_format = format_named(key_value_format);
-                call.output_format = format_named(output_format);
-                call.scale = scale;
-                call.has_softcap = softcap.has_value();
-                call.softcap = softcap.value_or(0.0);
-                new (self) Plan(level_named(level), call, first_key, end_key, words);
-            },
-            nb::kw_only(), "level"_a, "batch"_a, "query_heads"_a, "kv_heads"_a, "query_len"_a, "key_len"_a,
-            "key_dim"_a, "value_dim"_a, "format"_a, "key_value_format"_a, "output_format"_a, "scale"_a,
-            "softcap"_a, "first_key"_a, "end_key"_a, "words"_a)
-        .def(
-            "run",
-            [](const Plan& self, Array query, Array key, Array value, Array output,
-               std::optional<Array> logsumexp, std::optional<Array> bias, std::optional<Array> slopes,
-               std::optional<Array> sinks, std::int64_t threads, const StatisticsArrays* statistics) {
-                const CallArrays arrays = {.query = query,
-                                           .output = output,
-                                           .logsumexp = logsumexp,
-                                           .bias = bias,
-                                           .slopes = slopes,
-                                           .sinks = sinks,
-                                           .threads = threads,
-                                           .statistics = statistics};
-                self.run(arrays, key, value);
-            },
-            nb::kw_only(), "query"_a, "key"_a, "value"_a, "output"_a, "logsumexp"_a, "bias"_a, "slopes"_a,
-            "sinks"_a, "threads"_a, "statistics"_a.none())
-        .def(
-            "run_pages",
-            [](const Plan& self, Array query, Array key_pages, Array value_pages,
+    AttentionCall call = {};
+    call.batch = batch, call.query_heads = query_heads, call.kv_heads = kv_heads;
+    call.query_len = query_len, call.key_len = key_len;
+    call.key_dim = key_dim, call.value_dim = value_dim;
+    call.format = format_named(format);
+    call.key_value_format = format_named(key_value_format);
+    call.output_format = format_named(output_format);
+    call.scale = scale;
+    call.has_softcap = softcap.has_value();
+    call.softcap = softcap.value_or(0.0);
+    new (self) Plan(level_named(level), call, first_key, end_key, words);
+}
+
+void run(const Plan& plan, Array query, Array key, Array value, Array output, std::optional<Array> logsumexp,
+         std::optional<Array> bias, std::optional<Array> slopes, std::optional<Array> sinks,
+         std::int64_t threads, const StatisticsArrays* statistics) {
+    const CallArrays arrays = {.query = query,
+                               .output = output,
+                               .logsumexp = logsumexp,
+                               .bias = bias,
+                               .slopes = slopes,
+                               .sinks = sinks,
+                               .threads = threads,
+                               .statistics = statistics};
+    plan.run(arrays, key, value);
+}
+
+void run_pages(const Plan& plan, Array query, Array key_pages, Array value_pages,
                std::optional<Array> key_scales, std::optional<Array> value_scales, Array block_table,
                Array key_lens, Array output, std::optional<Array> logsumexp, std::optional<Array> bias,
                std::optional<Array> slopes, std::optional<Array> sinks, std::int64_t threads,
                const StatisticsArrays* statistics) {
-                const CallArrays arrays = {.query = query,
-                                           .output = output,
-                                           .logsumexp = logsumexp,
-                                           .bias = bias,
-                                           .slopes = slopes,
-                                           .sinks = sinks,
-                                           .threads = threads,
-                                           .statistics = statistics};
-                const PageArrays pages = {.key = key_pages,
-                                          .value = value_pages,
-                                          .key_scales = key_scales,
-                                          .value_scales = value_scales,
-                                          .block_table = block_table,
-                                          .key_lens = key_lens};
-                self.run_pages(arrays, pages);
-            },
-            nb::kw_only(), "query"_a, "key_pages"_a, "value_pages"_a, "key_scales"_a, "value_scales"_a,
-            "block_table"_a, "key_lens"_a, "output"_a, "logsumexp"_a, "bias"_a, "slopes"_a, "sinks"_a,
-            "threads"_a, "statistics"_a.none())
-        .def(
-            "run_gradients",
-            [](const Plan& self, Array query, Array key, Array value, std::optional<Array> bias,
-               std::optional<Array> slopes, Array output, Array logsumexp, Array grad_output,
-               Array grad_query, Array grad_key, Array grad_value, std::optional<Array> grad_bias, Array mean,
-               std::int64_t threads) {
-                self.run_gradients({query, key, value, bias, slopes, output, logsumexp, grad_output,
-                                    grad_query, grad_key, grad_value, grad_bias, mean, threads});
-            },
-            nb::kw_only(), "query"_a, "key"_a, "value"_a, "bias"_a, "slopes"_a, "output"_a, "logsumexp"_a,
-            "grad_output"_a, "grad_query"_a, "grad_key"_a, "grad_value"_a, "grad_bias"_a, "mean"_a,
-            "threads"_a);
+    const CallArrays arrays = {.query = query,
+                               .output = output,
+                               .logsumexp = logsumexp,
+                               .bias = bias,
+                               .slopes = slopes,
+                               .sinks = sinks,
+                               .threads = threads,
+                               .statistics = statistics};
+    const PageArrays pages = {.key = key_pages,
+                              .value = value_pages,
+                              .key_scales = key_scales,
+                              .value_scales = value_scales,
+                              .block_table = block_table,
+                              .key_lens = key_lens};
+    plan.run_pages(arrays, pages);
+}
+
+void run_gradients(const Plan& plan, Array query, Array key, Array value, std::optional<Array> bias,
+                   std::optional<Array> slopes, Array output, Array logsumexp, Array grad_output,
+                   Array grad_query, Array grad_key, Array grad_value, std::optional<Array> grad_bias,
+                   Array mean, std::int64_t threads) {
+    plan.run_gradients({.query = query,
+                        .key = key,
+                        .value = value,
+                        .bias = bias,
+                        .slopes = slopes,
+                        .output = output,
+                        .logsumexp = logsumexp,
+                        .grad_output = grad_output,
+                        .grad_query = grad_query,
+                        .grad_key = grad_key,
+                        .grad_value = grad_value,
+                        .grad_bias = grad_bias,
+                        .mean = mean,
+                        .threads = threads});
+}
+
+void bind_plan(nb::module_& m) {
+    nb::class_<Plan>(m, "Plan", "A problem prepared for many calls.")
+        .def("__init__", &make_plan, nb::kw_only(), "level"_a, "batch"_a, "query_heads"_a, "kv_heads"_a,
+             "query_len"_a, "key_len"_a, "key_dim"_a, "value_dim"_a, "format"_a, "key_value_format"_a,
+             "output_format"_a, "scale"_a, "softcap"_a, "first_key"_a, "end_key"_a, "words"_a)
+        .def("run", &run, nb::kw_only(), "query"_a, "key"_a, "value"_a, "output"_a, "logsumexp"_a, "bias"_a,
+             "slopes"_a, "sinks"_a, "threads"_a, "statistics"_a.none())
+        .def("run_pages", &run_pages, nb::kw_only(), "query"_a, "key_pages"_a, "value_pages"_a,
+             "key_scales"_a, "value_scales"_a, "block_table"_a, "key_lens"_a, "output"_a, "logsumexp"_a,
+             "bias"_a, "slopes"_a, "sinks"_a, "threads"_a, "statistics"_a.none())
+        .def("run_gradients", &run_gradients, nb::kw_only(), "query"_a, "key"_a, "value"_a, "bias"_a,
+             "slopes"_a, "output"_a, "logsumexp"_a, "grad_output"_a, "grad_query"_a, "grad_key"_a,
+             "grad_value"_a, "grad_bias"_a, "mean"_a, "threads"_a);
 }
 
 }  // namespace

@@ -28,8 +28,7 @@ inline double fma_limit(const KernelTable& table, std::int64_t threads, std::int
     return static_cast<double>(total) / seconds_since(start);
 }
 
-// Bytes/s of all threads together, which read `data` once. Each thread gets many pieces, so that they end
-// together.
+// Bytes/s of all threads together, which read `data` once, each in many pieces so that they end together
 inline double read_bandwidth(const KernelTable& table, Array data, std::int64_t threads) {
     constexpr std::int64_t pieces_per_thread = 16;
     const Buffer view(data, "data", 1);

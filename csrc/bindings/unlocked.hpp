@@ -45,9 +45,8 @@ public:
     Unlocked& operator=(const Unlocked&) = delete;
     ~Unlocked() { take_gil(state_); }
 
-    // For the calling thread, between two pieces of its work. Runs the handlers of pending signals, every 100
-    // ms and in the main thread only. Returns false if one of them raised: the error is set, and the call
-    // must end.
+    // For the calling thread, between two pieces of its work. Runs the handlers of pending signals, every
+    // 100 ms, in the main thread only. Returns false if one raised: the error is set, and the call must end.
     bool go_on() {
         if (!polls_) return true;
         if (std::chrono::steady_clock::now() < next_) return true;

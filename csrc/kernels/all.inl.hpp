@@ -20,6 +20,7 @@
 #include "rows_in_lanes.inl.hpp"
 #include "dims_micro.inl.hpp"
 #include "dims_in_lanes.inl.hpp"
+#include "statistics_state.inl.hpp"
 #include "statistics.inl.hpp"
 #include "write_statistics.inl.hpp"
 #include "tile.inl.hpp"

@@ -17,10 +17,10 @@ struct Block {
     bool shows(std::int64_t row, std::int64_t k) const { return (seen[row] >> k & 1) != 0; }
 };
 
-// Finds the visible keys of the block that begins at `start`; false if no row sees any of them
-static bool find_block(const AttentionCall& call, const TileRows& rows, std::int64_t start, Block& block) {
-    std::int64_t end = smaller(start + block_keys, block.keys);
-    if (!any_row_reaches(rows, start, end)) return false;
+// Finds the visible keys among [start, end), which are at most a block; false if no row sees any of them
+static bool find_block(const AttentionCall& call, const TileRows& rows, std::int64_t start, std::int64_t end,
+                       Block& block) {
+    if (start >= end || !any_row_reaches(rows, start, end)) return false;
     narrow_to_spans(rows, start, end);
     block.first = start;
     block.key_count = end - start;

@@ -14,8 +14,7 @@ ATTNSCOPE_INLINE std::int64_t weight_at(std::int64_t row, std::int64_t key) {
     return row / group_rows * group_stride + key / 4 * lanes + row % group_rows * 4 + key % 4;
 }
 
-// The four partial sums of K keys and G groups of rows: quarter r of a vector holds those of row r of the
-// group
+// The four partial sums of K keys and G groups of rows: quarter r of a vector belongs to row r of the group
 template <int G, int K>
 struct PartialScores {
     Vector sum[K][G];
@@ -55,8 +54,8 @@ struct KeyRows {
     }
 };
 
-// The dims of K keys from d on that fill whole vectors; returns the first d that is left. `query` is that d's
-// packed row.
+// Adds the dims of K keys that fill whole vectors; returns the first d that is left, and in `query` its packed
+// row
 template <int G, int K, Format F>
 ATTNSCOPE_INLINE std::int64_t add_whole_vectors(const KeyRows<K, F>& keys, std::int64_t key_dim,
                                                 const float*& query, std::int64_t query_stride,

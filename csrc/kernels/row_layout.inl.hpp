@@ -35,7 +35,8 @@ namespace {
 // Steps of a block, in this order
 //   pack_queries        once per tile: factor * query, in the order in which score() reads it
 //   score               dot products of all keys that any row of a vector sees; `top`, if it is computed: the
-//                       largest score of each row, hidden keys included
+//                       largest score of each row, hidden keys included. Its two prefetches are those of
+//                       fetches_next_block and, row by row, the rows that are needed when the tile is done.
 //   softcap, add_bias, add_distance
 //                       what the call asks for; a bias of -inf hides its key
 //   softmax             weights; largest and sum of the state; in `shrink` the factor of what was accumulated

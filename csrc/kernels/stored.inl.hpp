@@ -24,8 +24,7 @@ struct Stored {
         const Pages& pages = call.pages;
         return pages.table == nullptr ? call.key_len - token : pages.page_tokens - token % pages.page_tokens;
     }
-    // Whether the tokens [first, end) follow each other at the array's stride, possibly across neighbouring
-    // pages
+    // Whether the tokens [first, end) follow each other at the array's stride, possibly across pages
     bool side_by_side(std::int64_t first, std::int64_t end) const {
         for (std::int64_t token = first + run(first); token < end; token += run(token))
             if (row(token) != row(first) + (token - first) * array.token_stride ||

@@ -9,8 +9,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// For each of V vectors of rows the keys of a block that any of its rows sees, rounded outwards to multiples
-// of four
+// For each of V vectors of rows: the keys of a block that any of its rows sees, rounded outwards to fours
 template <int V>
 struct SeenKeys {
     std::int64_t first[V], end[V];  // both 0 if the rows see none
@@ -21,8 +20,10 @@ struct SeenKeys {
             if (block.all_see_all) continue;
             std::uint64_t seen = 0;
             for (int lane = 0; lane < lanes; ++lane) seen |= block.seen[v * lanes + lane];
-            first[v] = seen == 0 ? 0 : __builtin_ctzll(seen) / 4 * 4;
-            end[v] = seen == 0 ? 0 : smaller(block.key_count, (67 - __builtin_clzll(seen)) / 4 * 4);
+            const int lowest = seen == 0 ? 0 : __builtin_ctzll(seen);
+            const int past_highest = seen == 0 ? 0 : 64 - __builtin_clzll(seen);
+            first[v] = lowest / 4 * 4;
+            end[v] = smaller(block.key_count, (past_highest + 3) / 4 * 4);
         }
     }
     bool has(int v, std::int64_t key) const { return key >= first[v] && key < end[v]; }

@@ -99,8 +99,7 @@ struct Surveyed {
     std::int64_t first, end, column, column_end;
 };
 
-// A tile's rows in the survey: their weights are added to what each key receives, and to each row's sum per
-// column
+// A tile's rows in the survey: their weights are added to what keys receive, and to rows' sums per column
 template <int V>
 struct SurveyedRows {
     using Layout = RowsInLanes<V>;
@@ -133,19 +132,25 @@ struct SurveyedRows {
         if (one.slopes != nullptr) Layout::add_distance(one, rows, block, work.scores);
     }
 
-    // 2. the weights of the first pass; 3. added to what the key receives, and to the rows' sums of its
-    // column
-    ATTNSCOPE_MEMBER void add_key(const SeenKeys<V>& seen, const typename Layout::VisibleLanes& visible,
-                                  std::int64_t k, float* received, float* row_sums) const {
+    // 2. the weights of the first pass, for the keys [k, end) of a block, which are in one column; 3. added
+    // to what each key receives (`received`: the block's key 0) and to the rows' sums of the column
+    void add_keys(const SeenKeys<V>& seen, const typename Layout::VisibleLanes& visible, std::int64_t k,
+                  std::int64_t end, float* received, float* row_sums) const {
         for (int v = 0; v < V; ++v) {
-            if (!seen.has(v, k)) continue;  // not scored
-            const Vector score = load(work.scores + k * stride + v * lanes);
-            const Vector p = exp2_not_positive(sub(score, load(largest + v * lanes)));
-            const Vector weight = select(visible.mask(k, v), mul(p, load(share + v * lanes)), zero());
-            float* part = received + rows.query[0] % query_residues + v * lanes % query_residues;
-            if (part >= received + query_residues) part -= query_residues;
-            store(part, fma(weight, load(counted + v * lanes), load(part)));
-            store(row_sums + v * lanes, add(load(row_sums + v * lanes), weight));
+            const int at = v * lanes;
+            const Vector row_largest = load(largest + at), row_share = load(share + at),
+                         factor = load(counted + at);
+            const std::int64_t residue = (rows.query[0] + at) % query_residues;
+            Vector row_sum = load(row_sums + at);
+            const std::int64_t seen_end = smaller(end, seen.end[v]);
+            for (std::int64_t key = larger(k, seen.first[v]); key < seen_end; ++key) {
+                const Vector p = exp2_not_positive(sub(load(work.scores + key * stride + at), row_largest));
+                const Vector weight = select(visible.mask(key, v), mul(p, row_share), zero());
+                float* part = received + key * query_residues + residue;
+                store(part, fma(weight, factor, load(part)));
+                row_sum = add(row_sum, weight);
+            }
+            store(row_sums + at, row_sum);
         }
     }
 };
@@ -159,27 +164,30 @@ static void survey_tile(const AttentionCall& one, const TileRows& rows, const Su
         work.row_parts[at] = 0.0f;
     const double factor = one.has_softcap ? one.scale / one.softcap : one.scale * (1.0 / ln_2);
     Layout::pack_queries(one, rows, factor, work.packed);
-    const Stored stored = {one, one.key, one.key_scales, 0, 0, one.key_dim};
+    const Stored stored = {.call = one,
+                           .array = one.key,
+                           .scales = one.key_scales,
+                           .batch = 0,
+                           .kv_head = 0,
+                           .dim = one.key_dim};
     Block block;
     block.keys = one.keys_of(0);
-    block.all_see_all = false;
     std::int64_t column = keys.column;
     for (std::int64_t start = keys.first, next = 0; start < keys.end; start = next) {
         next = smaller(keys.end, (start / block_keys + 1) * block_keys);
-        std::int64_t end = smaller(next, block.keys);
-        block.first = start;
-        if (end <= start || !any_row_reaches(rows, start, end)) continue;
-        narrow_to_spans(rows, block.first, end);
-        block.key_count = end - block.first;
-        find_visible_keys(rows, block.first, block.seen);
-        const SeenKeys<V> seen(block);  // before a bias of -inf hides any
+        if (!find_block(one, rows, start, smaller(next, block.keys), block)) continue;
+        if (block.all_see_all)
+            find_visible_keys(rows, block.first, block.seen);  // lanes past the tile's rows see none
+        const SeenKeys<V> seen(block);                         // before a bias of -inf hides any
         surveyed.score(stored, block, next < block.keys ? next : block.first);
         const typename Layout::VisibleLanes visible(block);
-        for (std::int64_t k = 0; k < block.key_count; ++k) {
-            const std::int64_t key = block.first + k;
-            while (column + 1 < keys.column_end && key >= columns.first_key(one, column + 1)) ++column;
-            surveyed.add_key(seen, visible, k, work.received_parts + (key - keys.first) * query_residues,
-                             work.row_parts + (column - keys.column) * tile_rows);
+        float* received = work.received_parts + (block.first - keys.first) * query_residues;
+        for (std::int64_t k = 0, column_end = 0; k < block.key_count; k = column_end) {
+            while (column + 1 < keys.column_end && block.first + k >= columns.first_key(one, column + 1))
+                ++column;
+            column_end = smaller(block.key_count, columns.first_key(one, column + 1) - block.first);
+            surveyed.add_keys(seen, visible, k, column_end, received,
+                              work.row_parts + (column - keys.column) * tile_rows);
         }
     }
 }

@@ -16,8 +16,7 @@
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// As many tiles of one kv head compute each block of keys in turn: it is fetched, and widened, once for all
-// of them
+// As many tiles of one kv head take each block of keys in turn: it is fetched, and widened, once for them all
 constexpr int tiles_together = 4;
 
 // A thread's scratch memory, shared by its tiles
@@ -26,16 +25,14 @@ struct Workspace {
     Widened keys, values;
 };
 
-// What a tile has of its own. A state holds the softmax's sums and those of observe(), over one part or all
-// so far.
+// What a tile has of its own. A state holds the sums of the softmax and of observe(), over one part or more
 template <RowLayout Layout>
 struct Tile {
     TileRows rows;
     float *packed, *part, *total;
     float* state;  // of the part at hand
     float* whole;  // of the parts before, or null
-    // Rows that are needed when the tile is done: its output rows, and the queries of the tile that comes
-    // next
+    // Rows that are needed when the tile is done: its output rows, and the queries of the next tile
     const char* later_rows[2 * tile_rows];
     Prefetch later;
 };
@@ -79,7 +76,7 @@ static inline Matrix block_rows(const Stored& stored, const Block& block, Widene
         return rows_as_floats(stored, block.first, block.key_count, wide);
 }
 
-// What the scores' loop fetches, and what the values' loop fetches: rows that are read after it
+// The rows that are fetched while scores are computed, and while values are mixed
 struct BlockPrefetch {
     const char *listed[block_keys], *listed_too[block_keys];
     Prefetch during_scores, during_mix;
@@ -106,7 +103,7 @@ ATTNSCOPE_INLINE void attend_block(const AttentionCall& call, Tile<Layout>& tile
     // 1. which rows see which keys
     Block block;
     block.keys = rows.reach();
-    if (start >= block.keys || !find_block(call, rows, start, block)) return;
+    if (!find_block(call, rows, start, smaller(start + block_keys, block.keys), block)) return;
     const bool observed = call.statistics.wanted();
     Observer<Layout> observer(call, rows);
     Scattered scattered;
@@ -140,9 +137,18 @@ static void attend_part(const AttentionCall& call, Tile<Layout>* const* tiles, i
                         Workspace& work) {
     if (count == 0) return;
     const std::int64_t batch = tiles[0]->rows.batch, kv_head = tiles[0]->rows.kv_head;
-    const KeysAndValues stored = {
-        .keys = {call, call.key, call.key_scales, batch, kv_head, call.key_dim},
-        .values = {call, call.value, call.value_scales, batch, kv_head, call.value_dim}};
+    const KeysAndValues stored = {.keys = {.call = call,
+                                           .array = call.key,
+                                           .scales = call.key_scales,
+                                           .batch = batch,
+                                           .kv_head = kv_head,
+                                           .dim = call.key_dim},
+                                  .values = {.call = call,
+                                             .array = call.value,
+                                             .scales = call.value_scales,
+                                             .batch = batch,
+                                             .kv_head = kv_head,
+                                             .dim = call.value_dim}};
     std::int64_t end = 0;
     for (int i = 0; i < count; ++i) {
         Layout::clear(call, tiles[i]->state);
