@@ -13,10 +13,11 @@ MAY_IMPORT = {
     "kernels": {"problem"},  # never reference: an oracle must not share code with its suspect
     "attention": {"problem", "kernels", "reference"},
     "cache": {"problem", "kernels"},
-    "observation": {"attention", "cache", "problem", "kernels", "reference"},
+    "gradients": {"attention", "problem", "kernels", "reference"},
+    "observation": {"attention", "cache", "gradients", "problem", "kernels", "reference"},
     "probing": {"problem", "reference"},
     "audit": {"probing", "problem", "reference"},
-    "interop": {"attention", "audit", "observation", "problem"},
+    "interop": {"attention", "audit", "gradients", "observation", "problem"},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "problem", "reference"},
@@ -46,6 +47,8 @@ OF_ANOTHER_TOOL = {
     "interop/symbolic_mask.py": {"torch"},
     "interop/tensors.py": {"torch"},
     "interop/torch.py": {"torch"},
+    "interop/torch_attention.py": {"torch"},
+    "interop/jax_attention.py": {"jax"},
     "interop/transformers.py": {"transformers"},
     "interop/transformers_attention.py": {"torch", "transformers"},
     "interop/transformers_masks.py": {"torch", "transformers"},

@@ -11,7 +11,7 @@ from tests.tolerance import of_a_sum
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop.transformers import observing, register  # noqa: E402
+from attnscope.interop.transformers import observing  # noqa: E402
 from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
 
 
@@ -26,22 +26,6 @@ def call(query_len: int = 4, key_len: int = 4, mask: Any = None, **options: Any)
     }
     options = {"is_causal": False, **options}
     return attention_of_transformers(Module(), *tensors.values(), mask, **options)[0]
-
-
-def test_gradients() -> None:
-    with pytest.raises(
-        at.UnsupportedProblemError, match=r"a tensor requires a gradient.*torch\.inference_mode\(\)"
-    ):
-        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
-    with pytest.raises(at.UnsupportedProblemError, match="a tensor requires a gradient"):
-        call(s_aux=torch.zeros(2, requires_grad=True))
-    with torch.no_grad():
-        call(query=torch.ones((1, 2, 4, 8), requires_grad=True))
-    register()
-    model = build("LlamaForCausalLM")
-    model.set_attn_implementation("attnscope")
-    with pytest.raises(at.UnsupportedProblemError, match="a tensor requires a gradient"):
-        model(input_ids=torch.ones((1, 3), dtype=torch.long))
 
 
 @pytest.mark.parametrize(

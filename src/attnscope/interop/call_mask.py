@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import PreTrainedModel
 
@@ -148,7 +146,7 @@ def among(indices: torch.Tensor, seen: Visible, key_len: int) -> Visible:
     return seen._replace(mask=mask if seen.mask is None else seen.mask & mask)
 
 
-def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> NDArray[Any] | None:
+def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
     """What is added to the scores of the keys that are read, in the queries' format or that of their sums."""
     added = seen.bias
     if position_bias is not None:
@@ -156,5 +154,5 @@ def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtyp
     if added is None:
         return None
     sums = torch.promote_types(dtype, torch.float32)
-    bias = array_of(added if added.dtype in (dtype, sums) else added.to(sums))
-    return np.asarray(bias[..., : seen.keys_read]) if bias.shape[-1] > 1 else bias
+    bias = added if added.dtype in (dtype, sums) else added.to(sums)
+    return bias[..., : seen.keys_read] if bias.shape[-1] > 1 else bias

@@ -35,6 +35,14 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
     return array
 
 
+def tensor_of(array: NDArray[Any]) -> torch.Tensor:
+    """The array's numbers as a tensor, without a copy."""
+    for dtype, (bits, own) in BITS.items():
+        if array.dtype == own:
+            return torch.from_numpy(array.view(np.dtype(str(bits).removeprefix("torch.")))).view(dtype)
+    return torch.from_numpy(array)
+
+
 def vectors_of(tensor: torch.Tensor) -> NDArray[Any]:
     """The same with a contiguous last axis; copied if the tensor has none."""
     return array_of(tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous())
