@@ -1,4 +1,4 @@
-// The contract between a CPU level and the rest: the description of a call, and the functions that compute it.
+// The contract between a CPU level and the rest: the description of a call, and the functions for it.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct Bias {
     std::int64_t batch_stride, head_stride, query_stride, key_stride;
 };
 
-// What observe() computes beside the output: contiguous arrays, null if not requested. A row: a query of a head.
+// What observe() computes beside the output: contiguous arrays, null if absent. A row: one query of one head.
 struct Statistics {
     const std::uint8_t* labels;  // [batch or 1][key_len]: the segment of each key
     std::int64_t labels_batch_stride, segments, first_keys, top_keys;

@@ -125,7 +125,7 @@ struct DimsInLanes {
         for (int g = 0; g < groups(rows); ++g) {
             const float* quad = scores + g * group_stride;
             const Vector before = load(largest(state) + g * lanes);
-            // 1. the largest visible score of each row; a NaN is ignored here and reaches the row by its weight
+            // 1. the largest visible score of each row; a NaN is ignored here and enters by its weight
             Vector top = broadcast(-infinity);
             for (std::int64_t i = 0; i < quads; ++i) top = max(load(quad + i * lanes), top);
             const Vector now = max(max_of_quarters(top), before);

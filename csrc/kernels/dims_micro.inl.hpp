@@ -54,8 +54,7 @@ struct KeyRows {
     }
 };
 
-// Adds the dims of K keys that fill whole vectors; returns the first d that is left, and in `query` its packed
-// row
+// Adds the dims of K keys that fill whole vectors; returns the first d left, and its packed row in `query`.
 template <int G, int K, Format F>
 ATTNSCOPE_INLINE std::int64_t add_whole_vectors(const KeyRows<K, F>& keys, std::int64_t key_dim,
                                                 const float*& query, std::int64_t query_stride,
