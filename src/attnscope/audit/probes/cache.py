@@ -48,7 +48,7 @@ CHUNKINGS: tuple[tuple[int, ...], ...] = (
 
 @dataclass(frozen=True)
 class Session:
-    """A sequence of chunks that are appended; `queried` says whose queries attend."""
+    """A sequence of chunks that are appended; `queried` names whose queries attend."""
 
     chunks: tuple[int, ...]
     queried: str = "each chunk"
