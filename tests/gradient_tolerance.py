@@ -1,25 +1,28 @@
 """The largest error that gradients may have: by a proof, and by a same-precision baseline. No tolerance is typed.
 
 The proof goes on where that of tests/tolerance.py ends. Let d[j] be its error of a score, e its error of the
-logsumexp l, t the largest score of the row, and u the rounding unit. A weight is exp(score - l), so it is wrong
-by at most exp(x) - 1 times itself, with
+logsumexp l, t the largest score of the row, and u the rounding unit. A weight is exp(score - l), so it is
+wrong by at most exp(x) - 1 times itself, with
 
-    x[i, j] = d[i, j] + e[i] + u (2 |l[i] - t[i]| + 8)      the difference in the exponent, and the exponential
+    x[i, j] = d[i, j] + e[i] + u (2 |l[i] - t[i]| + 8)      the difference in the exponent, and the
+    exponential
 
-A dot product over value_dim entries, in whatever order, is wrong by (value_dim + 8) u times that of the sizes:
+A dot product over value_dim entries, in whatever order, is wrong by (value_dim + 8) u times that of the
+sizes:
 
     dw[i, j] = g[i] . value[j]      wrong by a = (value_dim + 8) u |g[i]| . |value[j]|
-    mean[i]  = g[i] . output[i]     wrong by b = (value_dim + 8) u |g[i]| . |output[i]| + |g[i]| . output error
-    ds = w (dw - mean)              wrong by (w error) (|dw - mean| + a + b) + w (a + b) + 4 u w (|dw| + |mean|)
-    1 - tanh(y)^2                   wrong by u (2 (key_dim + 8) mass / softcap + 16): tanh has a slope of at most 1
+    mean[i]  = g[i] . output[i]     wrong by b = (value_dim + 8) u |g[i]| . |output[i]| + |g[i]| . output
+    error ds = w (dw - mean)              wrong by (w error) (|dw - mean| + a + b) + w (a + b) + 4 u w (|dw| +
+    |mean|) 1 - tanh(y)^2                   wrong by u (2 (key_dim + 8) mass / softcap + 16): tanh has a slope of at most 1
 
-and a product of two wrong numbers by the usual rule. A sum of n terms adds (3 n + 32) u of the sum of their sizes, and
-what underflows is at most the least normal number per term. The result is rounded once to its format.
+and a product of two wrong numbers by the usual rule. A sum of n terms adds (3 n + 32) u of the sum of their
+sizes, and what underflows is at most the least normal number per term. The result is rounded once to its
+format.
 
-The baseline is plain NumPy in the same precision, and the error must be at most twice its own plus one rounding,
-compared by root mean squares over at least 256 entries, as for outputs. Problems of one visible key per row are left
-to the proof: their score gradients are exactly 0 and all that remains is rounding. So are those of a bias or slopes
-beside sinks, as in tests/tolerance.py.
+The baseline is plain NumPy in the same precision, and the error must be at most twice its own plus one
+rounding, compared by root mean squares over at least 256 entries, as for outputs. Problems of one visible key
+per row are left to the proof: their score gradients are exactly 0 and all that remains is rounding. So are
+those of a bias or slopes beside sinks, as in tests/tolerance.py.
 """
 
 from dataclasses import dataclass

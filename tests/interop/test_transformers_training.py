@@ -74,8 +74,9 @@ def exact_attention() -> str:
 def assert_as_exact_as_eager(name: str, given: dict[str, Any], **changes: Any) -> None:
     """Each gradient's error is at most twice eager's, by float64, and some roundings of the terms that it sums.
 
-    Errors are compared by root mean squares. Terms are as large as the largest gradient of the same module: a key's bias,
-    which changes no softmax, has a gradient of 0 that is left over from those of the key's weights.
+    Errors are compared by root mean squares. Terms are as large as the largest gradient of the same module: a
+    key's bias, which changes no softmax, has a gradient of 0 that is left over from those of the key's
+    weights.
     """
     model = build(name, **WITHOUT_DROPOUT, **changes)
     truth = train_step(in_float64(model), exact_attention(), given)

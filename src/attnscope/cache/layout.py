@@ -67,8 +67,8 @@ class Layout:
     def arrays(self, pages: int) -> Arrays:
         """Key, value, and the scales of int8: (pages, kv_heads, page_tokens, ...), zeros without memory yet.
 
-        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the processor
-        prefetches beyond the end of one page is the beginning of the next.
+        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the
+        processor prefetches beyond the end of one page is the beginning of the next.
         """
         rows = (self.kv_heads, pages, self.page_tokens)
         dtype = DTYPES[self.dtype]

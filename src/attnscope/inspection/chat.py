@@ -97,8 +97,8 @@ def parse_message(file: str, number: int, given: Any) -> Message:
 def between_template_tokens(text: str, messages: Sequence[Message], template: Template) -> Places | None:
     """Places found by the template tokens around them, which are rendered once more with placeholder messages.
 
-    A message such as "user" is thus not confused with the role of that name. None if the template tokens depend on the
-    words: then the words have to be searched.
+    A message such as "user" is thus not confused with the role of that name. None if the template tokens
+    depend on the words: then the words have to be searched.
     """
     placeholders = [Message(each.role, f"\ue000{number}\ue001") for number, each in enumerate(messages)]
     rest, between = template(placeholders), []

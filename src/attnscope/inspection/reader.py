@@ -28,7 +28,8 @@ class Mark:
 class MarkedText:
     """A text and its marks. Later marks override earlier ones; characters without a mark are template tokens.
 
-    `templated` is set if a chat template rendered the text, special tokens included: the tokenizer then adds none.
+    `templated` is set if a chat template rendered the text, special tokens included: the tokenizer then adds
+    none.
     """
 
     name: str

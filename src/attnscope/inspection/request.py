@@ -20,7 +20,8 @@ class Request:
     Parameters
     ----------
     text : str, optional
-        A text, the name of a file, or "-" for standard input. With neither text nor chat, the example of the package.
+        A text, the name of a file, or "-" for standard input. With neither text nor chat, the example of the
+        package.
     model : Path, optional
         A model folder or a GGUF file. Default: the hand-written model.
     chat : Path, optional
@@ -102,7 +103,8 @@ class Request:
         Parameters
         ----------
         available : sequence of int
-            The numbers of the model's layers with softmax attention, ascending: hybrid models have others, too.
+            The numbers of the model's layers with softmax attention, ascending: hybrid models have others,
+            too.
 
         Returns
         -------

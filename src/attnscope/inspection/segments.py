@@ -117,8 +117,8 @@ def by_marks(marked: MarkedText, starts: Labels, ends: Labels) -> tuple[Labels, 
 def by_ranges(given: Sequence[str], tokens: int, rest: str | None) -> tuple[Labels, tuple[str, ...]]:
     """The segment of each token from ranges NAME:START-END. END is the first token after the range.
 
-    Without END, a range extends to the end of the text. A name may have several ranges. `rest` names the tokens that no
-    range contains.
+    Without END, a range extends to the end of the text. A name may have several ranges. `rest` names the
+    tokens that no range contains.
 
     Raises
     ------

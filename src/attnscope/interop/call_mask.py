@@ -37,8 +37,8 @@ def check_without_mask(
 ) -> None:
     """Check that a call without a mask shows every key, as eager attention does.
 
-    Masks that Transformers makes for "attnscope" are never None, so nothing else stands for them: sdpa instead
-    follows `is_causal`.
+    Masks that Transformers makes for "attnscope" are never None, so nothing else stands for them: sdpa
+    instead follows `is_causal`.
 
     Raises
     ------

@@ -69,8 +69,8 @@ def attention(  # noqa: PLR0913  # the options of attention()
 
     Notes
     -----
-    jit and grad work, also together; vmap calls once per item, one after another. There is no second derivative: JAX
-    raises, as for every callback. The arrays' memory is shared with the callback.
+    jit and grad work, also together; vmap calls once per item, one after another. There is no second
+    derivative: JAX raises, as for every callback. The arrays' memory is shared with the callback.
 
     Examples
     --------

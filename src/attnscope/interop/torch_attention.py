@@ -86,9 +86,9 @@ def attention(  # noqa: PLR0913  # the options of attention()
 
     Notes
     -----
-    Tensors are read in place. The backward pass keeps query, key, value, the output and one number per row, never a
-    matrix. Threads are torch's: torch.set_num_threads(). float64 runs in the reference. Gradients have the bits of
-    attention_gradients(), whatever the threads and the batch.
+    Tensors are read in place. The backward pass keeps query, key, value, the output and one number per row,
+    never a matrix. Threads are torch's: torch.set_num_threads(). float64 runs in the reference. Gradients
+    have the bits of attention_gradients(), whatever the threads and the batch.
 
     Examples
     --------

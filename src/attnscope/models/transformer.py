@@ -1,8 +1,8 @@
 """A transformer of attention layers alone, over bytes.
 
     residual[i]  = embedding[byte i]
-    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o    for each layer
-    logits[i]    = residual[i] unembedding
+    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o    for each
+    layer logits[i]    = residual[i] unembedding
 
 The logits of position i score every byte that can come next.
 """

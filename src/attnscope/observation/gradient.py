@@ -21,8 +21,9 @@ def attention_times_gradient(
 ) -> NDArray[Any]:
     """Sum each weight times the gradient of the loss in that weight, over the queries.
 
-    `relevance[j] = sum_i w[i, j] dw[i, j]`, with `dw[i, j] = grad_output[i] . value[j]`. The weights never become
-    a matrix: `sum_i w[i, j] grad_output[i]` is the gradient of value j, so `relevance[j] = value[j] . dvalue[j]`.
+    `relevance[j] = sum_i w[i, j] dw[i, j]`, with `dw[i, j] = grad_output[i] . value[j]`. The weights never
+    become a matrix: `sum_i w[i, j] grad_output[i]` is the gradient of value j, so `relevance[j] = value[j] .
+    dvalue[j]`.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ def attention_times_gradient(
     Returns
     -------
     ndarray, shape (batch, query_heads, key_len)
-        In the format of the sums, without the axes that the query lacks. A key that no query sees has 0. The sum
-        over the keys of a head is that of `grad_output . output` over its queries.
+        In the format of the sums, without the axes that the query lacks. A key that no query sees has 0. The
+        sum over the keys of a head is that of `grad_output . output` over its queries.
 
     Raises
     ------
@@ -53,7 +54,8 @@ def attention_times_gradient(
 
     References
     ----------
-    Chefer et al. 2021, arXiv:2103.15679, section 3, whose average over the heads keeps the positive products only.
+    Chefer et al. 2021, arXiv:2103.15679, section 3, whose average over the heads keeps the positive products
+    only.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """python -m tests.interop.sweep [--page FILE] [TYPE ...]: every type of Transformers' models beside eager attention.
 
-Prints an outcome per line as JSON, and exits with 1 if one differs. It takes an hour of two cores, so it runs at night.
+Prints an outcome per line as JSON, and exits with 1 if one differs. It takes an hour of two cores, so it runs
+at night.
 """
 
 import argparse

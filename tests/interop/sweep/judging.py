@@ -24,7 +24,8 @@ GENERATED = 6
 class Outcome:
     """What one type did.
 
-    verdict: equal, refused, not attending, differs, or not run; cases: what was run; reason: of the last three.
+    verdict: equal, refused, not attending, differs, or not run; cases: what was run; reason: of the last
+    three.
     """
 
     model_type: str
