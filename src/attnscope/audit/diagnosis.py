@@ -6,13 +6,12 @@ from time import process_time
 
 import numpy as np
 
-from attnscope.audit.case import Case
+from attnscope.audit.case import Case, shrink_case
 from attnscope.audit.data import REGIMES
 from attnscope.audit.expectation import explaining
 from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Failure, Reach, judge, of_error, of_reach, only_rounding
 from attnscope.audit.options import BY_NAME, HIDING
-from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect
 from attnscope.probing import Finding, KnownMistake, Severity
 

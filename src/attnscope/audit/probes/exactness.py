@@ -10,7 +10,7 @@ from time import monotonic
 
 import numpy as np
 
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import Call, Case, shrink_case
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
 from attnscope.audit.expectation import Expectation, explains_masked_rows
@@ -20,7 +20,6 @@ from attnscope.audit.options import BY_NAME
 from attnscope.audit.probes.hidden_slots import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting, hides
 from attnscope.audit.probes.repetition import AGAIN, FIX_OF_RANDOM, RANDOM, differing
-from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity
 from attnscope.reference import biased, capped_scores

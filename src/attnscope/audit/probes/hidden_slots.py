@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import Call, Case, shrink_case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Isolation, counterexample, large_value
@@ -29,7 +29,6 @@ from attnscope.audit.probes.probe import (
     hiding_cases,
     in_every_format,
 )
-from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity, listed
 
