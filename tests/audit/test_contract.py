@@ -87,10 +87,9 @@ def test_any_content_of_a_file_is_a_contract_or_refused_in_one_line(claims: dict
     ],
 )
 def test_limits_that_are_none_are_refused(limits: dict[str, Any], words: str) -> None:
-    for audit in (
-        lambda: attention(print, Contract(), **limits),
-        lambda: model(print, vocab_size=9, **limits),
-    ):
-        with pytest.raises(ContractError) as error:
-            audit()
-        assert words in str(error.value)
+    with pytest.raises(ContractError) as of_function:
+        attention(print, Contract(), **limits)
+    with pytest.raises(ContractError) as of_model:
+        model(print, vocab_size=9, **limits)
+    assert words in str(of_function.value)
+    assert words in str(of_model.value)

@@ -193,7 +193,7 @@ class Grid:
                 yield case.but(number_format=number_format, **change)
 
     def kinds_of_numbers(self, number_format: str) -> list[dict[str, Any]]:
-        """Changes of a case: regimes, scores far from 0 that are all alike, scores that are far apart."""
+        """Changes of a case: regimes, equal scores far from 0, scores that are far apart."""
         offsets = {
             "float16": (12.0, -12.0, 100.0, -100.0, 2e4, -2e4),
             "float64": (30.0, -30.0, 1e3, -1e3, 1e6, -1e6),

@@ -15,6 +15,7 @@ from attnscope.probing import NoAnswer, Printed, guarded
 Result = TypeVar("Result")
 Watch = Callable[[str], None]  # takes the description of each call before it is made
 MOST_HANGS = 4  # after which no more calls are made
+SHORTEST = 1e-3  # seconds of a call: an alarm after 0 s would never ring
 LATE = "late"  # the kind of a call that the end of the audit's time prevented or stopped
 
 
@@ -73,6 +74,8 @@ class Suspect:
         What the function wrote to the standard streams.
     calls, passed_over : int
         Calls that were made, and calls that were left out since smaller ones hung.
+    answered : bool
+        Whether a call gave an answer. The first one may take all of the audit's time, then that is a finding.
     watch : callable, optional
         Called with the description of each call before it is made.
     """
@@ -86,6 +89,7 @@ class Suspect:
     printed: Printed = field(default_factory=Printed)
     first_print: Case | None = None
     calls: int = 0
+    answered: bool = False
     hung: list[Case] = field(default_factory=list)
     passed_over: int = 0
     watch: Watch | None = None
@@ -95,7 +99,7 @@ class Suspect:
         """Why no more calls are made, or None."""
         if len(self.hung) >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
-        if monotonic() > self.deadline:
+        if monotonic() >= self.deadline:
             return "everything after the audit's time was up"
         return None
 
@@ -132,14 +136,15 @@ class Suspect:
         self.calls += 1
         if self.watch is not None:
             self.watch(str(case))
-        left = self.deadline - monotonic()
+        left = max(self.deadline - monotonic(), SHORTEST)
         try:
             returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
         except NoAnswer as no_answer:
-            if no_answer.kind == "hung" and left < self.seconds_per_call:
+            if no_answer.kind == "hung" and left < self.seconds_per_call and self.answered:
                 raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
             self.hung += [case] if no_answer.kind == "hung" else []
             raise
+        self.answered = True
         if self.printed.text and self.first_print is None:
             self.first_print = case
         return returned

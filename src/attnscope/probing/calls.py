@@ -71,7 +71,7 @@ def guarded(work: Callable[[], Any], seconds: float, printed: Printed) -> Any:
         with captured(buffer), np.errstate(all="ignore"):
             return within(work, seconds, buffer)
     except TimeIsUp:
-        raise NoAnswer("hung", f"gave no answer within {seconds:g} s") from None
+        raise NoAnswer("hung", f"gave no answer within {seconds:.3g} s") from None
     except NoAnswer:
         raise
     except MemoryError as error:

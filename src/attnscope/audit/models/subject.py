@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.suspect import LATE, Result, Watch, kind_of
+from attnscope.audit.suspect import LATE, SHORTEST, Result, Watch, kind_of
 from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
@@ -75,6 +75,7 @@ class Subject:
     first_print: Question | None = None
     written_as: np.dtype[Any] | None = None
     calls: int = 0
+    answered: bool = False
     hangs: int = 0
     watch: Watch | None = None
 
@@ -83,7 +84,7 @@ class Subject:
         """Why no more calls are made, or None."""
         if self.hangs >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
-        if monotonic() > self.deadline:
+        if monotonic() >= self.deadline:
             return "everything after the audit's time was up"
         return None
 
@@ -119,13 +120,14 @@ class Subject:
         if self.watch is not None:
             batch, tokens = question.token_ids.shape
             self.watch(f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots")
-        left = self.deadline - monotonic()
+        left = max(self.deadline - monotonic(), SHORTEST)
         try:
             returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
         except NoAnswer as no_answer:
-            if no_answer.kind == "hung" and left < self.seconds_per_call:
+            if no_answer.kind == "hung" and left < self.seconds_per_call and self.answered:
                 raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
             raise
+        self.answered = True
         if self.printed.text and self.first_print is None:
             self.first_print = question
         return returned
