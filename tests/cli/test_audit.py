@@ -54,6 +54,10 @@ def stubborn(query, key, value, *, causal):
         except BaseException:
             pass
 
+def busy(query, key, value, *, causal):
+    while True:
+        pass
+
 def in_one_c_call(query, key, value, *, causal):
     all(itertools.repeat(True))
 
@@ -149,6 +153,7 @@ def test_a_cache_by_name(module: str) -> None:
         ("exiting", "it ends the process: SystemExit(0)"),
         ("crashing", "it ends the process: SIGSEGV"),
         ("leaving_late", "it ends the process: exit code 0, in the call batch=2"),
+        ("busy", "it gave no answer within"),
         ("stubborn", "it gives no answer within 1 s and cannot be interrupted, in the call batch="),
         ("in_one_c_call", "it gives no answer within 1 s and cannot be interrupted, in the call batch="),
     ],
@@ -168,6 +173,17 @@ def test_foreign_escape_sequences_do_not_reach_the_terminal(module: str) -> None
     done = audit(f"{module}:raising", "--causal")
     assert "\x1b" not in done.output
     assert "raises ValueError: \\x1b[31mred" in done.output
+
+
+def test_a_module_that_blocks_when_it_is_imported_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnscope.cli.child.SECONDS_TO_BEGIN", 2.0)
+    path = tmp_path / "blocking_module.py"
+    path.write_text("while True: pass")
+    done = audit(f"{path}:f")
+    assert done.exit_code == 2
+    assert "cannot be loaded: it gives no answer within 2 s" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("code", ["import os; os._exit(0)", "raise SystemExit(0)", "def f(:", "1 / 0"])

@@ -78,6 +78,7 @@ class Child:
 
     def __init__(self, seconds: float, progress: Progress) -> None:
         self.seconds, self.progress = seconds, progress
+        self.limit = SECONDS_TO_BEGIN
         self.until = monotonic() + SECONDS_TO_BEGIN
         self.doing: str | None = None
         self.calls = 0
@@ -112,6 +113,7 @@ class Child:
             if kind == "refused":
                 raise RefusedError(content[0])
             if kind == "begun":
+                self.limit = self.seconds
                 self.until = monotonic() + self.seconds + SECONDS_TO_END
             elif kind == "progress":
                 self.progress(*content)
@@ -125,7 +127,7 @@ class Child:
                 return self.pipe.recv()
         except (EOFError, OSError):
             raise LostError(f"ends the process: {self.end_in_words()}", self.doing, self.calls) from None
-        reason = f"gives no answer within {self.seconds:g} s and cannot be interrupted"
+        reason = f"gives no answer within {self.limit:g} s and cannot be interrupted"
         raise LostError(reason, self.doing, self.calls)
 
     def end_in_words(self) -> str:
