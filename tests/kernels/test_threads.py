@@ -66,7 +66,7 @@ def test_the_interpreter_is_free_meanwhile() -> None:
 
 
 def states_of_other_threads() -> list[str]:
-    """R for a thread that runs or wants to, S for one that sleeps: the field behind the name in Linux's stat."""
+    """R for a running or runnable thread, S for a sleeping one: the field after the name in Linux's stat."""
     own = threading.get_native_id()
     stats = [path / "stat" for path in Path("/proc/self/task").iterdir() if int(path.name) != own]
     return [stat.read_text().rpartition(")")[2].split()[0] for stat in stats]
