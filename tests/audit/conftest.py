@@ -1,4 +1,4 @@
-"""Audits with one contract ask the same calls: their arrays and right answers are computed once per process."""
+"""Audits with one contract ask the same calls: arrays and right answers are computed once per process."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ MOST_SCORES = 100_000  # of a call that is kept: the few larger ones need most o
 
 
 class Kept:
-    """Calls and right answers of the contract that was audited last. The calls stay alive, so their ids do, too."""
+    """Calls and right answers of the contract that was audited last. The calls stay alive, and so their ids."""
 
     def __init__(self) -> None:
         self.build, self.answer = Case.build, Expectation.of

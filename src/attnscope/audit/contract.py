@@ -213,7 +213,8 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
         name = each if isinstance(each, str) else _dtype_name(each)
         if name not in FORMATS:
             raise ContractError(
-                f"dtypes={brief(given)}: {brief(each)} is no format that is audited. Use some of {list(FORMATS)}."
+                f"dtypes={brief(given)}: {brief(each)} is no format that is audited. "
+                f"Use some of {list(FORMATS)}."
             )
         names.append(name)
     if not names:

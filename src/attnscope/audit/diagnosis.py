@@ -256,11 +256,12 @@ class Diagnosis:
         if case.layout != "contiguous":
             arrays = "arrays" if case.placed == "all" else case.placed
             return f"strides of the {arrays} that are ignored, assumed, or taken from another array"
-        if case.offset:
-            side = "below" if case.offset < 0 else "above"
+        if case.offset < 0:
             return (
-                f"a largest score of the row that is not subtracted, or not its own: scores are far {side} 0"
+                "a running maximum that starts above the row's scores, or another row's: all are far below 0"
             )
+        if case.offset > 0:
+            return "a largest score that is not subtracted, or another row's: scores are far above 0"
         if case.regime == "high keys" and severity is Severity.LEAK:
             return "a finite number is used for minus infinity: a hidden key scores far above the others"
         if REGIMES[case.regime].guess is not None:

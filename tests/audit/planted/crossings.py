@@ -1,4 +1,4 @@
-"""Mistakes in branches of fast code: they need a length, a dim, a batch or a layout together with an option."""
+"""Mistakes in branches of fast code: they need a length, a dim, a batch or a layout beside an option."""
 
 from dataclasses import replace
 from typing import Any
