@@ -14,7 +14,7 @@ MOST_SCORES = 100_000  # of a call that is kept: the few larger ones need most o
 
 
 class Kept:
-    """Calls and right answers of the contract that was audited last. The calls stay alive, and so their ids."""
+    """Calls and right answers of the last contract. The calls stay alive, so that their ids stay theirs."""
 
     def __init__(self) -> None:
         self.build, self.answer = Case.build, Expectation.of
