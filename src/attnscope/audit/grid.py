@@ -48,6 +48,7 @@ DIMS = ((6, 6), (8, 8), (4, 4), (16, 16), (7, 7), (12, 12), (32, 32), (20, 20), 
 BATCHES = (2, 3, 2, 1)
 GROUPS = ((4, 2), (6, 2), (4, 1), (6, 3))
 EQUAL_HEADS = ((3, 3), (2, 2), (4, 4))
+TRANSPOSED = ("dims before tokens", "column-major")  # a square array can be taken for its transpose
 WITH_ARRAYS = ("key_mask", "mask", "documents", "bias", "sinks")
 Item = TypeVar("Item")
 
@@ -251,6 +252,8 @@ class Grid:
             case = self.case(options, self.deal(blocks, BLOCKS[blocks]), dims=self.deal("dims", DIMS))
             case = case.but(layout=layout, placed=placed)
             yield case.but(**self.shared(placed) if layout == "broadcast" else {})
+            if layout in TRANSPOSED and blocks == "many rows, whole blocks":
+                yield case.but(query_len=8, key_len=8, key_dim=8, value_dim=8)
 
     def shared(self, placed: str) -> dict[str, Any]:
         """Changes that make an array equal along an axis, so that its strides can be 0."""
