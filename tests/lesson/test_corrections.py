@@ -12,8 +12,8 @@ from tests.lesson.page import LESSON, pages
 
 
 def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    parts: NDArray[np.float64] = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return parts / parts.sum(axis=-1, keepdims=True)
+    parts = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
 
 
 def no_float16_is_below_a_large_negative_number() -> bool:
@@ -89,7 +89,7 @@ def a_leak_through_a_softmax_saturates() -> bool:
         abs((softmax(np.array([0.0, 0.0, change])) - softmax(np.zeros(3))) @ values)
         for change in (1.0, 20.0, 40.0)
     ]
-    return moved[0] < moved[1] and abs(moved[2] - moved[1]) < 1e-6
+    return bool(moved[0] < moved[1] and abs(moved[2] - moved[1]) < 1e-6)
 
 
 def a_masked_row_is_an_average_only_if_its_scores_are_replaced() -> bool:
