@@ -2,8 +2,8 @@
 
 A table is between `<!-- numbers: NAME -->` and `<!-- end -->`; its text is what this file makes of the JSON.
 
-    python -m benchmarks.readme_tables            write every table anew python -m benchmarks.readme_tables
-    --store    the same, after copying what `make bench` wrote: bench/*.json
+    python -m benchmarks.readme_tables           write every table anew
+    python -m benchmarks.readme_tables --store   the same, after copying what `make bench` wrote: bench/*.json
 """
 
 import json
@@ -115,12 +115,13 @@ def machine_line(measured: Measured) -> str:
 
 
 def calls_table(measured: Measured) -> str:
-    """attention() beside the other libraries: prefill, window, small call."""
+    """attention() beside the other libraries: prefill, window, decode, small call."""
     libraries = ("torch", "torch flex", "onnxruntime", "openvino", "jax")
     rows = [
         ("prefill, 8 heads x 2,048 x 128, causal", "prefill", prefill.CAUSAL),
         ("the same, no mask", "prefill", prefill.UNMASKED),
         ("window of 512, 2 heads x 16,384 x 128", "window", window.WINDOW),
+        (f"decode, {decode.MIDDLE.key_len:,} keys, {heads(decode.MIDDLE)}", "decode", decode.MIDDLE),
         ("8 heads, 1 query, 64 keys", "small_call", small_call.SMALL),
     ]
     header = ["work", "attnscope", "of the limit", *(TITLES[name] for name in libraries), "measured by"]

@@ -29,7 +29,7 @@ class KVCache:
     Parameters
     ----------
     layers : int
-        How many layers, all alike.
+        The number of layers; all have the same sizes.
     kv_heads : int
         Heads of keys and values.
     key_dim : int

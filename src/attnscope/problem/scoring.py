@@ -1,6 +1,6 @@
 """Scoring options: how a score is made from a dot product.
 
-An option is a line of `ScoringOptions`, a field of `Scoring`, and one row of FACTORS or ARRAYS, which says
+An option is a line of `ScoringOptions`, a field of `Scoring`, and one row of FACTORS or ARRAYS, which states
 how it is read. The calls that take the options pass them on by `**scoring` and never name them.
 """
 
