@@ -3,8 +3,10 @@
 from attnscope.models.copying import REACH as REACH
 from attnscope.models.copying import copying_transformer as copying_transformer
 from attnscope.models.layer import Layer as Layer
+from attnscope.models.trained import Vocabulary as Vocabulary
+from attnscope.models.trained import trained_transformer as trained_transformer
 from attnscope.models.transformer import HeadReading as HeadReading
 from attnscope.models.transformer import Reading as Reading
 from attnscope.models.transformer import Transformer as Transformer
 
-__all__ = ["HeadReading", "Layer", "Reading", "Transformer", "copying_transformer"]
+__all__ = ["HeadReading", "Layer", "Reading", "Transformer", "Vocabulary", "copying_transformer", "trained_transformer"]

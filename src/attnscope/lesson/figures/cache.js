@@ -2,14 +2,13 @@
 
 import { range } from "./attention.js";
 import { slider, steps } from "./controls.js";
-import { grouped, num } from "./draw.js";
+import { grouped, num, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const [TOP, SIZE, PAGE] = [80, 15, 4];
 
 export const cache = (host, data) => {
   const n = data.words.length, { model, hardware } = data;
-  const words = (count) => (count > 1 ? `${grouped(count)}` : "1");
 
   // Operations and bytes of a pass, as at.roofline counts them
   function pass(tokens, pairs, read, predicting, batch) {
@@ -27,8 +26,8 @@ export const cache = (host, data) => {
     state: { step: 2, batch: 1, context: 8192 },
     controls: [
       steps("step", "prefill and decode", () => n - data.prompt + 1),
-      slider("batch", "batch", { min: 0, max: 10, of: (place) => 2 ** place, to: Math.log2, show: words }),
-      slider("context", "context", { min: 7, max: 17, of: (place) => 2 ** place, to: Math.log2, show: words }),
+      slider("batch", "batch", { min: 0, max: 10, of: (place) => 2 ** place, to: Math.log2, show: grouped }),
+      slider("context", "context", { min: 7, max: 17, of: (place) => 2 ** place, to: Math.log2, show: grouped }),
     ],
     compute: ({ step, batch, context }) => ({
       kept: data.prompt + step,
@@ -57,26 +56,26 @@ export const cache = (host, data) => {
           p.rect(`page ${page}`, 70 + page * PAGE * SIZE, y + 20, wide - 2, 12, { class: "track" });
           p.rect(`used ${page}`, 70 + page * PAGE * SIZE, y + 20, Math.min(wide - 2, (now.kept - page * PAGE) * SIZE), 12, { class: "soft" });
         }
-        p.text("bytes", 70, y + 52, [{ name: "cached tokens", value: now.kept, text: String(now.kept) }, " tokens kept: ", { name: "cached bytes", value: now.bytes, text: grouped(now.bytes) }, " bytes"], { class: "strong" });
+        p.text("bytes", 70, y + 52, [whole("cached tokens", now.kept), " tokens kept: ", whole("cached bytes", now.bytes), " bytes"], { class: "strong" });
         p.circle("k dot", 282, TOP + 8, 5, { class: "key" });
         p.text("k word", 292, TOP + 12, ["keys"], { class: "label" });
         p.circle("v dot", 282, TOP + 28, 5, { class: "value" });
         p.text("v word", 292, TOP + 32, ["values"], { class: "label" });
         p.text("all", 278, TOP + 58, ["read now"], { class: "label" });
-        p.text("all are", 278, TOP + 76, [{ name: "read", value: step === 0 ? (data.prompt * (data.prompt + 1)) / 2 : now.kept, text: String(step === 0 ? (data.prompt * (data.prompt + 1)) / 2 : now.kept) }, " pairs"], { class: "strong" });
+        p.text("all are", 278, TOP + 76, [whole("read", step === 0 ? (data.prompt * (data.prompt + 1)) / 2 : now.kept), " pairs"], { class: "strong" });
       }],
       [{ width: 380, height: TOP + n * SIZE + 88, label: "The roofline" }, (p, { batch, context }, now) => {
         const [left, bottom] = [40, TOP + 158], ridge = hardware.flops / hardware.bytes;
         const toX = (intensity) => left + (Math.log10(intensity) + 0.5) * 76, toY = (rate) => bottom - (Math.log10(rate) - 11.5) * 50;
         const roof = (intensity) => Math.min(hardware.flops, intensity * hardware.bytes);
         const most = 10 ** 3.9;
-        p.title(`${model.name} on one ${hardware.name}`);
+        p.title(`${model.name} on one ${hardware.name}`, "given");
         p.line("x axis", left, bottom, 380, bottom, { class: "axis" });
         p.line("y axis", left, 40, left, bottom, { class: "axis" });
         p.text("y words", 0, 34, ["operations per second"], { class: "small" });
         p.text("x words", 380, bottom + 30, ["operations per byte"], { class: "small end" });
-        for (const [tick, place] of [["1", 1], ["10", 10], ["100", 100], ["1,000", 1000]]) p.text(`tick ${tick}`, toX(place), bottom + 14, [tick], { class: "small middle tick" });
-        for (const [tick, place] of [["1 T", 1e12], ["10 T", 1e13], ["100 T", 1e14]]) p.text(`tick ${tick}`, left - 5, toY(place) + 4, [tick], { class: "small end tick" });
+        for (const [tick, place] of [["1", 1], ["10", 10], ["100", 100], ["1,000", 1000]]) p.text(`tick ${tick}`, toX(place), bottom + 14, [tick], { class: "small middle given" });
+        for (const [tick, place] of [["1 T", 1e12], ["10 T", 1e13], ["100 T", 1e14]]) p.text(`tick ${tick}`, left - 5, toY(place) + 4, [tick], { class: "small end given" });
         p.path("roof", [0.4, ridge, most].map((i) => [toX(i), toY(roof(i))]), { class: "curve thick" });
         p.line("ridge", toX(ridge), toY(hardware.flops), toX(ridge), bottom, { class: "line dashed faint" });
         p.text("ridge is", toX(ridge), toY(hardware.flops) - 8, ["ridge ", num("ridge", ridge, 0)], { class: "small middle" });
@@ -96,7 +95,7 @@ export const cache = (host, data) => {
       }],
     ],
     says: ({ step, batch, context }, now) => [
-      "With ", words(context), " tokens of context and a batch of ", words(batch), ", the caches take ", num("GiB", now.all / 2 ** 30, 2), " GiB, and a decode step at least ", num("ms", now.decode.seconds * 1e3, 2), " ms: ", num("tokens per second", batch / now.decode.seconds, 0), " tokens per second.",
+      "With ", whole("context", context), " tokens of context and a batch of ", whole("batch", batch), ", the caches take ", num("GiB", now.all / 2 ** 30, 2), " GiB, and a decode step at least ", num("ms", now.decode.seconds * 1e3, 2), " ms: ", num("tokens per second", batch / now.decode.seconds, 0), " tokens per second.",
     ],
   });
 };

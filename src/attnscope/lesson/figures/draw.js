@@ -10,6 +10,9 @@ export function fixed(value, digits) {
   return /^-0(\.0*)?$/.test(text) ? text.slice(1) : text.replace("-", "\u2212");
 }
 
+// A whole number, with commas.
+export const whole = (name, value) => ({ name, value, text: grouped(value) });
+
 export const grouped = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
 
 // The class of a weight between 0 and 1: w0, the page, to wf, the darkest.
@@ -68,8 +71,9 @@ export class Panel {
     return this.mark("text", key, { x, y, ...attributes }, parts);
   }
 
-  title(parts) {
-    this.text("title", 0, 14, parts, { class: "title" });
+  // A title; `given` says that a number in it is a name.
+  title(parts, given = "") {
+    this.text("title", 0, 14, parts, { class: `title ${given}` });
   }
 
   arrow(key, x1, y1, x2, y2, attributes = {}) {

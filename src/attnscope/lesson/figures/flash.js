@@ -2,10 +2,11 @@
 
 import { logsumexp, mix, online, range, scores, softmax } from "./attention.js";
 import { slider, steps } from "./controls.js";
-import { grouped, num, shade } from "./draw.js";
+import { num, shade, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const TOP = 30;
+const BLOCKS = [2, 3, 4, 6];
 
 export const flash = (host, data) => {
   const [n, d] = [data.query.length, data.query[0].length];
@@ -21,7 +22,7 @@ export const flash = (host, data) => {
     state: { step: 4, block: 4, row: 7 },
     controls: [
       steps("step", "tiles taken", (state) => blocks(state) ** 2 + 1),
-      slider("block", "keys in a block", { min: 2, max: 6, of: (place) => [2, 3, 4, 4, 6][place - 2], to: Number }),
+      slider("block", "keys in a block", { min: 0, max: 3, of: (place) => BLOCKS[place], to: (block) => BLOCKS.indexOf(block) }),
       slider("row", "row", { min: 0, max: n - 1 }),
     ],
     compute: (state) => {
@@ -73,16 +74,17 @@ export const flash = (host, data) => {
           p.line(`right ${c}`, x + now.right[c] * 62, y - 3, x + now.right[c] * 62, y + 19, { class: "line thick" });
           p.text(`so far is ${c}`, 66, y + 13, now.done ? [num(`output ${c}`, now_, 2)] : ["\u2013"], { class: "end" });
         });
-        const whole = now.done === now.count;
-        p.text("lse", 0, TOP + 244, whole ? ["done: m + ln z = ", num("logsumexp", m + Math.log(z)), ", as all at once"] : [`${now.done} of ${now.count} blocks of keys seen`], { class: whole ? "strong" : "label tick" });
+        const all = now.done === now.count;
+        p.text("lse", 0, TOP + 244, all ? ["done: m + ln z = ", num("logsumexp", m + Math.log(z)), ", as all at once"]
+          : [whole("seen", now.done), " of ", whole("blocks", now.count), " blocks of keys seen"], { class: all ? "strong" : "label" });
       }],
       [{ width: 230, height: TOP + 262, label: "Numbers moved and held" }, (p, state, now) => {
-        const top = Math.max(now.textbook, 4 * n * d + 8 * n * n / 2), high = (v) => 150 * Math.min(1, v / 1500);
+        const high = (v) => 150 * Math.min(1, v / 1500);
         p.title("Moved, and held");
         const bars = [["tiles", now.moved, "query", 0], ["textbook", now.textbook, "alarm", 62], ["tiles", now.held, "query", 140], ["textbook", n * n, "alarm", 186]];
         bars.forEach(([words, value, role, x], i) => {
           p.rect(`bar ${i}`, x, TOP + 178 - high(value), 34, high(value), { class: role });
-          p.text(`value ${i}`, x + 17, TOP + 170 - high(value), [{ name: `${i < 2 ? "moved" : "held"} ${words}`, value, text: grouped(value) }], { class: "middle" });
+          p.text(`value ${i}`, x + 17, TOP + 170 - high(value), [whole(`${i < 2 ? "moved" : "held"} ${words}`, value)], { class: "middle" });
           p.text(`words ${i}`, x + 17, TOP + 195, [words], { class: "small middle" });
         });
         p.text("moved", 48, TOP + 216, ["numbers moved"], { class: "label middle" });

@@ -26,7 +26,7 @@ export const flow = (host) => figure(host, {
       STEPS.forEach(([words, sub], i) => {
         const y = 164 + 48 * i;
         p.rect(`step ${i}`, 24, y, 174, 36, { class: "track", rx: 8 });
-        p.text(`words ${i}`, 111, y + 16, [words], { class: "strong middle" });
+        p.text(`words ${i}`, 111, y + 16, [words], { class: "strong middle given" });
         p.text(`sub ${i}`, 111, y + 30, [sub], { class: "small middle" });
         if (i) to(`down ${i}`, 111, y - 12, 111, y - 1);
       });

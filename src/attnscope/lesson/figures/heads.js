@@ -2,13 +2,12 @@
 
 import { range } from "./attention.js";
 import { choice, steps } from "./controls.js";
-import { grouped } from "./draw.js";
+import { whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const [TOKENS, HEADS, DIM, WIDTH] = [13, 4, 8, 32];
 const [H, W] = [4, 2.4]; // pixels of a token, and of a number
-const NAMES = ["the tokens", "project", "split", "attend", "concatenate", "project"];
-const count = (name, value) => ({ name, value, text: grouped(value) });
+const NAMES = ["The tokens", "Project", "Split", "Attend", "Concatenate", "Project again"];
 
 export const heads = (host) => figure(host, {
   name: "heads",
@@ -36,7 +35,7 @@ export const heads = (host) => figure(host, {
         const column = { q: 60, k: 190, v: 320 }[name];
         return step < 2 ? [column + slice * a, 130] : [column - 30, lane(a * (HEADS / heads)) + (HEADS / heads - 1) * 34];
       };
-      p.title(`${step + 1}. ${NAMES[step]}`);
+      p.title(NAMES[step]);
       if (step === 0 || step === 5) {
         const at = 215 - (W * WIDTH) / 2;
         p.rect("x", at, 130, W * WIDTH, tall, { class: step ? "output" : "soft" });
@@ -73,13 +72,13 @@ export const heads = (host) => figure(host, {
         const y = 38 + 19 * i, here = when === step;
         if (here) p.rect(`here ${i}`, 0, y - 14, 300, 19, { class: "track" });
         p.text(`name ${i}`, 8, y, name, { class: here ? "strong" : "label" });
-        p.text(`shape ${i}`, 292, y, ["[", ...shape.flatMap((size, axis) => [...(axis ? [", "] : []), count(`${name} ${axis}`, size)]), "]"], { class: here ? "strong end" : "end label" });
+        p.text(`shape ${i}`, 292, y, ["[", ...shape.flatMap((size, axis) => [...(axis ? [", "] : []), whole(`${name} ${axis}`, size)]), "]"], { class: here ? "strong end" : "end label" });
       });
       p.line("rule", 0, 256, 300, 256, { class: "axis" });
       p.text("weights", 8, 278, ["weights of the layer"], { class: "label" });
-      p.text("weights are", 292, 278, [count("weights", now.weights)], { class: "strong end" });
+      p.text("weights are", 292, 278, [whole("layer weights", now.weights)], { class: "strong end" });
       p.text("cached", 8, 300, ["numbers cached per token"], { class: "label" });
-      p.text("cached are", 292, 300, [count("cached", now.cached)], { class: "strong end" });
+      p.text("cached are", 292, 300, [whole("cached", now.cached)], { class: "strong end" });
     }],
   ],
   says: ({ step }, now) => [[

@@ -2,7 +2,7 @@
 
 import { range } from "./attention.js";
 import { choice, steps } from "./controls.js";
-import { num, shade } from "./draw.js";
+import { num, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const [TOP, STEP] = [36, 15.5];
@@ -57,7 +57,7 @@ export const induction = (host, data) => {
           p.rect(`bar ${i}`, 96, y + 1, 160 * chance, 13, { class: word === data.words[b] ? "output" : "w8" });
           p.text(`chance ${i}`, 320, y + 12, [num(`chance ${word}`, chance)], { class: "end" });
         });
-        p.text("loss", 0, 222, ["the second time, in 100 shuffled texts"], { class: "small" });
+        p.text("loss", 0, 222, ["second reading of ", whole("texts", data.texts), " shuffled texts"], { class: "small" });
         Object.entries(data.losses).forEach(([name, loss], i) => {
           const y = 236 + 30 * i, wide = (200 * loss) / Math.max(...Object.values(data.losses));
           p.text(`name ${i}`, 0, y + 10, [name === "none" ? "with all heads" : `without ${name}`], { class: name === ablate ? "strong" : "label" });

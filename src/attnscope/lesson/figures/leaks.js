@@ -2,7 +2,7 @@
 
 import { both, causal, difference, maskedLate, mix, norm, range, scores, softmax, sum } from "./attention.js";
 import { choice, pressable, slider } from "./controls.js";
-import { num } from "./draw.js";
+import { num, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const [TOP, SIZE] = [80, 17];
@@ -80,6 +80,6 @@ export const leaks = (host, data) => {
         });
       }],
     ],
-    says: (state, now) => [`${SAYS[state.bug]} `, { name: "leaks", value: now.all, text: String(now.all) }, now.all === 1 ? " leak" : " leaks", " in all."],
+    says: (state, now) => [`${SAYS[state.bug]} `, whole("leaks", now.all), now.all === 1 ? " leak" : " leaks", " in all."],
   });
 };

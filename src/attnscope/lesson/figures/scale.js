@@ -33,7 +33,7 @@ export const scale = (host, data) => figure(host, {
       p.rect("spread", toX(-now.spread), TOP, toX(now.spread) - toX(-now.spread), HEIGHT, { class: "area" });
       p.line("axis", 0, TOP + HEIGHT, WIDTH, TOP + HEIGHT, { class: "axis" });
       p.line("zero", toX(0), TOP, toX(0), TOP + HEIGHT, { class: "axis" });
-      for (const tick of [-80, -40, 0, 40, 80]) p.text(`tick ${tick}`, toX(tick), TOP + HEIGHT + 15, [String(tick).replace("-", "\u2212")], { class: "small middle tick" });
+      for (const tick of [-80, -40, 0, 40, 80]) p.text(`tick ${tick}`, toX(tick), TOP + HEIGHT + 15, [String(tick).replace("-", "\u2212")], { class: "small middle given" });
       now.scores.forEach((score, j) => p.circle(`score ${j}`, toX(score), TOP + 12 + j * (HEIGHT - 24) / 15, 5, { class: "key" }));
       p.text("spread is", 0, TOP + HEIGHT + 34, ["spread ", num("spread", now.spread, 2)], { class: "strong" });
     }],
@@ -50,10 +50,10 @@ export const scale = (host, data) => figure(host, {
     [{ width: WIDTH, height: TOP + HEIGHT + 34, label: "The steepest slope, over the size of the head" }, (p, state, now) => {
       const toX = (d) => 8 + (Math.log2(d) / 10) * (WIDTH - 16), toY = (slope) => TOP + HEIGHT * (1 - slope / 0.25);
       const names = { plain: "alarm", root: "query", width: "value" };
-      p.title("Steepest slope w(1 \u2212 w)");
+      p.title("Steepest slope w(1 \u2212 w)", "given");
       p.line("axis", 0, TOP + HEIGHT, WIDTH, TOP + HEIGHT, { class: "axis" });
       p.line("top", 0, TOP, WIDTH, TOP, { class: "axis dashed" });
-      for (const d of [1, 8, 64, 512]) p.text(`tick ${d}`, toX(d), TOP + HEIGHT + 15, [`d = ${d}`], { class: `small tick ${d === 1 ? "" : "middle"}` });
+      for (const d of [1, 8, 64, 512]) p.text(`tick ${d}`, toX(d), TOP + HEIGHT + 15, [`d = ${d}`], { class: `small given ${d === 1 ? "" : "middle"}` });
       for (const [name, role] of Object.entries(names)) {
         p.path(name, data.slopes[name].map((slope, i) => [toX(2 ** i), toY(slope)]), { class: `curve thick ${role}`, opacity: name === state.scaled ? 1 : 0.35 });
       }
