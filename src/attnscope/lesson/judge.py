@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from attnscope.errors import AttentionError
 from attnscope.lesson.calling import NoAnswerError, Outcome
+from attnscope.lesson.check import named
 from attnscope.lesson.comparing import (
     agree,
     close,
@@ -60,7 +61,7 @@ def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict
     try:
         return first_failure(exercise, asked, stretch)
     except Exception as error:  # noqa: BLE001  # answers are foreign and may cause anything
-        return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
+        return Verdict(False, f"{named(exercise.number)} could not be judged: {internal_error(error)}")
 
 
 def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
@@ -71,9 +72,9 @@ def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
         if verdict is not None:
             return verdict
     questions = sum(len(task.questions) for task in tasks)
-    part = "the stretch part of exercise" if stretch else "exercise"
+    part = f"the stretch part of {named(exercise.number)}" if stretch else named(exercise.number)
     how = f"right in all {questions} questions that were asked" if questions > 1 else "right"
-    return Verdict(True, f"{part} {exercise.number}, {exercise.title}: {how}.")
+    return Verdict(True, f"{part}, {exercise.title}: {how}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -184,12 +184,18 @@ def first_weights(rng: np.random.Generator, words: int) -> Parameters:
 
 
 def read_again(rng: np.random.Generator, text: Tokens, count: int) -> Tokens:
-    """Passages of the text, each read again and again until the context is full: (count, CONTEXT + 1)."""
+    """Passages, each read again and again until the context is full: (count, CONTEXT + 1).
+
+    Every other one is a passage of the text; the rest are words in random order, which say nothing about each
+    other: what comes next can only be known from the first reading.
+    """
     passages = np.empty((count, CONTEXT + 1), np.uint8)
-    for row in passages:
+    words = np.unique(text)
+    for number, row in enumerate(passages):
         length = rng.integers(SHORTEST, LONGEST + 1)
         start = rng.integers(0, len(text) - length)
-        row[:] = np.resize(text[start : start + length], CONTEXT + 1)
+        passage = text[start : start + length] if number % 2 else rng.choice(words, length, replace=False)
+        row[:] = np.resize(passage, CONTEXT + 1)
     return passages
 
 
@@ -293,7 +299,9 @@ def measured(parameters: Parameters, step: int, loss: float, exam: Tokens) -> Pr
     scores = [head_scores(layer["query"][:4], layer["key"][:4], half) for layer in kept]
     induction, previous = (np.array(each) for each in zip(*scores, strict=True))
     del model
-    return Progress(step, loss, float(losses[:, : half - 1].mean()), float(losses[:, half:].mean()), induction, previous)
+    return Progress(
+        step, loss, float(losses[:, : half - 1].mean()), float(losses[:, half:].mean()), induction, previous
+    )
 
 
 def head_scores(query: Floats, key: Floats, half: int) -> tuple[Floats, Floats]:
@@ -315,7 +323,12 @@ def lines(training: Training) -> Iterator[str]:
 
 if __name__ == "__main__":
     started = monotonic()
-    done = train(report=lambda each: print(f"step {each.step:>4}: loss {each.loss:.2f}, second reading {each.second:.2f}, induction {each.induction.max():.2f}, previous {each.previous.max():.2f}", flush=True))
+    done = train(
+        report=lambda each: print(
+            f"step {each.step:>4}: loss {each.loss:.2f}, second reading {each.second:.2f}, induction {each.induction.max():.2f}, previous {each.previous.max():.2f}",
+            flush=True,
+        )
+    )
     print(f"{monotonic() - started:.0f} seconds")
     if len(sys.argv) > 1:
         done.save(Path(sys.argv[1]))

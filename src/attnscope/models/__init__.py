@@ -9,4 +9,12 @@ from attnscope.models.transformer import HeadReading as HeadReading
 from attnscope.models.transformer import Reading as Reading
 from attnscope.models.transformer import Transformer as Transformer
 
-__all__ = ["HeadReading", "Layer", "Reading", "Transformer", "Vocabulary", "copying_transformer", "trained_transformer"]
+__all__ = [
+    "HeadReading",
+    "Layer",
+    "Reading",
+    "Transformer",
+    "Vocabulary",
+    "copying_transformer",
+    "trained_transformer",
+]

@@ -19,7 +19,7 @@ NO_SINK = -100.0  # the logit of a sink without weight
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a model knows: at most 256, so that a token is a byte.
+    r"""The words that a model knows: at most 256, so that a token is a byte.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Vocabulary:
     --------
     >>> vocabulary = Vocabulary(("the", "trophy", "fits"))
     >>> vocabulary.encode("The trophy fits.")
-    b'\\x00\\x01\\x02'
+    b'\x00\x01\x02'
     """
 
     words: tuple[str, ...]

@@ -51,7 +51,9 @@ def show(browser: Any) -> Iterator[Show]:
         figure.page.on("console", lambda said: figure.messages.append(said.text))
         figure.page.on("pageerror", lambda error: figure.messages.append(str(error)))
         figure.page.on("request", lambda request: figure.messages.append(request.url))
-        figure.page.set_content(f"<!doctype html><html lang=en><body>{Figure(name)._repr_html_()}</body></html>")
+        figure.page.set_content(
+            f"<!doctype html><html lang=en><body>{Figure(name)._repr_html_()}</body></html>"
+        )
         return figure
 
     yield shown

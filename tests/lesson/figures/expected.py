@@ -21,7 +21,12 @@ def named(name: str, values: Any) -> Numbers:
 
 
 def effective_keys(scores: Array) -> float:
-    seen = at.observe(np.ones((1, 1), np.float32), scores[:, None].astype(np.float32), np.zeros((len(scores), 1), np.float32), scale=1.0)
+    seen = at.observe(
+        np.ones((1, 1), np.float32),
+        scores[:, None].astype(np.float32),
+        np.zeros((len(scores), 1), np.float32),
+        scale=1.0,
+    )
     return float(np.exp(seen.entropy[0]))
 
 
@@ -68,7 +73,12 @@ def masks(state: State, data: Data) -> Numbers:
     rows = weights(scores)
     moved = np.linalg.norm((weights(scores + ~cells) - rows) @ values, axis=-1)
     row = state["row"]
-    return {**named("sum", rows.sum(axis=-1)), "sum": rows[row].sum(), "moved": moved[row], "leak": moved[row]}
+    return {
+        **named("sum", rows.sum(axis=-1)),
+        "sum": rows[row].sum(),
+        "moved": moved[row],
+        "leak": moved[row],
+    }
 
 
 def weights(state: State, data: Data) -> Numbers:
@@ -98,11 +108,21 @@ def heads(state: State, data: Data) -> Numbers:
     w_k, w_v = rng.standard_normal((2, width, kv * dim))
     layer = at.MultiHeadAttention(w_q, w_k, w_v, w_o, heads=query_heads, kv_heads=kv)
     trace = layer.trace(rng.standard_normal((tokens, width)))
-    names = ("x", "queries", "keys", "values", "query", "key", "value", "weights", "mixed", "joined", "output")
+    names = (
+        "x",
+        "queries",
+        "keys",
+        "values",
+        "query",
+        "key",
+        "value",
+        "weights",
+        "mixed",
+        "joined",
+        "output",
+    )
     return {
-        **{
-            f"{name} {axis}": size for name in names for axis, size in enumerate(getattr(trace, name).shape)
-        },
+        **{f"{name} {axis}": size for name in names for axis, size in enumerate(getattr(trace, name).shape)},
         "layer weights": sum(each.size for each in (w_q, w_k, w_v, w_o)),
         "cached": (trace.key.size + trace.value.size) / tokens,
     }
@@ -190,7 +210,9 @@ def flash(state: State, data: Data) -> Numbers:
         "logsumexp": at.reference.partial_attention(query, key, value).logsumexp[row],
     }  # fmt: skip
     if seen:
-        tops = [at.reference.scores(query[row : row + 1], key[: edges[many]]).max() for many in range(1, seen + 1)]
+        tops = [
+            at.reference.scores(query[row : row + 1], key[: edges[many]]).max() for many in range(1, seen + 1)
+        ]
         part = at.reference.partial_attention(query, key[: edges[seen]], value[: edges[seen]])
         numbers["m"] = tops[-1]
         numbers["shrink"] = float(np.exp(tops[-2] - tops[-1])) if seen > 1 else 0.0
@@ -202,7 +224,9 @@ def flash(state: State, data: Data) -> Numbers:
 def leaks(state: State, data: Data) -> Numbers:
     query, key, value = (np.array(data[name]) for name in ("query", "key", "value"))
     n, padded, bug = len(query), data["padded"], state["bug"]
-    real = {"none": np.ones(n, bool), "right": np.arange(n) < n - padded, "left": np.arange(n) >= padded}[state["padding"]]
+    real = {"none": np.ones(n, bool), "right": np.arange(n) < n - padded, "left": np.arange(n) >= padded}[
+        state["padding"]
+    ]
     allowed = np.tri(n, dtype=bool) & real
     visible = {
         "honest": allowed, "late": allowed, "ahead": np.tri(n, k=1, dtype=bool) & real, "padding": np.tri(n, dtype=bool),

@@ -41,7 +41,10 @@ def test_every_control_moves_the_figure_and_every_number_is_the_library_s(show: 
         for key in moves(control):
             before = figure.state
             if key == "click":
-                control.check(force=True) if control.get_attribute("type") in ("radio", "checkbox") else control.click()
+                control.check(force=True) if control.get_attribute("type") in (
+                    "radio",
+                    "checkbox",
+                ) else control.click()
             else:
                 control.focus()
                 control.press(key)
@@ -96,7 +99,11 @@ def test_a_keyboard_reaches_every_control(show: Show, name: str) -> None:
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.dataset?.control ?? document.activeElement.getAttribute('role') ?? ''"))
+        reached.add(
+            page.evaluate(
+                "document.activeElement.dataset?.control ?? document.activeElement.getAttribute('role') ?? ''"
+            )
+        )
     wanted = set(
         page.evaluate(
             """() => [...document.querySelectorAll('.af [data-control]')].filter(e => !e.disabled && e.offsetParent)
@@ -196,6 +203,10 @@ def test_a_story_plays_by_itself_and_stops_at_its_end(show: Show) -> None:
     figure = show("heads")
     play = figure.page.locator('[data-control="step play"]')
     play.click()
-    figure.page.wait_for_function("JSON.parse(document.querySelector('.af').dataset.state).step === 5", timeout=15_000)
-    figure.page.wait_for_function("document.querySelector('[data-control=\"step play\"]').textContent === 'Play'", timeout=5_000)
+    figure.page.wait_for_function(
+        "JSON.parse(document.querySelector('.af').dataset.state).step === 5", timeout=15_000
+    )
+    figure.page.wait_for_function(
+        "document.querySelector('[data-control=\"step play\"]').textContent === 'Play'", timeout=5_000
+    )
     agrees(figure, "heads")
