@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,21 @@ PANELS = """() => {
 def drawing(page: Any, figure: Figure) -> str:
     """A figure as one SVG."""
     page.set_content(f"<!doctype html><html lang=en><body>{figure._repr_html_()}</body></html>")
-    label = page.locator(".af").get_attribute("aria-label")
-    parts, x, y, row = [], MARGIN, MARGIN, 0
+    host = page.locator(".af")
+    label, state = (escape(host.get_attribute(name)) for name in ("aria-label", "data-state"))
+    parts, y = [], MARGIN
     placed = page.evaluate(PANELS)
     for line in lines(placed):
         x = (WIDTH - sum(panel["width"] for panel in line) - GAP * (len(line) - 1)) / 2
         for panel in line:
             parts.append(f'<g transform="translate({x:g} {y})">{panel["marks"]}</g>')
             x += panel["width"] + GAP
-        row = max(panel["height"] for panel in line)
-        y += row + GAP
+        y += max(panel["height"] for panel in line) + GAP
     height = y - GAP + MARGIN
     marks = "\n".join(parts).replace("><", ">\n<")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">\n'
-        f"<title>{label}</title>\n<style>\n{still_style()}</style>\n"
+        f"<title>{label}</title>\n<metadata>{state}</metadata>\n<style>\n{still_style()}</style>\n"
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="12"/>\n{marks}\n</svg>\n'
     )
 
@@ -66,7 +67,10 @@ def lines(panels: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def still_style() -> str:
     """The style of marks alone, with plain colours: not every program that shows an SVG knows variables."""
     text = style()
-    light, dark = (dict(COLOUR.findall(block)) for block in re.findall(r"^\.af(?:\.dark)? \{(.*?)^\}", text, re.DOTALL | re.MULTILINE))
+    light, dark = (
+        dict(COLOUR.findall(block))
+        for block in re.findall(r"^\.af(?:\.dark)? \{(.*?)^\}", text, re.DOTALL | re.MULTILINE)
+    )
     marks = text.split("/* marks */")[1].split("/* the page around them */")[0]
     rules = re.sub(r"\.af ", "", marks).strip()
     of_theme = ["\n".join(coloured(rules, theme)) for theme in (light, dark)]

@@ -11,9 +11,10 @@ word follows which; then, in the second reading, an induction head finds what ca
 Attention's own gradients are a function that is passed in: a learner's backward pass can drive the training.
 """
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +30,7 @@ from attnscope.models.trained import WORD, transformer_of
 from attnscope.positions import apply_rotary
 from attnscope.problem import Causal
 from attnscope.reference import gradients as reference_gradients
+from attnscope.reference import weights
 
 Floats = NDArray[np.float32]
 Parameters = dict[str, Floats]
@@ -93,9 +95,25 @@ class Training:
         """The model."""
         return transformer_of(self.parameters)
 
+    @property
+    def table(self) -> list[tuple[float, ...]]:
+        """The history as rows: step, loss, first, second, and the best induction and previous-word scores."""
+        return [
+            (
+                each.step,
+                each.loss,
+                each.first,
+                each.second,
+                float(each.induction.max()),
+                float(each.previous.max()),
+            )
+            for each in self.history
+        ]
+
     def save(self, path: Path) -> None:
-        """Store weights in float16, and the words."""
+        """Store weights in float16, the words, and the history."""
         stored: dict[str, Any] = {name: each.astype(np.float16) for name, each in self.parameters.items()}
+        stored["history"] = np.array(self.table)
         np.savez_compressed(path, allow_pickle=False, **stored, words=np.array(self.vocabulary.words))
 
 
@@ -149,8 +167,6 @@ def train(
 
 def lesson_words() -> list[str]:
     """The words of the lesson's pages, without code and formulas, and its sentence."""
-    import re
-
     pages = sorted(path for path in files("attnscope.lesson").iterdir() if path.name[:2].isdigit())
     text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
     for left_out in (r"^```.*?^```", r"\$\$.*?\$\$", r"\$[^$]*\$", r"`[^`]*`", r"\]\([^)]*\)", r"<[^>]*>"):
@@ -293,12 +309,11 @@ def rate_at(step: int, steps: int) -> float:
 
 def measured(parameters: Parameters, step: int, loss: float, exam: Tokens) -> Progress:
     """The losses on shuffled words, and the two scores of every head."""
-    model, half = transformer_of(parameters), CONTEXT // 2
+    half = CONTEXT // 2
     residual, kept = forward(parameters, exam)
     losses, _ = cross_entropy(residual[:, :-1] @ parameters["unembedding"], exam[:, 1:])
     scores = [head_scores(layer["query"][:4], layer["key"][:4], half) for layer in kept]
     induction, previous = (np.array(each) for each in zip(*scores, strict=True))
-    del model
     return Progress(
         step, loss, float(losses[:, : half - 1].mean()), float(losses[:, half:].mean()), induction, previous
     )
@@ -306,29 +321,23 @@ def measured(parameters: Parameters, step: int, loss: float, exam: Tokens) -> Pr
 
 def head_scores(query: Floats, key: Floats, half: int) -> tuple[Floats, Floats]:
     """The mean weight of each head on the word after the last occurrence, and on the previous word."""
-    from attnscope.reference import weights
-
     found = weights(query, key, mask=Causal()).mean(axis=0)
     rows = np.arange(half, 2 * half)
     each = np.arange(1, 2 * half)
     return found[:, rows, rows - half + 1].mean(axis=-1), found[:, each, each - 1].mean(axis=-1)
 
 
-def lines(training: Training) -> Iterator[str]:
-    """The history as a table."""
-    yield "step   loss   first reading   second reading   best induction score"
-    for each in training.history:
-        yield f"{each.step:>4}   {each.loss:.2f}   {each.first:13.2f}   {each.second:14.2f}   {each.induction.max():20.2f}"
+def reported(each: Progress) -> str:
+    """A measurement as a line."""
+    return (
+        f"step {each.step:>4}: loss {each.loss:.2f}, first reading {each.first:.2f}, second {each.second:.2f}; "
+        f"induction {each.induction.max():.2f}, previous word {each.previous.max():.2f}"
+    )
 
 
 if __name__ == "__main__":
     started = monotonic()
-    done = train(
-        report=lambda each: print(
-            f"step {each.step:>4}: loss {each.loss:.2f}, second reading {each.second:.2f}, induction {each.induction.max():.2f}, previous {each.previous.max():.2f}",
-            flush=True,
-        )
-    )
+    done = train(report=lambda each: print(reported(each), flush=True))
     print(f"{monotonic() - started:.0f} seconds")
     if len(sys.argv) > 1:
         done.save(Path(sys.argv[1]))

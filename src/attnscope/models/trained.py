@@ -111,10 +111,16 @@ def trained_transformer() -> tuple[Transformer, Vocabulary]:
     >>> len(model.layers), model.embedding.shape[0] == len(words.words)
     (2, True)
     """
-    with WEIGHTS.open("rb") as file, np.load(file) as stored:
-        parameters = {name: stored[name] for name in stored.files}
+    parameters = stored_arrays()
+    del parameters["history"]
     vocabulary = Vocabulary(tuple(parameters.pop("words").tolist()))
     return transformer_of({name: each.astype(np.float32) for name, each in parameters.items()}), vocabulary
+
+
+def stored_arrays() -> dict[str, NDArray[Any]]:
+    """What a training stored: weights, words, and its history."""
+    with WEIGHTS.open("rb") as file, np.load(file) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def transformer_of(parameters: dict[str, NDArray[np.float32]]) -> Transformer:

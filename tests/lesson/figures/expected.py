@@ -1,5 +1,6 @@
 """What each figure may state in a state, by attnscope: the numbers by name."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import attnscope as at
+import attnscope.models.trained
+from tests.conventions.source_tree import ROOT
 
 Numbers = dict[str, float]
 State = dict[str, Any]
@@ -248,7 +251,58 @@ def leaks(state: State, data: Data) -> Numbers:
     }
 
 
+def chances(model: at.models.Transformer, tokens: bytes, ablate: list[tuple[int, int]]) -> Array:
+    """The softmax of the last row's logits."""
+    logits = model.logits(tokens, ablate=ablate)[-1].astype(float)
+    return at.reference.weights(np.ones((1, 1)), logits[:, None], scale=1.0)[0]
+
+
+def induction(state: State, data: Data) -> Numbers:
+    """The stored numbers are the model's: maps, chances, and the losses that test_still.py computes again."""
+    model, vocabulary = at.models.trained_transformer()
+    tokens = vocabulary.encode(" ".join(data["words"]))
+    reading = model.read(tokens)
+    maps = [
+        at.reference.weights(query, key, mask=at.Causal(), scale=1.0)
+        for query, key in zip(reading.query, reading.key, strict=True)
+    ]
+    previous = int(maps[0][:, data["b"], data["a"]].argmax())
+    head = int(maps[1][:, data["last"], data["b"]].argmax())
+    row = maps[0][previous, data["b"]] if state["step"] == 1 else maps[1][head, data["last"]]
+    ablate = {
+        "none": [], "previous word": [(0, previous)], "one induction head": [(1, head)],
+        "all induction heads": [(1, each) for each in data["inductionHeads"]],
+        "another head": [(0, next(each for each in range(5) if each != previous))],
+    }[state["ablate"]]  # fmt: skip
+    found = chances(model, tokens, ablate)
+    return {
+        **named("weight", row),
+        **{f"chance {word}": found[token] for token, word in enumerate(vocabulary.words)},
+        **{f"loss {name}": loss for name, loss in data["losses"].items()},
+        "without": found[vocabulary.words.index(data["words"][data["b"]])],
+        "texts": 100,
+    }
+
+
+def training(state: State, data: Data) -> Numbers:
+    stored = at.models.trained.stored_arrays()["history"][state["place"]]
+    names = ("step", "loss", "first", "second", "induction", "previous")
+    return {**dict(zip(names, stored.tolist(), strict=True)), "second reading": stored[3]}
+
+
+def segments(state: State, data: Data) -> Numbers:
+    """What docs/figures/observe.py stored; make test-models computes it again."""
+    observed = json.loads((ROOT / "docs" / "figures" / "gemma.json").read_text(encoding="utf-8"))["prompt"]
+    names, answer = ["<bos>", *(name for name, _ in observed["segments"])], observed["answers"][state["out"]]
+    return {
+        **{f"mass {name}": mass for name, mass in zip(names, observed["mass"][state["layer"]], strict=True)},
+        "chance right": answer["right"],
+        "chance planted": answer["planted"],
+        "now right": answer["right"],
+    }
+
+
 EXPECTED: dict[str, Callable[[State, Data], Numbers]] = {
     "retrieval": retrieval, "scale": scale, "masks": masks, "weights": weights, "heads": heads, "positions": positions,
-    "cache": cache, "flash": flash, "leaks": leaks,
+    "cache": cache, "flash": flash, "leaks": leaks, "induction": induction, "training": training, "segments": segments,
 }  # fmt: skip

@@ -2,14 +2,14 @@
 
 import { range } from "./attention.js";
 import { choice, steps } from "./controls.js";
-import { whole } from "./draw.js";
+import { shade, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
 const [TOKENS, HEADS, DIM, WIDTH] = [13, 4, 8, 32];
 const [H, W] = [4, 2.4]; // pixels of a token, and of a number
 const NAMES = ["The tokens", "Project", "Split", "Attend", "Concatenate", "Project again"];
 
-export const heads = (host) => figure(host, {
+export const heads = (host, data) => figure(host, {
   name: "heads",
   label: "Multi-head attention: one array of tokens becomes queries, keys and values, is split into heads, and comes together again",
   state: { step: 2, kv: 4 },
@@ -54,8 +54,7 @@ export const heads = (host) => figure(host, {
       if (step === 3 || step === 4) {
         for (const a of range(HEADS)) {
           if (step === 3) {
-            p.rect(`weights ${a}`, 60, lane(a), tall, tall, { class: "w8" });
-            p.path(`future ${a}`, [[60, lane(a)], [60 + tall, lane(a)], [60 + tall, lane(a) + tall]], { class: "area", closed: true });
+            p.grid(`weights ${a}`, 60, lane(a), H, TOKENS, TOKENS, (i, j) => ({ class: shade(data.maps[a][i][j] ** 0.6), width: H, height: H, rx: 0 }));
             p.arrow(`reads ${a}`, 290 + slice + 6, lane(a) + tall / 2 + (now.kv < HEADS ? 0 : 0), 366, lane(a) + tall / 2, { class: "soft" });
             p.line(`joins ${a}`, 60 + tall + 8, lane(a) + tall / 2, 282, lane(Math.floor(a / now.group) * now.group) + (now.group - 1) * 34 + tall / 2, { class: "line faint" });
           }

@@ -5,11 +5,11 @@ import { choice, steps } from "./controls.js";
 import { num, whole } from "./draw.js";
 import { figure } from "./figure.js";
 
-const [TOP, STEP] = [36, 15.5];
+const [TOP, STEP] = [36, 17];
 const TITLES = [
   "The text, as the model reads it",
-  "Layer 0: the previous-token head, in the row of [B]",
-  "Layer 1: the induction head, in the row of the second [A]",
+  "Layer 0, row of [B]: the previous-word head",
+  "Layer 1, row of the second [A]: an induction head",
   "The prediction",
 ];
 
@@ -21,14 +21,14 @@ export const induction = (host, data) => {
     state: { step: 2, ablate: "none" },
     controls: [
       steps("step", "the story", () => TITLES.length, 2200),
-      choice("ablate", "take out", Object.keys(data.predictions).map((name) => [name, name === "none" ? "no head" : name])),
+      choice("ablate", "take out", Object.keys(data.predictions).map((name) => [name, name === "none" ? "nothing" : name])),
     ],
     compute: ({ ablate }) => ({ top: data.predictions[ablate] }),
     panels: [
-      [{ width: 400, height: TOP + n * STEP + 6, label: "The tokens, and which of them a row reads" }, (p, { step, ablate }) => {
-        const y = (i) => TOP + STEP * (i + 0.5), head = step === 1 ? "previous token" : "induction";
+      [{ width: 400, height: TOP + n * STEP + 28, label: "The tokens, and which of them a row reads" }, (p, { step, ablate }) => {
+        const y = (i) => TOP + STEP * (i + 0.5), heads = step === 1 ? ["previous word"] : ["one induction head", "all induction heads"];
         const row = step === 1 ? b : last, weights = step === 1 ? data.previous : data.induction;
-        p.title(TITLES[step]);
+        p.title(TITLES[step], "given");
         data.words.forEach((word, i) => {
           const role = { [a]: "[A]", [b]: "[B]", [last]: "[A]" }[i];
           const known = role && (step > 0 || i === last);
@@ -36,7 +36,7 @@ export const induction = (host, data) => {
           if (known) p.text(`role ${i}`, 168, y(i) + 4, [role], { class: "end small" });
         });
         if (step === 1 || step === 2) {
-          const out = ablate === head;
+          const out = heads.includes(ablate);
           weights.forEach((w, j) => {
             const [x1, far] = [step === 1 ? 140 : 262, 16 + 5.2 * Math.abs(row - j)];
             const side = step === 1 ? -1 : 1, bend = x1 + side * Math.min(far, 118);
@@ -48,18 +48,18 @@ export const induction = (host, data) => {
         }
         if (step === 3) p.text("next", 262, y(last) + 4, ["\u2192 ", now_word(data, ablate)], { class: "strong" });
       }],
-      [{ width: 320, height: TOP + n * STEP + 6, label: "The next word" }, (p, { ablate }, now) => {
+      [{ width: 320, height: TOP + n * STEP + 28, label: "The next word" }, (p, { ablate }, now) => {
         p.title(`Next word after \u201c${data.words.slice(-2).join(" ")}\u201d`);
         now.top.forEach(([word, chance], i) => {
-          const y = 34 + 30 * i;
+          const y = 32 + 29 * i;
           p.text(`word ${i}`, 0, y + 12, [word], { class: word === data.words[b] ? "strong" : "" });
           p.rect(`track ${i}`, 96, y + 1, 160, 13, { class: "track" });
           p.rect(`bar ${i}`, 96, y + 1, 160 * chance, 13, { class: word === data.words[b] ? "output" : "w8" });
           p.text(`chance ${i}`, 320, y + 12, [num(`chance ${word}`, chance)], { class: "end" });
         });
-        p.text("loss", 0, 222, ["second reading of ", whole("texts", data.texts), " shuffled texts"], { class: "small" });
+        p.text("loss", 0, 192, ["second reading of ", whole("texts", data.texts), " shuffled texts"], { class: "small" });
         Object.entries(data.losses).forEach(([name, loss], i) => {
-          const y = 236 + 30 * i, wide = (200 * loss) / Math.max(...Object.values(data.losses));
+          const y = 206 + 25 * i, wide = (200 * loss) / Math.max(...Object.values(data.losses));
           p.text(`name ${i}`, 0, y + 10, [name === "none" ? "with all heads" : `without ${name}`], { class: name === ablate ? "strong" : "label" });
           p.rect(`loss ${i}`, 0, y + 14, wide, 6, { class: name === ablate ? "output" : "soft" });
           p.text(`loss is ${i}`, 320, y + 14, ["loss ", num(`loss ${name}`, loss, 2)], { class: name === ablate ? "strong end" : "end label" });
@@ -71,7 +71,7 @@ export const induction = (host, data) => {
       "Long before the second [A], the row of [B] looks one back and notes which word stood before it.",
       "The row of the second [A] looks for rows which note that they stood after an [A]. It finds the row of [B].",
       "What it finds there is copied.",
-    ][step], ablate === "none" ? "" : ` Without the ${ablate} head, the chance of \u201c${data.words[b]}\u201d is `, ...(ablate === "none" ? [] : [num("without", now.top.find(([word]) => word === data.words[b])?.[1] ?? 0), "."])],
+    ][step], ablate === "none" ? "" : ` Without ${ablate === "previous word" ? "the previous-word head" : ablate}, the chance of \u201c${data.words[b]}\u201d is `, ...(ablate === "none" ? [] : [num("without", now.top.find(([word]) => word === data.words[b])?.[1] ?? 0), "."])],
   });
 };
 

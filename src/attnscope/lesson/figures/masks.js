@@ -15,14 +15,14 @@ export const masks = (host, data) => {
   };
   const cells = (kind) => table(n, kinds[kind]);
   const words = (state) => data.words.map((word, j) => (state.mask === "padding" && j >= data.length ? "(pad)" : word));
-  const focus = { at: [9, 1] };
+  const focus = { at: [10, 1] }, right = 8 + SIZE * n; // where the weights end
   const labels = (state, rows) => ({ columns: words(state), rows: rows ? words(state) : undefined });
   const low = Math.min(...data.scores.flat()), high = Math.max(...data.scores.flat());
 
   return figure(host, {
     name: "masks",
     label: "The scores of a sentence, a mask, and the weights that follow",
-    state: { mask: "causal", cells: cells("causal"), late: false, row: 9 },
+    state: { mask: "causal", cells: cells("causal"), late: false, row: 10 },
     controls: [
       (change, current) => choice("mask", "mask", [["none", "none"], ["causal", "causal"], ["padding", "padding"], ["window", `window of ${data.left + 1}`], ["documents", "two documents"], ["own", "your own"]])(
         ({ mask }) => change({ mask, cells: mask === "own" ? current().cells : cells(mask) }), current),
@@ -40,25 +40,25 @@ export const masks = (host, data) => {
       return { weights, moved, sums: weights.map(sum) };
     },
     panels: [
-      [{ width: 282, height: TOP + n * SIZE + 26, label: "The scores" }, (p, state) => {
+      [{ width: 290, height: TOP + n * SIZE + 26, label: "The scores" }, (p, state) => {
         p.title("Scores");
         p.grid("scores", 70, TOP, SIZE, n, n, (i, j) => ({ class: shade((data.scores[i][j] - low) / (high - low)), "fill-opacity": i === state.row ? 1 : 0.7 }), labels(state, true));
         p.rect("row", 69, TOP - 1 + SIZE * state.row, SIZE * n + 1, SIZE + 1, { class: "chosen through", fill: "none" });
       }],
-      [{ width: 214, height: TOP + n * SIZE + 26, label: "The mask: cells can be pressed" }, (p, state, now, change) => {
+      [{ width: 226, height: TOP + n * SIZE + 26, label: "The mask: cells can be pressed" }, (p, state, now, change) => {
         const press = (i, j) => change({ mask: "own", row: i, cells: state.cells.map((row, a) => row.map((v, b) => (a === i && b === j ? !v : v))) });
         const cell = pressable(n, n, focus, press, (i, j) => `${data.words[i]} ${state.cells[i][j] ? "sees" : "does not see"} ${data.words[j]}`);
         p.title("Mask: press a cell");
         p.grid("mask", 8, TOP, SIZE, n, n, (i, j) => ({ class: state.cells[i][j] ? "query" : "track", ...cell(i, j) }), labels(state, false));
         p.rect("row", 7, TOP - 1 + SIZE * state.row, SIZE * n + 1, SIZE + 1, { class: "chosen through", fill: "none" });
       }],
-      [{ width: 284, height: TOP + n * SIZE + 26, label: "The weights" }, (p, state, now) => {
+      [{ width: 300, height: TOP + n * SIZE + 26, label: "The weights" }, (p, state, now) => {
         p.title("Weights");
-        p.text("sums", 274, 66, ["sum"], { class: "small end" });
+        p.text("sums", right + 72, 66, ["sum"], { class: "small end" });
         p.grid("weights", 8, TOP, SIZE, n, n, (i, j) => ({ class: shade(now.weights[i][j] ** 0.7), "fill-opacity": i === state.row ? 1 : 0.7 }), labels(state, false));
         now.sums.forEach((each, i) => {
-          p.rect(`sum ${i}`, 212, TOP + 3 + SIZE * i, 26 * each, SIZE - 7, { class: Math.abs(each - 1) < 1e-9 ? "query" : each === 0 ? "track" : "alarm" });
-          p.text(`sum is ${i}`, 274, TOP + 12 + SIZE * i, [num(`sum ${i}`, each, 2)], { class: i === state.row ? "strong end" : "small end" });
+          p.rect(`sum ${i}`, right + 6, TOP + 3 + SIZE * i, 26 * each, SIZE - 7, { class: Math.abs(each - 1) < 1e-9 ? "query" : each === 0 ? "track" : "alarm" });
+          p.text(`sum is ${i}`, right + 72, TOP + 12 + SIZE * i, [num(`sum ${i}`, each, 2)], { class: i === state.row ? "strong end" : "small end" });
         });
         p.rect("row", 7, TOP - 1 + SIZE * state.row, SIZE * n + 1, SIZE + 1, { class: "chosen through", fill: "none" });
         p.text("move", 8, TOP + n * SIZE + 20, ["output moves by ", num("moved", now.moved[state.row])], { class: now.moved[state.row] > 1e-9 ? "alarm" : "label" });

@@ -8,57 +8,58 @@ import { figure } from "./figure.js";
 const TOP = 34;
 
 export const segments = (host, data) => {
-  const names = data.segments.map(([name]) => name);
+  const names = ["<bos>", ...data.segments.map(([name]) => name)];
+  const tint = (i) => shade(0.1 + (0.9 * i) / (names.length - 1));
   return figure(host, {
     name: "segments",
     label: `Where the layers of ${data.model} look while it answers, by segment of the prompt; and the answer without a segment`,
-    state: { layer: data.layer, out: "nothing" },
+    state: { layer: 9, out: "nothing" },
     controls: [
+      choice("out", "hide", Object.keys(data.answers).map((name) => [name, name])),
       slider("layer", "layer", { min: 0, max: data.mass.length - 1 }),
-      choice("out", "knock out", Object.keys(data.answers).map((name) => [name, name])),
     ],
     compute: ({ layer, out }) => ({ mass: data.mass[layer], answer: data.answers[out] }),
     panels: [
-      [{ width: 420, height: 330, label: "The prompt" }, (p, { out }, now) => {
-        p.title(`A prompt for ${data.model}`);
-        let y = TOP;
-        data.segments.forEach(([name, lines], i) => {
-          const gone = out === name, tall = 17 * lines.length + 8;
-          p.rect(`back ${i}`, 84, y, 336, tall, { class: "track" });
-          p.rect(`mass ${i}`, 0, y + tall / 2 - 7, 76 * now.mass[i], 14, { class: gone ? "soft" : "query" });
-          p.text(`mass is ${i}`, 0, y + tall / 2 - 11, [num(`mass ${name}`, now.mass[i])], { class: "small" });
-          p.text(`name ${i}`, 414, y + 16, [name], { class: "small end" });
-          lines.forEach((line, k) => p.text(`line ${i} ${k}`, 92, y + 18 + 17 * k, line, { class: gone ? "label" : "", "text-decoration": gone ? "line-through" : "none" }));
-          y += tall + 8;
+      [{ width: 400, height: 326, label: "The prompt, and the weight of each segment" }, (p, { out }, now) => {
+        p.title(`A prompt of ${data.model}`, "given");
+        names.forEach((name, i) => {
+          const y = TOP + 42 * i, gone = out === name;
+          p.rect(`back ${i}`, 70, y, 330, 34, { class: "track", rx: 6 });
+          p.rect(`mark ${i}`, 70, y, 6, 34, { class: tint(i), rx: 0 });
+          p.text(`mass is ${i}`, 62, y + 13, [num(`mass ${name}`, now.mass[i])], { class: "end" });
+          p.rect(`mass ${i}`, 62 - 60 * now.mass[i], y + 19, 60 * now.mass[i], 9, { class: "query" });
+          p.text(`line ${i}`, 84, y + 22, [i ? data.segments[i - 1][1] : "the first token, which every model adds"], { class: gone || !i ? "label" : "", "text-decoration": gone ? "line-through" : "none" });
         });
       }],
-      [{ width: 380, height: 330, label: "Every layer, and the answer" }, (p, { layer, out }, now, change) => {
-        p.title("Weight of the answering row, by layer");
-        const [left, wide] = [30, 330 / data.mass.length];
+      [{ width: 380, height: 326, label: "Every layer, and the answer" }, (p, { layer, out }, now, change) => {
+        p.title("Where the answering row looks, by layer");
+        const wide = 360 / data.mass.length;
         data.mass.forEach((mass, l) => {
-          let bottom = 180;
+          let bottom = 176;
           mass.forEach((share, i) => {
-            const high = 140 * share;
+            const high = 138 * share;
             bottom -= high;
-            p.rect(`share ${l} ${i}`, left + wide * l, bottom, wide - 2, high, { class: shade(0.12 + (0.88 * i) / (names.length - 1)), "fill-opacity": l === layer ? 1 : 0.6, onclick: () => change({ layer: l }) });
+            p.rect(`share ${l} ${i}`, wide * l, bottom, wide - 2, high, { class: tint(i), rx: 0, "fill-opacity": l === layer ? 1 : 0.65, onclick: () => change({ layer: l }) });
           });
         });
-        p.rect("here", left + wide * layer - 1, 39, wide, 142, { class: "chosen through", fill: "none" });
-        p.text("first", left, 196, ["first layer"], { class: "small" });
-        p.text("last", 360, 196, ["last layer"], { class: "small end" });
-        names.forEach((name, i) => {
-          const [x, y] = [130 * (i % 3), 214 + 18 * Math.floor(i / 3)];
-          p.rect(`key ${i}`, x, y - 9, 11, 11, { class: shade(0.12 + (0.88 * i) / (names.length - 1)) });
-          p.text(`key word ${i}`, x + 17, y, [name], { class: "label" });
+        p.rect("here", wide * layer - 1, 37, wide, 140, { class: "chosen through", fill: "none" });
+        p.text("first", 0, 192, ["first layer"], { class: "small" });
+        p.text("last", 360, 192, ["last layer"], { class: "small end" });
+        p.text("answer", 0, 226, [out === "nothing" ? "Its next word: " : "Its next word now: ", `\u201c${now.answer.word}\u201d`], { class: "strong" });
+        [["right", "Lisbon, from the passage", "query"], ["planted", "Paris, from the note", "alarm"]].forEach(([name, words, role], i) => {
+          const y = 248 + 36 * i;
+          p.text(`${name} words`, 0, y, [words], { class: "label" });
+          p.rect(`${name} track`, 0, y + 7, 310, 10, { class: "track" });
+          p.rect(`${name} bar`, 0, y + 7, 310 * now.answer[name], 10, { class: role });
+          p.text(`${name} is`, 372, y + 16, [num(`chance ${name}`, now.answer[name])], { class: "strong end" });
         });
-        p.text("answers", 0, 268, [out === "nothing" ? "The model answers:" : `Without the ${out}, it answers:`], { class: "label" });
-        p.text("answer", 0, 288, [`\u201c${now.answer.text}\u201d`], { class: "strong" });
-        p.text("chance", 0, 312, [`chance of \u201c${data.expected}\u201d: `, num("chance", now.answer.chance)], {});
       }],
     ],
-    says: ({ layer, out }, now) => [
-      out === "nothing" ? "The bars show on which segment the answering row lies, averaged over the heads of a layer." : `The ${out} is hidden from every row behind it, in all layers. `,
-      ...(out === "nothing" ? [] : ["The chance of the right answer is ", num("chance now", now.answer.chance), ", and was ", num("chance before", data.answers.nothing.chance), "."]),
-    ],
+    says: ({ out }, now) => ({
+      nothing: ["The note is data, and the model obeys it: nothing in the mathematics tells an instruction from a passage."],
+      rule: ["The rule is hidden, and hardly anything changes: it was not what kept the model from saying Lisbon."],
+      note: ["Hidden from every row behind it, the note has no effect: the passage is copied, with a chance of ", num("now right", now.answer.right), "."],
+      trophy: ["Without the passage there is nothing to copy: the chance of Lisbon falls to ", num("now right", now.answer.right), "."],
+    })[out] ?? [`The ${out} is hidden from every row behind it, in all layers. The chance of Lisbon is `, num("now right", now.answer.right), "."],
   });
 };

@@ -9,7 +9,7 @@ const [TOP, STEP] = [46, 19];
 const COLDEST = 0.1, HOTTEST = 10;
 
 export const weights = (host, data) => {
-  const n = data.words.length, focus = { at: [1, 0] };
+  const n = Math.max(...Object.values(data.rows).map(({ words }) => words.length)), focus = { at: [1, 0] };
   const row = (name) => data.rows[name];
   const at = (name, temperature) => softmax(row(name).scores.map((s) => s / temperature));
 
@@ -31,7 +31,7 @@ export const weights = (host, data) => {
         const keys = now.words.length, most = Math.max(...now.moved, 1e-12);
         const press = (j) => change({ removed: state.removed === j ? null : j });
         const cell = pressable(keys, 1, focus, press, (j) => `${state.removed === j ? "put back" : "remove"} ${now.words[j]}`);
-        p.title("Weight, and influence");
+        p.title(row(state.row).model, "given");
         p.text("weight", 74, 36, ["weight"], { class: "small" });
         p.text("influence", 260, 36, ["move without the key"], { class: "small" });
         now.words.forEach((word, j) => {
