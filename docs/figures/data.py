@@ -115,7 +115,7 @@ def weights() -> dict[str, Any]:
         "scores": story.scores[-1],
         "values": story.values,
     }
-    return {"rows": rows}
+    return {"rows": rows, "asked": gemma()["asked"]}
 
 
 def heads() -> dict[str, Any]:
@@ -215,7 +215,7 @@ def training() -> dict[str, Any]:
 
 def segments() -> dict[str, Any]:
     """A prompt of Gemma 3 270M, where its layers look, and the answer without a segment."""
-    return gemma()["prompt"]
+    return {**gemma()["prompt"], "long": gemma()["long"]}
 
 
 DATA: dict[str, Callable[[], dict[str, Any]]] = {

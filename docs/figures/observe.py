@@ -129,6 +129,16 @@ def on_the_sentence(model: Watched) -> dict[str, Any]:
     return {"words": words, "heads": heads}
 
 
+def asked(model: Watched) -> dict[str, dict[str, float]]:
+    """The chances of the two nouns, if the model is asked what is too big, or too small."""
+    found = {}
+    for ending in ("big", "small"):
+        text = f"{SENTENCE.replace('big', ending)} What is too {ending}? The"
+        logits = model.run(model.tokenizer(text).input_ids)
+        found[ending] = {noun: model.chance(logits, f" {noun}") for noun in ("trophy", "suitcase")}
+    return found
+
+
 def on_the_prompt(model: Watched) -> dict[str, Any]:
     """Where each layer's last row looks, by segment; and the answer with a segment hidden."""
     ids, labels = tokens_of(model, PROMPT)
@@ -207,6 +217,7 @@ if __name__ == "__main__":
     watched = Watched()
     observed = {
         "sentence": on_the_sentence(watched),
+        "asked": asked(watched),
         "prompt": on_the_prompt(watched),
         "long": on_long_prompts(watched),
     }
