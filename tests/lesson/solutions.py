@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attnscope
+from attnscope.lesson import Verdict, check
 from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
 
 Functions = tuple[Callable[..., Any], ...]
@@ -32,3 +33,13 @@ STRETCH: dict[int, Functions] = {
 PROJECT_SOLUTIONS: dict[str, Functions] = {
     letter: tuple(globals()[task.name] for task in exercise_of(letter).tasks) for letter in PROJECTS
 }
+
+
+def checked(*, stretch: bool = False, **answers: Any) -> Verdict:
+    """The verdict on these functions; the others of their exercise are right."""
+    for table in (STRETCH if stretch else SOLUTIONS, PROJECT_SOLUTIONS):
+        for number, right in table.items():
+            functions = {each.__name__: each for each in right}
+            if set(answers) <= set(functions):
+                return check(number, {**functions, **answers}, stretch=stretch)
+    raise AssertionError(f"no exercise asks for {sorted(answers)}")

@@ -4,6 +4,7 @@ from attnscope.lesson.check import check as check
 from attnscope.lesson.check import solution as solution
 from attnscope.lesson.figure import Figure as Figure
 from attnscope.lesson.figure import figure as figure
+from attnscope.lesson.grading import Grade as Grade
 from attnscope.lesson.grading import Graded as Graded
 from attnscope.lesson.grading import grade as grade
 from attnscope.lesson.grading import grade_all as grade_all
