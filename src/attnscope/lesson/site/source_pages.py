@@ -7,7 +7,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_for_filename
 from sphinx.application import Sphinx
-from stage import linked_files
+
+from attnscope.lesson.site.stage import linked_files
 
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -1,20 +1,18 @@
-"""How Sphinx builds the lesson's site: `make lesson`. Its sources are laid out by stage.py."""
+"""How Sphinx builds the site: `make site`, or `attnscope learn`. Its sources are laid out by stage.py."""
 
 import os
 import re
-import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 project = "attnscope"
 author = "The attnscope developers"
 release = metadata.version("attnscope")
-html_title = "Attention: a lesson"
+html_title = "attnscope"
 
 extensions = [
     "myst_nb",
@@ -22,7 +20,8 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "source_pages",
+    "attnscope.lesson.site.source_pages",
+    "attnscope.lesson.site.figures",
 ]
 
 # A page that does not build, or a cell that fails, fails the site.
@@ -30,14 +29,18 @@ nitpicky = False
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{path}}.html#{{fragment}}"}
-nb_execution_mode = "force"
-nb_execution_excludepatterns = ["exercises.ipynb"]  # its functions are the learner's to write
+# attnscope learn sets this to "off": a reader runs the cells
+nb_execution_mode = os.environ.get("ATTNSCOPE_EXECUTE", "force")
+nb_execution_excludepatterns = [
+    "exercises.ipynb",
+    "projects.ipynb",
+]  # their functions are the learner's to write
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600
 nb_merge_streams = True
 
 # Kernels start as on a new machine: without the builder's profile, and without warnings about the transport.
-_profile = Path(__file__).parents[2] / "build" / "lesson" / "ipython" / "profile_default"
+_profile = Path(tempfile.mkdtemp(prefix="attnscope-ipython-")) / "profile_default"
 _profile.mkdir(parents=True, exist_ok=True)
 (_profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
 os.environ["IPYTHONDIR"] = str(_profile.parent)
@@ -68,8 +71,13 @@ mathjax3_config = {
 ]
 
 html_theme = "sphinx_book_theme"
-html_static_path = [str(Path(__file__).parent / "_static"), str(_mathjax)]
-html_css_files = ["site.css"]
+html_static_path = [
+    str(Path(__file__).parent / "_static"),
+    str(Path(__file__).parents[1] / "figures" / "figure.css"),
+    str(_mathjax),
+]
+html_css_files = ["site.css", "figure.css"]
+html_js_files = [("questions.js", {"defer": "defer"}), ("live.js", {"defer": "defer"})]
 html_theme_options = {
     "show_navbar_depth": 1,
     "home_page_in_toc": True,

@@ -1,23 +1,24 @@
-"""Lay out the sources of the site: the lesson, and a reference page per room of the library.
+"""Lay out the sources of the site: a front page and guides, the lesson, and a reference page per room of the library.
 
-python docs/site/stage.py FOLDER
-
-The sources differ from the lesson's own files in three ways: the overview is the index, the theme links the
-pages to each other, and links to code lead to the site's own pages of code (source_pages.py).
+The sources differ from the lesson's own files: the theme links the pages to each other, links to code lead to the
+site's own pages of code (source_pages.py), and drawings become figures that move (figures.py). The front page and
+the guides are in the project's folder docs; without it, the lesson's overview is the first page.
 """
 
 import ast
 import json
 import re
 import shutil
-import sys
+from html import escape
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "attnscope"
-LESSON = PACKAGE / "lesson"
+LESSON = Path(__file__).parents[1]
+PACKAGE = LESSON.parent
+ROOT = PACKAGE.parents[1]  # of the project; of nothing, if the package is installed
+GUIDES = ROOT / "docs" / "guides"
 
 TO_CODE = re.compile(r"\]\((\.\./[^)#]+)#(L\d+)(?:-L\d+)?\)")
+FIGURE = re.compile(r"^!\[([^\]]*)\]\(figures/(\w+)\.svg\)$", re.MULTILINE)
 NAVIGATION = re.compile(r"^\[.*\]\([\w.-]+\.md\)$\n", re.MULTILINE)
 
 # The library's reference: a page, its title, and its names; "cache." stands for all names of a room
@@ -42,36 +43,70 @@ REFERENCE = {
 }
 
 
-def stage(folder: Path) -> None:
-    """Write all sources into an empty folder."""
+def stage(folder: Path, guides: Path | None = None) -> None:
+    """Write all sources into an empty folder. `guides` holds the front page and the guides, or is None."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "reference").mkdir(parents=True)
+    if guides is not None:
+        shutil.copytree(guides, folder, dirs_exist_ok=True)
     for path in sorted(LESSON.iterdir()):
         if path.suffix == ".md":
-            name = "index.md" if path.name == "overview.md" else path.name
-            (folder / name).write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
+            name = path.name if guides is not None or path.name != "overview.md" else "index.md"
+            text = page(path.read_text(encoding="utf-8"))
+            (folder / name).write_text(to_index(text) if guides is None else text, encoding="utf-8")
         elif path.suffix == ".ipynb":
-            text = path.read_text(encoding="utf-8").replace("](overview.md", "](index.md")
-            (folder / path.name).write_text(text, encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
+            (folder / path.name).write_text(to_index(text) if guides is None else text, encoding="utf-8")
     with (folder / "index.md").open("a", encoding="utf-8") as index:
-        index.write(contents())
+        index.write(contents(guides))
     for name, text in reference_pages(public_names()).items():
         (folder / "reference" / f"{name}.rst").write_text(text, encoding="utf-8")
 
 
+def to_index(text: str) -> str:
+    """Links to the overview, if that is the first page."""
+    return text.replace("](overview.md", "](index.md")
+
+
 def page(text: str) -> str:
     """A page as the site shows it."""
-    text = NAVIGATION.sub("", text).replace("](overview.md", "](index.md")
+    text = NAVIGATION.sub("", text)
     number = re.search(r"^# (\d+)\. ", text, re.MULTILINE)
     if number:
         text = text.replace("](theory.ipynb)", f"](theory.ipynb#{section_anchor(int(number[1]))})")
-    return TO_CODE.sub(lambda link: f"](code:{code_page(link[1])}#{link[2]})", text)
+        text = text.replace("](exercises.ipynb)", f"](exercises.ipynb#{exercise_anchor(int(number[1]))})")
+    text = FIGURE.sub(lambda found: moving(found[1], found[2]), text)
+    return TO_CODE.sub(
+        lambda link: f"](code:{code_page(link[1])}#{link[2]})" if on_disk(link[1]) else "]()", text
+    ).replace("]()", "](#in-the-library)")
+
+
+def moving(words: str, name: str) -> str:
+    """A figure that a script draws; until then, and without one, its drawing."""
+    image = f'<img src="_static/figures/{name}.svg" alt="{escape(words)}" loading="lazy">'
+    script = f'<script defer src="_static/figures/{name}.js"></script>'
+    return f'<div class="figure" data-draw="{name}">{image}</div>\n{script}\n'
+
+
+def on_disk(target: str) -> bool:
+    """Whether a linked file of code is here: the compiled part's sources are in the project alone."""
+    return (LESSON / target).resolve().is_file()
+
+
+def exercise_anchor(number: int) -> str:
+    """The anchor of an exercise, as MyST names it: "3-masks"."""
+    return anchor_of("exercises", number)
 
 
 def section_anchor(number: int) -> str:
-    """The anchor of a section of the theory notebook, as MyST names it: "3-masks-before-softmax"."""
-    notebook = json.loads((LESSON / "theory.ipynb").read_text(encoding="utf-8"))
-    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    """The anchor of a section of the theory notebook: "3-masks-before-softmax"."""
+    return anchor_of("theory", number)
+
+
+def anchor_of(notebook: str, number: int) -> str:
+    """The anchor of a numbered heading."""
+    cells = json.loads((LESSON / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     (heading,) = re.findall(rf"^## ({number}\. .*)$", text, re.MULTILINE)
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
@@ -88,20 +123,26 @@ def linked_files() -> dict[str, Path]:
     found = {
         link for path in LESSON.glob("*.md") for link, _ in TO_CODE.findall(path.read_text(encoding="utf-8"))
     }
-    return {code_page(link): (LESSON / link).resolve() for link in sorted(found)}
+    return {code_page(link): (LESSON / link).resolve() for link in sorted(found) if on_disk(link)}
 
 
-def contents() -> str:
+def contents(guides: Path | None) -> str:
     """The tables of contents, which the theme shows in its sidebar."""
-    notebooks = [name for name in ("theory", "exercises") if (LESSON / f"{name}.ipynb").exists()]
     tables = {
-        "Pages": [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))],
-        "Notebooks": notebooks,
-        "The library": [f"reference/{name}" for name in reference_pages(public_names())],
-    }
+        "Guides": [] if guides is None else [f"{name}" for name in ("compute", "see", "check", "size")],
+        "The lesson": [
+            *([] if guides is None else ["overview"]),
+            *(path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))),
+            "exercises", "projects", "theory", "instructors",
+        ],
+        "The library": [
+            *(f"reference/{name}" for name in reference_pages(public_names())),
+        ],
+    }  # fmt: skip
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n"
         for caption, names in tables.items()
+        if names
     )
 
 
@@ -150,7 +191,3 @@ def reference_page(title: str, names: list[str]) -> str:
         kind = "class" if name.split(".")[-1][0].isupper() else "function"
         parts += [f".. auto{kind}:: attnscope.{name}", *(["   :members:"] if kind == "class" else []), ""]
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    stage(Path(sys.argv[1]))
