@@ -85,7 +85,7 @@ def moving(words: str, name: str) -> str:
     """A figure that a script draws; until then, and without one, its drawing."""
     image = f'<img src="_static/figures/{name}.svg" alt="{escape(words)}" loading="lazy">'
     script = f'<script defer src="_static/figures/{name}.js"></script>'
-    return f'<div class="figure" data-draw="{name}">{image}</div>\n{script}\n'
+    return f'<div class="moving" data-draw="{name}">{image}</div>\n{script}\n'
 
 
 def on_disk(target: str) -> bool:
