@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 SANITIZED := .venv-sanitize
+THREADS_SANITIZED := .venv-sanitize-threads
 BENCH := .venv-bench
 MODELS := .venv-models
 LESSON := .venv-lesson
@@ -29,10 +30,10 @@ BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models lesson learn test-browser lint format types sanitize bench wheel clean check FORCE
+.PHONY: help tour test test-models sweep lesson learn test-browser lint format types sanitize sanitize-threads bench wheel clean check FORCE
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE=some.txt
 	@$(VENV)/bin/attnscope tour $(FILE)
@@ -43,10 +44,13 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
-	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
 # A warning is a link that leads nowhere, or a formula that nobody will see.
+sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
+	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
+
 lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
 	$(LESSON)/bin/python docs/site/stage.py build/lesson/source
 	$(LESSON)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site \
@@ -61,11 +65,16 @@ learn: lesson  ## the same, served: make learn, or make learn PORT=8080
 test-browser: lesson  ## the lesson's website and the viewer of attnscope inspect in a real browser; the theory notebook, timed
 	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site tests/inspection/browser $(TEST_ARGS)
 
-lint: $(VENV)/dev  ## ruff: rules and format
+CPP_SOURCES := $(shell find csrc -name '*.?pp')
+
+lint: $(VENV)/dev  ## ruff and clang-format: rules and format
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check --quiet
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_SOURCES)
 
-format: $(VENV)/dev  ## let ruff write the format, and the lesson's links their line numbers
+format: $(VENV)/dev  ## write the format, _core.pyi, and the line numbers of the lesson's links
+	$(VENV)/bin/clang-format -i $(CPP_SOURCES)
+	$(VENV)/bin/python -m tests.kernels.core_stub
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/python -m tests.lesson.links
 
@@ -79,6 +88,15 @@ sanitize: $(SANITIZED)/dev  ## the kernel's and the cache's tests under the addr
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
 	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels tests/cache $(TEST_ARGS)
 
+# The pool alone, then through Python. Only the core is instrumented; what NumPy's threads do is not of interest.
+sanitize-threads: $(THREADS_SANITIZED)/dev  ## the thread pool and the tests of threads under the thread sanitizer
+	@mkdir -p build
+	$(CXX) -std=c++20 -O1 -g -fsanitize=thread csrc/checks/pool.cpp csrc/parallel.cpp -pthread -o build/pool-sanitize
+	TSAN_OPTIONS=halt_on_error=1 build/pool-sanitize
+	LD_PRELOAD="$$($(CXX) -print-file-name=libtsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions=csrc/checks/thread_sanitizer.supp OPENBLAS_NUM_THREADS=1 \
+	$(THREADS_SANITIZED)/bin/python -m pytest --capture no -p no:cacheprovider tests/kernels/test_threads.py $(TEST_ARGS)
+
 # Some machines slow OpenBLAS down through these two variables; the other libraries must run at full speed. A missed floor
 # fails, after all tables were printed.
 bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes
@@ -89,7 +107,7 @@ bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, Op
 wheel: dist/built  ## dist/attnscope-*.whl
 
 clean:  ## remove everything that these targets made
-	rm -rf build dist bench $(VENV) $(SANITIZED) $(BENCH) $(MODELS) $(LESSON) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(THREADS_SANITIZED) $(BENCH) $(MODELS) $(LESSON) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 check:
@@ -116,13 +134,18 @@ build/python-files: FORCE
 
 $(VENV)/built: $(CORE_SOURCES) build/python-files | $(VENV)/build-tools
 	@echo "Building attnscope; the first time takes about a minute."
-	$(VENV)/bin/python $(BUILD) --editable .
+	$(VENV)/bin/python $(BUILD) --config-settings=cmake.define.ATTNSCOPE_WERROR=ON --editable .
 	$(VENV)/bin/python $(INSTALL) attnscope
 	@touch $@
 
 $(SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(SANITIZED)/build-tools
 	$(SANITIZED)/bin/python $(BUILD) --config-settings=build-dir=build/sanitize \
-	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=ON --editable .
+	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=address,undefined --editable .
+	@touch $@
+
+$(THREADS_SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(THREADS_SANITIZED)/build-tools
+	$(THREADS_SANITIZED)/bin/python $(BUILD) --config-settings=build-dir=build/sanitize-threads \
+	  --config-settings=cmake.build-type=RelWithDebInfo --config-settings=cmake.define.ATTNSCOPE_SANITIZE=thread --editable .
 	@touch $@
 
 %/dev: pyproject.toml | %/built

@@ -13,8 +13,8 @@ const std::vector<const KernelTable*>& usable_levels() {
     static const std::vector<const KernelTable*> usable = [] {
         std::vector<const KernelTable*> found;
 #if defined(__x86_64__)
-        // These check every feature of the level (v3: AVX2, FMA, F16C, BMI, LZCNT, MOVBE, ...), and XCR0: that the
-        // operating system saves the registers.
+        // These check every feature of the level (v3: AVX2, FMA, F16C, BMI, LZCNT, MOVBE, ...), and XCR0:
+        // that the operating system saves the registers.
         __builtin_cpu_init();
         if (__builtin_cpu_supports("x86-64-v4")) found.push_back(&x86_v4_kernel);
         if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&x86_v3_kernel);

@@ -1,6 +1,6 @@
-// A small pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used it, and
-// its threads spin between calls for as long as there is nothing to do. Here idle workers sleep, callers share the
-// workers, and a forked child starts anew.
+// A thread pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used
+// it, and its threads spin between calls. Here idle workers block, callers share the workers, and a forked
+// child starts new ones.
 #include "parallel.hpp"
 
 #include <pthread.h>
@@ -23,13 +23,14 @@
 namespace attnscope {
 namespace {
 
-// A thread's scratch memory, kept from call to call. A call takes it out of its thread, since a signal handler may compute
-// attention in the middle of it.
+// A thread's scratch memory, kept from call to call. A call moves it out of the thread's variable, because a
+// signal handler may compute attention during the call.
 class Workspace {
 public:
     void* of(std::int64_t bytes) {
         if (bytes > size_) {
-            const std::int64_t whole = (bytes + 4095) / 4096 * 4096;
+            constexpr std::int64_t page = 4096;
+            const std::int64_t whole = (bytes + page - 1) / page * page;
             memory_.reset(std::aligned_alloc(64, static_cast<std::size_t>(whole)));
             size_ = memory_ ? whole : 0;
         }
@@ -38,7 +39,7 @@ public:
 
 private:
     struct Free {
-        void operator()(void* p) const { std::free(p); }
+        void operator()(void* memory) const { std::free(memory); }
     };
     std::unique_ptr<void, Free> memory_;
     std::int64_t size_ = 0;
@@ -46,23 +47,26 @@ private:
 
 thread_local Workspace thread_workspace;
 
-// To be woken takes a sleeping thread about 35 us, as long as a small call: who waits looks around for a little while
-// before it sleeps, leaving its CPU to anyone who wants it. Decode calls again at once.
-constexpr std::chrono::microseconds awake_for{100};
+// To wake a blocked thread takes about 35 us, as long as a small call. So a thread that waits first spins for
+// a while, and yields its CPU to any other thread: decode makes its next call at once.
+constexpr std::chrono::microseconds spin_for{100};
 
 template <typename Condition>
-void look_out_for(const Condition& met) {
-    const auto end = std::chrono::steady_clock::now() + awake_for;
+void spin_until(const Condition& met) {
+    const auto end = std::chrono::steady_clock::now() + spin_for;
     while (!met() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
 }
 
+// A thread takes this share of the tasks that are left, divided by the threads. A larger one costs fewer
+// atomic operations, and the threads end further apart.
+constexpr std::int64_t ranges_per_thread = 4;
+
 struct Job {
-    std::int64_t tasks, threads;
-    std::int64_t workspace_bytes;
+    const std::int64_t tasks, threads, workspace_bytes;
     const RunSome& body;
     std::atomic<std::int64_t> next = 0;
     std::atomic<bool> ended_early = false;
-    std::atomic<std::int64_t> active = 0;  // changed under the pool's mutex
+    std::atomic<std::int64_t> active = 0;  // workers in the job; changed under the pool's mutex
     // guarded by the pool's mutex
     std::int64_t openings = 0;
     std::condition_variable finished = {};
@@ -72,7 +76,8 @@ struct Job {
     std::exception_ptr work(void* workspace, const GoOn& go_on) noexcept {
         try {
             for (std::int64_t first = next.load(std::memory_order_relaxed); first < tasks;) {
-                const std::int64_t end = first + std::max<std::int64_t>(1, (tasks - first) / (4 * threads));
+                const std::int64_t share = (tasks - first) / (ranges_per_thread * threads);
+                const std::int64_t end = first + std::max<std::int64_t>(1, share);
                 if (!next.compare_exchange_weak(first, end, std::memory_order_relaxed)) continue;
                 while (first < end && !ended_early.load(std::memory_order_relaxed)) {
                     first = body(first, end, workspace);
@@ -94,19 +99,30 @@ private:
     }
 };
 
+// Blocks all signals in this thread and in threads that it starts: signals are for the program's own threads
+class BlockedSignals {
+public:
+    BlockedSignals() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+    ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+};
+
 class Pool {
 public:
     void run(Job& job, std::int64_t helpers, void* workspace, const GoOn& go_on) {
-        {
-            const std::lock_guard lock(mutex_);
-            hire(helpers);
-            job.openings = std::min(helpers, workers_);
-            open_.push_back(&job);
-            ++posted_;
-        }
+        post(job, helpers);
+        // From here on nothing throws until the job has left the pool: workers may read it
         for (std::int64_t i = 0; i < helpers; ++i) wake_.notify_one();
         std::exception_ptr thrown = job.work(workspace, go_on);
-        look_out_for([&] { return job.active == 0; });
+        spin_until([&] { return job.active == 0; });
         std::unique_lock lock(mutex_);
         open_.erase(std::find(open_.begin(), open_.end(), &job));
         job.finished.wait(lock, [&] { return job.active == 0; });
@@ -114,18 +130,22 @@ public:
     }
 
 private:
-    void hire(std::int64_t wanted) {
+    void post(Job& job, std::int64_t helpers) {
+        const std::lock_guard lock(mutex_);
+        start_workers(helpers);
+        job.openings = std::min(helpers, workers_);
+        open_.push_back(&job);
+        ++posted_;
+    }
+
+    void start_workers(std::int64_t wanted) {
         if (workers_ >= wanted) return;
-        // Signals belong to the threads that the program started
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+        const BlockedSignals blocked;
         try {
             for (; workers_ < wanted; ++workers_) std::thread([this] { serve(); }).detach();
         } catch (const std::system_error&) {
-            // the system gives no more threads: those that there are do the work
+            // The system has no more threads: the job gets the workers that exist
         }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     [[noreturn]] void serve() {
@@ -133,7 +153,8 @@ private:
         for (;;) {
             Job* job = nullptr;
             wake_.wait(lock, [&] {
-                const auto found = std::find_if(open_.begin(), open_.end(), [](Job* j) { return j->openings > 0; });
+                const auto found = std::find_if(open_.begin(), open_.end(),
+                                                [](const Job* each) { return each->openings > 0; });
                 job = found == open_.end() ? nullptr : *found;
                 return job != nullptr;
             });
@@ -142,12 +163,13 @@ private:
             const std::uint64_t seen = posted_;
             lock.unlock();
             std::exception_ptr thrown;
-            if (void* workspace = thread_workspace.of(job->workspace_bytes)) thrown = job->work(workspace, {});
+            if (void* workspace = thread_workspace.of(job->workspace_bytes))
+                thrown = job->work(workspace, {});
             lock.lock();
             if (thrown) job->thrown = std::move(thrown);
             if (--job->active == 0) job->finished.notify_one();
             lock.unlock();
-            look_out_for([&] { return posted_ != seen; });
+            spin_until([&] { return posted_ != seen; });
             lock.lock();
         }
     }
@@ -159,13 +181,15 @@ private:
     std::int64_t workers_ = 0;
 };
 
-// Never destroyed: sleeping workers must outlive every static destructor. A forked child has none of its parent's
-// workers, and the parent's lock may be held: it forgets the pool and makes its own at the first call.
+// Never destroyed, because blocked workers outlive every static destructor. A forked child has none of its
+// parent's workers, and the parent's mutex may be locked, so the child drops the pool and makes its own at
+// the first call.
 std::atomic<Pool*> current_pool = nullptr;
 
 Pool& pool() {
-    static const int forgets = pthread_atfork(nullptr, nullptr, [] { current_pool.store(nullptr); });
-    (void)forgets;
+    static const int dropped_by_children =
+        pthread_atfork(nullptr, nullptr, [] { current_pool.store(nullptr); });
+    (void)dropped_by_children;
     Pool* found = current_pool.load();
     if (found == nullptr) {
         auto fresh = std::make_unique<Pool>();
@@ -176,14 +200,17 @@ Pool& pool() {
 
 }  // namespace
 
-bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes, const RunSome& body,
-                     const GoOn& go_on) {
+bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
+                     const RunSome& body, const GoOn& go_on) {
     if (tasks <= 0) return true;
-    Workspace own = std::exchange(thread_workspace, {});
-    void* workspace = own.of(std::max<std::int64_t>(workspace_bytes, 64));
-    if (workspace == nullptr) throw std::bad_alloc();
     const std::int64_t helpers = std::max<std::int64_t>(std::min(threads, tasks), 1) - 1;
-    Job job{tasks, helpers + 1, std::max<std::int64_t>(workspace_bytes, 64), body};
+    Job job{.tasks = tasks,
+            .threads = helpers + 1,
+            .workspace_bytes = std::max<std::int64_t>(workspace_bytes, 64),
+            .body = body};
+    Workspace own = std::exchange(thread_workspace, {});
+    void* workspace = own.of(job.workspace_bytes);
+    if (workspace == nullptr) throw std::bad_alloc();
     if (helpers == 0)
         job.thrown = job.work(workspace, go_on);
     else

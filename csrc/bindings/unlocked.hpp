@@ -1,4 +1,5 @@
-// Releases the GIL while the kernel runs, and takes it again safely: for signals, at the end, and while Python exits.
+// Releases the GIL while the kernel runs and takes it again safely: for signals, at the end, and while
+// Python exits.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -10,8 +11,8 @@ namespace nb = nanobind;
 
 namespace attnscope {
 
-// Python ends a thread that asks for the GIL during finalization, by unwinding its stack through C++ frames that must not
-// throw. Such a thread sleeps here instead, until the process is gone.
+// Python ends a thread that asks for the GIL during finalization, by unwinding its stack through C++ frames
+// that must not throw. Such a thread sleeps here instead, until the process has ended.
 class SleepIfUnwound {
 public:
     void disarm() { armed_ = false; }
@@ -23,7 +24,7 @@ private:
     bool armed_ = true;
 };
 
-// Not inlined: the guard must be in a frame of its own, inside of whatever must not throw.
+// Not inlined: the guard needs a frame of its own, below the frames that must not throw.
 [[gnu::noinline]] inline void take_gil(PyThreadState* state) {
     SleepIfUnwound guard;
     PyEval_RestoreThread(state);
@@ -44,8 +45,8 @@ public:
     Unlocked& operator=(const Unlocked&) = delete;
     ~Unlocked() { take_gil(state_); }
 
-    // For the calling thread, between two pieces of its work: runs the handlers of signals that have come, every 100 ms and
-    // in the main thread only. False if one of them raised: the error is set, and the call must end.
+    // For the calling thread, between two pieces of its work. Runs the handlers of pending signals, every
+    // 100 ms, in the main thread only. Returns false if one raised: the error is set, and the call must end.
     bool go_on() {
         if (!polls_) return true;
         if (std::chrono::steady_clock::now() < next_) return true;

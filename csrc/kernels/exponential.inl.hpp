@@ -1,13 +1,14 @@
-// exp2, tanh and log: fixed polynomials, so that every level gives the same bits.
+// exp2, tanh and log by fixed polynomials, so that every level returns the same bits.
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 // 2^x = 2^n * (1 + f * q(f)),  n = round(x),  f = x - n in [-1/2, 1/2]
-// q      minimax for the relative error of 1 + f * q(f): 2.0e-9 before rounding (fitted by reweighted least squares)
+// q      minimax for the relative error of 1 + f * q(f): 2.0e-9 before rounding (fitted by reweighted least
+//        squares)
 // error  at most 1 ulp for -126 <= x <= 0; below about -126.5 the result is 0; exp2(0) = 1 exactly
-// NaN    survives: it passes the clamp (max gives its second argument) and the final product
+// NaN    stays NaN: the clamp keeps it (max returns its second argument), and so does the final product
 template <int N>
 struct Exp2Parts {
     Vector power[N];     // 2^n
@@ -15,7 +16,7 @@ struct Exp2Parts {
     Vector q[N];         // (2^f - 1) / f
 };
 
-// Of N vectors, step by step: each step of one waits for the step before, and meanwhile the others go on
+// N vectors at once, step by step: a step depends on the one before, and the other vectors fill the wait
 template <int N>
 ATTNSCOPE_INLINE Exp2Parts<N> exp2_parts(const Vector (&x)[N]) {
     constexpr float coefficients[] = {0x1.41fbbap-13f, 0x1.5f3e54p-10f, 0x1.3b2d4cp-7f,
@@ -29,7 +30,8 @@ ATTNSCOPE_INLINE Exp2Parts<N> exp2_parts(const Vector (&x)[N]) {
     for (int i = 0; i < N; ++i) parts.power[i] = shift_bits_left_23(parts.power[i]);
     for (int i = 0; i < N; ++i) parts.q[i] = broadcast(coefficients[0]);
     for (int c = 1; c < 6; ++c)
-        for (int i = 0; i < N; ++i) parts.q[i] = fma(parts.q[i], parts.fraction[i], broadcast(coefficients[c]));
+        for (int i = 0; i < N; ++i)
+            parts.q[i] = fma(parts.q[i], parts.fraction[i], broadcast(coefficients[c]));
     return parts;
 }
 
@@ -49,16 +51,17 @@ ATTNSCOPE_INLINE Vector exp2_not_positive(Vector x) {
 // tanh(y) = -t / (2 + t) with t = e^(-2|y|) - 1, which keeps its relative accuracy near 0; the sign is y's
 ATTNSCOPE_INLINE Vector tanh(Vector y) {
     const Vector sign_bit = broadcast(-0.0f);
-    const Vector positive = max(y, sub(sign_bit, y));  // |y|; a NaN stays one
+    const Vector positive = max(y, sub(sign_bit, y));                     // |y|, or NaN
     const Vector exponent[1] = {mul(positive, broadcast(-2.88539008f))};  // -2 log2(e)
     const Exp2Parts<1> parts = exp2_parts(exponent);
-    const Vector t = fma(parts.power[0], mul(parts.q[0], parts.fraction[0]), sub(parts.power[0], broadcast(1.0f)));
+    const Vector t =
+        fma(parts.power[0], mul(parts.q[0], parts.fraction[0]), sub(parts.power[0], broadcast(1.0f)));
     const Vector result = div(t, add(broadcast(2.0f), t));  // -tanh(|y|)
     return select(equal(positive, y), sub(sign_bit, result), result);
 }
 
-// Natural log of a positive float, in double: log(m 2^e) = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)].
-// The series' next term is below 1e-11 of the result, far under a float's half ulp.
+// Natural log of a positive float, in double: log(m 2^e) = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in
+// [sqrt(1/2), sqrt(2)]. The series' next term is below 1e-11 of the result, far under a float's half ulp.
 ATTNSCOPE_INLINE double log_positive(float a) {
     std::uint32_t bits;
     __builtin_memcpy(&bits, &a, sizeof bits);
@@ -78,7 +81,7 @@ ATTNSCOPE_INLINE double log_positive(float a) {
     return fma_scalar(static_cast<double>(exponent), 0.6931471805599453, 2.0 * z * series);
 }
 
-// For tests: function 0 is exp2, 1 is tanh; count is a multiple of lanes
+// For tests: function 0 is exp2, function 1 is tanh; count is a multiple of lanes
 static void apply_function(int function, const float* from, float* to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += lanes)
         store(to + i, function == 0 ? exp2_not_positive(load(from + i)) : tanh(load(from + i)));

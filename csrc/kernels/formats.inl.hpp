@@ -1,4 +1,4 @@
-// Between the number formats of memory and the floats of the arithmetic.
+// Conversion between the number formats of memory and the float32 of the arithmetic.
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
@@ -24,7 +24,7 @@ ATTNSCOPE_INLINE float read_float(const char* p, Format format) {
     return a;
 }
 
-// Rounds to nearest even. A NaN arrives here as the one canonical NaN, which rounds to itself.
+// Rounds to nearest even. A NaN is the canonical NaN here (see normalize), which rounds to itself.
 ATTNSCOPE_INLINE void write_float(char* p, float a, Format format) {
     if (format == Format::float32) {
         __builtin_memcpy(p, &a, sizeof a);
@@ -41,7 +41,7 @@ ATTNSCOPE_INLINE void write_float(char* p, float a, Format format) {
     __builtin_memcpy(p, &half, sizeof half);
 }
 
-// Four neighbours of a row from `at` on; what lies past `count` is 0 and is not read.
+// Four elements of a row from `at` on; elements past `count` are 0 and are not read
 ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t count, Format format) {
     const std::int64_t bytes = item_bytes(format);
     if (at + 4 <= count) {
@@ -50,11 +50,12 @@ ATTNSCOPE_INLINE Four read_four(const char* row, std::int64_t at, std::int64_t c
         if (format == Format::float16) return widen_four_float16(row + at * bytes);
     }
     float four[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (std::int64_t i = 0; i < 4 && at + i < count; ++i) four[i] = read_float(row + (at + i) * bytes, format);
+    for (std::int64_t i = 0; i < 4 && at + i < count; ++i)
+        four[i] = read_float(row + (at + i) * bytes, format);
     return load_four(four);
 }
 
-// One vector of a row in memory; only int8 has a scale
+// One vector of a row in memory; only int8 uses the scale
 template <Format F>
 ATTNSCOPE_INLINE Vector widen(const char* p, Vector scale) {
     if constexpr (F == Format::float32) return load(reinterpret_cast<const float*>(p));
@@ -73,7 +74,7 @@ static inline void widen_row_of(const char* row, std::int64_t dim, float scale, 
     }
 }
 
-// Calls body with the format as a constant
+// Calls body<format>()
 template <typename Body>
 ATTNSCOPE_INLINE void with_format(Format format, const Body& body) {
     switch (format) {

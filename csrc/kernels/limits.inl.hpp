@@ -1,10 +1,10 @@
-// The machine's two limits, measured by the instructions that the kernel uses.
+// The machine's two limits, measured with the instructions of the kernel.
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// Independent chains, enough to hide an add's latency in both pipes, all in registers
+// Twelve independent chains hide a multiply-add's latency (4 cycles) in both pipes, all in registers
 static double fma_loop(std::int64_t iterations, std::int64_t* flops) {
     constexpr int chains = 12;
     Vector sum[chains];

@@ -5,22 +5,20 @@
 
 #include <cstdint>
 
-#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
-// A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
-#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
-#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
-#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+#include "attributes.hpp"
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 4;
-// 3 vectors x 8 keys of accumulators fill 24 of 32 registers
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 to 24 of the 32 registers; the rest is for operands.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
 constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
+// Products of the backward pass: 4 vectors of dims x 6 keys or rows of accumulators
+constexpr int product_vectors = 4, product_columns = 6;
 
 using Vector = float32x4_t;
 using Mask = uint32x4_t;
@@ -34,14 +32,8 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return vsubq_f32(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return vmulq_f32(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return vdivq_f32(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
-// a > b ? a : b, so a NaN in either argument gives b (vmaxq would give the NaN)
+// a > b ? a : b, so b if either is NaN (vmaxq would return the NaN)
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) {
-    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
-}
-ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) {
-    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
-}
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return vcgtq_f32(a, b); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return vceqq_f32(a, b); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return vmvnq_u32(vceqq_f32(a, a)); }
@@ -79,7 +71,7 @@ using Four = float32x4_t;
 ATTNSCOPE_INLINE Four load_four(const float* p) { return vld1q_f32(p); }
 ATTNSCOPE_INLINE void store_four(float* p, Four a) { vst1q_f32(p, a); }
 ATTNSCOPE_INLINE Four broadcast_four(float a) { return vdupq_n_f32(a); }
-// In double, rounded once: the factor's own rounding would bend every score the same way
+// In double, rounded once: a factor rounded to float32 would move all scores in one direction
 ATTNSCOPE_INLINE Four scale_four(Four a, double factor) {
     const float64x2_t low = vmulq_n_f64(vcvt_f64_f32(vget_low_f32(a)), factor);
     const float64x2_t high = vmulq_n_f64(vcvt_high_f64_f32(a), factor);
@@ -97,16 +89,23 @@ ATTNSCOPE_INLINE void transpose_four(Four& a, Four& b, Four& c, Four& d) {
 }
 ATTNSCOPE_INLINE Vector repeat_four(Four a) { return a; }
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return a; }
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) {
+    return a;
+}
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return vdupq_laneq_f32(a, I); }
-ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) { transpose_four(a, b, c, d); }
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) {
+    return vdupq_laneq_f32(a, I);
+}
+ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
+    transpose_four(a, b, c, d);
+}
 ATTNSCOPE_INLINE Four widen_four_bfloat16(const char* p) { return widen_bfloat16(p); }
 ATTNSCOPE_INLINE Four widen_four_float16(const char* p) { return widen_float16(p); }
 // Rounds to nearest even; a NaN must be the canonical one
 ATTNSCOPE_INLINE void narrow_four_bfloat16(char* p, Four a) {
     const uint32x4_t bits = vreinterpretq_u32_f32(a), last = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
-    vst1_u16(reinterpret_cast<std::uint16_t*>(p), vshrn_n_u32(vaddq_u32(bits, vaddq_u32(last, vdupq_n_u32(0x7fff))), 16));
+    vst1_u16(reinterpret_cast<std::uint16_t*>(p),
+             vshrn_n_u32(vaddq_u32(bits, vaddq_u32(last, vdupq_n_u32(0x7fff))), 16));
 }
 ATTNSCOPE_INLINE void narrow_four_float16(char* p, Four a) {
     vst1_u16(reinterpret_cast<std::uint16_t*>(p), vreinterpret_u16_f16(vcvt_f16_f32(a)));
@@ -120,9 +119,8 @@ ATTNSCOPE_INLINE std::uint16_t float_to_float16(float a) {
 ATTNSCOPE_INLINE double fma_scalar(double a, double b, double c) {
     return vget_lane_f64(vfma_f64(vdup_n_f64(c), vdup_n_f64(a), vdup_n_f64(b)), 0);
 }
-ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
-// Into the second cache only
-ATTNSCOPE_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
+// Into the second cache
+ATTNSCOPE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace
 }  // namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE

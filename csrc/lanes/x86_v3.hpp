@@ -5,22 +5,21 @@
 
 #include <cstdint>
 
-#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
-// A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
-#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
-#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
-#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+#include "attributes.hpp"
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 8;
-// 3 vectors x 4 keys of accumulators fill 12 of 16 registers; one vector needs 8 keys to hide the adds' latency
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 or 12 of the 16 registers; the rest is for operands. Fewer than 8 sums would not hide a
+// multiply-add's latency.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 1 ? 8 : 4; }
 constexpr int score_residues_at_once(int) { return 1; }
+// Products of the backward pass: 2 vectors of dims x 6 keys or rows of accumulators
+constexpr int product_vectors = 2, product_columns = 6;
 
 using Vector = __m256;
 using Mask = __m256;
@@ -34,10 +33,8 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm256_div_ps(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
-// a > b ? a : b, so a NaN in either argument gives b
+// a > b ? a : b, so b if either is NaN
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm256_and_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm256_or_ps(a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
@@ -73,14 +70,20 @@ ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm256_set_m128(a, a); }
 // Half i, in each half
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm256_permute2f128_ps(a, a, I * 0x11); }
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) {
+    return _mm256_permute2f128_ps(a, a, I * 0x11);
+}
 // Element i of each half, four times
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return _mm256_permute_ps(a, I * 0x55); }
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) {
+    return _mm256_permute_ps(a, I * 0x55);
+}
 // Within each half: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
-    const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
-    const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)), cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+    const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+                  ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+    const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)),
+                  cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
     a = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low));
     b = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low));
     c = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high));

@@ -5,22 +5,20 @@
 
 #include <cstdint>
 
-#define ATTNSCOPE_INLINE [[gnu::always_inline]] static inline
-// A micro-kernel of its own: the compiler gives it all registers
-#define ATTNSCOPE_ALONE [[gnu::noinline, gnu::noclone]] static
-#define ATTNSCOPE_UNROLL _Pragma("GCC unroll 16")
-#define ATTNSCOPE_MEMBER [[gnu::always_inline]] inline
-#define ATTNSCOPE_LAMBDA __attribute__((always_inline))
+#include "attributes.hpp"
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
 constexpr int lanes = 16;
-// 3 vectors x 8 keys of accumulators fill 24 of 32 registers
+// The most vectors of rows in a tile. The micro-kernels hold vectors x columns sums, or vectors x keys x
+// residues sums: 8 to 24 of the 32 registers; the rest is for operands.
 constexpr int tile_vectors = 3;
 constexpr int micro_columns(int) { return 8; }
 constexpr int score_keys_at_once(int vectors) { return vectors == 3 ? 4 : 8; }
 constexpr int score_residues_at_once(int vectors) { return vectors == 2 ? 1 : 2; }
+// Products of the backward pass: 4 vectors of dims x 6 keys or rows of accumulators
+constexpr int product_vectors = 4, product_columns = 6;
 
 using Vector = __m512;
 using Mask = __mmask16;
@@ -34,10 +32,8 @@ ATTNSCOPE_INLINE Vector sub(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
 ATTNSCOPE_INLINE Vector mul(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
 ATTNSCOPE_INLINE Vector div(Vector a, Vector b) { return _mm512_div_ps(a, b); }
 ATTNSCOPE_INLINE Vector fma(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
-// a > b ? a : b, so a NaN in either argument gives b
+// a > b ? a : b, so b if either is NaN
 ATTNSCOPE_INLINE Vector max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_and(Vector a, Vector b) { return _mm512_and_ps(a, b); }
-ATTNSCOPE_INLINE Vector bit_or(Vector a, Vector b) { return _mm512_or_ps(a, b); }
 ATTNSCOPE_INLINE Mask greater(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 ATTNSCOPE_INLINE Mask equal(Vector a, Vector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 ATTNSCOPE_INLINE Mask is_nan(Vector a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
@@ -71,14 +67,20 @@ ATTNSCOPE_INLINE Vector widen_int8(const char* p) {
 ATTNSCOPE_INLINE Vector repeat_four(__m128 a) { return _mm512_broadcast_f32x4(a); }
 // Quarter i, in each quarter
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) { return _mm512_shuffle_f32x4(a, a, I * 0x55); }
+ATTNSCOPE_INLINE Vector repeat_quarter(Vector a) {
+    return _mm512_shuffle_f32x4(a, a, I * 0x55);
+}
 // Element i of each quarter, four times
 template <int I>
-ATTNSCOPE_INLINE Vector repeat_element(Vector a) { return _mm512_permute_ps(a, I * 0x55); }
+ATTNSCOPE_INLINE Vector repeat_element(Vector a) {
+    return _mm512_permute_ps(a, I * 0x55);
+}
 // Within each quarter: element j of vector i becomes element i of vector j
 ATTNSCOPE_INLINE void transpose_quarters(Vector& a, Vector& b, Vector& c, Vector& d) {
-    const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
-    const __m512d cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)), cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+    const __m512d ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+                  ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+    const __m512d cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)),
+                  cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
     a = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_low, cd_low));
     b = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_low, cd_low));
     c = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high));

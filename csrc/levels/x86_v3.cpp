@@ -1,7 +1,8 @@
-// Level "x86-64-v3". Its only export is the table: everything else has internal linkage, so that no code compiled for
-// this level can be merged into another by the linker.
+// Level "x86-64-v3". Its only export is the table: everything else has internal linkage, so that no code
+// compiled for this level can be merged into another by the linker.
 #define ATTNSCOPE_LEVEL_NAMESPACE x86_v3
 #include "../lanes/x86_v3.hpp"
+
 #include "../kernels/all.inl.hpp"
 
 namespace attnscope {

@@ -20,6 +20,7 @@ from attnscope.errors import CacheError as CacheError
 from attnscope.errors import CacheFullError as CacheFullError
 from attnscope.errors import ConfigError as ConfigError
 from attnscope.errors import UnsupportedProblemError as UnsupportedProblemError
+from attnscope.gradients import attention_gradients as attention_gradients
 from attnscope.multi_head import MultiHeadAttention as MultiHeadAttention
 from attnscope.observation import Observation as Observation
 from attnscope.observation import observe as observe
@@ -35,6 +36,7 @@ from attnscope.problem import KeyRanges as KeyRanges
 from attnscope.problem import Mask as Mask
 from attnscope.problem import Prefix as Prefix
 from attnscope.problem import Window as Window
+from attnscope.result import Gradients as Gradients
 from attnscope.result import PartialAttention as PartialAttention
 from attnscope.sizing import CachePlan as CachePlan
 from attnscope.sizing import Hardware as Hardware

@@ -1,4 +1,4 @@
-"""Correct implementations of many makes: an audit must say nothing of them that is not true."""
+"""Correct implementations of many kinds: an audit must find nothing."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ class Blockwise(Plain):
 
 
 class SplitInTwo(Plain):
-    """EQ6's relative: keys in two halves, merged by their logsumexp; the halves do not depend on the batch."""
+    """Like EQ6: keys in two halves, which do not depend on the batch."""
 
     def mix(self, asked: Asked, weights: Any, visible: Any, value: Any) -> Any:
         cut = (weights.shape[-1] + 1) // 2
@@ -119,7 +119,7 @@ class WidensToFloat64(Plain):
 
 
 class NaiveInItsFormat(Plain):
-    """Every step in the arrays' own format, float16 say."""
+    """Every step in the arrays' own format, such as float16."""
 
     def attend(self, asked: Asked) -> tuple[Any, Any]:
         query, key, value = asked.query, self.heads(asked, asked.key), self.heads(asked, asked.value)

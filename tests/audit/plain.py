@@ -1,4 +1,4 @@
-"""A correct implementation as a careful NumPy user writes it, step by step, so that a mistake is one step overridden."""
+"""A correct implementation in NumPy, step by step, so that a mistake is one step overridden."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +42,7 @@ class Asked:
 
     @property
     def offset(self) -> int:
-        """Where the first query stands."""
+        """The position of the first query."""
         return int(self.key.shape[2] - self.query.shape[2])
 
     @property
@@ -100,9 +100,9 @@ class Plain:
         return (asked.keys >= asked.positions - left) & (asked.keys <= asked.positions + right)
 
     def documents(self, asked: Asked) -> Any:
-        ids, stand = asked.documents, asked.positions[:, 0]
-        inside = (stand >= 0) & (stand < ids.shape[1])
-        own = np.where(inside, ids[:, np.clip(stand, 0, ids.shape[1] - 1)], -1)
+        ids, places = asked.documents, asked.positions[:, 0]
+        inside = (places >= 0) & (places < ids.shape[1])
+        own = np.where(inside, ids[:, np.clip(places, 0, ids.shape[1] - 1)], -1)
         return (own[:, :, None] == ids[:, None, :])[:, None]
 
     def scale(self, asked: Asked) -> float:

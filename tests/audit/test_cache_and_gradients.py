@@ -1,4 +1,4 @@
-"""Caches and gradients: a right one of each is told from wrong ones."""
+"""Caches and gradients: wrong ones are found, right ones are not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import attnscope as at
-from attnscope.audit import Contract, attention
+from attnscope.audit import Contract
+from tests.audit.unhurried import attention
 
 
 def right(query: Any, key: Any, value: Any, *, causal: bool = False, **options: Any) -> Any:
@@ -15,7 +16,7 @@ def right(query: Any, key: Any, value: Any, *, causal: bool = False, **options: 
 
 
 class Held:
-    """A right cache: what is appended lies in a growing buffer."""
+    """A right cache: appended tokens are in a growing buffer."""
 
     room = 16
 

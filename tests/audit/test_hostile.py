@@ -1,4 +1,4 @@
-"""Functions that do what they should not: each is a finding, and the audit goes on with the rest."""
+"""Functions that misbehave: each gives a finding, and the audit continues."""
 
 import sys
 import threading
@@ -80,10 +80,9 @@ def test_one_that_hangs() -> None:
     def slow(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
         time.sleep(30)
 
-    start = time.monotonic()
     report = attention(slow, CAUSAL, seconds_per_call=0.1)
-    assert time.monotonic() - start < 10
     [finding] = report.findings
+    assert report.calls <= 4
     assert "gave no answer within 0.1 s" in finding.sentence
     assert any("smaller ones gave no answer in time" in each for each in report.not_covered)
 
@@ -185,11 +184,11 @@ def test_the_time_of_an_audit_is_limited() -> None:
         return right(query, key, value, causal=causal)
 
     report = attention(slow, CAUSAL, seconds=1.0)
-    assert report.seconds < 5
+    assert report.calls < 40
     assert any("time was up" in each for each in report.not_covered)
 
 
-def test_a_refusal_of_a_strange_layout_is_told_but_no_finding() -> None:
+def test_a_refusal_of_an_unusual_layout_is_reported_but_no_finding() -> None:
     report = attention(right, CAUSAL)
     assert report.ok
     assert any(

@@ -1,4 +1,4 @@
-"""Models that do what they should not: each is a finding or a clear error, and the audit goes on with the rest."""
+"""Models that misbehave: each gives a finding or a clear error, and the audit continues."""
 
 import time
 from typing import Any
@@ -48,7 +48,7 @@ def test_one_that_refuses_a_mask_it_declares() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         (lambda host, ids, mask: host(ids, mask)[:, -1], r"logits of shape [2"),
         (lambda host, ids, mask: host(ids, mask)[..., :-1], "expected [1, 5, 31]"),
@@ -57,33 +57,30 @@ def test_one_that_refuses_a_mask_it_declares() -> None:
         (lambda host, ids, mask: host(ids, mask).argmax(axis=-1), "as int64"),
     ],
 )
-def test_another_kind_of_answer(change: Any, said: str) -> None:
+def test_another_kind_of_answer(change: Any, words: str) -> None:
     [finding] = audit(change).findings
     assert finding.check == "call"
-    assert said.replace("[2", "[1") in finding.sentence
+    assert words.replace("[2", "[1") in finding.sentence
 
 
 def test_one_that_hangs() -> None:
     def slow(host: Any, ids: Any, mask: Any) -> Any:
         time.sleep(5)
 
-    start = time.monotonic()
     report = audit(slow, seconds_per_call=0.2)
-    assert time.monotonic() - start < 4
+    assert report.calls <= 3
     assert report.findings[0].check == "call"
     assert "no answer within 0.2 s" in report.findings[0].sentence
 
 
-def test_the_time_is_kept_and_what_was_left_out_is_told() -> None:
+def test_the_time_is_limited_and_the_report_names_what_was_left_out() -> None:
     class Slow(Generation):
         def step(self, ids: Any, mask: Any) -> Any:
             time.sleep(0.1)
             return super().step(ids, mask)
 
     host = Host()
-    start = time.monotonic()
     report = at.audit.model(host, **{**host.claims, "decode": lambda: Slow(host)}, seconds=2.0)
-    assert time.monotonic() - start < 4
     assert report.ok, str(report)
     assert "everything after the audit's time was up" in report.not_covered
 
@@ -124,7 +121,7 @@ def test_a_longest_row_is_no_finding() -> None:
     assert any("rows of 70 tokens or more" in each for each in report.not_covered)
 
 
-def test_a_mask_of_bool_may_be_refused_aloud() -> None:
+def test_a_mask_of_bool_may_be_refused_with_an_error() -> None:
     def numbers_only(host: Any, ids: Any, mask: Any) -> Any:
         if mask is not None and mask.dtype == bool:
             raise TypeError("a mask of numbers, please")
@@ -161,22 +158,22 @@ def test_a_generation_whose_step_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "words"),
     [
         ({"vocab_size": 0}, "vocab_size=0: expected an integer, 2 or more"),
         ({"vocab_size": 9, "padding": "both"}, 'padding=\'both\': expected "left", "right" or None'),
         ({"vocab_size": 9, "window": -1}, "window=-1"),
         ({"vocab_size": 9, "window": 2.5}, "window=2.5"),
-        ({"vocab_size": 9, "pad_id": 9}, "token 9 is none of the 9"),
+        ({"vocab_size": 9, "pad_id": 9}, "token 9 is outside the vocabulary: expected 0 to 8"),
         ({"vocab_size": 9, "positions": "somewhere"}, "positions='somewhere'"),
         ({"vocab_size": 9, "causal": False, "prefix": 2}, "an encoder has neither a prefix"),
         ({"vocab_size": 9, "decode": 3}, "decode=3"),
     ],
 )
-def test_claims_that_nobody_could_check(claims: dict[str, Any], said: str) -> None:
+def test_claims_that_cannot_be_checked(claims: dict[str, Any], words: str) -> None:
     with pytest.raises(ContractError) as error:
         at.audit.model(Host(), **claims)
-    assert said in str(error.value)
+    assert words in str(error.value)
 
 
 def test_what_cannot_be_called() -> None:

@@ -1,4 +1,4 @@
-"""Other libraries' attention, where it is installed: what an audit says of them is true, and is kept in docs/findings.md."""
+"""Other libraries' attention, if installed: the findings are those of docs/findings.md."""
 
 from dataclasses import replace
 
@@ -25,7 +25,8 @@ def test_torch_s_attention_is_right_but_for_its_alignment_and_poison() -> None:
     assert "aligned to the start" in (alignment.cause or "")
     assert len(report.of("poison")) == 2
     for number_format in ("float32", "float16", "bfloat16", "float64"):
-        contract = replace(plainly(function.contract), alignment="start", dtypes=(number_format,))  # type: ignore[attr-defined]
+        own: Contract = function.contract  # type: ignore[attr-defined]
+        contract = replace(plainly(own), alignment="start", dtypes=(number_format,))
         clean = attention(function, contract)
         assert clean.ok, str(clean)
 

@@ -1,10 +1,11 @@
-"""Every planted mistake is found, by the right check and as bad as it is; and the correct implementation is not."""
+"""Every planted mistake is found by the right check and with the right severity; the correct code is not."""
 
 import pytest
 
-from attnscope.audit import Contract, attention
+from attnscope.audit import Contract
 from tests.audit.plain import Plain
 from tests.audit.planted import PLANTED
+from tests.audit.unhurried import attention
 
 
 def test_there_are_many() -> None:
@@ -23,7 +24,7 @@ CONTRACTS = dict.fromkeys(each.contract for each in PLANTED.values() if each.con
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=str)
-def test_nothing_is_found_where_nothing_is_planted(contract: Contract) -> None:
+def test_nothing_is_found_in_correct_code(contract: Contract) -> None:
     report = attention(Plain(), contract)
     assert report.ok, str(report)
 

@@ -8,8 +8,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from attnscope.audit import Counterexample, Finding, Report, Severity, attention
+from attnscope.audit import Counterexample, Finding, Report, Severity
 from tests.audit.planted import PLANTED
+from tests.audit.unhurried import attention
 
 LEAK = Finding(
     "dependence",
@@ -80,7 +81,7 @@ def test_json_holds_everything_but_the_arrays() -> None:
     assert facts["not_covered"] == ["speed"]
 
 
-def test_junit_has_a_case_a_check_and_a_failure_a_finding() -> None:
+def test_junit_has_one_case_per_check_and_one_failure_per_finding() -> None:
     [suite] = ET.fromstring(REPORT.to_junit())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "3", "2")
     assert {case.get("name"): len(case.findall("failure")) for case in suite.findall("testcase")} == {
@@ -115,7 +116,7 @@ def test_counterexamples_are_saved(tmp_path: Path) -> None:
 
 
 def test_a_counterexample_repeats_the_finding(tmp_path: Path) -> None:
-    """The arrays that are saved are enough: the output differs from what is right where the indices say."""
+    """The saved arrays suffice: the output differs from the right one in the row of the indices."""
     planted = PLANTED["WindowOneTooWide"]
     report = attention(planted.make(), planted.contract)
     [path] = report.save(tmp_path)

@@ -14,7 +14,6 @@ def test_nothing_is_found_that_is_not_true(name: str) -> None:
     report = at.audit.transformers(build(name))
     assert report.ok, str(report)
     assert report.calls > 200
-    assert report.seconds < 60
 
 
 def test_a_window_of_every_layer_is_claimed() -> None:

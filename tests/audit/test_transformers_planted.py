@@ -8,8 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import attnscope as at
-from attnscope.audit import ContractError, Report
-from attnscope.audit.models.transformers_model import load
+from attnscope.audit import ContractError, Report, load_model
 from attnscope.cli import main
 from tests.audit.models.tiny import build
 
@@ -80,7 +79,7 @@ def test_a_window_one_token_too_wide() -> None:
 
 
 def with_a_wider_window(model: Any) -> Any:
-    """A forward that computes with one more token than the configuration says to everybody else."""
+    """A forward that computes with one more token than the configuration states."""
     forward = type(model).forward.__get__(model)
 
     def wider(
@@ -90,8 +89,8 @@ def with_a_wider_window(model: Any) -> Any:
         past_key_values: Any = None,
         use_cache: Any = None,
     ) -> Any:
-        said = model.config.sliding_window
-        model.config.sliding_window = said + 1
+        stated = model.config.sliding_window
+        model.config.sliding_window = stated + 1
         try:
             return forward(
                 input_ids=input_ids,
@@ -101,7 +100,7 @@ def with_a_wider_window(model: Any) -> Any:
                 use_cache=use_cache,
             )
         finally:
-            model.config.sliding_window = said
+            model.config.sliding_window = stated
 
     return wider
 
@@ -157,7 +156,7 @@ def test_what_is_no_model_of_transformers() -> None:
 
 
 def test_a_claim_that_there_is_not() -> None:
-    with pytest.raises(ContractError, match="windows is no claim"):
+    with pytest.raises(ContractError, match="windows is not a claim"):
         at.audit.torch_module(PlainModule(), vocab_size=23, windows=3)
 
 
@@ -171,7 +170,7 @@ def test_the_command_audits_a_folder(tmp_path: Path) -> None:
 def test_the_command_says_what_a_folder_lacks(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["audit", "--model", str(tmp_path)])
     assert done.exit_code == 2
-    assert "holds no model that Transformers loads" in done.output
+    assert "contains no model that Transformers can load" in done.output
 
 
 @pytest.mark.parametrize("model_type", [{}, {"model_type": "llama"}, {"model_type": "own"}], ids=str)
@@ -191,6 +190,6 @@ def test_code_in_a_model_s_folder_never_runs_and_nothing_is_asked(
     config = {**model_type, "architectures": ["OwnModel"], "auto_map": names}
     (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
-    with pytest.raises(ContractError, match="holds no model that Transformers loads"):
-        load(tmp_path)
+    with pytest.raises(ContractError, match="contains no model that Transformers can load"):
+        load_model(tmp_path)
     assert not ran.exists()

@@ -12,6 +12,7 @@ FOLDERS = ("src", "csrc", "tests", "benchmarks", "docs", ".ci")
 CODE = {".py", ".pyi", ".cpp", ".hpp"}
 SAYS_NOTHING = {"utils", "util", "common", "helpers", "misc", "base"}
 LONGEST = 400
+WIDEST = 110
 OF_A_MACHINE = re.compile(r"/(home|root|Users|work|farm)/\w|[A-Z]:\\\\?Users")
 
 
@@ -32,6 +33,13 @@ def test_a_file_holds_one_concept_and_is_named_after_it(path: Path) -> None:
     assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= LONGEST
     names = {part.split(".")[0] for part in path.parts}
     assert not names & SAYS_NOTHING, f"{path}: name it after what it holds"
+
+
+@pytest.mark.parametrize("path", [path for path in CODE_FILES if path.suffix in {".cpp", ".hpp"}], ids=str)
+def test_a_line_of_cpp_has_at_most_110_columns(path: Path) -> None:
+    """clang-format wraps code, and leaves comments alone."""
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    assert not [number for number, line in enumerate(lines, start=1) if len(line) > WIDEST]
 
 
 def test_no_file_names_a_path_of_somebody_s_machine() -> None:

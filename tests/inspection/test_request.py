@@ -46,7 +46,7 @@ def test_without_a_text_it_is_the_example() -> None:
     ("given", "layers"), [(None, [0, 1, 2, 3]), ("2", [2]), ("0-1, 3", [0, 1, 3]), ("3,1-2", [1, 2, 3])]
 )
 def test_layers_are_numbers_and_ranges(given: str | None, layers: list[int]) -> None:
-    assert Request(layers=given).chosen_layers(4) == layers
+    assert Request(layers=given).chosen_layers(range(4)) == layers
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_layers_are_numbers_and_ranges(given: str | None, layers: list[int]) -> 
 )  # fmt: skip
 def test_layers_that_do_not_exist_are_refused(given: str, message: str) -> None:
     with pytest.raises(InspectionError, match=message):
-        Request(layers=given).chosen_layers(4)
+        Request(layers=given).chosen_layers(range(4))

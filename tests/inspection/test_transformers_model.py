@@ -12,64 +12,15 @@ from click.testing import CliRunner
 import attnscope as at
 from attnscope.cli import main
 from attnscope.inspection import InspectionError, Request, inspect
-from attnscope.inspection.run import load
 from attnscope.inspection.segments import TEMPLATE
-from tests.audit.models.tiny import build
 from tests.interop.judging import assert_near
 
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "mat",
-    ".",
-    "who",
-    "?",
-    "a",
-    "dog",
-    "is",
-    "in",
-    "it",
-    "system",
-    "user",
-    "assistant",
-    "be",
-    "brief",
-    "so",
-    ":",
-    "does",
-]
 TEXT = "the cat sat on the mat . the cat sat on a dog ."
 CHAT_TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
 Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """A folder with a tiny model and a tokenizer of words: save("LlamaForCausalLM")."""
-
-    def save_(name: str, template: str | None = None, **changes: Any) -> Path:
-        from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-        special = {"[UNK]": 0, "<s>": 1, "</s>": 2, "[PAD]": 3}
-        vocabulary = special | {word: number for number, word in enumerate(WORDS, len(special))}
-        words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-        tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>", pad_token="[PAD]"
-        )
-        tokenizer.chat_template = template
-        folder = tmp_path / "tiny-model"
-        tokenizer.save_pretrained(folder)
-        build(name, vocab_size=len(vocabulary), **changes).save_pretrained(folder)
-        return folder
-
-    return save_
 
 
 @pytest.mark.parametrize(
@@ -234,18 +185,6 @@ def test_a_text_longer_than_the_context_is_refused(save: Save) -> None:
         inspect(Request("cat " * 400, model=save("LlamaForCausalLM")))
 
 
-def test_a_layer_without_softmax_attention_is_named(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = save("LlamaForCausalLM")
-    known = load(folder)
-    known.layers = 3  # as of a model whose third layer is a recurrence
-    monkeypatch.setattr("attnscope.inspection.run.load", lambda _: known)
-    with pytest.raises(
-        InspectionError,
-        match=r"layer 2 of tiny-model was requested, but only 2 of its layers have softmax attention.*--layers 0-1",
-    ):
-        inspect(Request(TEXT, model=folder))
-
-
 def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
     save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +193,7 @@ def test_a_model_that_cannot_be_observed_is_refused_with_the_reason(
 
     monkeypatch.setattr("attnscope.inspection.transformers_model.observing", refuse)
     with pytest.raises(
-        InspectionError, match=r"tiny-model cannot be observed: it computes its attention by itself"
+        InspectionError, match=r"tiny-model' cannot be observed: it computes its attention by itself"
     ):
         inspect(Request(TEXT, model=save("LlamaForCausalLM")))
 

@@ -15,6 +15,7 @@ transformers = pytest.importorskip("transformers", reason="needs transformers: m
 from attnscope.interop import call_mask, transformers_attention  # noqa: E402
 from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
 from attnscope.interop.transformers import register  # noqa: E402
+from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
 
 TOKENS = 23
 NAMES = [
@@ -123,6 +124,25 @@ def test_a_matrix_of_numbers_that_are_added(relative: bool) -> None:
     assert_as_exact_as_eager(ours, eager, exact(model, **given | {"attention_mask": mask.double()}))
 
 
+@pytest.mark.parametrize("mask_format", ["float64", "bfloat16", "float16"])
+def test_a_matrix_of_numbers_in_another_format_than_the_model(mask_format: str) -> None:
+    """float64 is NumPy's default, the others what a mask was once made for."""
+    torch.manual_seed(5)
+    added = torch.randn((2, 4, TOKENS, TOKENS)).to(getattr(torch, mask_format))
+    added += torch.full((TOKENS, TOKENS), torch.finfo(added.dtype).min, dtype=added.dtype).triu(1)
+    model = build("Qwen2ForCausalLM")
+    given = {"input_ids": tokens(), "attention_mask": added}
+    ours, eager = (logits(model, name, **given) for name in ("attnscope", "eager"))
+    assert_as_exact_as_eager(ours, eager, exact(model, **given | {"attention_mask": added.double()}))
+
+
+def test_numbers_that_only_float64_holds_hide_a_key() -> None:
+    query = torch.randn((1, 1, 2, 8))
+    hidden = torch.tensor([[0.0, -1e300], [-1e300, -1e300]], dtype=torch.float64)[None, None]
+    output, _ = attention_of_transformers(torch.nn.Module(), query, query, query, hidden)
+    assert torch.equal(output[0, :, 0], torch.stack([query[0, 0, 0], torch.zeros(8)]))
+
+
 def test_an_encoder_and_a_decoder_with_a_position_bias() -> None:
     torch.manual_seed(0)
     config = transformers.T5Config(
@@ -149,7 +169,7 @@ def test_no_layer_is_given_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     real[0, :4] = 0
     logits(build("Gemma2ForCausalLM"), "attnscope", input_ids=tokens(), attention_mask=real)
     assert all(isinstance(mask, SymbolicMask) for mask in masks)
-    assert [str(mask.mask) for mask in masks] == [
+    assert [str(mask.statement.mask) for mask in masks] == [
         "Window(left=5, right=None) & Causal() & KeyRanges(first=[4, 0], end=[23, 23])",
         "Causal() & KeyRanges(first=[4, 0], end=[23, 23])",
     ]

@@ -12,7 +12,7 @@ from tests.interop.judging import UNIT, assert_near
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
+from attnscope.interop.symbolic_mask import Statement, SymbolicMask  # noqa: E402
 from attnscope.interop.transformers import observing, register  # noqa: E402
 from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
 
@@ -50,20 +50,21 @@ def test_a_mask_of_one_key_is_for_every_key() -> None:
     query, key = torch.randn((2, 2, 3, 8)), torch.randn((2, 2, 5, 8))
     shown = torch.tensor([True, False])[:, None, None, None]
     for mask in (
-        SymbolicMask(None, (2, 1, 1), 1, 0),
-        SymbolicMask(at.Dense(shown.numpy()), (2, 1, 1), 1, 0),
-        SymbolicMask(at.Dense(shown.numpy()), (2, 3, 1), 1, 0),
+        SymbolicMask(Statement(None, 1, 0), (2, 1, 1)),
+        SymbolicMask(Statement(at.Dense(shown.numpy()), 1, 0), (2, 1, 1)),
+        SymbolicMask(Statement(at.Dense(shown.numpy()), 1, 0), (2, 3, 1)),
         shown,
     ):
         output, _ = attention_of_transformers(torch.nn.Module(), query, key, key, mask)
         whole, _ = attention_of_transformers(torch.nn.Module(), query, key, key, shown.expand(2, 1, 3, 5))
         assert torch.equal(output[0], whole[0])
-        assert torch.equal(output[1], torch.zeros_like(output[1])) or getattr(mask, "mask", shown) is None
+        everything = isinstance(mask, SymbolicMask) and mask.statement.mask is None
+        assert everything or torch.equal(output[1], torch.zeros_like(output[1]))
 
 
 def test_a_mask_of_one_query_is_for_every_query() -> None:
     query, key = torch.randn((1, 2, 3, 8)), torch.randn((1, 2, 5, 8))
-    mask = SymbolicMask(at.KeyLengths([2]), (1, 1, 5), 5, 0)
+    mask = SymbolicMask(Statement(at.KeyLengths([2]), 5, 0), (1, 1, 5))
     output, _ = attention_of_transformers(torch.nn.Module(), query, key, key, mask)
     first, _ = attention_of_transformers(
         torch.nn.Module(), query, key[:, :, :2], key[:, :, :2], None, is_causal=False
@@ -202,12 +203,12 @@ def test_beams_of_one_text_do_not_reorder_another() -> None:
     np.testing.assert_array_equal(seen.calls(0)[0].entropy, alone[0].entropy)
 
 
-def test_a_cache_is_let_go_as_it_was() -> None:
+def test_models_and_caches_are_let_go_as_they_were() -> None:
     model = build("LlamaForCausalLM")
-    cache = transformers.DynamicCache(config=model.config)
+    methods = dict(vars(transformers.Cache))
     with observing(model), torch.inference_mode():
-        model(tokens(), past_key_values=cache)
-        assert "reorder_cache" in vars(cache)
-    assert "reorder_cache" not in vars(cache)
+        assert transformers.Cache.crop is not methods["crop"]
+        model(tokens(), past_key_values=transformers.DynamicCache(config=model.config))
+    assert dict(vars(transformers.Cache)) == methods
     assert not model._forward_hooks
     assert not model._forward_pre_hooks

@@ -5,14 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from attnscope import kernels
-from attnscope.kernels import _core
+from attnscope.kernels._core import apply_function
 
 
 def applied(level: str, function: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
     padded = np.zeros(-(-x.size // 16) * 16, np.float32)
     padded[: x.size] = x
     result = np.empty_like(padded)
-    _core.apply_function(level, function, padded, result)
+    apply_function(level, function, padded, result)
     return result[: x.size]
 
 

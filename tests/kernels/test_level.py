@@ -9,7 +9,7 @@ import pytest
 
 import attnscope as at
 from attnscope import kernels
-from attnscope.kernels import _core
+from attnscope.kernels._core import lanes
 
 PRINT_LEVEL = "from attnscope import kernels; print(kernels.level())"
 
@@ -35,7 +35,7 @@ def test_an_unknown_level_is_an_error_that_lists_the_usable_ones() -> None:
 
 def test_the_forced_level_is_the_one_that_runs(level: str) -> None:
     assert kernels.level() == level
-    assert _core.lanes(level) == {"x86-64-v4": 16, "x86-64-v3": 8, "neon": 4}[level]
+    assert lanes(level) == {"x86-64-v4": 16, "x86-64-v3": 8, "neon": 4}[level]
 
 
 def test_a_forced_level_is_taken_back() -> None:
@@ -57,36 +57,3 @@ def test_float64_is_refused_by_the_kernel_and_done_by_the_reference() -> None:
 def test_the_limits_are_measured() -> None:
     assert kernels.measure_fma_limit(1, rounds=1) > 1e9
     assert kernels.measure_read_bandwidth(1, buffer_bytes=1 << 24, rounds=1) > 1e8
-
-
-def test_the_compiled_core_checks_what_could_go_out_of_bounds() -> None:
-    plan = _core.Plan(
-        kernels.usable_levels()[0],
-        (1, 1, 1, 2, 3, 4, 4),
-        "float32",
-        "float32",
-        "float32",
-        1.0,
-        None,
-        None,
-        None,
-        None,
-    )
-    good = np.zeros((1, 1, 2, 4), np.float32), np.zeros((1, 1, 3, 4), np.float32)
-    short = np.zeros((1, 1, 2, 4), np.float32)
-    with pytest.raises(ValueError, match="key does not have the plan's shape"):
-        plan.run(good[0], short, good[1], np.zeros_like(good[0]), None, None, "float32", None, None, 1)
-    first, end = np.zeros((1, 2, 1), np.int32), np.full((1, 2, 1), 4, np.int32)
-    with pytest.raises(ValueError, match="a span reaches beyond the keys"):
-        _core.Plan(
-            kernels.usable_levels()[0],
-            (1, 1, 1, 2, 3, 4, 4),
-            "float32",
-            "float32",
-            "float32",
-            1.0,
-            None,
-            first,
-            end,
-            None,
-        )

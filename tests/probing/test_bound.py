@@ -10,7 +10,7 @@ from attnscope.reference import masked_scores, mix, quietly, read, softmax
 from tests.problems import Case, problems
 from tests.tolerance import error_bound
 
-# Scores may be stored before the difference with the largest: 4 |score|, beside (key_dim + 8) * mass of which it is part
+# Scores may be stored before the largest one is subtracted: 4 |score|, beside (key_dim + 8) * mass
 MORE_OF_A_SCORE = 1 + 4 / (1 + 8)
 SECOND_ORDER = 0.05  # errors of scores are exponents
 NOISE = 2.0**-28  # the bounds are differences of float64 numbers near 1, and 8 * 2^-24 or more

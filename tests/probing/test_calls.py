@@ -20,7 +20,7 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
 
 
 def test_two_threads_capture_their_own_lines_and_restore_the_streams() -> None:
-    """The first to begin ends first: a redirect of the process would leave the second one's buffer in place."""
+    """The first to begin ends first: a redirect of the process would leave the second buffer in place."""
     streams = sys.stdout, sys.stderr, warnings.showwarning
     first_began, second_began, first_ended = (threading.Event() for _ in range(3))
     texts = [Printed(), Printed()]
@@ -48,8 +48,8 @@ def test_two_threads_capture_their_own_lines_and_restore_the_streams() -> None:
     assert (sys.stdout, sys.stderr, warnings.showwarning) == streams
 
 
-def test_a_call_in_the_main_thread_swallows_no_line_of_another(capsys: pytest.CaptureFixture[str]) -> None:
-    said = Printed()
+def test_a_call_in_the_main_thread_captures_no_line_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed()
     other = threading.Thread(target=lambda: print("other"))  # noqa: T201
 
     def work() -> None:
@@ -57,8 +57,8 @@ def test_a_call_in_the_main_thread_swallows_no_line_of_another(capsys: pytest.Ca
         other.start()
         other.join()
 
-    guarded(work, 30, said)
-    assert said.text == "own\n"
+    guarded(work, 30, printed)
+    assert printed.text == "own\n"
     assert capsys.readouterr().out == "other\n"
 
 
@@ -66,9 +66,9 @@ def test_a_warning_beside_the_main_thread_is_no_output_and_leaves_the_filters(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     warnings.simplefilter("always")
-    filters, said = list(warnings.filters), Printed()
-    in_threads(lambda: guarded(lambda: warnings.warn("odd", stacklevel=1), 30, said))
-    assert said.text == ""
+    filters, printed = list(warnings.filters), Printed()
+    in_threads(lambda: guarded(lambda: warnings.warn("odd", stacklevel=1), 30, printed))
+    assert printed.text == ""
     assert warnings.filters == filters
     assert not recwarn.list
 
@@ -82,7 +82,7 @@ def test_a_stream_that_foreign_code_puts_in_place_stays(monkeypatch: pytest.Monk
 
 
 def test_a_loop_without_end_beside_the_main_thread_is_stopped() -> None:
-    ended, said = threading.Event(), Printed()
+    ended, printed = threading.Event(), Printed()
 
     def work() -> None:
         try:
@@ -93,7 +93,7 @@ def test_a_loop_without_end_beside_the_main_thread_is_stopped() -> None:
 
     def call() -> None:
         with pytest.raises(NoAnswer, match=r"gave no answer within 0\.05 s"):
-            guarded(work, 0.05, said)
+            guarded(work, 0.05, printed)
 
     in_threads(call)
     assert ended.wait(10)

@@ -1,4 +1,4 @@
-"""The arrays of a call: how each kind of mask, documents and bias is drawn, and how an array may lie in memory.
+"""The arrays of a call: how each kind of mask, documents and bias is drawn, and the memory layouts of arrays.
 
 A layout moves numbers in memory; it never changes their values.
 """
@@ -17,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 
 def lengths(sizes: AttentionShape) -> NDArray[np.int64]:
-    """The lengths of a ragged batch: each item keeps fewer keys than the one before, at least 1."""
+    """The lengths of a ragged batch: each item has fewer keys than the one before, at least 1."""
     return np.maximum(1, sizes.key_len - 1 - 2 * np.arange(sizes.batch))
 
 
@@ -30,7 +30,7 @@ def padding_left(rng: np.random.Generator, sizes: AttentionShape) -> Bools:
 
 
 def holes(rng: np.random.Generator, sizes: AttentionShape) -> Bools:
-    """Any keys: at least one, and not all if there are two."""
+    """Random keys: at least one, and not all if there are two."""
     visible = rng.random((sizes.batch, sizes.key_len)) < 0.6
     kept = rng.integers(0, sizes.key_len, sizes.batch)
     visible[np.arange(sizes.batch), kept - 1] = False
@@ -49,7 +49,7 @@ def no_key_in_the_last_item(rng: np.random.Generator, sizes: AttentionShape) -> 
 
 
 def any_slots(heads: int, rng: np.random.Generator, sizes: AttentionShape) -> Bools:
-    """Any slots; every query sees at least one key."""
+    """Random slots; every query sees at least one key."""
     shape = (sizes.batch, heads, sizes.query_len, sizes.key_len)
     visible = rng.random(shape) < 0.6
     seen = rng.integers(0, sizes.key_len, shape[:3])
@@ -76,7 +76,7 @@ def last_query_masked(rng: np.random.Generator, sizes: AttentionShape) -> Bools:
 
 
 def runs(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[np.int64]:
-    """At most 3 documents of neighbouring keys, ids falling: 9 9 9 4 4 1."""
+    """At most 3 documents of neighbouring keys with falling ids: 9 9 9 4 4 1."""
     cuts = np.sort(rng.integers(0, sizes.key_len + 1, (sizes.batch, 2)), axis=1)
     number = (np.arange(sizes.key_len) >= cuts[:, :, None]).sum(axis=1)
     ids: NDArray[np.int64] = np.array([9, 4, 1])[number]
@@ -103,7 +103,7 @@ def large_bias(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[Any]:
 
 
 def bias_of(batch: bool, heads: bool, queries: bool) -> Drawing:
-    """A drawing of a bias that is broadcast over the axes that are False."""
+    """Return a function that draws a bias with axes of size 1 where an argument is False."""
 
     def draw(rng: np.random.Generator, sizes: AttentionShape) -> NDArray[Any]:
         shape = (

@@ -1,4 +1,4 @@
-"""One call to try: sizes, options, seed, format and layout. It holds no arrays; it builds them."""
+"""One call to try: sizes, options, seed, format and layout. It holds no arrays; `build` draws them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ class Call:
         return {"query": self.query, "key": self.key, "value": self.value, **options}
 
     def copy(self) -> "Call":
-        """The same call on new arrays in C order, all aligned alike: some code rounds by the alignment."""
+        """The same call on new arrays in C order, aligned to cache lines, on which rounding can depend."""
         options = {
             name: aligned(each) if isinstance(each, np.ndarray) else each
             for name, each in self.options.items()
@@ -56,7 +56,7 @@ class Call:
 
 
 def aligned(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy that begins at a cache line."""
+    """A copy that starts at a cache line."""
     room = np.empty(array.nbytes + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
     copied = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -66,30 +66,31 @@ def aligned(array: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """What one call asks.
+    """The description of one call, from which its arrays are drawn.
 
     Parameters
     ----------
     sizes : AttentionShape
         The seven sizes.
     seed : int
-        Decides everything that is drawn: the same case always builds the same arrays.
+        Determines all random numbers: the same case always builds the same arrays.
     causal : bool
         Whether a query sees no key after its position.
     given : tuple of (str, kind)
-        The other options that play a part: see `options.Option`.
+        The other options that are passed: see `options.Option`.
     logsumexp : bool
-        Whether the logsumexp is asked for.
+        Whether the logsumexp is requested.
     number_format : str
-        Of query, key and value.
+        The format of query, key and value.
     layout : str
-        How the arrays lie in memory: see `arrays.LAYOUTS`.
+        The memory layout of the arrays: see `arrays.LAYOUTS`.
     spread : float
         Standard deviation of query and key.
     offset : float
-        Added to every score, through a dimension that all queries and keys share.
+        Added to every score, by one dimension that is the same for all queries and keys.
     spiked : bool
-        Whether some values are so large that one key among many shows: the last ones, and some before.
+        Whether some values, the last ones among them, are so large that a wrong weight of one key among
+        many shows.
 
     Examples
     --------
@@ -111,18 +112,18 @@ class Case:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the options that play a part."""
+        """Names of the options that are passed, and "grouped_heads" if heads are grouped."""
         grouped = ("grouped_heads",) if self.sizes.query_heads != self.sizes.kv_heads else ()
         causal = ("causal",) if self.causal else ()
         return (*causal, *(name for name, _ in self.given), *grouped)
 
     def kind(self, option: str) -> Any:
-        """How an option is drawn, or None if it plays no part."""
+        """The kind of an option, or None if it is not passed."""
         return dict(self.given).get(option)
 
     @property
     def extreme(self) -> bool:
-        """Whether its numbers are far from usual: large scores, or options that make them large."""
+        """Whether scores are large, or an option makes them large."""
         large = any(kind in BY_NAME[name].extreme_kinds for name, kind in self.given)
         return self.spread != 1.0 or bool(self.offset) or large
 
@@ -133,7 +134,7 @@ class Case:
         return sizes.batch * sizes.query_heads * sizes.query_len * sizes.key_len
 
     def but(self, **changes: Any) -> Self:
-        """The same case with some fields, sizes or options changed; an option of None plays no part."""
+        """The same case with some fields, sizes or options changed; None removes an option."""
         sizes = {name: changes.pop(name) for name in list(changes) if hasattr(self.sizes, name)}
         kinds = dict(self.given) | {name: changes.pop(name) for name in list(changes) if name in DRAWN}
         given = tuple((name, kinds[name]) for name in DRAWN if kinds.get(name) is not None)
@@ -161,7 +162,7 @@ class Case:
         value = rng.standard_normal((sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim))
         query, key = self.spread * query, self.spread * key
         if sizes.value_dim > 1:
-            value[..., -1] = 1.0  # so that a row whose weights do not sum to 1 shows it
+            value[..., -1] = 1.0  # the output is 1 there if the weights sum to 1
         if self.spiked:
             large = np.zeros(sizes.key_len, np.bool_)
             large[:: max(1, sizes.key_len // SPIKES)], large[-200::7], large[-3:] = True, True, True
@@ -172,29 +173,29 @@ class Case:
         return query, key, value
 
     def condition(self, but: tuple[str, ...] = ()) -> str:
-        """What it takes to see a finding: ", when a key mask is also given, at query_len=1, key_len=65"."""
+        """The condition of a finding in words: ", when a key mask is also given, at query_len=1"."""
         rows = [BY_NAME[name] for name in self.options if name not in but]
-        said = []
+        words = []
         if rows:
             verb = "is" if len(rows) == 1 and not rows[0].plural else "are"
             also = "also " if but else ""
-            said.append(f"when {listed([row.words for row in rows])} {verb} {also}given")
+            words.append(f"when {listed([row.words for row in rows])} {verb} {also}given")
         sizes = self.sizes
         if sizes.key_len > 16:
-            said.append(f"at query_len={sizes.query_len}, key_len={sizes.key_len}")
+            words.append(f"at query_len={sizes.query_len}, key_len={sizes.key_len}")
         elif sizes.query_len != sizes.key_len:
-            said.append(f"with query_len={sizes.query_len} and key_len={sizes.key_len}")
-        said += [f"in {self.number_format}"] if self.number_format != "float32" else []
-        said += [f"with {self.layout} arrays"] if self.layout != "contiguous" else []
-        said += [f"when scores are around {self.offset:g}"] if self.offset else []
-        said += ["when scores are large"] if self.spread > 1 else []
-        return "".join(f", {each}" for each in said)
+            words.append(f"with query_len={sizes.query_len} and key_len={sizes.key_len}")
+        words += [f"in {self.number_format}"] if self.number_format != "float32" else []
+        words += [f"with {self.layout} arrays"] if self.layout != "contiguous" else []
+        words += [f"when scores are around {self.offset:g}"] if self.offset else []
+        words += ["when scores are large"] if self.spread > 1 else []
+        return "".join(f", {each}" for each in words)
 
     def __str__(self) -> str:
         return f"{', '.join(self.parts())}, seed={self.seed}"
 
     def parts(self) -> Iterator[str]:
-        """The case in words, part by part."""
+        """The parts of the case's description."""
         sizes = self.sizes
         heads = f"query_heads={sizes.query_heads}, kv_heads={sizes.kv_heads}"
         yield f"batch={sizes.batch}"

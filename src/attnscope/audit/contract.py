@@ -1,4 +1,4 @@
-"""What a function claims to do: the only options it is ever given, and what it promises beside them."""
+"""What a function claims: the options that it takes, and its other promises."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -25,30 +25,33 @@ CALLABLES = ("gradients", "cache")
 
 
 class ContractError(AttentionError):
-    """A contract that claims nothing one could check."""
+    """Raised if a contract or a claim cannot be checked."""
 
 
 class Cache(Protocol):
-    """Keys and values of one sequence of calls: causal, end-aligned, without options."""
+    """Keys and values of one sequence of calls: causal, bottom-right aligned, without options."""
 
     def append(self, key: NDArray[Any], value: NDArray[Any]) -> None:
-        """Add tokens, [batch, heads, tokens, dim]."""
+        """Append tokens, [batch, heads, tokens, dim]."""
 
     def attend(self, query: NDArray[Any]) -> NDArray[Any]:
-        """The output of the queries that stand at the last keys appended."""
+        """Return the output of queries whose positions are those of the last keys."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What an attention function claims. An option that is not declared is never passed, not even as False.
+    """State what an attention function claims.
+
+    An option that is not declared is never passed, not even as False.
 
     Parameters
     ----------
     causal : bool or "always"
-        Passed as causal=True or False: a query sees no key after its position. "always": it is so, and the
-        option is never passed.
+        Passed as causal=True or False: a query sees no key after its position. "always": the function is
+        causal, and the option is never passed.
     alignment : {"end", "start"}
-        Where causal and window are aligned: the last query with the last key, or the first with the first.
+        The alignment of causal and window. "end" (bottom-right): the last query has the position of the
+        last key. "start" (top-left): the first query has the position of the first key.
     key_mask : bool
         Passed as a bool array [batch, key_len]; True = visible.
     mask : bool
@@ -60,7 +63,7 @@ class Contract:
     grouped_heads : bool
         There may be more query heads than kv heads: head h reads h // (query_heads / kv_heads).
     scale : bool
-        Passed as a float, instead of 1 / sqrt(key_dim).
+        Passed as a float that replaces 1 / sqrt(key_dim).
     softcap : bool
         Passed as a float: softcap * tanh(score / softcap).
     bias : bool
@@ -69,22 +72,22 @@ class Contract:
     sinks : bool
         Passed as a float array [heads]: logits that join the softmax denominator.
     logsumexp : bool
-        Passed as return_logsumexp=True; the answer is then (output, logsumexp), with the natural
-        log of the softmax denominator, [batch, heads, query_len].
+        Passed as return_logsumexp=True. The function then returns (output, logsumexp) with the natural log
+        of the softmax denominator, [batch, heads, query_len].
     dtypes : tuple of str
-        The formats of the arrays.
+        The number formats of the arrays.
     gradients : callable, optional
         `gradients(query, key, value, grad_output, **options) -> (grad_query, grad_key, grad_value)`.
     cache : callable, optional
-        cache() -> an object with append(key, value) and attend(query).
+        Called without arguments; returns an object with append(key, value) and attend(query).
     masked_rows : {"zero", "unspecified"}
         "zero": a fully masked row has output 0, and logsumexp -inf or the sink. "unspecified": no claim.
     unequal_lengths : bool
         Whether query_len may differ from key_len.
     hidden_nan : bool
-        Whether a NaN in a hidden slot reaches no output.
+        Whether a NaN in a hidden slot must reach no output.
     same_bits : bool
-        Whether a batch item has the same bits alone and among others.
+        Whether a batch item must have the same bits alone and beside others.
 
     Raises
     ------
@@ -132,15 +135,32 @@ class Contract:
         for name in CALLABLES:
             given = getattr(self, name)
             if given is not None and not callable(given):
-                raise ContractError(f"{name}={given!r}: expected a callable, or None where there is none.")
+                raise ContractError(f"{name}={given!r}: expected a callable, or None if there is none.")
         object.__setattr__(self, "dtypes", read_dtypes(self.dtypes))
 
     @classmethod
     def of(cls, claims: Mapping[str, Any]) -> Self:
-        """Read a contract from a mapping, such as a TOML or JSON file holds.
+        """Make a contract from a mapping, such as the content of a TOML or JSON file.
 
-        Errors
-            ContractError for a field that there is not.
+        Parameters
+        ----------
+        claims : mapping
+            Fields of the contract, by name.
+
+        Returns
+        -------
+        Contract
+            The contract with these fields; the others have their defaults.
+
+        Raises
+        ------
+        ContractError
+            If a name is no field of a contract, or a value is wrong.
+
+        Examples
+        --------
+        >>> Contract.of({"causal": True}).options
+        ('causal',)
         """
         known = [field.name for field in fields(cls)]
         for name in claims:
@@ -152,34 +172,30 @@ class Contract:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The declared options that change what a call means, in the order of the table."""
+        """Names of the declared options that change the meaning of a call, in the order of the table."""
         return tuple(name for name in BY_NAME if getattr(self, name))
 
     @property
     def offset(self) -> int | None:
-        """Where the first query stands, as masks take it: None is key_len - query_len."""
+        """The position of the first query, as masks take it; None stands for key_len - query_len."""
         return 0 if self.alignment == "start" else None
 
     @property
     def main_format(self) -> str:
-        """The declared format that shows the least rounding."""
+        """The declared format that most calls use, preferably float32."""
         return next(name for name in ("float32", "float64", "float16", "bfloat16") if name in self.dtypes)
 
     def __str__(self) -> str:
-        said = [
+        claims = [
             f"{field.name}={_shown(getattr(self, field.name))}"
             for field in fields(self)
             if getattr(self, field.name) != field.default
         ]
-        return f"Contract({', '.join(said)})"
+        return f"Contract({', '.join(claims)})"
 
 
 def read_dtypes(given: Any) -> tuple[str, ...]:
-    """Number formats by name, from names or dtypes, one or several.
-
-    Errors
-        ContractError.
-    """
+    """Names of number formats, from one or several names or dtypes; ContractError for others."""
     several = given if isinstance(given, tuple | list) else (given,)
     names: list[str] = []
     for each in several:

@@ -1,8 +1,8 @@
-"""From many failing calls to few findings: equal causes are reported once, each by its smallest call."""
+"""From many failing calls to few findings: one finding per cause, with the smallest call that shows it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
-from time import monotonic
+from time import process_time
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Failure, Reach, judge, of_error, of_reach, only_rounding
 from attnscope.audit.mistakes import explaining
 from attnscope.audit.options import BY_NAME, HIDING
-from attnscope.audit.shrink import shrink
+from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect
 from attnscope.probing import Finding, KnownMistake, Severity
 
@@ -19,39 +19,39 @@ MOST_FINDINGS = 16
 MOST_VOTERS = 24
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
-BY_CHANCE = 3  # so many failures may agree with a mistake that is not theirs
+BY_CHANCE = 3  # failures that may agree with a mistake by chance
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A known mistake, perhaps beside one that was found before, perhaps in some heads or batch items only."""
+    """A known mistake, alone or beside one that was found before, in all or some heads and items."""
 
     mistake: KnownMistake
     beside: KnownMistake | None = None
     in_some: bool = False
 
     def explains(self, failure: Failure) -> bool:
-        where = deviating_heads(failure) if self.in_some else None
-        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), where))
+        rows = deviating_heads(failure) if self.in_some else None
+        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), rows))
 
     def __str__(self) -> str:
         return f"agrees with: {self.mistake.name}{', in some heads or batch items' if self.in_some else ''}"
 
 
 def deviating_heads(failure: Failure) -> np.ndarray:
-    """All rows of the heads and batch items that are wrong somewhere."""
+    """All rows of the heads and batch items that have a wrong row."""
     excess = failure.deviation.excess
     wrong: np.ndarray = np.broadcast_to((excess > 1).any(axis=-1, keepdims=True), excess.shape)
     return wrong
 
 
 def simplicity(failure: Failure) -> tuple[object, ...]:
-    """Sorts the failing calls: those first that show one thing at a time."""
+    """A sort key of failing calls: the simplest first."""
     return simplicity_of_case(failure.case)
 
 
 def simplicity_of_case(case: Case) -> tuple[object, ...]:
-    """The same, of a case."""
+    """A sort key of cases: the simplest first."""
     return (
         case.layout != "contiguous",
         case.extreme,
@@ -62,12 +62,12 @@ def simplicity_of_case(case: Case) -> tuple[object, ...]:
 
 
 def is_long(case: Case) -> bool:
-    """Whether a smallest case is still long: then the length is what matters."""
+    """Whether a shrunk case is still long: then the mistake needs the length."""
     return case.sizes.key_len > 32
 
 
 def by_chance(group: list[Failure], rest: list[Failure]) -> bool:
-    """Whether a mistake explains a few failures only, beside many others with the same options."""
+    """Whether a mistake explains only a few of many failures with the same options."""
     options = set(group[0].case.options)
     alike = sum(options <= set(each.case.options) for each in rest)
     return len(group) <= BY_CHANCE and alike > BY_CHANCE * len(group)
@@ -75,7 +75,7 @@ def by_chance(group: list[Failure], rest: list[Failure]) -> bool:
 
 @dataclass(eq=False)
 class Diagnosis:
-    """Works through failing calls until each is explained, or time is up."""
+    """Groups failing calls by their cause until each is in a group, or `seconds` of CPU time are over."""
 
     suspect: Suspect
     seconds: float
@@ -85,11 +85,11 @@ class Diagnosis:
     left_over: int = 0
 
     def of(self, failures: list[Failure]) -> list[Finding]:
-        """One finding a cause."""
-        until = monotonic() + self.seconds
+        """One finding per cause."""
+        until = process_time() + self.seconds
         rest = sorted(failures, key=simplicity)
         while rest:
-            if len(self.findings) >= MOST_FINDINGS or monotonic() > until:
+            if len(self.findings) >= MOST_FINDINGS or process_time() > until:
                 self.left_over = len(rest)
                 break
             group = self.explained(rest) or self.unexplained(rest)
@@ -98,13 +98,13 @@ class Diagnosis:
         return list(self.findings.values())
 
     def explained(self, rest: list[Failure]) -> list[Failure]:
-        """The failures that one known mistake explains, the first among them; none where none does."""
+        """The failures that one known mistake explains, the first failure among them; empty if none does."""
         first = rest[0]
         for beside, in_some in ((None, False), *((each, False) for each in self.known), (None, True)):
-            where = deviating_heads(first) if in_some else None
+            rows = deviating_heads(first) if in_some else None
             candidates = [
                 Cause(mistake, beside, in_some)
-                for mistake in explaining(first.expected, first.answer, beside, where=where)
+                for mistake in explaining(first.expected, first.answer, beside, rows=rows)
             ]
             if not candidates:
                 continue
@@ -121,7 +121,7 @@ class Diagnosis:
         return []
 
     def unexplained(self, rest: list[Failure]) -> list[Failure]:
-        """What goes wrong as one of the first failures does, as far as one can tell without a known mistake."""
+        """The failures that are likely the same as one of the first ones, without a known mistake."""
         hiding = [each for each in rest if set(each.case.options) & set(HIDING)]
         chosen, smallest = self.add(rest[:1], [*rest[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], None)
         alike = [each for each in rest if each is not chosen and self.swallows(smallest, each)]
@@ -151,12 +151,12 @@ class Diagnosis:
     def add(
         self, group: list[Failure], looked_at: list[Failure], cause: Cause | None
     ) -> tuple[Failure, Case]:
-        """Make a finding of the worst of some failures, shrunk; keep it unless the same was said before."""
+        """Shrink the worst of some failures to a finding; keep it unless an earlier finding implies it."""
         chosen, row, reach = self.worst(looked_at)
         severity = Severity.LEAK if reach is not None and reach.leaks else Severity.WRONG
         if severity is Severity.WRONG and cause is None and only_rounding(looked_at):
             severity = Severity.INEXACT
-        smallest = shrink(
+        smallest = shrink_case(
             chosen.case, self.suspect.contract, lambda case: self.same(case, chosen, severity, cause)
         )
         shown = judge(self.suspect, smallest, noted=False) or chosen
@@ -165,33 +165,33 @@ class Diagnosis:
             severity = Severity.LEAK if reach is not None and reach.leaks else severity
         if severity is Severity.INEXACT and is_long(smallest):  # rounding shows at any length
             severity = Severity.WRONG
-        finding = self.told(shown, row, reach, severity, cause, len(group))
+        finding = self.finding(shown, row, reach, severity, cause, len(group))
         key = self.sameness(finding, smallest, cause)
-        said = cause is None and (self.said(severity, smallest) or self.known_now(shown))
-        if key not in self.findings and not said:
+        implied = cause is None and (self.implied(severity, smallest) or self.known_now(shown))
+        if key not in self.findings and not implied:
             self.findings[key] = finding
             self.shown.add((severity, smallest.options, is_long(smallest), finding.check in APART))
         return chosen, smallest
 
     def known_now(self, shown: Failure) -> bool:
-        """Whether the smallest call, unlike the one that it came from, is explained by a mistake found before."""
+        """Whether a mistake that was found before explains the shrunk call."""
         return bool(explaining(shown.expected, shown.answer, None, tuple(self.known)))
 
-    def said(self, severity: Severity, smallest: Case) -> bool:
-        """Whether a finding with a known cause has the same smallest options, and is as bad: then it is likely this."""
+    def implied(self, severity: Severity, smallest: Case) -> bool:
+        """Whether an earlier finding has the same severity and options, so is likely the same mistake."""
         apart = smallest.layout != "contiguous" or smallest.extreme
         apart = apart or smallest.number_format != self.suspect.contract.main_format
         return not apart and (severity, smallest.options, is_long(smallest), False) in self.shown
 
     def sameness(self, finding: Finding, smallest: Case, cause: Cause | None) -> tuple[object, ...]:
-        """Findings that agree in this are one."""
+        """The key of a finding: findings with equal keys are one."""
         if finding.severity is Severity.INEXACT:
             return ("inexact", smallest.number_format)
         if finding.check == "layouts":
             return ("layouts", cause and cause.mistake)
         if finding.check == "dtypes":
             return ("dtypes", smallest.number_format, smallest.options)
-        if is_long(smallest) and cause is None:  # only where it is long, whatever is given
+        if is_long(smallest) and cause is None:  # the mistake needs the length, with any options
             return (finding.check, finding.severity, smallest.sizes.key_len // 32)
         return (finding.check, finding.severity, smallest.options, finding.check == "magnitudes")
 
@@ -206,7 +206,7 @@ class Diagnosis:
         return next((each for each in looked if not only_rounding([each[0]])), looked[0])
 
     def same(self, case: Case, failure: Failure, severity: Severity, cause: Cause | None) -> bool:
-        """Whether a smaller case goes wrong in the same way."""
+        """Whether a smaller case fails in the same way."""
         found = judge(self.suspect, case, noted=False)
         if found is None or found.deviation.what != failure.deviation.what:
             return False
@@ -217,7 +217,7 @@ class Diagnosis:
             return reach is not None and reach.leaks
         return severity is not Severity.WRONG or cause is not None or not only_rounding([found])
 
-    def told(
+    def finding(
         self,
         shown: Failure,
         row: Row,
@@ -226,7 +226,7 @@ class Diagnosis:
         cause: Cause | None,
         cases: int,
     ) -> Finding:
-        """The finding in words."""
+        """The finding that a failure shows."""
         what = shown.deviation.what
         if reach is not None and (reach.leaks or cause is None):
             sentence = of_reach(reach, row, shown.case, shown.expected)
@@ -234,7 +234,7 @@ class Diagnosis:
             sentence = of_error(row, shown.case, what, *shown.worst_entry(row))
         guess = None
         if severity is Severity.INEXACT:
-            guess = f"arithmetic in a shorter format than {shown.case.number_format} somewhere on the way"
+            guess = f"arithmetic in a shorter format than {shown.case.number_format} in one of the steps"
         return Finding(
             check=self.check_of(shown, row, reach, cause),
             severity=severity,
@@ -246,7 +246,7 @@ class Diagnosis:
         )
 
     def check_of(self, shown: Failure, row: Row, reach: Reach | None, cause: Cause | None) -> str:
-        """Which promise is broken."""
+        """The promise that is broken."""
         case = shown.case
         if case.layout != "contiguous":
             return "layouts"
@@ -272,7 +272,7 @@ def check_of_reach(shown: Failure, row: Row, reach: Reach) -> str:
 
 
 def check_of_options(case: Case) -> str:
-    """The promise that belongs to the options that the smallest case still needs."""
+    """The promise that belongs to the options of the shrunk case."""
     checks = [BY_NAME[name].check for name in case.options]
     needed = [check for check in checks if check != "dependence"]
     if len(needed) == 1:

@@ -1,4 +1,4 @@
-"""What a call should give, and how far from it rounding alone may lead."""
+"""The right answer of a call, and the largest error that rounding explains."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,14 @@ WORTH_A_CLOSER_LOOK = 1e6  # times the bound; beyond, no other bound would help
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
-    """Where an answer is further from the expected one than rounding explains.
+    """An answer with rows that are further from the expected ones than rounding explains.
 
-    what      "output" or "logsumexp"
-    excess    error over bound, (batch, query_heads, query_len); infinite where finite numbers meet others
+    Parameters
+    ----------
+    what : str
+        "output" or "logsumexp".
+    excess : (batch, query_heads, query_len) array
+        Error over bound; infinite if only one of two numbers is finite.
     """
 
     what: str
@@ -42,9 +46,9 @@ class Deviation:
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """The exact answer of a call, in float64, and the bound on an honest one.
+    """The exact answer of a call, in float64, and the bound on the error of a careful one.
 
-    Rows that see no key are left out of every comparison but that of the probe for them.
+    Fully masked rows are left out of all comparisons; a probe of their own compares them.
     """
 
     asked: Interpretation
@@ -57,7 +61,7 @@ class Expectation:
     @classmethod
     @quietly
     def of(cls, call: Call, contract: Contract, arithmetic: Arithmetic | None = None) -> Self:
-        """Read a call as its contract says, and answer it by the reference."""
+        """Interpret a call as its contract states, and answer it by the reference."""
         asked = Interpretation.of(call, contract)
         inputs = asked.inputs
         scores = masked_scores(inputs)
@@ -73,22 +77,22 @@ class Expectation:
 
     @cached_property
     def bound(self) -> Bound:
-        """How far rounding may lead."""
+        """The largest error that rounding explains."""
         return self.bound_in(self.arithmetic)
 
     def bound_in(self, arithmetic: Arithmetic) -> Bound:
-        """The same for arithmetic in another format."""
+        """The largest error that rounding in another format explains."""
         exact = (self.weights, self.output, self.logsumexp)
         return bound_of(self.inputs, self.scores, exact, arithmetic)
 
     @cached_property
-    def empty(self) -> NDArray[np.bool_]:
+    def fully_masked(self) -> NDArray[np.bool_]:
         """The rows that see no key, (batch, query_heads, query_len)."""
         sees_some: NDArray[np.bool_] = np.any(self.inputs.visible, axis=-1)
         return ~sees_some
 
     def deviation(self, answer: Answer, bound: Bound | None = None) -> Deviation | None:
-        """Where an answer is too far from the expected one; None where it is near enough everywhere."""
+        """The rows of an answer whose error exceeds the bound; None if there are none."""
         bound = bound or self.bound
         found = self.compare(answer.output, self.output, bound.output, "output")
         if found is None and answer.logsumexp is not None:
@@ -100,19 +104,17 @@ class Expectation:
             )
         return found
 
-    def agrees(
-        self, answer: Answer, other: Interpretation, *, where: NDArray[np.bool_] | None = None
-    ) -> bool:
-        """Whether an answer is, within rounding, the one that another reading of the call gives.
+    def agrees(self, answer: Answer, other: Interpretation, *, rows: NDArray[np.bool_] | None = None) -> bool:
+        """Whether an answer is, within rounding, that of another interpretation of the call.
 
-        Rows that see nothing in the other reading are left out: what a mistake makes of them is a second question.
-        `where` leaves out more.
+        Rows that see no key in the other interpretation are left out, since implementations treat them
+        differently; if `rows` is given, all others are left out as well.
         """
         output, logsumexp = other.answer()
-        nothing = ~other.inputs.visible.any(axis=-1) & ~self.empty
-        skipped = self.empty | nothing
-        if where is not None:
-            skipped = skipped | ~where
+        nothing = ~other.inputs.visible.any(axis=-1) & ~self.fully_masked
+        skipped = self.fully_masked | nothing
+        if rows is not None:
+            skipped = skipped | ~rows
         if skipped.all():
             return self.usual_scores() and bool((np.nan_to_num(answer.output[nothing]) == 0).all())
         if not self.differs(output, logsumexp, answer.logsumexp is not None, skipped):
@@ -136,11 +138,11 @@ class Expectation:
         return False
 
     def usual_scores(self) -> bool:
-        """Whether no e^score is 0 or endless: else that, too, explains a row of zeros."""
+        """Whether no e^score underflows or overflows, which would also explain a row of zeros."""
         return bool(size_of(self.scores).max(initial=0.0) < -np.log(self.arithmetic.smallest_normal))
 
     def differs(self, output: Floats, logs: Floats, with_logs: bool, skipped: NDArray[np.bool_]) -> bool:
-        """Whether another reading's answer is another one at all."""
+        """Whether the answer of another interpretation differs by more than rounding."""
         bound = self.bound
         if self.compare(output, self.output, bound.output, "output", skipped) is not None:
             return True
@@ -155,7 +157,7 @@ class Expectation:
 
     @quietly
     def bound_of_other(self, other: Interpretation) -> Bound:
-        """How far rounding may lead in another reading: its scores may be larger."""
+        """The largest error that rounding explains in both interpretations together."""
         scores = masked_scores(other.inputs)
         weights, logs = softmax(scores, other.inputs.visible, other.inputs.sinks)
         output = mix(weights, other.inputs.visible, other.inputs.value)
@@ -171,10 +173,10 @@ class Expectation:
         what: str,
         skipped: NDArray[np.bool_] | None = None,
     ) -> Deviation | None:
-        """Row by row: the largest error over its bound."""
+        """The largest error over its bound, row by row; None if no row exceeds it."""
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             ratio = np.abs(actual - expected) / bound
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         ratio = np.where(same, 0.0, np.where(np.isfinite(actual) & np.isfinite(expected), ratio, np.inf))
-        excess = np.where(self.empty if skipped is None else skipped, 0.0, ratio.max(axis=-1))
+        excess = np.where(self.fully_masked if skipped is None else skipped, 0.0, ratio.max(axis=-1))
         return Deviation(what, excess) if (excess > 1).any() else None

@@ -1,7 +1,8 @@
-"""Which calls are tried: every pair of options, lengths past a block's edge, uneven splits, extreme scores.
+"""The calls that are tried: pairs of options, lengths past a block's edge, uneven splits, extreme scores.
 
-What made real bugs visible decides: ragged batches, 4 query heads on 2 kv heads, query_len unlike key_len, odd
-lengths, every option crossed with causal, and one long probe. All of it is drawn from one seed.
+Chosen by what made real bugs visible: ragged batches, 4 query heads on 2 kv heads, query_len unlike
+key_len, odd lengths, every option crossed with causal, and long sequences. Everything is drawn from one
+seed.
 """
 
 from collections.abc import Iterator
@@ -72,13 +73,13 @@ class Grid:
         ).but(**drawn)
 
     def kind(self, name: str, key_len: int) -> object:
-        """One of the kinds of an option, drawn; windows grow with the length."""
+        """A random kind of an option; windows grow with the length."""
         option = BY_NAME[name]
         kinds = option.long_kinds if option.long_kinds and key_len > 60 else option.kinds
         return kinds[int(self.rng.integers(len(kinds)))]
 
     def cases(self) -> list[Case]:
-        """All of them, the simple ones first."""
+        """All cases, the simple ones first."""
         return [
             *self.small(),
             *self.other_dims(),
@@ -91,7 +92,7 @@ class Grid:
         ]
 
     def small(self) -> Iterator[Case]:
-        """Every set of up to three options, and many larger ones, at the lengths where bugs sit."""
+        """Every set of up to three options, and many larger ones, at short lengths."""
         options = self.contract.options
         for count in range(3):
             for chosen in combinations(options, count):
@@ -105,7 +106,7 @@ class Grid:
         yield from (self.case(options, lengths) for lengths in SMALL)
 
     def other_dims(self) -> Iterator[Case]:
-        """Dims that are no multiple of a vector, one that is large, and values wider than keys."""
+        """Dims that are no multiple of a vector, large dims, and values wider than keys."""
         for options in ((), self.contract.options):
             for dim in (1, 3, 16, 64, 80):
                 yield self.case(options, (5, 9), dim=dim)
@@ -119,7 +120,7 @@ class Grid:
             yield self.case(options, (5, 9)).but(value_dim=9)
 
     def past_blocks(self) -> Iterator[Case]:
-        """Each option alone, beside causal, and all of them, at lengths past a block of 64, 128, 256, 512, 1,024."""
+        """Each option alone, beside causal, and all together, at lengths past a block of 64 to 1,024."""
         for chosen in self.few_options():
             for number, lengths in enumerate(PAST_BLOCKS):
                 if max(lengths) <= 301 or number % 2 == len(chosen) % 2:
@@ -134,7 +135,7 @@ class Grid:
         return list(dict.fromkeys([*chosen, options]))
 
     def long(self) -> Iterator[Case]:
-        """Positions that a small integer, or a short floating-point number, cannot count."""
+        """Positions that small integers and short floating-point numbers cannot represent."""
         if not self.contract.unequal_lengths:
             return
         for chosen in [each for each in self.few_options() if len(each) < 2 and each != ("bias",)]:
@@ -144,7 +145,7 @@ class Grid:
                 yield case.but(kv_heads=1 if "grouped_heads" in chosen else 2, **holes)
 
     def extreme(self) -> Iterator[Case]:
-        """Scores far from 0, on either side, all together or far apart."""
+        """Scores far from 0: equal, of either sign, or far apart."""
         offsets = {"float16": (12.0, -12.0, 100.0, -100.0, 20_000.0, -20_000.0)}.get(
             self.contract.main_format, (30.0, -30.0, 120.0, -120.0, 1e3, -1e3, 1e4, -1e4)
         )
@@ -159,14 +160,14 @@ class Grid:
                 yield self.case(chosen, (7, 13)).but(spread=spread)
 
     def large_options(self) -> Iterator[Case]:
-        """Options whose numbers are large: a soft-cap, a sink, a bias or a scale that e^x alone would not bear."""
+        """Options with large numbers: e^x of such a soft-cap, sink, bias or scale overflows."""
         for name in self.contract.options:
             for changes in BY_NAME[name].large:
                 for options in ((name,), tuple(dict.fromkeys((*self.contract.options[:1], name)))):
                     yield from (self.case(options, lengths).but(**changes) for lengths in ((7, 13), (1, 11)))
 
     def in_other_layouts(self) -> Iterator[Case]:
-        """The same numbers elsewhere in memory."""
+        """The memory layouts."""
         for layout in LAYOUTS:
             if layout != "contiguous":
                 for chosen in ((), self.contract.options[:1], self.contract.options):
@@ -175,7 +176,7 @@ class Grid:
                 yield self.case((), (7, 7)).but(layout=layout, key_len=8, query_len=8, key_dim=8, value_dim=8)
 
     def in_other_formats(self) -> Iterator[Case]:
-        """Each declared format: single options, long sums, padding hidden twice, scores near the format's end."""
+        """Each declared format: single options, long sums, keys hidden twice, scores near its limits."""
         for number_format in self.contract.dtypes:
             if number_format != self.contract.main_format:
                 for case in self.of_format(number_format):

@@ -1,4 +1,4 @@
-"""How a call is interpreted: everything that its answer follows from. A known mistake is another interpretation."""
+"""The interpretation of a call: all that determines its answer. A known mistake is another interpretation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,11 +26,11 @@ class Row(NamedTuple):
     query: int
 
     def words(self, case: Case) -> str:
-        """The row in words, naming head and batch item if there are several."""
-        said = [f"query {self.query}"]
-        said += [f"head {self.head}"] if case.sizes.query_heads > 1 else []
-        said += [f"batch item {self.batch}"] if case.sizes.batch > 1 else []
-        return " of ".join(said)
+        """The row in words, with head and batch item if there are several."""
+        words = [f"query {self.query}"]
+        words += [f"head {self.head}"] if case.sizes.query_heads > 1 else []
+        words += [f"batch item {self.batch}"] if case.sizes.batch > 1 else []
+        return " of ".join(words)
 
 
 def by_definition(inputs: Inputs) -> tuple[Floats, Floats]:
@@ -40,22 +40,22 @@ def by_definition(inputs: Inputs) -> tuple[Floats, Floats]:
 
 
 def scoring_of(call: Call) -> dict[str, Any]:
-    """The options of a call that the reference takes as they are."""
+    """The scoring options of a call."""
     return {name: call.options[name] for name in SCORING if name in call.options}
 
 
 @dataclass(frozen=True, eq=False)
 class Interpretation:
-    """A call in float64, with one kv head per query head, and the way from there to its answer.
+    """A call in float64 with one kv head per query head, and the computation of its answer.
 
     Parameters
     ----------
     call, contract : Call, Contract
-        What is interpreted, and what is claimed of it.
+        The call, and the contract that states its meaning.
     masks : dict
         The mask that each option stands for.
     inputs : Inputs
-        What the reference computes with.
+        The inputs of the reference.
     answering : callable
         inputs -> (output, logsumexp).
     """
@@ -82,13 +82,13 @@ class Interpretation:
 
     @property
     def kv_heads(self) -> int:
-        """The number of key heads of the call."""
+        """The number of kv heads of the call."""
         heads: int = self.call.key.shape[1]
         return heads
 
     @property
     def group(self) -> int:
-        """How many query heads share a key head."""
+        """The number of query heads per kv head."""
         return self.shape[1] // self.kv_heads
 
     @property
@@ -108,11 +108,11 @@ class Interpretation:
         return np.arange(self.shape[3])
 
     def but(self, **changes: Any) -> "Interpretation":
-        """The same with other inputs."""
+        """The same interpretation with some inputs changed."""
         return replace(self, inputs=replace(self.inputs, **changes))
 
     def answered(self, answering: Answering) -> "Interpretation":
-        """The same inputs, another way from there."""
+        """The same inputs with another computation."""
         return replace(self, answering=answering)
 
     @quietly
@@ -121,7 +121,7 @@ class Interpretation:
         return self.answering(self.inputs)
 
     def shown_by(self, *options: str) -> Bools:
-        """What these options show together, (batch, query_heads, query_len, key_len)."""
+        """The slots that all these options show, (batch, query_heads, query_len, key_len)."""
         batch, heads, query_len, key_len = self.shape
         shape = (batch, heads, query_len, key_len) if batch * heads > 1 else (1, 1, query_len, key_len)
         visible = np.ones(self.shape, np.bool_)
@@ -131,33 +131,32 @@ class Interpretation:
         return visible
 
     def without(self, option: str) -> Bools:
-        """What all other options show."""
+        """The slots that all other options show."""
         return self.shown_by(*(name for name in self.masks if name != option))
 
     def seeing(self, option: str, instead: Bools | None) -> "Interpretation | None":
-        """The call with other visible slots for one of its options; None: the option hides nothing."""
+        """The call with other visible slots for one option; `instead=None`: the option hides nothing."""
         if option not in self.masks:
             return None
         visible = self.without(option)
         return self.but(visible=visible if instead is None else visible & instead)
 
     def why_hidden(self, row: Row, key: int) -> dict[str, str]:
-        """The options that hide a key from a row, with reasons: "causal hides (key 7 comes after query 3)"."""
+        """The options that hide a key from a row: "causal hides (key 7 comes after query 3)"."""
         _, _, query_len, key_len = self.shape
         found: dict[str, str] = {}
         for name, mask in self.masks.items():
-            text = mask.explain(
+            visible, reasons = mask.why(
                 query=row.query, key=key, query_len=query_len, key_len=key_len, batch=row.batch, head=row.head
             )
-            verdict, _, reason = text.partition(": ")
-            if verdict == "hidden":
-                why = "" if name in ("key_mask", "mask") else reason.partition(", ")[2]
-                found[name] = BY_NAME[name].hides + (f" ({why})" if why else "")
+            if not visible:
+                texts = [] if name in ("key_mask", "mask") else [reason.text for reason in reasons]
+                found[name] = BY_NAME[name].hides + "".join(f" ({text})" for text in texts)
         return found
 
 
 def joined(masks: dict[str, Mask]) -> Mask | None:
-    """What all masks show."""
+    """The mask that shows what all masks show; None if there are none."""
     whole: Mask | None = None
     for mask in masks.values():
         whole = mask if whole is None else whole & mask

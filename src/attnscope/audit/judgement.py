@@ -1,4 +1,4 @@
-"""One call's verdict: right, or a leak, or a mistake, or only rounding."""
+"""The verdict on one call: right, a leak, a mistake, or only rounding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +21,14 @@ MOST_KEYS_ONE_BY_ONE = 12
 
 @dataclass(frozen=True)
 class Reach:
-    """Something that a row must not depend on, and does.
+    """A part of a call that a row depends on although it must not.
 
-    side    "key": a hidden key of its own; "batch item", "head" or "query": another one's
-    key     which key, where it is one
+    Parameters
+    ----------
+    side : {"key", "batch item", "head", "query"}
+        "key": a hidden key of the row itself; the others: another batch item, head or query.
+    key : int, optional
+        The key, if one alone moves the row.
     """
 
     side: Side
@@ -32,13 +36,13 @@ class Reach:
 
     @property
     def leaks(self) -> bool:
-        """Whether it is what must not be seen, and no mere mix-up."""
+        """Whether the dependence is a leak of hidden content; else heads or queries are mixed up."""
         return self.side in ("key", "batch item")
 
 
 @dataclass(frozen=True, eq=False)
 class Isolation:
-    """Moves parts of a call and looks at one row."""
+    """Changes parts of a call and compares one row."""
 
     suspect: Suspect
     case: Case
@@ -48,7 +52,7 @@ class Isolation:
     row: Row
 
     def reach(self) -> Reach | None:
-        """What the row depends on although it must not."""
+        """The part of the call that the row depends on although it must not, or None."""
         hidden = np.flatnonzero(~self.expected.inputs.visible[self.row])
         if len(hidden) and self.moves(keys=hidden):
             return Reach("key", self.one_of(hidden))
@@ -58,13 +62,13 @@ class Isolation:
         return None
 
     def others(self, side: Side) -> bool:
-        """Whether there is another batch item, kv head or query."""
+        """Whether there is another batch item, kv head or query to change."""
         batch, _, query_len, _ = self.expected.asked.shape
         counts = {"batch item": batch, "head": int(self.call.key.shape[1]), "query": query_len}
         return counts.get(side, 0) > 1
 
     def one_of(self, hidden: np.ndarray) -> int | None:
-        """A single hidden key that moves the row, the last first: nearest to the future."""
+        """A single hidden key that moves the row, preferably a late one."""
         while len(hidden) > MOST_KEYS_ONE_BY_ONE:
             half = hidden[len(hidden) // 2 :]
             hidden = half if self.moves(keys=half) else hidden[: len(hidden) // 2]
@@ -75,7 +79,7 @@ class Isolation:
         changed = self.call.copy()
         batch, head, query = self.row
         own = head // self.expected.asked.group
-        if keys is not None:  # in all heads: what is hidden must not come by way of another head either
+        if keys is not None:  # in all heads: hidden content must not arrive through another head either
             self.redraw(changed.key, (batch, slice(None), keys))
             self.redraw(changed.value, (batch, slice(None), keys))
         elif side == "batch item":
@@ -90,7 +94,7 @@ class Isolation:
         return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
 
     def follows_hidden_values(self) -> bool:
-        """Whether the row moves with the values of hidden keys, whose scores stay as they are."""
+        """Whether the row moves with the values of hidden keys while their scores stay the same."""
         batch, _, _ = self.row
         hidden = np.flatnonzero(~self.expected.inputs.visible[self.row])
         changed = self.call.copy()
@@ -99,7 +103,7 @@ class Isolation:
         return moved is not None and moved_beyond_rounding(self.answer, moved, self.expected, self.row)
 
     def redraw(self, array: np.ndarray, where: tuple[Any, ...]) -> None:
-        """Other numbers of the same size; the dimension that carries an offset stays."""
+        """Draw other numbers of the same size; the dimension that carries an offset stays."""
         chosen = array[where].astype(np.float64)
         rng = np.random.default_rng(self.case.seed + 1)
         drawn = -chosen + 1.5 * max(self.case.spread, 1e-3) * rng.standard_normal(chosen.shape)
@@ -109,7 +113,7 @@ class Isolation:
 
 
 def moved_beyond_rounding(before: Answer, after: Answer, expected: Expectation, row: Row) -> bool:
-    """Whether two answers to what should be the same question differ in a row."""
+    """Whether a row of two answers that should be equal differs by more than rounding."""
     pairs = [(before.output[row], after.output[row], expected.bound.output[row])]
     if before.logsumexp is not None and after.logsumexp is not None:
         bound = expected.bound.logsumexp[row]
@@ -125,7 +129,7 @@ def moved_beyond_rounding(before: Answer, after: Answer, expected: Expectation, 
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """A call whose answer is further from the right one than rounding explains."""
+    """A call whose answer differs from the right one by more than rounding."""
 
     case: Case
     call: Call
@@ -134,14 +138,14 @@ class Failure:
     deviation: Deviation
 
     def rows(self) -> Iterator[Row]:
-        """The rows to look at closely: the worst ones, and the worst that hide something."""
+        """The rows to examine: the worst ones, and the worst that have hidden keys."""
         rows = self.deviation.rows
         visible = self.expected.inputs.visible
         hiding = [row for row in rows if not visible[row].all()]
         yield from list(dict.fromkeys([*hiding[:ROWS_ISOLATED], *rows[:2]]))
 
     def reach(self, suspect: Suspect) -> tuple[Row, Reach | None]:
-        """The first of these rows that depends on what it must not; else the worst one."""
+        """The first of these rows that leaks, else that depends on another part, else the worst one."""
         mixed_up: tuple[Row, Reach | None] = (self.deviation.rows[0], None)
         for row in self.rows():
             found = Isolation(suspect, self.case, self.call, self.answer, self.expected, row).reach()
@@ -152,7 +156,7 @@ class Failure:
         return mixed_up
 
     def worst_entry(self, row: Row) -> tuple[float, float]:
-        """(actual, expected) where the row is furthest off."""
+        """(actual, expected) where the row's error is largest."""
         if self.deviation.what == "logsumexp":
             assert self.answer.logsumexp is not None
             return float(self.answer.logsumexp[row]), float(self.expected.logsumexp[row])
@@ -162,7 +166,7 @@ class Failure:
         return float(actual[worst]), float(expected[worst])
 
     def counterexample(self, row: Row, reach: Reach | None) -> Counterexample:
-        """All that is needed to repeat it."""
+        """The call as a counterexample."""
         indices = {"batch": row.batch, "head": row.head, "query": row.query}
         if reach is not None and reach.key is not None:
             indices["key"] = reach.key
@@ -172,7 +176,7 @@ class Failure:
 def counterexample(
     case: Case, call: Call, answer: Answer | None, expected: Expectation | None, indices: dict[str, int]
 ) -> Counterexample:
-    """A case with its arrays: what went in, what came out, what is right."""
+    """A case with its arrays: arguments, results, and the right results."""
     arguments: dict[str, Any] = dict(call.named_arrays)
     arguments |= {name: np.asarray(call.options[name]) for name in BY_NAME if name in call.options}
     came, right = {}, {}
@@ -186,7 +190,7 @@ def counterexample(
 
 
 def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None:
-    """Ask one call; None where the answer is right, or where there is none."""
+    """Ask one call; None if the answer is right, or if there is none."""
     call = case.build(suspect.contract)
     answer = suspect.ask(case, call, noted=noted)
     if answer is None:
@@ -197,9 +201,10 @@ def judge(suspect: Suspect, case: Case, *, noted: bool = True) -> Failure | None
 
 
 def only_rounding(failures: list[Failure]) -> bool:
-    """Whether honest arithmetic in a shorter format would be as far off: within its bound, and at most twice its error.
+    """Whether careful arithmetic in a shorter format has errors as large.
 
-    Errors are compared by their root mean square over all these failures: one alone may be an accident.
+    The errors are within its bound, and at most twice its own. They are compared by their root mean square over
+    all failures, as a single one may be an outlier.
     """
     errors, peers = 0.0, 0.0
     for failure in failures:
@@ -209,7 +214,7 @@ def only_rounding(failures: list[Failure]) -> bool:
             return False
         if expected.deviation(answer, expected.bound_in(Arithmetic(shorter))) is not None:
             return False
-        seen = ~expected.empty
+        seen = ~expected.fully_masked
         output, logs = same_precision_baseline(expected.inputs, shorter)
         pairs = [(answer.output, expected.output, output)]
         if answer.logsumexp is not None:
@@ -220,7 +225,7 @@ def only_rounding(failures: list[Failure]) -> bool:
 
 
 def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
-    """A row that depends on what it must not, in words."""
+    """A sentence about a row that depends on what it must not."""
     if reach.side == "key" and reach.key is not None:
         why = expected.asked.why_hidden(row, reach.key)
         hiding = listed(list(why.values()))
@@ -231,5 +236,5 @@ def of_reach(reach: Reach, row: Row, case: Case, expected: Expectation) -> str:
 
 
 def of_error(row: Row, case: Case, what: str, actual: float, right: float) -> str:
-    """A row that is not what it should be, in words."""
+    """A sentence about a row whose numbers are wrong."""
     return f"{row.words(case)} has {what} {actual:.6g}, expected {right:.6g}{case.condition()}"

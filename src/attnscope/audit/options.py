@@ -1,4 +1,4 @@
-"""The options of attention, one row each: how an audit draws, understands, names, shrinks and enlarges them.
+"""The options of attention, one row each: how an audit draws, interprets, names, shrinks and enlarges them.
 
 To audit another option, add a row here and a field of the same name to `Contract`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from attnscope.audit.arrays import BIASES, DOCUMENTS, KEY_MASKS, MASKS, Drawing
 from attnscope.problem import AttentionShape, Causal, Dense, Documents, Mask, Window
 
-Kind = Any  # a value that is passed as it is, or a word: how the array is drawn
+Kind = Any  # the value that is passed, or the name of a way to draw an array
 Draw = Callable[[Kind, int, AttentionShape], Any]
 
 
@@ -21,7 +21,7 @@ def as_given(kind: Kind, _seed: int, _sizes: AttentionShape) -> Any:
 
 
 def drawn(kinds: dict[str, Drawing], salt: int) -> Draw:
-    """A draw that looks a word up in a table; `salt` keeps options apart that share a seed."""
+    """Return a draw that looks up its kind in a table; `salt` makes options with one seed independent."""
     return lambda kind, seed, sizes: kinds[kind](np.random.default_rng([seed, salt]), sizes)
 
 
@@ -30,7 +30,7 @@ def sinks_around(kind: Kind, seed: int, sizes: AttentionShape) -> Any:
 
 
 def becoming(simplest: Kind) -> Callable[[Kind], Iterator[Kind]]:
-    """Shrink any other kind to the simplest one."""
+    """Return a function that shrinks any other kind to the simplest one."""
     return lambda kind: iter(() if kind == simplest else (simplest,))
 
 
@@ -54,29 +54,30 @@ class Option:
     name : str
         The keyword of the function under audit, and the field of `Contract`.
     passed_as : str
-        Type and shape of what is passed, for help texts.
+        Type and shape of the argument, for help texts.
     words : str
         The option in a sentence: "a soft-cap".
     check : str
-        The promise that an error belongs to if this option is needed to see it.
+        The promise that is broken if an error needs this option.
     kinds, long_kinds : tuple
-        What the grid draws from; `long_kinds` at more than 60 keys, if given.
+        The kinds that the grid draws from; `long_kinds` at more than 60 keys, if given.
     draw : callable, optional
-        (kind, seed, sizes) -> what is passed; None if the option is not drawn.
+        (kind, seed, sizes) -> argument; None if the option is not drawn.
     mask : callable, optional
-        (what is passed, offset) -> the mask that it stands for; None if it hides nothing.
+        (argument, offset) -> the mask that it stands for; None if it hides nothing.
     by_position : bool
         Whether it hides by positions, so that the alignment of queries and keys matters.
     scoring : bool
-        Whether the reference takes it as an option of the scores.
+        Whether it is a scoring option of the reference.
     in_format : bool
         Whether its array has the format of the queries.
     rescales : str
-        "scales" or "caps" if it changes the size of every score: then scores cannot be moved as a whole.
+        "scales" or "caps" if it changes the size of every score: then a constant cannot be added to all
+        scores.
     simpler : callable
         kind -> simpler kinds, for shrinking.
     large : tuple of dict
-        Changes of a case that make its numbers large.
+        Changes of a case that make the numbers of this option large.
     extreme_kinds : tuple
         The kinds that make scores large.
     plural : bool

@@ -1,4 +1,4 @@
-"""pytest's plugin: audits as assertions, and as one test a check.
+"""pytest's plugin: an audit as an assertion, or as one test per check.
 
 from attnscope.audit import Contract
 from attnscope.audit.plugin import assert_attention
@@ -31,10 +31,23 @@ def assert_attention(
     expected_failures: Mapping[str, str] | None = None,
     **limits: Any,
 ) -> Report:
-    """Audit a function, and fail with the report where it breaks a promise.
+    """Audit a function, and fail with the report if it breaks a promise.
 
-    expected_failures    checks that are known to fail, each with its reason: one that does not fail is a failure, too
-    limits               seed, seconds, ...: as attention() takes them
+    Parameters
+    ----------
+    fn : callable
+        The function, as `attnscope.audit.attention` takes it.
+    contract : Contract
+        What the function claims.
+    expected_failures : mapping of str to str, optional
+        Checks that are known to fail, each with the reason. One that does not fail is a failure, too.
+    **limits
+        Further arguments of `attnscope.audit.attention`: seed, seconds, ...
+
+    Returns
+    -------
+    Report
+        The report, if there are no other findings than the expected ones.
     """
     __tracebackhide__ = True
     expected = dict(expected_failures or {})
@@ -45,13 +58,13 @@ def assert_attention(
     if unexpected:
         pytest.fail(str(report), pytrace=False)
     if missing:
-        said = "; ".join(f"{check} ({expected[check]})" for check in missing)
-        pytest.fail(f"expected failures that did not occur: {said}. Take them out.", pytrace=False)
+        listed = "; ".join(f"{check} ({expected[check]})" for check in missing)
+        pytest.fail(f"expected failures that did not occur: {listed}. Take them out.", pytrace=False)
     return report
 
 
 def check_names(expected: Mapping[str, str], contract: Contract) -> None:
-    """Refuse names of checks that this contract has none of."""
+    """Refuse names that are no checks of this contract."""
     known = checks_of(contract)
     for name in expected:
         if name not in known:
@@ -61,15 +74,16 @@ def check_names(expected: Mapping[str, str], contract: Contract) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest of the marker."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(contract, expected_failures={{}}, **limits): audit the function that the test returns, a test a check",
+        f"{MARKER}(contract, expected_failures={{}}, **limits): audit the function that the test returns, "
+        "one test per check",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test a check of a marked function."""
+    """Make one test per check of a marked function."""
     marker = metafunc.definition.get_closest_marker(MARKER)
     if marker is not None:
         contract, expected, _ = read_marker(marker)
@@ -80,7 +94,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Judge one check of a marked function; the audit runs once for all of them."""
+    """Judge one check of a marked function; one audit serves all checks."""
     marker = pyfuncitem.get_closest_marker(MARKER)
     if marker is None:
         return None
@@ -98,11 +112,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def report_of(item: pytest.Function, contract: Contract, limits: dict[str, Any]) -> Report:
-    """The report of the function that a test returns, made once."""
+    """The report on the function that a test returns; the audit runs once."""
     reports = item.session.stash.setdefault(REPORTS, {})
     name = item.nodeid.partition("[")[0]
     if name not in reports:
-        arguments = {each: item.funcargs[each] for each in item._fixtureinfo.argnames}  # noqa: SLF001  # as pytest does
+        names = item._fixtureinfo.argnames  # noqa: SLF001  # as pytest does
+        arguments = {each: item.funcargs[each] for each in names}
         fn = item.obj(**arguments)
         if not callable(fn):
             pytest.fail(f"{item.name} returns {fn!r}, expected the function to audit", pytrace=False)

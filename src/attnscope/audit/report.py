@@ -1,17 +1,19 @@
-"""The verdict on a function or a model, as text, JSON, JUnit's XML and SARIF.
+"""The report on a function or a model, as text, JSON, JUnit XML and SARIF.
 
-JUnit's few elements are written with the standard library: a package for them would be a dependency of the core for 20 lines.
+JUnit's few elements are written with the standard library: a package would be a dependency of the core for
+20 lines.
 """
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from attnscope.probing import Finding, Severity
 
+Progress = Callable[[float, str], None]  # takes the completed share and the name of the next step
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 SARIF_LEVELS = {
     Severity.LEAK: "error",
@@ -23,26 +25,26 @@ SARIF_LEVELS = {
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an audit found.
+    """Collect what an audit found.
 
     Parameters
     ----------
     target : str
-        What was audited.
+        Name of the function or model.
     claims : str
         The contract, in words.
     findings : tuple of Finding
         The worst first; each cause once.
     checks : mapping of str to int
-        Every check that ran, and how many calls it made.
+        The number of calls of every check that ran.
     not_covered : tuple of str
-        What the probes did not, or cannot, see.
+        What the audit did not, or cannot, check.
     calls : int
-        Calls of the target.
+        The number of calls of the target.
     seconds : float
-        Duration of the audit.
+        Duration of the audit, in seconds.
     seed : int
-        Repeats the audit.
+        The seed, which repeats the audit.
 
     Examples
     --------
@@ -77,7 +79,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Either "ok" or the number of findings per severity."""
+        """The number of findings per severity, or "ok"."""
         counted = [(sum(each.severity is kind for each in self.findings), kind) for kind in Severity]
         return ", ".join(f"{count} {kind}" for count, kind in counted if count) or "ok"
 
@@ -118,12 +120,12 @@ class Report:
         ]
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the arrays, as plain lists, dictionaries, texts and numbers.
+        """Collect everything but the arrays as plain lists, dictionaries, texts and numbers.
 
         Returns
         -------
         dict
-            Keys are the names of the fields, and "ok".
+            The fields by name, and "ok".
         """
         return {
             "target": self.target,
@@ -143,7 +145,7 @@ class Report:
         Parameters
         ----------
         indent : int, optional
-            Spaces per level; None writes one line.
+            Spaces per level. None writes one line.
 
         Returns
         -------
@@ -153,7 +155,7 @@ class Report:
         return json.dumps(self.facts(), indent=indent, ensure_ascii=False)
 
     def to_junit(self) -> str:
-        """Write the checks as JUnit's XML, which CI systems show.
+        """Write the checks as JUnit XML, which CI systems show.
 
         Returns
         -------
@@ -194,7 +196,8 @@ class Report:
         Returns
         -------
         str
-            A JSON object: one rule per check, one result per finding. Its place is the function, not a line of a file.
+            A JSON object: one rule per check, one result per finding. The location is the function, not a
+            line of a file.
 
         References
         ----------
@@ -237,6 +240,6 @@ def facts_of(finding: Finding) -> dict[str, Any]:
     shown = finding.counterexample
     if shown is None:
         return {**found, "counterexample": None}
-    example = {"description": shown.call, "seed": shown.seed, "indices": dict(shown.indices)}
+    example: dict[str, Any] = {"description": shown.call, "seed": shown.seed, "indices": dict(shown.indices)}
     example["shapes"] = {name: list(array.shape) for name, array in shown.arrays.items()}
     return {**found, "counterexample": example}

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Iterator
 
-from attnscope import probing
 from attnscope.audit.case import Case
 from attnscope.audit.contract import Contract
 from attnscope.audit.options import BY_NAME
+from attnscope.probing import shrink
 
 
-def shrink(case: Case, contract: Contract, same: Callable[[Case], bool], seconds: float = 1.5) -> Case:
+def shrink_case(case: Case, contract: Contract, same: Callable[[Case], bool], seconds: float = 1.5) -> Case:
     """The smallest case found that still fails in the same way."""
-    return probing.shrink(case, lambda tried: simpler(tried, contract), same, seconds=seconds)
+    return shrink(case, lambda tried: simpler(tried, contract), same, seconds=seconds)
 
 
 def simpler(case: Case, contract: Contract) -> Iterator[Case]:
-    """Simpler cases, the boldest steps first."""
+    """Simpler cases, the largest steps first."""
     yield from plainer(case, contract)
     yield from fewer_options(case, contract)
     yield from smaller_sizes(case, contract)
@@ -70,6 +70,6 @@ def fewer_heads(case: Case) -> Iterator[Case]:
 
 
 def shorter(length: int) -> Iterator[int]:
-    """Shorter lengths to try: very few, half, and a little less."""
+    """Shorter lengths to try: very short, half, and slightly shorter."""
     tried = (1, 2, 3, 4, length // 2, length - length // 4, length - length // 8, length - 1)
     yield from sorted({each for each in tried if 1 <= each < length})

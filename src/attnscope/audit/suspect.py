@@ -1,4 +1,4 @@
-"""The function under audit: asked, watched, and never trusted."""
+"""The function under audit: its calls, its answers, and its side effects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Answer:
 
     @classmethod
     def of(cls, output: NDArray[Any], logsumexp: NDArray[Any] | None) -> "Answer":
-        """Widen copies: later changes of the arrays do not show here."""
+        """Copy and widen the arrays, so that later changes of them have no effect."""
         wide = None if logsumexp is None else logsumexp.astype(np.float64)
         bits = output.tobytes() + (b"" if logsumexp is None else logsumexp.tobytes())
         return cls(output.astype(np.float64), wide, bits)
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Trouble:
-    """A call without an answer, or with one that also did what it should not."""
+    """A call that gave no answer, or had a side effect."""
 
     case: Case
     kind: str
@@ -51,12 +51,20 @@ class Trouble:
 
 @dataclass(eq=False)
 class Suspect:
-    """Asks a function and keeps what it did beside answering.
+    """Calls a function and records its side effects.
 
-    troubles     calls that gave no answer
-    mutations    calls that wrote to their inputs
-    printed      what it wrote to its standard streams
-    calls        how many there were
+    Parameters
+    ----------
+    function, contract : callable, Contract
+        The function, and what it claims.
+    seconds_per_call, deadline : float
+        Limits: of one call, and the time at which calls end.
+    troubles, mutations : list of Trouble
+        Calls that gave no answer, and calls that wrote to their inputs.
+    printed : Printed
+        What the function wrote to the standard streams.
+    calls, passed_over : int
+        Calls that were made, and calls that were left out since smaller ones hung.
     """
 
     function: Callable[..., Any]
@@ -73,7 +81,7 @@ class Suspect:
 
     @property
     def given_up(self) -> str | None:
-        """Why nothing more is asked, or None."""
+        """Why no more calls are made, or None."""
         if len(self.hung) >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
         if monotonic() > self.deadline:
@@ -81,7 +89,7 @@ class Suspect:
         return None
 
     def ask(self, case: Case, call: Call | None = None, *, noted: bool = True) -> Answer | None:
-        """The answer to a case's call, or to a changed one of the same shapes; None where there is none."""
+        """The answer to a case's call, or to a changed one of the same shapes; None if there is none."""
         if self.given_up or self.would_hang(case):
             return None
         call = call or case.build(self.contract)
@@ -98,7 +106,7 @@ class Suspect:
         return answer
 
     def would_hang(self, case: Case) -> bool:
-        """Whether a call with no more options and no more tokens has hung already."""
+        """Whether a call with no more options and no more tokens has already hung."""
         found = any(
             set(each.options) <= set(case.options)
             and each.sizes.query_len <= case.sizes.query_len
@@ -109,11 +117,7 @@ class Suspect:
         return found
 
     def run(self, work: Callable[[], Any], case: Case) -> Any:
-        """Run foreign code that belongs to this audit.
-
-        Errors
-            NoAnswer.
-        """
+        """Run foreign code as one call of this audit; NoAnswer if it fails."""
         self.calls += 1
         returned = guarded(work, self.seconds_per_call, self.printed)
         if self.printed.text and self.first_print is None:
@@ -121,7 +125,7 @@ class Suspect:
         return returned
 
     def watch_inputs(self, case: Case, call: Call, given: Call) -> None:
-        """Note the arrays that a call wrote to."""
+        """Record the arrays that a call wrote to."""
         was, now = call.named_arrays, given.named_arrays
         changed = [name for name, array in was.items() if array.tobytes() != now[name].tobytes()]
         if changed:
@@ -129,7 +133,7 @@ class Suspect:
 
 
 def laid_out(call: Call, layout: str) -> Call:
-    """The same call on arrays of its own, which lie in memory as the layout says."""
+    """The same call on new arrays with this memory layout."""
     lay = LAYOUTS[layout]
     own = call.copy()
     options = {
@@ -140,11 +144,7 @@ def laid_out(call: Call, layout: str) -> Call:
 
 
 def read_answer(returned: Any, call: Call) -> Answer:
-    """Check what a function returned.
-
-    Errors
-        NoAnswer for another type, dtype or shape than the contract says.
-    """
+    """Check the result of a function; NoAnswer for another type, dtype or shape than the contract states."""
     with_logs = bool(call.options.get("return_logsumexp"))
     shape = (*call.query.shape[:3], call.value.shape[3])
     if not with_logs:
@@ -159,11 +159,7 @@ def read_answer(returned: Any, call: Call) -> Answer:
 
 
 def read_array(returned: Any, shape: tuple[int, ...], what: str) -> NDArray[Any]:
-    """Read an array of floating-point numbers.
-
-    Errors
-        NoAnswer.
-    """
+    """Check an array of floating-point numbers; NoAnswer for another type, dtype or shape."""
     if not hasattr(returned, "__array__"):
         raise NoAnswer("type", f"returns {kind_of(returned)} as {what}, expected a NumPy array")
     array = np.asarray(returned)

@@ -1,4 +1,4 @@
-"""From what a command line names to what an audit takes: functions by name, adapters, contracts from files."""
+"""Targets of the command line: functions by name, adapters, contracts from files."""
 
 import importlib
 import importlib.util
@@ -16,26 +16,24 @@ from numpy.typing import NDArray
 
 from attnscope.audit.contract import CALLABLES, Contract, ContractError
 
-# Functions whose own arguments are not those of a contract, and what adapts them.
+TORCH_ADAPTER = "attnscope.interop.torch:scaled_dot_product_attention"
+# Functions with other arguments than those of a contract, and their adapters.
 ADAPTED = {
-    "torch:sdpa": "attnscope.interop.torch:scaled_dot_product_attention",
-    "torch.nn.functional:scaled_dot_product_attention": "attnscope.interop.torch:scaled_dot_product_attention",
+    "torch:sdpa": TORCH_ADAPTER,
+    "torch.nn.functional:scaled_dot_product_attention": TORCH_ADAPTER,
     "jax.nn:dot_product_attention": "attnscope.interop.jax:dot_product_attention",
     "torch.nn:MultiheadAttention": "attnscope.interop.torch:MultiHeadAttention",
 }
 
 
 class TargetError(ContractError):
-    """A target that is not there."""
+    """Raised if a target cannot be found or imported."""
 
 
-def load(target: str) -> Callable[..., Any]:
-    """The function that "module:function" names, or "file.py:function"; of a class, an instance.
+def load_target(target: str) -> Callable[..., Any]:
+    """The function that "module:function" or "file.py:function" names; an instance if it names a class.
 
-    Errors
-        TargetError, naming the part that is not there.
-
-    >>> load("attnscope:attention").__name__
+    >>> load_target("attnscope:attention").__name__
     'attention'
     """
     place, colon, path = ADAPTED.get(target, target).partition(":")
@@ -55,11 +53,7 @@ def load(target: str) -> Callable[..., Any]:
 
 
 def module_of(place: str) -> Any:
-    """Import a module by its name or its file, as if the command ran in this folder.
-
-    Errors
-        TargetError.
-    """
+    """Import a module by its name or its file; the current folder is searched first."""
     try:
         if place.endswith(".py"):
             return module_of_file(Path(place))
@@ -71,11 +65,7 @@ def module_of(place: str) -> Any:
 
 
 def module_of_file(path: Path) -> Any:
-    """Import a file.
-
-    Errors
-        TargetError where there is none.
-    """
+    """Import a file."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise TargetError(f"{path} is no file that could be imported.")
@@ -96,7 +86,8 @@ def tokens_first(fn: Callable[..., Any]) -> Callable[..., Any]:
     Returns
     -------
     callable
-        The same with the two middle axes of all arrays exchanged; options and the logsumexp stay as they are.
+        The same function with the two middle axes of all arrays exchanged; options and logsumexp are
+        unchanged.
 
     Examples
     --------
@@ -117,7 +108,7 @@ def tokens_first(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _swapped(part: Any) -> Any:
-    """Any kind of array, as the audit reads any that NumPy can."""
+    """Exchange the middle axes of any kind of array that NumPy can read."""
     return part.swapaxes(1, 2) if getattr(part, "ndim", None) == 4 else part
 
 
@@ -127,12 +118,13 @@ def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     fn : callable
-        Takes and returns tensors; numbers, tuples and None pass as they are.
+        Takes and returns tensors; numbers, tuples and None are passed unchanged.
 
     Returns
     -------
     callable
-        The same on arrays, which are copied to tensors of the same format. Nothing is recorded for gradients.
+        The same function on arrays, which are copied to tensors of the same format, without recording
+        gradients.
 
     Raises
     ------
@@ -146,7 +138,7 @@ def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
             return given
         if given.dtype == ml_dtypes.bfloat16:
             return torch.from_numpy(given.astype(np.float32)).to(torch.bfloat16)
-        backwards = min(given.strides, default=0) < 0  # which torch does not know
+        backwards = min(given.strides, default=0) < 0  # torch has no negative strides
         return torch.from_numpy(given.copy() if backwards else given)
 
     def to_numpy(returned: Any) -> Any:
@@ -155,7 +147,7 @@ def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
         return of_tensor(returned.detach().cpu()) if isinstance(returned, torch.Tensor) else returned
 
     def of_tensor(tensor: Any) -> Any:
-        short = tensor.dtype == torch.bfloat16  # which NumPy does not know
+        short = tensor.dtype == torch.bfloat16  # NumPy has no bfloat16 of its own
         return tensor.float().numpy().astype(ml_dtypes.bfloat16) if short else tensor.numpy()
 
     @wraps(fn)
@@ -168,17 +160,13 @@ def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def adapted(fn: Callable[..., Any], *, on_tensors: bool, heads_last: bool) -> Callable[..., Any]:
-    """Adapt a function on torch tensors, or on [batch, tokens, heads, dim], to what all others take."""
+    """Adapt a function on torch tensors, or on [batch, tokens, heads, dim], to the usual arrays."""
     fn = torch_function(fn) if on_tensors else fn
     return tokens_first(fn) if heads_last else fn
 
 
 def claims_of_file(path: Path) -> dict[str, Any]:
-    """A contract's fields from a TOML or JSON file.
-
-    Errors
-        ContractError for another kind of file, or one that cannot be read.
-    """
+    """The fields of a contract from a TOML or JSON file; ContractError for another or an unreadable file."""
     readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
     if path.suffix not in readers:
         raise ContractError(f"{path}: expected a .toml or a .json file.")
@@ -192,22 +180,19 @@ def claims_of_file(path: Path) -> dict[str, Any]:
 
 
 def contract_for(function: Callable[..., Any], *claims: Mapping[str, Any]) -> Contract:
-    """What a function claims: its own `contract`, if it has one, changed by further claims; later ones win.
+    """A function's own `contract`, if it has one, changed by further claims, of which later ones win.
 
-    `gradients` and `cache` may be named as targets are.
-
-    Errors
-        ContractError, TargetError.
+    `gradients` and `cache` may be named like targets.
     """
     own = getattr(function, "contract", None)
-    said = (
+    joined = (
         {name: getattr(own, name) for name in Contract.__dataclass_fields__}
         if isinstance(own, Contract)
         else {}
     )
     for each in claims:
-        said |= each
+        joined |= each
     for name in CALLABLES:
-        if isinstance(said.get(name), str):
-            said[name] = load(said[name])
-    return Contract.of(said)
+        if isinstance(joined.get(name), str):
+            joined[name] = load_target(joined[name])
+    return Contract.of(joined)

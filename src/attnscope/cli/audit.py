@@ -1,19 +1,26 @@
-"""The verb `attnscope audit`: does a function, or a model, keep its promises."""
+"""The verb `attnscope audit`: check that a function or a model keeps its promises."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from attnscope.audit import OPTIONS
+from attnscope.audit import (
+    OPTIONS,
+    Report,
+    adapted,
+    attention,
+    claims_of_file,
+    contract_for,
+    load_model,
+    load_target,
+    transformers,
+)
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar
 from attnscope.problem import FORMATS
-
-if TYPE_CHECKING:
-    from attnscope.audit import Report
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -22,7 +29,7 @@ NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """An option --name/--no-name, which declares a field of a contract, or takes it back."""
+    """An option --name/--no-name, which sets a field of a contract to True or False."""
     spelled = name.replace("_", "-")
     return click.option(f"--{spelled}/--no-{spelled}", name, default=None, help=text)
 
@@ -38,39 +45,46 @@ def declared_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(short_help="Check that attention code keeps its promises.")
 @click.argument("target", metavar="MODULE:FUNCTION", required=False)
 @click.option(
-    "--model", type=FOLDER, metavar="DIR", help="Audit a model that Transformers loads from DIR, instead."
+    "--model", type=FOLDER, metavar="DIR", help="Audit the model in DIR, which Transformers loads, instead."
 )
-@click.option("--contract", "contract_file", type=EXISTING_FILE, help="What it claims, as TOML or JSON.")
+@click.option("--contract", "contract_file", type=EXISTING_FILE, help="Its contract, as TOML or JSON.")
 @declared("causal", "It takes causal=True or False.")
-@click.option("--alignment", type=click.Choice(["end", "start"]), help="Which query meets which key.")
+@click.option(
+    "--alignment",
+    type=click.Choice(["end", "start"]),
+    help="Last query at the last key, or first at the first.",
+)
 @declared_options
 @declared("logsumexp", "return_logsumexp=True.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(list(FORMATS)), help="May be repeated.")
 @click.option("--gradients", metavar="MODULE:FUNCTION", help="Its gradients.")
-@click.option("--cache", metavar="MODULE:FUNCTION", help="What makes its cache.")
-@click.option("--masked-rows", type=click.Choice(["zero", "unspecified"]), help="Of rows that see no key.")
+@click.option("--cache", metavar="MODULE:FUNCTION", help="Function that makes its cache.")
+@click.option(
+    "--masked-rows", type=click.Choice(["zero", "unspecified"]), help="Outputs of fully masked rows."
+)
 @declared("hidden_nan", "A NaN in a hidden slot reaches no output.")
 @declared("unequal_lengths", "query_len may differ from key_len.")
 @declared("same_bits", "Last bits do not depend on the batch.")
 @click.option("--torch", "on_tensors", is_flag=True, help="The function takes torch tensors.")
 @click.option("--tokens-first", is_flag=True, help="The function takes [batch, tokens, heads, dim].")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--junit", type=NEW_FILE, metavar="FILE", help="Write the report as JUnit's XML, too.")
-@click.option("--sarif", type=NEW_FILE, metavar="FILE", help="Write the report as SARIF, too.")
+@click.option("--junit", type=NEW_FILE, metavar="FILE", help="Also write the report as JUnit XML.")
+@click.option("--sarif", type=NEW_FILE, metavar="FILE", help="Also write the report as SARIF.")
 @click.option("--save", type=NEW_FOLDER, metavar="FOLDER", help="Write each counterexample as .npz.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1),
     metavar="N",
-    help="At most: 60, and 240 for a model, unless given.",
+    help="Time limit: 60 by default, 240 for a model.",
 )
 def audit(target: str | None, model: Path | None, **given: Any) -> None:
-    """Check that an attention function keeps its promises: no leaks, the right numbers, no surprises.
+    """Check that an attention function keeps its promises: no leaks, the right numbers, no side effects.
 
-    The function is called as fn(query, key, value, **options) on NumPy arrays [batch, heads, tokens, dim], with the
-    options that its contract declares and no others. The contract is the function's own `contract`, if it has one,
-    then FILE, then the options below. Ends with 0 where nothing is found, 1 where something is, 2 for a wrong call.
+    The function is called as fn(query, key, value, **options) on NumPy arrays [batch, heads, tokens, dim],
+    with the options that its contract declares and no others. The contract is the function's own
+    `contract`, if it has one, changed by FILE, then by the options below. The exit code is 0 without
+    findings, 1 with findings, 2 for a wrong call.
 
     \b
     Examples:
@@ -94,36 +108,30 @@ def audit(target: str | None, model: Path | None, **given: Any) -> None:
 
 def function_report(
     target: str, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
-) -> "Report":
+) -> Report:
     """The audit of a function, by its name and its contract."""
-    from attnscope.audit import attention
-    from attnscope.audit.targets import adapted, claims_of_file, contract_for, load
-
     adapters = {"on_tensors": given.pop("on_tensors"), "heads_last": given.pop("tokens_first")}
     file = given.pop("contract_file")
     flags = {name: value for name, value in given.items() if value not in (None, ())}
-    fn = load(target)
+    fn = load_target(target)
     contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
     return attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
 
 
 def model_report(
     folder: Path, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
-) -> "Report":
-    """The audit of a model that Transformers loads; it claims what its class and configuration say, and nothing else."""
-    from attnscope.audit import transformers
-    from attnscope.audit.models.transformers_model import load
-
-    said = [name for name, value in given.items() if value not in (None, (), False)]
-    if said:
+) -> Report:
+    """The audit of a model that Transformers loads; its class and configuration determine its claims."""
+    of_functions = [name for name, value in given.items() if value not in (None, (), False)]
+    if of_functions:
         raise click.UsageError(
-            f"--{said[0].replace('_', '-')} is of a function, and --model DIR names a model."
+            f"--{of_functions[0].replace('_', '-')} applies to functions only. Leave it out with --model DIR."
         )
-    return transformers(load(folder), progress=progress, **run)
+    return transformers(load_model(folder), progress=progress, **run)
 
 
 def write_report(
-    report: "Report", *, as_json: bool, junit: Path | None, sarif: Path | None, save: Path | None
+    report: Report, *, as_json: bool, junit: Path | None, sarif: Path | None, save: Path | None
 ) -> None:
     """Print a report, and write the files that were asked for."""
     if junit is not None:

@@ -19,7 +19,7 @@ class HandWritten:
 
     def __init__(self) -> None:
         self.model = copying_transformer()
-        self.layers = len(self.model.layers)
+        self.layers: Sequence[int] = range(len(self.model.layers))
         self.facts: Mapping[str, str] = {"model": "at.models.copying_transformer(), one token per byte"}
 
     def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:

@@ -1,6 +1,7 @@
 """What to inspect, as the command line or a caller asks for it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,40 +96,48 @@ class Request:
             return replace(example, chat=EXAMPLE / "chat.json", documents=EXAMPLE_DOCUMENTS)
         return replace(example, text=str(EXAMPLE / "question.txt"), documents=EXAMPLE_DOCUMENTS)
 
-    def chosen_layers(self, count: int) -> list[int]:
+    def chosen_layers(self, available: Sequence[int]) -> list[int]:
         """Parse the layers to observe.
 
         Parameters
         ----------
-        count : int
-            The number of layers of the model.
+        available : sequence of int
+            The numbers of the model's layers with softmax attention, ascending: hybrid models have others, too.
 
         Returns
         -------
         list of int
-            The numbers of the layers, ascending.
+            The numbers of the layers, ascending. A range is of those that are available.
 
         Raises
         ------
         InspectionError
-            If `layers` has another form, or names layers that the model does not have.
+            If `layers` has another form, or names layers that are not available.
 
         Examples
         --------
-        >>> Request(layers="0-2,5").chosen_layers(6), Request().chosen_layers(2)
-        ([0, 1, 2, 5], [0, 1])
+        >>> Request(layers="0-2,5").chosen_layers(range(6)), Request(layers="0-7").chosen_layers([4, 12])
+        ([0, 1, 2, 5], [4])
         """
         if self.layers is None:
-            return list(range(count))
+            return list(available)
         chosen: set[int] = set()
         for part in self.layers.split(","):
             found = LAYERS.fullmatch(part.strip())
             if found is None:
                 raise InspectionError(f"layers={self.layers!r}, expected numbers and ranges such as 0-3,7.")
             first, last = int(found[1]), int(found[2] or found[1])
-            if not first <= last < count:
+            named = {number for number in available if first <= number <= last}
+            count = len(available)
+            if list(available) == list(range(count)):
+                if not first <= last < count:
+                    raise InspectionError(
+                        f"layers={self.layers!r}, expected layers from 0 to {count - 1}: the model has {count}."
+                    )
+            elif not named:
                 raise InspectionError(
-                    f"layers={self.layers!r}, expected layers from 0 to {count - 1}: the model has {count}."
+                    f"layers={self.layers!r}, expected some of {', '.join(map(str, available))}: the model's other "
+                    "layers have no softmax attention."
                 )
-            chosen |= set(range(first, last + 1))
+            chosen |= named
         return sorted(chosen)

@@ -72,14 +72,14 @@ class Subject(Protocol):
 
     name       its name in reports
     facts      where it is from and what it is: file, class, versions
-    layers     the number of its layers
+    layers     the numbers of its layers with softmax attention, ascending
     context    the largest number of tokens that it can read; None if there is no limit
     chats      whether it has a chat template
     """
 
     name: str
     facts: Mapping[str, str]
-    layers: int
+    layers: Sequence[int]
     context: int | None
     chats: bool
 

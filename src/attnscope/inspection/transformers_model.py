@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import transformers
 
 from attnscope.errors import AttentionError
@@ -46,7 +47,8 @@ class TransformersModel:
             raise InspectionError(not_loaded(source, error)) from error
         text = config.get_text_config()
         self.name = source.stem if source.is_file() else source.resolve().name
-        self.layers = int(text.num_hidden_layers)
+        self.names = attending(source, self._body)
+        self.layers: Sequence[int] = numbers_of(self.names)
         limits = [getattr(text, "max_position_embeddings", None), self.tokenizer.model_max_length]
         known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < UNLIMITED]
         self.context = min(known, default=None)
@@ -121,21 +123,59 @@ class TransformersModel:
     def observe(
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step
     ) -> Iterator[ObservedLayer]:
-        # Without the language-model head: the logits of a large vocabulary would take gigabytes.
-        body = getattr(self.model, "base_model", self.model)
-        given = {"use_cache": False} if "use_cache" in inspect.signature(body.forward).parameters else {}
+        body, called = self._body, [self.layers.index(layer) for layer in layers]
         try:
-            with observing(body, layers=layers, **statistics) as seen, reporting(body, seen, layers, step):
-                body(input_ids=tensor_of(tokens), **given)
-                check_layers(self.name, layers, len(seen))
-        except InspectionError:
-            raise
+            with observing(body, layers=called, **statistics) as seen, reporting(body, seen, called, step):
+                run(body, tensor_of(tokens))
         except AttentionError as error:
             raise InspectionError(f"{self.name} cannot be observed: {error}") from error
-        for layer in layers:
-            observation = seen[layer]
+        for layer, call in zip(layers, called, strict=True):
+            observation = seen[call]
             names = tuple(str(head) for head in range(observation.entropy.shape[-2]))
-            yield ObservedLayer(layer, seen.names[layer], names, observation)
+            yield ObservedLayer(layer, seen.names[call], names, observation)
+
+    @property
+    def _body(self) -> Any:
+        """The model without its head: the logits of a large vocabulary would take gigabytes."""
+        return getattr(self.model, "base_model", self.model)
+
+
+def run(body: Any, input_ids: Any) -> None:
+    """Run a model once on all tokens."""
+    given = {"use_cache": False} if "use_cache" in inspect.signature(body.forward).parameters else {}
+    with torch.inference_mode():
+        body(input_ids=input_ids, **given)
+
+
+def attending(source: Path, body: Any) -> list[str]:
+    """The names of the modules with softmax attention, in the order in which a run of two tokens calls them.
+
+    Raises
+    ------
+    InspectionError
+        If no layer has any, or the model does not read a text.
+    """
+    try:
+        with observing(body, layers=[]) as seen:
+            run(body, torch.ones((1, 2), dtype=torch.long))
+    except AttentionError as error:
+        raise InspectionError(f"model={str(source)!r} cannot be observed: {error}") from error
+    except Exception as error:  # a model can ask for anything
+        raise InspectionError(
+            f"model={str(source)!r} does not run on a text alone: {reason(error)} Give a causal model or an encoder."
+        ) from error
+    return seen.names
+
+
+def numbers_of(names: Sequence[str]) -> list[int]:
+    """The numbers of the layers by their modules' names, such as 4 of "layers.4.self_attn"; else their order.
+
+    >>> numbers_of(["layers.4.self_attn", "layers.12.self_attn"]), numbers_of(["one", "other"])
+    ([4, 12], [0, 1])
+    """
+    numbers = [[int(part) for part in name.split(".") if part.isdigit()] for name in names]
+    found = [each[0] for each in numbers if each]
+    return found if found == sorted(set(found)) and len(found) == len(names) else list(range(len(names)))
 
 
 @contextmanager
@@ -182,22 +222,18 @@ def class_of(config: Any) -> Any:
 
 
 def check_kind(source: Path, config: Any) -> None:
-    """Raise InspectionError for an encoder with a decoder."""
+    """Raise InspectionError for an encoder with a decoder, and for a model that reads no text."""
     if getattr(config, "is_encoder_decoder", False):
         raise InspectionError(
             f"model={str(source)!r} is {config.model_type}, with an encoder and a decoder, expected a causal model or an "
             "encoder. In Python, attnscope.interop.transformers.observing() accepts such models."
         )
-
-
-def check_layers(name: str, layers: Sequence[int], attending: int) -> None:
-    """Raise InspectionError for layers without softmax attention; observing() does if no layer has any."""
-    for layer in layers:
-        if 0 < attending <= layer:
-            raise InspectionError(
-                f"layer {layer} of {name} was requested, but only {attending} of its layers have softmax attention, "
-                f"counted from 0. Choose among them: --layers 0-{attending - 1}."
-            )
+    reads = getattr(class_of(config), "main_input_name", "input_ids")
+    if reads != "input_ids":
+        raise InspectionError(
+            f"model={str(source)!r} is {config.model_type}, which reads {reads}, expected a model that reads a text. In "
+            "Python, attnscope.interop.transformers.observing() accepts such models."
+        )
 
 
 def not_loaded(source: Path, error: Exception) -> str:

@@ -1,19 +1,16 @@
 """The mask of one call of a Transformers module: our own statement, a tensor that the user gave, or none."""
 
-import sys
-from functools import cache
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import PreTrainedModel
 
 from attnscope.errors import AttentionMaskError, UnsupportedProblemError
 from attnscope.interop.symbolic_mask import SymbolicMask
 from attnscope.interop.tensors import array_of
-from attnscope.problem import Causal, Dense, Mask, Window
+from attnscope.problem import Dense, Mask
 
 EAGER = "Choose another attention: model.set_attn_implementation('eager')."
 
@@ -27,49 +24,61 @@ class Visible(NamedTuple):
     key_offset: int
 
 
+_supporting: dict[type, bool] = {}
 _given: "WeakTensorKeyDictionary[torch.Tensor, tuple[int, Visible]]" = WeakTensorKeyDictionary()
 
 
-def without_mask(
+def check_without_mask(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     is_causal: bool | None,
     sliding_window: int | None,
-) -> Mask | None:
-    """The mask of a call that has none: what Transformers' sdpa makes of `is_causal`.
+) -> None:
+    """Check that a call without a mask shows every key, as eager attention does.
 
-    Eager attention ignores `is_causal` and shows every key. A model that does not support sdpa was written
-    for eager.
+    Masks that Transformers makes for "attnscope" are never None, so nothing else stands for them: sdpa instead
+    follows `is_causal`.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If sdpa, for a model that supports it, or the window would show fewer keys.
     """
-    if not supports_sdpa(tuple(base.__module__ for base in type(module).__mro__)):
-        return None
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    if query.shape[2] == 1 or not causal:
-        left_out = sliding_window is not None and key.shape[2] > sliding_window
-    else:
-        left_out = query.shape[2] != key.shape[2]
-    if left_out:
+    if not supports_sdpa(type(getattr(module, "config", None))):
+        return
+    causal = query.shape[2] > 1 and bool(
+        getattr(module, "is_causal", True) if is_causal is None else is_causal
+    )
+    if causal or (sliding_window is not None and key.shape[2] > sliding_window):
         raise UnsupportedProblemError(
-            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys, "
-            f"is_causal={bool(causal)}, sliding_window={sliding_window}, without a mask that states which "
-            f"keys are visible. {EAGER}"
+            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys without a mask, "
+            f"is_causal={causal}, sliding_window={sliding_window}: eager attention shows every key then, sdpa "
+            f"does not. Give the model a mask. {EAGER}"
         )
-    if query.shape[2] == 1 or not causal:
-        return None
-    return Causal() if sliding_window is None else Window(left=sliding_window - 1, right=0)
 
 
-@cache
-def supports_sdpa(files: tuple[str, ...]) -> bool:
-    """Whether a model in the first of these Python modules that defines one supports Transformers' sdpa."""
-    for file in files:
-        named = vars(sys.modules[file]).values() if file in sys.modules else ()
-        classes: list[Any] = [each for each in named if isinstance(each, type)]
-        models = [each for each in classes if issubclass(each, PreTrainedModel) and each.__module__ == file]
-        if models:
-            return any(model._supports_sdpa for model in models)  # noqa: SLF001  # the only way
-    return True
+def supports_sdpa(config: type) -> bool:
+    """Whether a model of this class of configurations supports Transformers' sdpa; True if none is known."""
+    if config not in _supporting:
+        known = list(_subclasses(PreTrainedModel))
+        models = [each for each in known if each.config_class is config] or [
+            each for each in known if _folder(config) and _folder(each) == _folder(config)
+        ]
+        if not models:
+            return True  # one may be defined later
+        _supporting[config] = any(model._supports_sdpa for model in models)  # noqa: SLF001  # the only way
+    return _supporting[config]
+
+
+def _subclasses(kind: Any) -> Iterator[Any]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def _folder(kind: type) -> str:
+    return kind.__module__.rpartition(".")[0]
 
 
 def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visible:
@@ -86,15 +95,15 @@ def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visib
             f"{query.shape[2]}, key_len={key.shape[2]}]. Give the model a mask of the tokens as [batch, "
             "tokens]."
         )
+    key_offset = 0
     if isinstance(mask, SymbolicMask):
-        if mask.shape[2:] == (query.shape[2], key.shape[2]):
-            return Visible(mask.mask, None, mask.keys_read, mask.key_offset)
-        keys_read = mask.keys_read if mask.shape[3] == key.shape[2] else key.shape[2]
-        return Visible(Dense(mask.matrix()), None, keys_read, mask.key_offset)
-    read = (
-        visible_of_numbers if mask.is_inference() else _visible_once
-    )  # inference tensors do not count changes
-    return read(mask)._replace(keys_read=key.shape[2])
+        statement, key_offset = mask.statement, mask.statement.key_offset
+        if statement.matrix is None and mask.shape[2:] == (query.shape[2], key.shape[2]):
+            return Visible(statement.mask, None, statement.keys_read, key_offset)
+        mask = torch.from_numpy(mask.visible()) if statement.matrix is None else statement.matrix
+    # Tensors made under inference_mode() do not count their changes
+    read = visible_of_numbers if mask.is_inference() else _visible_once
+    return read(mask)._replace(keys_read=key.shape[2], key_offset=key_offset)
 
 
 def _visible_once(mask: torch.Tensor) -> Visible:
@@ -121,16 +130,29 @@ def visible_of_numbers(mask: torch.Tensor) -> Visible:
             "added to the scores. Convert it with mask.bool()."
         )
     shown = mask > torch.finfo(mask.dtype).min
+    if mask.dtype == torch.float64:
+        shown &= mask > torch.finfo(torch.float32).min  # it may be added in float32
     added = mask if bool((mask[shown] != 0).any()) else None
     return Visible(None if bool(shown.all()) else Dense(array_of(shown)), added, 0, 0)
 
 
-def bias_of(seen: Visible, position_bias: torch.Tensor | None) -> NDArray[Any] | None:
-    """What is added to the scores of the keys that are read."""
+def among(indices: torch.Tensor, seen: Visible, key_len: int) -> Visible:
+    """The same for the keys that each query may choose from, [batch, query_len, chosen keys]."""
+    batch, query_len, _ = indices.shape
+    chosen = torch.zeros((batch, query_len, key_len), dtype=torch.bool).scatter_(
+        2, indices.long(), value=True
+    )
+    mask = Dense(array_of(chosen[:, None, :, : seen.keys_read]))
+    return seen._replace(mask=mask if seen.mask is None else seen.mask & mask)
+
+
+def bias_of(seen: Visible, position_bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
+    """What is added to the scores of the keys that are read, in the queries' format or that of their sums."""
     added = seen.bias
     if position_bias is not None:
         added = position_bias if added is None else added + position_bias
     if added is None:
         return None
-    bias = array_of(added)
-    return np.asarray(bias[..., : seen.keys_read]) if bias.shape[-1] > 1 else bias
+    sums = torch.promote_types(dtype, torch.float32)
+    bias = added if added.dtype in (dtype, sums) else added.to(sums)
+    return bias[..., : seen.keys_read] if bias.shape[-1] > 1 else bias

@@ -1,4 +1,4 @@
-"""JAX's attention for an audit: heads before tokens, under the names that a contract declares."""
+"""attention() in JAX programs; and JAX's own attention for an audit, heads before tokens."""
 
 from functools import cache
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from attnscope.audit import Contract, tokens_first
+from attnscope.interop.jax_attention import attention as attention
 
 
 @cache

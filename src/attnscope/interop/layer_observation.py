@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from mmap import mmap
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionError
+from attnscope.interop.runs import Kept, Run
 from attnscope.observation import Observation, join
 
+LARGE, ALIGNMENT = 2**17, 64  # bytes
+OF_ALL_QUERIES = ("received", "block_map")
 Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int | None]]
 
 
@@ -118,14 +122,44 @@ def of_text(observation: Observation, options: TextOptions, key_offset: int) -> 
     return replace(observation, **changed)
 
 
-def rows_of(observation: Observation, rows: NDArray[np.intp] | None) -> Observation:
-    """The observation of these rows of the batch, in order; unchanged if None, or if its batch is another."""
-    if rows is None or len(observation.entropy) != len(rows):
+def held_apart(observation: Observation) -> Observation:
+    """The same in memory of its own, if it is large.
+
+    Rows that are kept between the model's large temporary tensors leave gaps that the next tensors do not fit
+    in: 70 MB per layer of 3,000 tokens, for 1 MB of rows.
+    """
+    arrays = {name: each for name, each in vars(observation).items() if isinstance(each, np.ndarray)}
+    sizes = [-(-each.nbytes // ALIGNMENT) * ALIGNMENT for each in arrays.values()]
+    if sum(sizes) < LARGE:
         return observation
+    memory, start, moved_arrays = mmap(-1, sum(sizes)), 0, {}
+    for (name, each), size in zip(arrays.items(), sizes, strict=True):
+        moved_arrays[name] = np.ndarray(each.shape, each.dtype, memory, start)
+        moved_arrays[name][...] = each
+        start += size
+    return replace(observation, **cast("dict[str, Any]", moved_arrays))
+
+
+def kept_of(observation: Observation, kept: Kept, start: int) -> Observation:
+    """The observation of what the cache still holds of a run that began at token `start`.
+
+    Rows are reordered unless their batch is another one. What removed queries gave cannot be taken out of
+    `received` and the block map: these become None.
+    """
     arrays: dict[str, Any] = {
-        name: each[rows] for name, each in vars(observation).items() if isinstance(each, np.ndarray)
+        name: each for name, each in vars(observation).items() if isinstance(each, np.ndarray)
     }
-    return replace(observation, **arrays)
+    changed: dict[str, Any] = {}
+    if kept.tokens is not None and kept.tokens < observation.query_len:
+        arrays = {
+            name: each[:, :, : kept.tokens] for name, each in arrays.items() if name not in OF_ALL_QUERIES
+        }
+        changed = dict.fromkeys(OF_ALL_QUERIES)
+        if observation.key_len == start + observation.query_len:  # the removed tokens were keys, too
+            changed["key_len"] = start + kept.tokens
+    if kept.rows is not None and len(observation.entropy) == len(kept.rows):
+        arrays = {name: each[kept.rows] for name, each in arrays.items()}
+    return replace(observation, **arrays, **changed)
 
 
 def moved(keys: NDArray[Any], key_offset: int) -> NDArray[Any]:
@@ -140,10 +174,10 @@ def widened(array: Any, columns: int, filled_with: int = 0) -> NDArray[Any]:
     return array if more <= 0 else np.pad(array, widths, constant_values=filled_with)
 
 
-def joined(calls: Sequence[Observation]) -> Observation:
+def joined(calls: Sequence[tuple[Run, Observation]]) -> Observation:
     """Observations of chunks of one text, first to last, as one of all its queries.
 
-    What keys received adds up. Several calls have no block map.
+    What keys received adds up, if it is known of all calls. Several calls have no block map.
 
     Raises
     ------
@@ -151,14 +185,20 @@ def joined(calls: Sequence[Observation]) -> Observation:
         If the calls do not continue one text.
     """
     if len(calls) == 1:
-        return calls[0]
-    for before, after in pairwise(calls):
-        grown = after.key_len - before.key_len
-        if after.output.shape[:2] != before.output.shape[:2] or grown != after.query_len:
+        return calls[0][1]
+    for (run, before), (next_run, after) in pairwise(calls):
+        if run.cache is None or run.cache != next_run.cache:
+            continues = after.key_len - before.key_len == after.query_len
+        else:  # keys of another text, as in cross-attention, do not grow
+            continues = next_run.start == run.start + before.query_len
+        if after.output.shape[:2] != before.output.shape[:2] or not continues:
             raise AttentionError(
                 f"a call of {after.query_len} queries on {after.key_len} keys, batch "
                 f"{after.output.shape[0]}, does not continue one on {before.key_len} keys, batch "
                 f"{before.output.shape[0]}: they are not chunks of one text. Take them one by one: "
                 "calls(layer)."
             )
-    return join(*(replace(each, block_map=None) for each in calls))
+    changed: dict[str, Any] = {"block_map": None}
+    if any(each.received is None for _, each in calls):
+        changed["received"] = None
+    return join(*(replace(each, **changed) for _, each in calls))

@@ -172,8 +172,9 @@ def real_keys(closed: dict[str, Any], region: MaskRegion) -> Mask | None:
 def all_of(closed: dict[str, Any], region: MaskRegion) -> Mask | None:
     """and_masks(...), and packed texts: two parts that are a mask only together."""
     parts = closed["mask_functions"]
-    if [getattr(part, "__code__", None) for part in parts] == [CODE_OF_PACKED, CODE_OF_REMAPPED]:
-        texts, remapped = (closed_over(part) for part in parts)
+    by_code = {getattr(part, "__code__", None): part for part in parts}
+    if len(parts) == 2 and by_code.keys() == {CODE_OF_PACKED, CODE_OF_REMAPPED}:
+        texts, remapped = (closed_over(by_code[code]) for code in (CODE_OF_PACKED, CODE_OF_REMAPPED))
         return packed_texts(texts, remapped, region)
     mask = None
     for part in parts:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from attnscope.errors import AttentionError, UnsupportedProblemError
@@ -12,6 +11,7 @@ from attnscope.interop.layer_observation import Segments, TextOptions
 from attnscope.interop.seen import Seen, read_heads, read_layers
 from attnscope.interop.transformers_attention import observers
 from attnscope.interop.transformers_register import register
+from attnscope.interop.unwrapping import compiled_code_left_out, model_within
 
 
 @contextmanager
@@ -35,8 +35,9 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
 
     Parameters
     ----------
-    model : PreTrainedModel
-        A model of Transformers.
+    model : PreTrainedModel, or an object around one
+        A model of Transformers; also compiled by torch.compile(), which has no effect within the block, or
+        within PEFT's, DataParallel, SentenceTransformer or a pipeline.
     segments : {name: (start, end)}, or int array, (tokens,) or (batch, tokens)
         As in observe(), of the text's tokens; {name: (start, None)} reaches to the end of any text.
     first_keys, top_keys, received, block_map_size
@@ -69,14 +70,19 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
     ...     model(**inputs)
     >>> seen[3].segment_mass  # of layer 3: [batch, query_heads, query_len, 2]  # doctest: +SKIP
     """
-    modules = {module: name for name, module in modules_of(model).items()}
+    inner = model_within(model)
+    modules = {module: name for name, module in inner.named_modules()}
     if any(module in observers for module in modules):
         raise AttentionError(
             "this model is being observed already. Leave the other `with observing(...)` first."
         )
     options = TextOptions(segments, first_keys, top_keys, received, block_map_size)
     seen = Seen(options, read_layers(layers), read_heads(ablate), modules, [] if keep_arguments else None)
-    with attending_by_attnscope(model), seen.runs.followed(models_of(model)):
+    with (
+        attending_by_attnscope(inner),
+        compiled_code_left_out(model, inner),
+        seen.runs.followed(models_of(inner)),
+    ):
         observers.update(dict.fromkeys(modules, seen))
         try:
             yield seen
@@ -84,22 +90,6 @@ def observing(  # noqa: PLR0913  # what is observed, each option by its name
             for module in modules:
                 observers.pop(module, None)
     seen.check_layers()
-
-
-def modules_of(model: Any) -> dict[str, torch.nn.Module]:
-    """A model's modules by name.
-
-    Raises
-    ------
-    UnsupportedProblemError
-        If it is not a model of Transformers.
-    """
-    if not isinstance(model, PreTrainedModel):
-        raise UnsupportedProblemError(
-            f"model is a {type(model).__name__}, expected a model of Transformers. For other code, call "
-            "observe()."
-        )
-    return dict(model.named_modules())
 
 
 @contextmanager
@@ -121,10 +111,34 @@ def attending_by_attnscope(model: Any) -> Iterator[None]:
                 "AttentionInterface, so it cannot be replaced. Give its arrays to observe() by hand."
             )
         model.set_attn_implementation(name)
+        for config, own in zip(configs, before, strict=True):
+            if config._attn_implementation_internal == name:  # noqa: SLF001
+                config._attn_implementation_internal = Borrowed(name, own)  # noqa: SLF001
         yield
     finally:
         for config, implementation in zip(configs, before, strict=True):
             config._attn_implementation_internal = implementation  # noqa: SLF001
+
+
+class Borrowed(str):
+    """The name of an implementation that a model has for a while; a copy of the model has its own one."""
+
+    own: str | None
+
+    def __new__(cls, name: str, own: str | None) -> "Borrowed":
+        made = super().__new__(cls, name)
+        made.own = own
+        return made
+
+    def __deepcopy__(self, _: Any) -> str | None:
+        return self.own
+
+    def __reduce__(self) -> Any:
+        return (_same, (self.own,))
+
+
+def _same(name: str | None) -> str | None:
+    return name
 
 
 def models_of(model: Any) -> list[Any]:

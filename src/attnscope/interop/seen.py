@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnscope.attention import attention
 from attnscope.errors import AttentionError, UnsupportedProblemError
-from attnscope.interop.layer_observation import TextOptions, joined, of_text, rows_of
+from attnscope.interop.layer_observation import TextOptions, held_apart, joined, kept_of, of_text
 from attnscope.interop.runs import Runs
 from attnscope.interop.transformers_attention import Call, Observer
 from attnscope.observation import Observation, observe
@@ -25,10 +25,14 @@ class Seen(Observer):
     `seen.calls(3)` lists them, and `seen[3]` has all their queries, one after the other.
 
     Keys are counted from the start of the text, even if a cache with a window has dropped the first ones: in
-    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0.
+    max_key, top_keys, received, segments and first_keys. The output is not kept: its value_dim is 0. Keys of
+    another text, as in cross-attention, are at no distance: mean_distance takes the last query to be at the
+    last key.
 
-    Rows follow the cache. Beam search reorders the cache's rows; row r of every call then belongs to the text
-    that row r of the cache holds at the end.
+    Rows and tokens follow the cache. Beam search reorders its rows: row r of every call belongs to the text
+    that row r of the cache holds at the end. Assisted decoding removes tokens that were not accepted: so are
+    their queries, and `received` of the calls that had some is None. Without a cache each run reads the whole
+    text again: `seen[3]` is then of the last run.
 
     Parameters
     ----------
@@ -68,7 +72,14 @@ class Seen(Observer):
         return len(self.numbers)
 
     def __getitem__(self, layer: int) -> Observation:
-        return joined(self.calls(layer))
+        calls = self._kept_calls(layer)
+        runs = [run for run, _ in calls[1:]]
+        last_readings = [
+            call
+            for call, later in zip(calls, [*runs, None], strict=True)
+            if later is None or not self.runs.is_repeated(call[0], later)
+        ]
+        return joined([(self.runs[run], each) for run, each in last_readings])
 
     def __iter__(self) -> Iterator[Observation]:
         return (self[layer] for layer in sorted(self.collected))
@@ -84,19 +95,26 @@ class Seen(Observer):
         Returns
         -------
         list of Observation
-            In the order of the runs.
+            In the order of the runs; without those of which the cache kept no token.
 
         Raises
         ------
         AttentionError
             If the layer was not observed.
         """
+        return [each for _, each in self._kept_calls(layer)]
+
+    def _kept_calls(self, layer: int) -> list[tuple[int, Observation]]:
         number = layer + len(self) if isinstance(layer, int) and layer < 0 else layer
         if number not in self.collected:
             some = ", ".join(map(str, sorted(self.collected)[:8])) or "none" + self._why_none()
             raise AttentionError(f"layer {layer!r} was not observed. Observed are: {some}.")
-        orders = self.runs.orders()
-        return [rows_of(each, orders[run]) for run, each in self.collected[number]]
+        kept = self.runs.kept()
+        return [
+            (run, kept_of(each, kept[run], self.runs[run].start))
+            for run, each in self.collected[number]
+            if kept[run].tokens != 0
+        ]
 
     def _why_none(self) -> str:
         if self.numbers:
@@ -133,8 +151,8 @@ class Seen(Observer):
         asked = self.options.of_keys(call.key_offset, call.key.shape[2])
         observation = observe(call.query, call.key, call.value, **call.options, **asked)
         output: NDArray[Any] = observation.output
-        kept = of_text(observation, self.options, call.key_offset)
-        self.collected.setdefault(layer, []).append((self.runs.last, kept))
+        kept = held_apart(of_text(observation, self.options, call.key_offset))
+        self.collected.setdefault(layer, []).append((self.runs.current, kept))
         output[:, ablated] = 0
         return output
 

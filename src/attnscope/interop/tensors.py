@@ -35,6 +35,14 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
     return array
 
 
+def tensor_of(array: NDArray[Any]) -> torch.Tensor:
+    """The array's numbers as a tensor, without a copy."""
+    for dtype, (bits, own) in BITS.items():
+        if array.dtype == own:
+            return torch.from_numpy(array.view(np.dtype(str(bits).removeprefix("torch.")))).view(dtype)
+    return torch.from_numpy(array)
+
+
 def vectors_of(tensor: torch.Tensor) -> NDArray[Any]:
     """The same with a contiguous last axis; copied if the tensor has none."""
     return array_of(tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous())
@@ -48,3 +56,11 @@ def needs_gradients(*tensors: torch.Tensor) -> bool:
 def threads() -> int:
     """As many as torch uses, since attention alternates with torch's own operations."""
     return int(torch.get_num_threads())
+
+
+def as_autocast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors in the format of torch.autocast if it is on; float64 stays, as in torch's own attention."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    narrow = torch.get_autocast_dtype("cpu")
+    return tuple(each if each.dtype == torch.float64 else each.to(narrow) for each in tensors)

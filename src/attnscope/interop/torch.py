@@ -1,4 +1,4 @@
-"""torch's attention for an audit: on NumPy arrays, under the names that a contract declares."""
+"""attention() on torch's tensors; and torch's own attention for an audit, on NumPy arrays."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from attnscope.audit import Contract, torch_function
+from attnscope.interop.torch_attention import attention as attention
 
 HEADS = "enable_gqa"
 

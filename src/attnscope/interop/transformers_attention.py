@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from transformers.utils import output_capturing
 
-from attnscope.attention import attention
 from attnscope.errors import UnsupportedProblemError
-from attnscope.interop.call_mask import EAGER, Visible, bias_of, visible, without_mask
-from attnscope.interop.tensors import array_of, needs_gradients, threads, vectors_of
+from attnscope.interop.call_mask import EAGER, Visible, among, bias_of, check_without_mask, visible
+from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, threads, vectors_of
+from attnscope.interop.torch_attention import Constants, differentiable, empty_output
 
 # A paged cache, and what single models add to the call
-NOT_HONOURED = ("cache", "head_mask", "indices", "block_indices", "sinks")
+NOT_HONOURED = ("cache", "head_mask", "block_indices", "sinks")
 
 
 class Call(NamedTuple):
@@ -53,6 +53,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     sliding_window: int | None = None,
     s_aux: torch.Tensor | None = None,
     position_bias: torch.Tensor | None = None,
+    indices: torch.Tensor | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention function that register() gives to Transformers.
@@ -65,6 +66,8 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     key, value : Tensor, (batch, kv_heads, key_len, key_dim or value_dim)
     attention_mask : Tensor, (batch, heads or 1, query_len, key_len), or None
         Symbolic, of bools, or of numbers that are added.
+    indices : Tensor of int, (batch, query_len, chosen keys), or None
+        The keys that an indexer chose for each query; it sees no others.
 
     Returns
     -------
@@ -75,48 +78,42 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     """
     refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
     refuse_options(module, others)
+    query, key, value = as_autocast(query, key, value)
     if attention_mask is None:
-        seen = Visible(without_mask(module, query, key, is_causal, sliding_window), None, key.shape[2], 0)
+        check_without_mask(module, query, key, is_causal, sliding_window)
+        seen = Visible(None, None, key.shape[2], 0)
     else:
         seen = visible(attention_mask, query, key)
-    options: dict[str, Any] = {
-        "mask": seen.mask,
-        "scale": None if scaling is None else float(scaling),
-        "softcap": None if softcap is None else float(softcap),
-        "bias": bias_of(seen, position_bias),
-        "sinks": None if s_aux is None else array_of(s_aux.detach().float().reshape(-1)),
-        "threads": threads(),
-    }
-    read = slice(seen.keys_read)
-    call = Call(
-        vectors_of(query),
-        vectors_of(key)[:, :, read],
-        vectors_of(value)[:, :, read],
-        options,
-        seen.key_offset,
+    if indices is not None:
+        seen = among(indices, seen, key.shape[2])
+    constants = Constants(
+        mask=seen.mask,
+        scale=None if scaling is None else float(scaling),
+        softcap=None if softcap is None else float(softcap),
+        alibi_slopes=None,
+        threads=threads(),
     )
-    batch, query_heads, query_len, _ = query.shape
-    output = torch.empty((batch, query_len, query_heads, value.shape[3]), dtype=query.dtype)
-    rows = array_of(output).swapaxes(1, 2)
+    bias = bias_of(seen, position_bias, query.dtype)
+    sinks = None if s_aux is None else s_aux.float().reshape(-1)
+    key, value = key[:, :, : seen.keys_read], value[:, :, : seen.keys_read]
     observer = observers.get(module) if observers else None
-    observed = None if observer is None else observer.attend(module, call)
-    if observed is None:
-        attention(call.query, call.key, call.value, out=rows, **options)
-    else:
-        rows[...] = observed
-    return output, None
+    if observer is not None:
+        refuse_gradients_of_observed(query, key, value, bias, sinks)
+        arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
+        observed = observer.attend(module, Call(*arrays, constants.options(bias, sinks), seen.key_offset))
+        if observed is not None:
+            output = empty_output(query, value)
+            array_of(output)[...] = observed
+            return output.transpose(1, 2), None
+    return differentiable(constants, query, key, value, bias, sinks).transpose(1, 2), None
 
 
 def refuse(tensors: Sequence[torch.Tensor], dropout: float) -> None:
-    """Raise UnsupportedProblemError for gradients, dropout, and tensors that are not on the CPU."""
-    if needs_gradients(*tensors):
-        raise UnsupportedProblemError(
-            "a tensor requires a gradient, and attnscope's kernel has no backward pass. Run the model under "
-            f"torch.inference_mode(). To train: {EAGER[0].lower()}{EAGER[1:]}"
-        )
+    """Raise UnsupportedProblemError for dropout, and for tensors that are not on the CPU."""
     if dropout > 0:
         raise UnsupportedProblemError(
-            f"dropout={dropout}, expected 0: attnscope drops no weights. Call model.eval()."
+            f"dropout={dropout}, expected 0: attnscope drops no weights. Call model.eval(), or set the "
+            "config's attention_dropout to 0."
         )
     for tensor in tensors:
         if tensor.device.type != "cpu":
@@ -124,6 +121,15 @@ def refuse(tensors: Sequence[torch.Tensor], dropout: float) -> None:
                 f"the model is on {tensor.device}, and attnscope computes on the CPU. "
                 f"Move it with model.to('cpu'). {EAGER}"
             )
+
+
+def refuse_gradients_of_observed(*tensors: torch.Tensor | None) -> None:
+    """Raise UnsupportedProblemError if torch would record the call of an observed module."""
+    if needs_gradients(*(each for each in tensors if each is not None)):
+        raise UnsupportedProblemError(
+            "observing(model) collects statistics and records no gradients. Run the observed model under "
+            "torch.no_grad(), or train it outside of observing()."
+        )
 
 
 def refuse_options(module: torch.nn.Module, others: dict[str, Any]) -> None:

@@ -7,9 +7,11 @@ bit per entry.
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import masking_utils
 
+from attnscope.interop.call_mask import supports_sdpa
 from attnscope.interop.mask_functions import (
     Function,
     MaskRegion,
@@ -20,14 +22,15 @@ from attnscope.interop.mask_functions import (
     known,
     padding,
 )
-from attnscope.interop.symbolic_mask import SymbolicMask
+from attnscope.interop.symbolic_mask import Statement, SymbolicMask
 from attnscope.interop.tensors import array_of
 from attnscope.problem import AttentionShape, Dense, KeyBitmap, Mask, lower
 
 ENTRIES_AT_ONCE = 2**22  # of a function that is evaluated
 
 
-def mask_of_transformers(  # Transformers calls it with the names of its own sdpa_mask
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # as the attention: NumPy cannot be traced
+def mask_of_transformers(  # noqa: PLR0913  # Transformers calls it with the names of its own sdpa_mask
     batch_size: int,
     q_length: int,
     kv_length: int,
@@ -36,9 +39,14 @@ def mask_of_transformers(  # Transformers calls it with the names of its own sdp
     mask_function: Function = masking_utils.causal_mask_function,
     attention_mask: Any = None,
     use_vmap: bool = False,
+    dtype: torch.dtype = torch.float32,
+    config: Any = None,
     **_: Any,
 ) -> SymbolicMask:
-    """Make the mask of a call: the mask function that register() gives to Transformers."""
+    """Make the mask of a call: the mask function that register() gives to Transformers.
+
+    To models that do not support sdpa it looks like eager's, numbers to add; to others like sdpa's, bools.
+    """
     region = MaskRegion(batch_size, q_length, kv_length, int(q_offset), int(kv_offset))
     keys_read = kv_length
     behind = region.offset + q_length  # the first key after all queries
@@ -46,7 +54,8 @@ def mask_of_transformers(  # Transformers calls it with the names of its own sdp
         keys_read, region = behind, region._replace(key_len=behind)
     shape = (batch_size, q_length, kv_length)
     mask = read(mask_function, attention_mask, region, use_vmap)
-    return SymbolicMask(mask, shape, keys_read, region.key_offset)
+    statement = Statement(mask, keys_read, region.key_offset)
+    return SymbolicMask(statement, shape, torch.bool if supports_sdpa(type(config)) else dtype)
 
 
 def read(function: Function, real: Any, region: MaskRegion, use_vmap: bool = False) -> Mask | None:

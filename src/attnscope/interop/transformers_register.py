@@ -20,8 +20,8 @@ REGIONS = (MaskRegion(2, 6, 6, 0, 0), MaskRegion(2, 3, 6, 5, 2), MaskRegion(2, 1
 def register() -> str:
     """Add the attention implementation "attnscope" to Transformers, and return that name.
 
-    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU and
-    without gradients, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads,
+    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU, to run and
+    to train, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads,
     soft-caps, sinks, sliding windows and chunks, padding on either side, packed texts, dynamic and static
     caches, a position bias, and masks [batch, heads, query_len, key_len] of bools or of numbers that are
     added.
@@ -38,9 +38,13 @@ def register() -> str:
 
     Notes
     -----
-    When the model runs, UnsupportedProblemError is raised for what cannot be honoured: gradients, dropout
-    while training, output_attentions, paged caches, tensors that are not on the CPU, models that compute with
-    their mask.
+    When the model runs, UnsupportedProblemError is raised for what cannot be honoured: dropout while training
+    unless it is 0, a second derivative, output_attentions, paged caches, tensors that are not on the CPU. A
+    call without a mask shows every key, as eager attention does; it is refused if sdpa would show fewer.
+
+    Masks are statements, without a matrix. If a model computes with its mask, the matrix is made, up to
+    2^26 entries and with a warning: of bools as sdpa's, or of numbers as eager's if the model does not
+    support sdpa. Under torch.autocast, queries, keys and values are taken in its format.
 
     A model, or a part of one, that computes its attention by itself runs as before, without an error:
     DeBERTa, Mamba, the image encoder of SAM. Transformers calls nothing of ours there. observing(model)

@@ -1,5 +1,6 @@
-"""The compiled kernel: which CPU level runs, how many threads, and running a described problem on it."""
+"""The compiled kernel: CPU levels, threads, and described problems computed on them."""
 
+from attnscope.kernels.gradients import run_gradients as run_gradients
 from attnscope.kernels.level import forced_level as forced_level
 from attnscope.kernels.level import level as level
 from attnscope.kernels.level import usable_levels as usable_levels
@@ -12,3 +13,15 @@ from attnscope.kernels.statistics import observe as observe
 from attnscope.kernels.statistics import observe_pages as observe_pages
 from attnscope.kernels.threads import default_threads as default_threads
 from attnscope.kernels.threads import set_default_threads as set_default_threads
+
+# What users may rely on; the other rooms use the rest, too.
+__all__ = [
+    "default_threads",
+    "forced_level",
+    "level",
+    "measure_fma_limit",
+    "measure_read_bandwidth",
+    "set_default_threads",
+    "usable_levels",
+    "why_not",
+]

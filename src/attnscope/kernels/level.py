@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels import _core
+from attnscope.kernels._core import usable_levels as compiled_levels
 
 ENVIRONMENT_VARIABLE = "ATTNSCOPE_LEVEL"
 
@@ -15,18 +15,29 @@ _forced: str | None = None
 
 @cache
 def usable_levels() -> tuple[str, ...]:
-    """The levels that this CPU and its operating system can run, the best first; empty: only the reference runs.
+    """Return the levels that this CPU and its operating system can run, the best first.
 
-    "x86-64-v4" (AVX-512), "x86-64-v3" (AVX2 with FMA and F16C), "neon" (AArch64).
+    Returns
+    -------
+    tuple of str
+        Some of "x86-64-v4" (AVX-512), "x86-64-v3" (AVX2 with FMA and F16C) and "neon" (AArch64). Empty if
+        only the reference runs here.
     """
-    return tuple(_core.usable_levels())
+    return tuple(compiled_levels())
 
 
 def level() -> str | None:
-    """The level that runs: the forced one, else the best usable one; None where there is none.
+    """Return the level in use: the forced one, else the best usable one.
 
-    Errors
-        UnsupportedProblemError when ATTNSCOPE_LEVEL names a level that is unknown or cannot run here.
+    Returns
+    -------
+    str or None
+        None if this CPU has no level.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If ATTNSCOPE_LEVEL names a level that is unknown or cannot run here.
     """
     return _forced or _from_environment()
 
@@ -43,8 +54,26 @@ def _from_environment() -> str | None:
 def forced_level(name: str) -> Iterator[None]:
     """Run everything in this process at one level, for tests and measurements.
 
-    Errors
-        UnsupportedProblemError when the level is unknown or cannot run here.
+    Parameters
+    ----------
+    name : str
+        One of usable_levels().
+
+    Yields
+    ------
+    None
+        The level is in use until the context ends.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If the level is unknown or cannot run here.
+
+    Examples
+    --------
+    >>> with forced_level(usable_levels()[-1]):
+    ...     level() == usable_levels()[-1]
+    True
     """
     global _forced
     before, _forced = _forced, _checked(name, f"level {name!r}")

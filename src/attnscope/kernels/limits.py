@@ -1,29 +1,73 @@
-"""The machine's own limits, measured by the kernel's instructions: what a speed is a share of."""
+"""The machine's limits, measured with the kernel's instructions: speeds are reported as a share of them."""
 
 import numpy as np
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels import _core
+from attnscope.kernels._core import fma_limit, read_bandwidth
 from attnscope.kernels.level import level
 from attnscope.kernels.threads import checked_threads, default_threads
 
+FMA_ITERATIONS = 10_000_000  # 12 vectors each: about 50 ms
+FEWEST_FLOATS = 1 << 14
+
 
 def measure_fma_limit(threads: int | None = None, *, rounds: int = 3) -> float:
-    """FLOP/s of fused multiply-adds on registers alone, all threads together: the best of some rounds.
+    """Measure the FLOP/s of fused multiply-adds on registers, over all threads together.
 
-    One multiply-add counts as two operations. Takes about 50 ms a round.
+    Parameters
+    ----------
+    threads : int, optional
+        default_threads() by default.
+    rounds : int, default 3
+        The best of so many rounds of about 50 ms is returned.
+
+    Returns
+    -------
+    float
+        FLOP/s; a multiply-add counts as two operations.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If this CPU has no level.
+    AttentionError
+        If `threads` is not an integer from 1 to 1024.
     """
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
-    return max(_core.fma_limit(_level(), threads, 10_000_000) for _ in range(rounds))
+    name = _level()
+    return max(fma_limit(name, threads=threads, iterations=FMA_ITERATIONS) for _ in range(rounds))
 
 
 def measure_read_bandwidth(
     threads: int | None = None, *, buffer_bytes: int = 1 << 28, rounds: int = 3
 ) -> float:
-    """Bytes/s of a streaming read of a buffer that no cache holds, all threads together: the best of some rounds."""
+    """Measure the bytes/s of a streaming read, over all threads together.
+
+    Parameters
+    ----------
+    threads : int, optional
+        default_threads() by default.
+    buffer_bytes : int, default 268435456
+        Size of the buffer; the default exceeds most caches.
+    rounds : int, default 3
+        The best of so many rounds is returned.
+
+    Returns
+    -------
+    float
+        Bytes/s.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If this CPU has no level.
+    AttentionError
+        If `threads` is not an integer from 1 to 1024.
+    """
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
-    buffer = np.ones(max(1 << 14, buffer_bytes // 4), np.float32)
-    return max(_core.read_bandwidth(_level(), buffer, threads) for _ in range(rounds))
+    name = _level()
+    buffer = np.ones(max(FEWEST_FLOATS, buffer_bytes // 4), np.float32)
+    return max(read_bandwidth(name, buffer, threads=threads) for _ in range(rounds))
 
 
 def _level() -> str:

@@ -1,4 +1,4 @@
-"""Attention over keys and values that lie in pages, through the compiled kernel."""
+"""Attention over keys and values in pages, computed by the compiled kernel."""
 
 from typing import Any
 
@@ -6,11 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels import _core
+from attnscope.kernels._core import StatisticsArrays
 from attnscope.kernels.level import level
-from attnscope.kernels.run import NAMES, as_bits
+from attnscope.kernels.plan import NAMES, as_bits, make_plan
 from attnscope.kernels.threads import checked_threads, default_threads
-from attnscope.problem import KeyBitmap, KeySpans, Pages, Scoring
+from attnscope.problem import AttentionShape, KeyBitmap, KeySpans, Pages, Scoring
+
+
+def shape_of_pages(query: NDArray[Any], pages: Pages) -> AttentionShape:
+    """The sizes of a call over pages; key_len is that of the longest sequence."""
+    sequences, query_heads, query_len, key_dim = query.shape
+    return AttentionShape(
+        batch=sequences,
+        query_heads=query_heads,
+        kv_heads=pages.key.shape[1],
+        query_len=query_len,
+        key_len=int(pages.key_lens.max(initial=0)),
+        key_dim=key_dim,
+        value_dim=pages.value.shape[3],
+    )
 
 
 def run_pages(  # noqa: PLR0913  # as attention()
@@ -25,16 +39,42 @@ def run_pages(  # noqa: PLR0913  # as attention()
     out: NDArray[Any] | None = None,
     logsumexp: bool = False,
     threads: int | None = None,
-    statistics: "_core.StatisticsArrays | None" = None,
+    statistics: StatisticsArrays | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Compute output and, if asked for, the logsumexp and statistics. The caller has validated everything.
+    """Compute the output and, if asked for, the logsumexp; fill the arrays of `statistics`.
 
-    Shapes
-        query             (sequences, query_heads, query_len, key_dim)     float32, bfloat16 or float16
-        bias              (sequences, query_heads, query_len, longest key_lens)
-        visible           its spans or bits count keys of each sequence
-        output            (sequences, query_heads, query_len, value_dim)   in the query's format
-        logsumexp    (sequences, query_heads, query_len)
+    Parameters
+    ----------
+    query : ndarray, shape (sequences, query_heads, query_len, key_dim)
+        float32, bfloat16 or float16.
+    pages : Pages
+    visible : KeySpans or KeyBitmap, optional
+        Counts the keys of each sequence.
+    scoring : Scoring
+    bias : ndarray, shape (sequences, query_heads, query_len, longest key_lens), optional
+    alibi_slopes, sinks : ndarray of float32, shape (query_heads,), optional
+    out : ndarray, shape (sequences, query_heads, query_len, value_dim), optional
+        Receives the output, in the query's format.
+    logsumexp : bool, default False
+    threads : int, optional
+    statistics : StatisticsArrays, optional
+
+    Returns
+    -------
+    output : ndarray, shape (sequences, query_heads, query_len, value_dim)
+        In the query's format.
+    logsumexp : ndarray of float32, shape (sequences, query_heads, query_len), or None
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If this CPU has no level.
+    AttentionError
+        If `threads` is not a number of threads.
+
+    Notes
+    -----
+    The arrays must have been validated.
     """
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     name = level()
@@ -42,40 +82,34 @@ def run_pages(  # noqa: PLR0913  # as attention()
         raise UnsupportedProblemError(
             "paged attention needs the kernel, and this CPU has none of its levels."
         )
-    sequences, query_heads, query_len, key_dim = query.shape
-    kv_heads, value_dim = pages.value.shape[1], pages.value.shape[3]
-    key_len = int(pages.key_lens.max(initial=0))
-    plan = _core.Plan(
+    shape = shape_of_pages(query, pages)
+    plan = make_plan(
         name,
-        (sequences, query_heads, kv_heads, query_len, key_len, key_dim, value_dim),
-        NAMES[query.dtype],
-        "int8" if pages.key.dtype == np.int8 else NAMES[pages.key.dtype],
-        NAMES[query.dtype],
-        scoring.scale,
-        scoring.softcap,
-        visible.first_key if isinstance(visible, KeySpans) else None,
-        visible.end_key if isinstance(visible, KeySpans) else None,
-        visible.words if isinstance(visible, KeyBitmap) else None,
+        shape,
+        visible,
+        scoring,
+        number_format=NAMES[query.dtype],
+        key_value_format="int8" if pages.key.dtype == np.int8 else NAMES[pages.key.dtype],
+        output_format=NAMES[query.dtype],
     )
+    rows = (shape.batch, shape.query_heads, shape.query_len)
     if out is None:
-        out = np.empty((sequences, query_heads, query_len, value_dim), query.dtype)
-    normalizer = np.empty((sequences, query_heads, query_len), np.float32) if logsumexp else None
-    bias_format = "float32" if bias is None else NAMES[bias.dtype]
+        out = np.empty((*rows, shape.value_dim), query.dtype)
+    normalizer = np.empty(rows, np.float32) if logsumexp else None
     plan.run_pages(
-        as_bits(query),
-        as_bits(pages.key),
-        as_bits(pages.value),
-        pages.key_scales,
-        pages.value_scales,
-        pages.block_table,
-        pages.key_lens,
-        as_bits(out),
-        normalizer,
-        None if bias is None else as_bits(bias),
-        bias_format,
-        alibi_slopes,
-        sinks,
-        threads,
-        statistics,
+        query=as_bits(query),
+        key_pages=as_bits(pages.key),
+        value_pages=as_bits(pages.value),
+        key_scales=pages.key_scales,
+        value_scales=pages.value_scales,
+        block_table=pages.block_table,
+        key_lens=pages.key_lens,
+        output=as_bits(out),
+        logsumexp=normalizer,
+        bias=None if bias is None else as_bits(bias),
+        slopes=alibi_slopes,
+        sinks=sinks,
+        threads=threads,
+        statistics=statistics,
     )
     return out, normalizer

@@ -1,4 +1,4 @@
-"""A described problem through the compiled kernel, with statistics of where its rows look."""
+"""The statistics of observe(), computed by the compiled kernel in the same pass as the output."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels import _core
-from attnscope.kernels.pages import run_pages
+from attnscope.kernels._core import StatisticsArrays
+from attnscope.kernels.pages import run_pages, shape_of_pages
 from attnscope.kernels.run import run
 from attnscope.problem import (
     AttentionProblem,
@@ -21,7 +21,7 @@ from attnscope.problem import (
 )
 from attnscope.result import Statistics
 
-MOST_KEYS = 2**24  # the kernel counts keys in float32, which is exact up to here
+MOST_KEYS = 2**24  # the kernel counts keys in float32, which is exact below this
 OF_FLOATS = ("entropy", "max_weight", "first_mass", "mean_distance", "sink_mass")
 OF_KEYS = ("max_key", "visible_keys")
 
@@ -31,12 +31,26 @@ Arrays = dict[str, NDArray[Any]]
 def observe(
     problem: AttentionProblem, operands: Operands, asked: Questions, *, threads: int | None = None
 ) -> tuple[NDArray[Any], Statistics]:
-    """The output, bit for bit that of run(), and the statistics.
+    """Compute the output, with the bits of run(), and the statistics.
 
-    Shapes
-        As in Statistics, always with batch and heads.
-    Errors
-        UnsupportedProblemError when why_not() gives a reason, and for 2^24 keys or more.
+    Parameters
+    ----------
+    problem : AttentionProblem
+    operands : Operands
+        The arrays that `problem` was described from.
+    asked : Questions
+    threads : int, optional
+
+    Returns
+    -------
+    output : ndarray, shape (batch, query_heads, query_len, value_dim)
+    statistics : Statistics
+        Always with the axes of batch and heads.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If why_not() returns a reason, or for 2^24 keys or more.
     """
     arrays, wanted = prepare(problem.shape, asked)
     output, logsumexp = run(problem, operands, logsumexp=True, threads=threads, statistics=wanted)
@@ -56,22 +70,42 @@ def observe_pages(  # noqa: PLR0913  # as run_pages()
     sinks: NDArray[np.float32] | None = None,
     threads: int | None = None,
 ) -> tuple[NDArray[Any], Statistics]:
-    """The same over pages: the output, bit for bit that of run_pages(), and the statistics."""
-    sequences, query_heads, query_len, key_dim = query.shape
-    key_len = int(pages.key_lens.max(initial=0))
-    shape = AttentionShape(
-        sequences, query_heads, pages.key.shape[1], query_len, key_len, key_dim, pages.value.shape[3]
-    )
-    arrays, wanted = prepare(shape, asked)
+    """Compute the output over pages, with the bits of run_pages(), and the statistics.
+
+    Parameters
+    ----------
+    query, pages, visible, scoring, bias, alibi_slopes, sinks, threads
+        As in run_pages().
+    asked : Questions
+
+    Returns
+    -------
+    output : ndarray, shape (sequences, query_heads, query_len, value_dim)
+    statistics : Statistics
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If this CPU has no level, or for 2^24 keys or more.
+    """
+    arrays, wanted = prepare(shape_of_pages(query, pages), asked)
     output, logsumexp = run_pages(
-        query, pages, visible, scoring,
-        bias=bias, alibi_slopes=alibi_slopes, sinks=sinks, logsumexp=True, threads=threads, statistics=wanted,
-    )  # fmt: skip
+        query,
+        pages,
+        visible,
+        scoring,
+        bias=bias,
+        alibi_slopes=alibi_slopes,
+        sinks=sinks,
+        logsumexp=True,
+        threads=threads,
+        statistics=wanted,
+    )
     assert logsumexp is not None
     return output, collected(arrays, logsumexp)
 
 
-def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, "_core.StatisticsArrays"]:
+def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, StatisticsArrays]:
     """The arrays that the kernel fills."""
     if shape.key_len >= MOST_KEYS:
         raise UnsupportedProblemError(
@@ -96,8 +130,18 @@ def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, "_core.Sta
         arrays["map"] = np.zeros((*rows[:2], *map_shape), np.float32)
     if asked.received or map_shape is not None:
         arrays |= {name: np.empty(rows, np.float32) for name in ("largest", "share")}
-    wanted = _core.StatisticsArrays(
-        (*rows, shape.key_len), arrays, asked.first_keys, segments, asked.top_keys, map_shape or (0, 0)
+    map_rows, map_columns = map_shape or (0, 0)
+    wanted = StatisticsArrays(
+        arrays,
+        batch=shape.batch,
+        query_heads=shape.query_heads,
+        query_len=shape.query_len,
+        key_len=shape.key_len,
+        first_keys=asked.first_keys,
+        segments=segments,
+        top_keys=asked.top_keys,
+        map_rows=map_rows,
+        map_columns=map_columns,
     )
     return arrays, wanted
 

@@ -1,4 +1,4 @@
-"""How many threads a call uses where it does not say."""
+"""The number of threads of a call that does not choose one."""
 
 import os
 from functools import cache
@@ -12,22 +12,48 @@ _default: int | None = None
 
 
 def default_threads() -> int:
-    """The process's default: set_default_threads(), else ATTNSCOPE_THREADS, else the CPUs this process may use."""
+    """Return the number of threads of a call without `threads=`.
+
+    Returns
+    -------
+    int
+        The number set by set_default_threads(), else by the environment variable ATTNSCOPE_THREADS, else the
+        number of CPUs that this process may use.
+
+    Raises
+    ------
+    AttentionError
+        If ATTNSCOPE_THREADS is not an integer from 1 to 1024.
+    """
     return _default or _from_environment()
 
 
 def set_default_threads(threads: int | None) -> None:
-    """Set how many threads a call without `threads=` uses; None takes the setting back.
+    """Set the number of threads of a call without `threads=`, for this process.
 
-    Errors
-        AttentionError unless threads is an integer from 1 to 1024.
+    Parameters
+    ----------
+    threads : int or None
+        From 1 to 1024. None removes the setting.
+
+    Raises
+    ------
+    AttentionError
+        If `threads` is not an integer from 1 to 1024.
+
+    Examples
+    --------
+    >>> set_default_threads(2)
+    >>> default_threads()
+    2
+    >>> set_default_threads(None)
     """
     global _default
     _default = None if threads is None else checked_threads(threads, "threads")
 
 
 def checked_threads(threads: int, name: str) -> int:
-    """Return threads, or say what is wrong with it."""
+    """Return threads; raise AttentionError unless it is an integer from 1 to 1024."""
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise AttentionError(
             f"{name}={threads!r}: expected an integer from 1 to {MOST_THREADS}. Leave it out to use all CPUs."
@@ -39,6 +65,6 @@ def checked_threads(threads: int, name: str) -> int:
 def _from_environment() -> int:
     asked = os.environ.get(ENVIRONMENT_VARIABLE)
     if not asked:
-        # the CPUs that this process may run on, which can be fewer than there are
+        # may be fewer than the machine has
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return checked_threads(int(asked) if asked.isdecimal() else 0, f"{ENVIRONMENT_VARIABLE} (was {asked!r})")

@@ -2,6 +2,7 @@
 
 from attnscope.observation.cached import cached as cached
 from attnscope.observation.front import observe as observe
+from attnscope.observation.gradient import attention_times_gradient as attention_times_gradient
 from attnscope.observation.heads import HeadSummary as HeadSummary
 from attnscope.observation.join import join as join
 from attnscope.observation.observation import Observation as Observation
@@ -16,6 +17,7 @@ __all__ = [
     "HeadScores",
     "HeadSummary",
     "Influence",
+    "attention_times_gradient",
     "cached",
     "draw_heads",
     "head_scores",

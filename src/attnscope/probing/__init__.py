@@ -1,4 +1,4 @@
-"""One engine for audits and the lesson's checks: calls of foreign code, error bounds, shrinking, known mistakes, findings."""
+"""One engine for audits and the lesson's checks: guarded calls, error bounds, shrinking, findings."""
 
 from attnscope.probing.bound import Arithmetic as Arithmetic
 from attnscope.probing.bound import Bound as Bound

@@ -1,27 +1,27 @@
-"""How far a careful computation may be from the exact answer: a proof, so that no test types a tolerance.
+"""How far a careful computation may be from the exact answer: a proven bound, no guessed tolerance.
 
 Let u be the rounding unit of the arithmetic. A score is computed with an error of at most d[j]: each of its
 operations, in whatever order, costs u relative to what it works on.
 
     d[j] = (s(key_dim) + 8 u) * mass[j]      products, sums and the scale; mass = scale * sum |query| |key|
-           + 16 u * softcap                  a tanh good to a few u of 1, and its scaling
-           + 4 u * |bias[j]|                 widening, a change of base, the sum
-           + 2 u * |score[j] - top|          the differences of the exponent, summed over all rescales
-           + 4 u * |score[j]|                rounding the score itself, where it is stored before the difference
-           + 8 u                             the exponential itself
+           + 16 u * softcap                  a tanh good to a few u of 1, and its scaling + 4 u * |bias[j]|
+           widening, a change of base, the sum + 2 u * |score[j] - top|          the differences of the
+           exponent, summed over all rescales + 4 u * |score[j]|                rounding the score itself,
+           where it is stored before the difference + 8 u                             the exponential itself
 
-where s(n) is what a sum of n terms costs: n u in float32 and float64, whatever its order. In 16-bit formats that
-would allow sums that stop growing, which is a bug and no rounding: there a careful sum is taken in float32, or
-in halves of halves, so that s(n) = n 2^-24 + log2(n) u.
+where s(n) bounds the error of a sum of n terms: n u in float32 and float64, in any order. In 16-bit formats
+that would permit sums that stop growing, which is a bug and not rounding. There a careful sum is taken in
+float32 or pairwise, so s(n) = n 2^-24 + log2(n) u.
 
-So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times itself,
-where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products with the values and
-rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
+So the weight w[j] = e^score[j] / sum of e^score becomes at most e^d[j] / B and at least e^-d[j] / A times
+itself, where A = sum w e^d and B = sum w e^-d: that is exact, however large d. Sums over keys, products
+with the values and rescales add 3 s(key_len) + 32 u, and the output is rounded once to its format.
 
-`same_precision_baseline` is the second judge: the bound states what is possible, the baseline what is usual.
+`same_precision_baseline` is the second judge: the bound states the possible error, the baseline the usual
+one.
 
-tests/tolerance.py derives the same bound for attnscope's own code and shares nothing with this file: it also judges the
-reference, whose weights are exact here. tests/probing/test_bound.py compares the two.
+tests/tolerance.py derives the same bound for attnscope's own code and shares nothing with this file: it
+also judges the reference, whose weights are exact here. tests/probing/test_bound.py compares the two.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ FLOAT32_UNIT = 2.0**-24
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Numbers of one format, and the sums that careful code takes of them.
+    """The rounding of one number format, and of careful sums in it.
 
     Parameters
     ----------
@@ -64,15 +64,13 @@ class Arithmetic:
 
     @property
     def smallest_normal(self) -> float:
+        """The smallest positive normal number."""
         return float(finfo(FORMATS[self.number_format]).smallest_normal)
 
     @property
     def smallest_subnormal(self) -> float:
+        """The smallest positive number."""
         return float(finfo(FORMATS[self.number_format]).smallest_subnormal)
-
-    @property
-    def largest(self) -> float:
-        return float(finfo(FORMATS[self.number_format]).max)
 
     def of_sum(self, terms: int) -> float:
         """s(n) of the proof."""
@@ -92,7 +90,7 @@ class Bound:
 
 @dataclass(frozen=True, eq=False)
 class InputErrors:
-    """How far inputs may already be from the exact ones, per entry, as after a projection."""
+    """How far inputs may already be from the exact ones, per entry, for example after a projection."""
 
     query: Floats
     key: Floats
@@ -152,7 +150,7 @@ def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> 
 
 
 def carried_to_scores(inputs: Inputs, carried: InputErrors | None) -> Floats | float:
-    """What errors of queries and keys make of their products: |q| e(k) + e(q) |k| + e(q) e(k)."""
+    """The error that queries and keys pass on to their products: |q| e(k) + e(q) |k| + e(q) e(k)."""
     if carried is None:
         return 0.0
     key_errors = carried.key.swapaxes(-1, -2)
@@ -162,13 +160,13 @@ def carried_to_scores(inputs: Inputs, carried: InputErrors | None) -> Floats | f
 
 
 def size_of(array: Floats) -> Floats:
-    """Absolute values, 0 for what is no number."""
+    """Absolute values; 0 for NaN and infinity."""
     return np.abs(np.where(np.isfinite(array), array, 0.0))
 
 
 @quietly
 def same_precision_baseline(inputs: Inputs, number_format: str) -> tuple[Floats, Floats]:
-    """(output, logsumexp) of careful code in a format: each step is rounded to it, sums are taken in float64."""
+    """(output, logsumexp) of careful code in a format: each step is rounded, sums are taken in float64."""
     dtype: Any = FORMATS[number_format]
 
     def rounded(array: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Calls of foreign code: with a time limit, without its output, and with whatever it raises caught.
+"""Calls of foreign code: with a time limit, with its output captured, and with every exception caught.
 
-In the main thread an alarm ends a call. Elsewhere no alarm rings, so the call runs in a thread of its own, into which an
-exception is raised when its time is over. What that cannot stop, such as one long call inside NumPy, is left behind.
+In the main thread an alarm ends a call. Other threads receive no alarm, so there the call runs in a thread
+of its own, into which an exception is raised when its time is over. A thread that this cannot stop, such as
+one in a long call of NumPy, is left behind.
 """
 
 import ctypes
@@ -26,14 +27,11 @@ MOST_PRINTED = 2000  # characters of what foreign code prints
 
 
 class TimeIsUp(BaseException):
-    """Raised inside foreign code; no Exception, so that its own `except Exception` does not swallow it."""
+    """Raised inside foreign code. It is no Exception, so that `except Exception` there does not catch it."""
 
 
 class NoAnswer(Exception):
-    """The call gave no answer that could be judged.
-
-    kind    "raised", "hung", "type" or "shape"
-    """
+    """Raised if a call gave no answer that can be judged; kind is "raised", "hung", "type" or "shape"."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -50,15 +48,12 @@ class Printed:
 
 @dataclass
 class Run:
-    """One run in a thread: what came of it so far.
-
-    late    the time was over before it was done; what comes after that does not count
-    """
+    """The state of one run in a thread."""
 
     result: Any = None
     error: BaseException | None = None
     done: bool = False
-    late: bool = False
+    late: bool = False  # the time was over before it was done; a later result does not count
     closing: threading.Lock = field(default_factory=threading.Lock)
     closed: bool = False  # from now on nothing is raised in the thread
 
@@ -69,7 +64,7 @@ def guarded(work: Callable[[], Any], seconds: float, printed: Printed) -> Any:
     Raises
     ------
     NoAnswer
-        If it raises, ends the process or takes longer than `seconds`.
+        If it raises, exits or takes longer than `seconds`.
     """
     buffer = StringIO()
     try:
@@ -103,7 +98,7 @@ def message_of(error: BaseException) -> str:
 
 
 def within(work: Callable[[], Any], seconds: float, buffer: StringIO) -> Any:
-    """Run with a time limit: by an alarm in the main thread, else in a thread."""
+    """Run with a time limit, which an alarm enforces in the main thread and a second thread elsewhere."""
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         with alarm(seconds):
             return work()
@@ -117,7 +112,7 @@ def within(work: Callable[[], Any], seconds: float, buffer: StringIO) -> Any:
 
 @contextmanager
 def alarm(seconds: float, again: float = 0.0) -> Iterator[None]:
-    """Raise TimeIsUp in the main thread after `seconds`, and every `again` seconds from then on if that is not 0."""
+    """Raise TimeIsUp in the main thread after `seconds`, then every `again` seconds if that is not 0."""
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise TimeIsUp
@@ -138,7 +133,7 @@ def run_in_thread(
 ) -> Run:
     """Run in a thread, wait no longer than `seconds`, then raise TimeIsUp in it for `patience` seconds.
 
-    What the thread prints goes to `buffer`, or where it is printed.
+    What the thread prints goes to `buffer` if there is one.
     """
     run = Run()
     thread = threading.Thread(target=in_the_thread, args=(run, work, buffer), daemon=True)
@@ -153,7 +148,7 @@ def run_in_thread(
 
 
 def in_the_thread(run: Run, work: Callable[[], Any], buffer: StringIO | None) -> None:
-    """Do the work and note what happens."""
+    """Do the work and keep its result or its error."""
     if buffer is not None:
         with captured(buffer):
             in_the_thread(run, work, None)
@@ -164,14 +159,14 @@ def in_the_thread(run: Run, work: Callable[[], Any], buffer: StringIO | None) ->
         run.done = True
     except TimeIsUp:
         pass
-    except BaseException as error:  # noqa: BLE001  # it is raised again, or reported, in the thread that waits
+    except BaseException as error:  # noqa: BLE001  # the waiting thread raises or reports it
         run.error, run.done = error, True
     finally:
         close(run)
 
 
 def stop(thread: threading.Thread, run: Run, patience: float) -> None:
-    """Raise inside a thread until it ends, or patience does."""
+    """Raise inside a thread until it ends, for at most `patience` seconds."""
     until = monotonic() + patience
     while thread.is_alive() and monotonic() < until:
         with run.closing:
@@ -183,19 +178,19 @@ def stop(thread: threading.Thread, run: Run, patience: float) -> None:
 
 
 def close(run: Run) -> None:
-    """Receive here what was raised and has not arrived yet: later, it would end the thread noisily."""
+    """Receive an exception that was raised and has not arrived yet: later, it would be printed."""
     while not run.closed:
         try:
             with run.closing:
                 run.closed = True
-            for _ in range(100):  # each turn of a loop looks whether something has arrived
+            for _ in range(100):  # the interpreter delivers exceptions between iterations
                 pass
         except TimeIsUp:
             pass
 
 
 def random_states() -> tuple[Any, ...]:
-    """The global random states that foreign code may draw from: Python's, NumPy's, and torch's if it is loaded."""
+    """Read the global random states of Python, NumPy, and torch if it is loaded."""
     kind, numbers, position, *_ = np.random.get_state(legacy=True)  # noqa: NPY002  # the global one is meant
     torch = sys.modules.get("torch")
     torch_state = () if torch is None else tuple(torch.get_rng_state().tolist()[:700])

@@ -1,8 +1,9 @@
-"""What audits and checks find: a broken promise, the known mistake behind it, and the smallest call that shows it."""
+"""Findings of audits and checks: a broken promise, its known mistake, and the smallest call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,24 @@ MOST_PRINTED = 36  # entries of an array; longer ones are printed as their shape
 
 
 class Severity(StrEnum):
-    """How bad a finding is; the worst comes first.
+    """Rank how bad a finding is; the worst comes first.
 
-    ``leak``: hidden slots, or other items of the batch, move the output.
-    ``wrong``: the answer is not what the contract states.
-    ``unstable``: right within rounding, but not repeatable or not free of side effects.
-    ``inexact``: no mistake but rounding, and more of it than careful arithmetic in this format makes.
+    Parameters
+    ----------
+    value : {"leak", "wrong", "unstable", "inexact"}
+        "leak": hidden slots, or other items of the batch, move the output.
+        "wrong": the answer is not what the contract states.
+        "unstable": right within rounding, but not repeatable or not free of side effects.
+        "inexact": only rounding, but more of it than careful arithmetic in this format makes.
+
+    Examples
+    --------
+    >>> Severity("leak").rank, Severity.INEXACT.rank
+    (0, 3)
     """
+
+    # The arguments that create new enumerations are none of a reader's concern.
+    __signature__ = Signature([Parameter("value", Parameter.POSITIONAL_ONLY)])
 
     LEAK = "leak"
     WRONG = "wrong"
@@ -28,30 +40,30 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the worst."""
+        """Position in the order of severities: 0 for the worst."""
         return list(Severity).index(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """The smallest call that shows what is wrong, with all that is needed to repeat it.
+    """The smallest call that shows what is wrong, with everything that is needed to repeat it.
 
-    Printed as its arguments, what came, and what was expected.
+    It prints its arguments, what came, and what was expected.
 
     Parameters
     ----------
     call : str
         The call in one line: ``"softmax(scores)"``, or sizes, options and seed.
     arguments : mapping
-        What went in, by name.
+        The inputs, by name.
     came : mapping
-        What came out, by name; empty if nothing did.
+        The results, by name; empty if there were none.
     expected : mapping
-        What is right, by name; empty if no single result is.
+        The right results, by name; empty if there is no single right result.
     indices : mapping
-        Where to look: batch, head, query, key, ...
+        Where the results differ: batch, head, query, key, ...
     seed : int, optional
-        What the arrays were drawn from.
+        The seed that the arrays were drawn from.
     """
 
     call: str
@@ -122,7 +134,8 @@ class KnownMistake:
     name : str
         What it does, as a finding states it: "causal aligned to the start".
     wrong : callable
-        Returns what an implementation with this mistake returns. Its arguments are those of whatever is probed.
+        Returns what an implementation with this mistake returns. Its arguments are those of whatever is
+        probed.
     check : str
         The promise that it breaks.
     fix : str
@@ -137,24 +150,24 @@ class KnownMistake:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """One broken promise.
+    """Describe one broken promise.
 
     Parameters
     ----------
     check : str
-        Which promise: "alignment", "window", "poison", ...
+        The promise: "alignment", "window", "poison", ...
     severity : Severity
-        leak, wrong, unstable or inexact.
+        How bad it is: leak, wrong, unstable or inexact.
     sentence : str
         What happens, and in which row: "query 3 reads key 4, which causal hides (...)".
     counterexample : Counterexample, optional
         The smallest call that shows it.
     cause : str, optional
-        A known mistake that answers alike.
+        The likely cause, such as a known mistake that gives the same results.
     fix : str, optional
-        What to do.
+        How to repair it.
     cases : int
-        How many of the calls that were tried showed it.
+        The number of calls that showed it.
     """
 
     check: str
@@ -188,7 +201,7 @@ def listed(words: list[str]) -> str:
 
 
 def written(value: Any, indent: int = 0) -> str:
-    """An array as one would type it, or its shape if it is long.
+    """Write an array as one would type it, or its shape if it is long.
 
     >>> written(np.array([[1.0, -np.inf]]))
     '[[1, -inf]]'
@@ -206,7 +219,7 @@ def written(value: Any, indent: int = 0) -> str:
 
 
 def spelled(entry: Any) -> str:
-    """A number in as many digits as a reader compares.
+    """Write a number in as many digits as a reader compares.
 
     >>> spelled(0.1 + 0.2), spelled(np.True_), spelled(12345678)
     ('0.3', 'True', '12345678')

@@ -1,8 +1,9 @@
-"""What foreign code prints: captured per thread, so that neither other threads nor other probes lose a line.
+"""Output of foreign code, captured per thread, so that other threads lose no line.
 
-`contextlib.redirect_stdout` replaces `sys.stdout` for the whole process. Two threads that use it at once swallow each
-other's lines, and the one that ends last restores the other's buffer. Here the standard streams are replaced at most once, by
-a router that looks up the calling thread: threads that capture write to their own buffer, all others to the real stream.
+`contextlib.redirect_stdout` replaces `sys.stdout` for the whole process. Two threads that use it at once
+receive each other's lines, and the one that ends last restores the other's buffer. Here the standard
+streams are replaced at most once, by a router that looks up the calling thread: threads that capture write
+to their own buffer, all others to the real stream.
 """
 
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 
 class Router:
-    """A standard stream that sends a capturing thread's lines to its buffer and all other lines onwards."""
+    """A standard stream that sends a capturing thread's lines to its buffer, others to the real stream."""
 
     def __init__(self, onwards: Any) -> None:
         self.onwards = onwards
@@ -25,7 +26,7 @@ class Router:
 
 
 class WarningRouter:
-    """A `warnings.showwarning` that drops what a capturing thread warns of."""
+    """A `warnings.showwarning` that drops the warnings of capturing threads."""
 
     def __init__(self, onwards: Any) -> None:
         self.onwards = onwards
@@ -79,7 +80,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Restore the real streams after the last capture; whatever else stands in their place stays."""
+    """Restore the real streams after the last capture; a stream that other code put in their place stays."""
     global users
     with INSTALLING:
         users -= 1

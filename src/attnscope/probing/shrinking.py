@@ -1,7 +1,7 @@
-"""From a question that shows something to the smallest one that still shows it."""
+"""Shrink a question that shows a mistake to the smallest one that still shows it."""
 
 from collections.abc import Callable, Iterable
-from time import monotonic
+from time import process_time
 from typing import TypeVar
 
 Question = TypeVar("Question")
@@ -16,18 +16,20 @@ def shrink(
     seconds: float = 1.5,
     most_tries: int = MOST_TRIES,
 ) -> Question:
-    """Replace a question by a simpler one that shows the same, as long as there is one.
+    """Replace a question by a simpler one that shows the same, until there is none.
 
     Parameters
     ----------
     question : Question
-        Shows something; it is not asked again.
+        A question that shows a mistake; it is not asked again.
     simpler : callable
-        question -> simpler questions, the boldest steps first.
+        question -> simpler questions, the largest steps first.
     same : callable
-        question -> whether it shows the same. The last question for which it returned True is the result.
+        question -> whether it shows the same mistake. The result is the last question for which it returned
+        True.
     seconds, most_tries : float, int
-        Limits; the smallest question so far is returned when one is reached.
+        Limits, of this process's CPU time and of questions. When one is reached, the smallest question so far is
+        returned.
 
     Returns
     -------
@@ -39,13 +41,13 @@ def shrink(
     >>> shrink(100, lambda n: (n // 2, n - 1), lambda n: n >= 7)
     7
     """
-    tries, deadline = 0, monotonic() + seconds
+    tries, deadline = 0, process_time() + seconds
     smaller = True
     while smaller:
         smaller = False
         for candidate in simpler(question):
             tries += 1
-            if tries > most_tries or monotonic() > deadline:
+            if tries > most_tries or process_time() > deadline:
                 return question
             if same(candidate):
                 question, smaller = candidate, True

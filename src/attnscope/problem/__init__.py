@@ -10,6 +10,8 @@ from attnscope.problem.dense import Dense as Dense
 from attnscope.problem.describe import describe as describe
 from attnscope.problem.describe import describe_pages as describe_pages
 from attnscope.problem.documents import Documents as Documents
+from attnscope.problem.forward import Forward as Forward
+from attnscope.problem.forward import read_forward as read_forward
 from attnscope.problem.key_ranges import KeyLengths as KeyLengths
 from attnscope.problem.key_ranges import KeyRanges as KeyRanges
 from attnscope.problem.key_ranges import Prefix as Prefix

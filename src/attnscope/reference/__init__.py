@@ -12,9 +12,10 @@ from attnscope.reference.definition import scores as scores
 from attnscope.reference.definition import soft_capped as soft_capped
 from attnscope.reference.definition import softmax as softmax
 from attnscope.reference.definition import weights as weights
-from attnscope.reference.gradients import Gradients as Gradients
+from attnscope.reference.gradients import grad_of_sinks as grad_of_sinks
 from attnscope.reference.gradients import gradients as gradients
 from attnscope.reference.gradients import of_shared_heads as of_shared_heads
+from attnscope.reference.gradients import summed_to as summed_to
 from attnscope.reference.influence import Influence as Influence
 from attnscope.reference.influence import influence as influence
 from attnscope.reference.inputs import Inputs as Inputs
@@ -26,7 +27,6 @@ from attnscope.reference.statistics import statistics as statistics
 
 # What users may rely on; other rooms use the single steps, too.
 __all__ = [
-    "Gradients",
     "attention",
     "blockwise",
     "gradients",

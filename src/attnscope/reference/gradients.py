@@ -1,36 +1,14 @@
 """The gradients of attention: the backward pass, written out by the chain rule."""
 
-from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.errors import AttentionShapeError
-from attnscope.problem import AttentionOptions, AttentionShape
+from attnscope.problem import AttentionOptions, read_forward
 from attnscope.reference.definition import dot_products, masked_scores, mix, quietly, softmax
-from attnscope.reference.inputs import Bools, Floats, Inputs, read
-
-
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """The gradients of a loss with respect to the inputs of attention.
-
-    Parameters
-    ----------
-    query, key, value : ndarray of float64
-        Of the shapes of the inputs.
-    bias : ndarray of float64, or None
-        Of the shape of the bias: axes over which it was broadcast are summed. None without a bias.
-    sinks : ndarray of float64, shape (query_heads,), or None
-        None without sinks.
-    """
-
-    query: Floats
-    key: Floats
-    value: Floats
-    bias: Floats | None
-    sinks: Floats | None
+from attnscope.reference.inputs import Bools, Floats, Inputs, read, widen
+from attnscope.result import Gradients
 
 
 @quietly
@@ -39,6 +17,9 @@ def gradients(
     key: NDArray[Any],
     value: NDArray[Any],
     grad_output: NDArray[Any],
+    *,
+    output: NDArray[Any] | None = None,
+    logsumexp: NDArray[Any] | None = None,
     **options: Unpack[AttentionOptions],
 ) -> Gradients:
     """Propagate the gradient of a loss from attention's output back to its inputs.
@@ -59,7 +40,10 @@ def gradients(
     key : ndarray, shape (batch, kv_heads, key_len, key_dim)
     value : ndarray, shape (batch, kv_heads, key_len, value_dim)
     grad_output : ndarray, shape (batch, query_heads, query_len, value_dim)
-        Of the query's rank, as attention()'s output.
+        Of the query's rank; in its format, or float64.
+    output : ndarray, shape (batch, query_heads, query_len, value_dim), optional
+    logsumexp : ndarray, shape (batch, query_heads, query_len), optional
+        Of the forward pass, both or neither: weights are then exp(score - logsumexp), and mean is g . output.
     **options : Unpack[AttentionOptions]
         mask, scale, softcap, bias, alibi_slopes and sinks, as in attention().
 
@@ -70,8 +54,8 @@ def gradients(
 
     Raises
     ------
-    AttentionShapeError
-        If grad_output does not have the output's shape.
+    AttentionShapeError, AttentionFormatError
+        If grad_output, output or logsumexp does not fit the query.
     AttentionError, TypeError
         As attention() does.
 
@@ -91,16 +75,22 @@ def gradients(
     """
     problem, operands, inputs = read(query, key, value, **options)
     shape, bias, drop = problem.shape, options.get("bias"), operands.added_axes
-    grad_rows = read_grad_output(grad_output, np.shape(query), shape)
+    forward = read_forward(problem, operands, grad_output, output, logsumexp, wider=True)
+    grad_rows = widen(forward.grad_output)
 
     # 1. forward again: recomputing the weights takes less memory than keeping them
-    weights, logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
+    weights, row_logsumexp = softmax(masked_scores(inputs), inputs.visible, inputs.sinks)
+    if forward.logsumexp is not None:
+        row_logsumexp = widen(forward.logsumexp)
+        weights = weights_of(inputs, row_logsumexp)
 
     # 2. through the mix and the softmax
     seen_by: Bools = inputs.visible.swapaxes(-1, -2)
     grad_value = mix(weights.swapaxes(-1, -2), seen_by, grad_rows)
     grad_weights = np.where(inputs.visible, grad_rows @ inputs.value.swapaxes(-1, -2), 0.0)
     mean = (weights * grad_weights).sum(axis=-1)
+    if forward.output is not None:
+        mean = (grad_rows * widen(forward.output)).sum(axis=-1)
     grad_scores = np.where(inputs.visible, weights * (grad_weights - mean[..., None]), 0.0)
 
     # 3. through the soft-cap and the dot product
@@ -113,20 +103,15 @@ def gradients(
         key=of_shared_heads(shape.kv_heads, grad_key)[drop],
         value=of_shared_heads(shape.kv_heads, grad_value)[drop],
         bias=None if bias is None else summed_to(bias.shape, grad_scores),
-        sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, logsumexp, mean),
+        sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, row_logsumexp, mean),
     )
 
 
-def read_grad_output(given: Any, query_shape: tuple[int, ...], shape: AttentionShape) -> Floats:
-    """Read grad_output as (batch, query_heads, query_len, value_dim), or raise AttentionShapeError."""
-    expected = (*query_shape[:-1], shape.value_dim)
-    if np.shape(given) != expected:
-        raise AttentionShapeError(
-            f"grad_output has shape {np.shape(given)}, expected {expected}, as the output. "
-            "Pass the gradient of the loss with respect to attention()'s output."
-        )
-    rows: Floats = np.asarray(given, dtype=np.float64)
-    return rows.reshape(shape.batch, shape.query_heads, shape.query_len, shape.value_dim)
+def weights_of(inputs: Inputs, logsumexp: Floats) -> Floats:
+    """exp(score - logsumexp): the softmax, of which the logsumexp is known."""
+    anchor = np.where(np.isneginf(logsumexp), 0.0, logsumexp)  # a row without weight
+    weights: Floats = np.exp(masked_scores(inputs) - anchor[..., None])
+    return weights
 
 
 def soft_cap_slope(inputs: Inputs) -> Floats:
@@ -136,10 +121,10 @@ def soft_cap_slope(inputs: Inputs) -> Floats:
     return 1.0 - np.tanh(dot_products(inputs) / inputs.softcap) ** 2
 
 
-def grad_of_sinks(sinks: Floats, logsumexp: Floats, mean: Floats) -> Floats:
+def grad_of_sinks(sinks: NDArray[Any], logsumexp: NDArray[Any], mean: NDArray[Any]) -> Floats:
     """Sum w_sink (0 - mean) over the rows of a head."""
     absent = np.isneginf(sinks)[:, None]  # -inf is no sink; (-inf) - (-inf) would be NaN
-    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp))
+    weight_of_sink = np.where(absent, 0.0, np.exp(sinks[:, None] - logsumexp.astype(np.float64)))
     grad: Floats = -np.sum(weight_of_sink * mean, axis=(0, -1))
     return grad
 
@@ -151,9 +136,9 @@ def of_shared_heads(kv_heads: int, grad: Floats) -> Floats:
     return summed
 
 
-def summed_to(shape: tuple[int, ...], grad: Floats) -> Floats:
+def summed_to(shape: tuple[int, ...], grad: NDArray[Any]) -> Floats:
     """Sum over the axes that the forward pass broadcast."""
     missing = grad.ndim - len(shape)
     stretched = [missing + axis for axis, size in enumerate(shape) if size == 1]
-    summed: Floats = np.sum(grad, axis=(*range(missing), *stretched)).reshape(shape)
+    summed: Floats = np.sum(grad, axis=(*range(missing), *stretched), dtype=np.float64).reshape(shape)
     return summed

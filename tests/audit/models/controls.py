@@ -1,4 +1,4 @@
-"""What looks like a mistake of a model, and is none: an audit says nothing of it."""
+"""Correct models that resemble wrong ones: an audit finds nothing."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class RotaryCountsPadding(Host):
 
 
 class FiniteFill(Host):
-    """A large negative number in the place of minus infinity."""
+    """A large negative number instead of minus infinity."""
 
     def softmax(self, scores: Any, visible: Any) -> Any:
         return super().softmax(np.where(visible, scores, np.float32(-1e9)), np.True_)
@@ -40,7 +40,7 @@ class NormalisedAgain(Host):
 
 
 class NaNInPaddedRows(Encoder):
-    """Logits of padded slots are nobody's business."""
+    """Logits of padded slots may be anything."""
 
     def forward(self, asked: Asked, cache: Any) -> Any:
         logits = super().forward(asked, cache)

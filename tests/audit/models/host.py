@@ -1,6 +1,7 @@
 """A small correct transformer in NumPy, step by step, so that a mistake is one step overridden.
 
-ids [batch, tokens] -> embed -> (norm, attend, add; norm, mix, add) x layers -> norm -> logits [batch, tokens, vocab]
+ids [batch, tokens] -> embed -> (norm, attend, add; norm, mix, add) x layers -> norm -> logits
+[batch, tokens, vocab]
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ LONGEST = 600
 
 @dataclass
 class Asked:
-    """One call as the steps see it; `total` tokens stand so far, `past` of them before this call."""
+    """One call as the steps see it, with `total` tokens, `past` of them from earlier calls."""
 
     ids: Any
     mask: Any

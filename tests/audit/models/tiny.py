@@ -1,4 +1,4 @@
-"""Tiny random Transformers models of many architectures, built from small configurations: nothing is downloaded."""
+"""Tiny random Transformers models of many architectures, from small configurations, without downloads."""
 
 from typing import Any
 

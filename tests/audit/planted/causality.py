@@ -118,7 +118,7 @@ class CausalAlignedToTheStart(Plain):
 
 @planted("alignment", "leak", alignment="start")
 class CausalAlignedToTheEndAgainstItsContract(Plain):
-    """The other way round: the contract says that the first query meets the first key."""
+    """The contract states that query 0 has the position of key 0."""
 
 
 @planted("dependence", "wrong")

@@ -91,8 +91,8 @@ class WindowDroppedBesideAKeyMask(Plain):
 class WindowAlignedToTheStart(Plain):
     def window(self, asked: Asked) -> Any:
         left, right = asked.window
-        stand = np.arange(asked.query.shape[2])[:, None]
-        return (asked.keys >= stand - left) & (asked.keys <= stand + right)
+        places = np.arange(asked.query.shape[2])[:, None]
+        return (asked.keys >= places - left) & (asked.keys <= places + right)
 
 
 # Documents

@@ -1,4 +1,4 @@
-"""Mistakes about empty rows, magnitudes, formats and indices."""
+"""Mistakes about fully masked rows, magnitudes, formats and indices."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Mistakes about padding, other masks, and what stands for minus infinity."""
+"""Mistakes about padding, other masks, and finite numbers used for minus infinity."""
 
 from typing import Any
 
@@ -166,7 +166,7 @@ class MinusABillionIsAdded(Plain):
 
 @planted("fully masked rows", "leak")
 class HiddenScoresAreTheSmallestNumber(Plain):
-    """Rows that see nothing average what is hidden: mlx#2395, onnxruntime#28904."""
+    """Fully masked rows are the average of hidden values: mlx#2395, onnxruntime#28904."""
 
     def hide(self, asked: Asked, scores: Any, visible: Any) -> Any:
         return np.where(visible, scores, np.finfo(scores.dtype).min)

@@ -1,4 +1,4 @@
-"""Mistakes about layouts, state and chance."""
+"""Mistakes about layouts, state and random numbers."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mistakes about masks that come as arrays: key masks and masks of slots."""
+"""Known mistakes about masks that are passed as arrays: key masks and masks of slots."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ Redraw = Callable[[Interpretation, Bools], Bools | None]
 
 
 def option_is(option: str, redraw: Redraw) -> Callable[[Interpretation], Interpretation | None]:
-    """Read what an option shows as other slots."""
+    """Return a mistake that replaces the slots that an option shows."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         if option not in asked.masks:
             return None
         return asked.seeing(option, redraw(asked, asked.shown_by(option)))
 
-    return misread
+    return mistaken
 
 
 def along_queries(asked: Interpretation, shown: Bools) -> Bools | None:
@@ -35,7 +35,7 @@ def rows_as_well(asked: Interpretation, shown: Bools) -> Bools:
 
 
 def counted(asked: Interpretation, shown: Bools) -> Bools:
-    """As many keys as are visible, but the first ones."""
+    """As many keys as are visible, counted from the first."""
     first: Bools = np.arange(asked.shape[3]) < shown.sum(axis=-1, keepdims=True)
     return first
 
@@ -47,7 +47,7 @@ def counted_from_the_end(asked: Interpretation, shown: Bools) -> Bools:
 
 
 def flat(asked: Interpretation, shown: Bools) -> Bools:
-    """All ones of the batch at the front of one flat buffer."""
+    """All ones of the batch at the start of one flat buffer."""
     mask = shown[:, 0, 0]
     filled = np.arange(mask.size) < mask.sum()
     rows: Bools = filled.reshape(mask.shape)[:, None, None, :]
@@ -59,16 +59,16 @@ def one_further(asked: Interpretation, shown: Bools) -> Bools:
 
 
 def shown_whatever(option: str) -> Callable[[Interpretation], Interpretation | None]:
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         if option not in asked.masks or len(asked.masks) < 2:
             return None
         return asked.but(visible=asked.without(option) | asked.shown_by(option))
 
-    return misread
+    return mistaken
 
 
 def of_an_option(option: str, words: str) -> tuple[KnownMistake, ...]:
-    """The mistakes that any mask can suffer."""
+    """The mistakes that can concern any mask."""
     return (
         KnownMistake(
             f"{words} ignored",
@@ -77,7 +77,7 @@ def of_an_option(option: str, words: str) -> tuple[KnownMistake, ...]:
             f"Apply {option} in every branch.",
         ),
         KnownMistake(
-            f"{words} joined to the others by `or`: what it shows is shown, whatever else hides it",
+            f"{words} joined to the others by `or`: its keys are visible even if another mask hides them",
             shown_whatever(option),
             "dependence",
             "Join masks by `and`.",
@@ -86,7 +86,7 @@ def of_an_option(option: str, words: str) -> tuple[KnownMistake, ...]:
             f"{words} inverted",
             option_is(option, lambda r, s: ~s),
             "dependence",
-            f"In {option}, True means visible: hide where it is False.",
+            f"In {option}, True means visible: hide the keys that are False.",
         ),
         KnownMistake(
             f"{words} of batch item 0 used for every item",
@@ -133,19 +133,19 @@ MASK_ARRAYS = (
         "the key mask hides whole rows as well as columns",
         option_is("key_mask", rows_as_well),
         "dependence",
-        "Use key_mask[:, None, None, :] alone: a padded query's row is not empty.",
+        "Use key_mask[:, None, None, :] alone: it hides keys, and no queries.",
     ),
     KnownMistake(
         "the key mask read as a length: its first keys are shown, however many are visible",
         option_is("key_mask", counted),
         "dependence",
-        "Hide exactly the keys where key_mask is False: padding may lie to the left, or in between.",
+        "Hide exactly the keys whose key_mask is False: padding may be on the left, or in between.",
     ),
     KnownMistake(
         "the key mask read as a length of left padding: its last keys are shown",
         option_is("key_mask", counted_from_the_end),
         "dependence",
-        "Hide exactly the keys where key_mask is False: padding may lie to the right, or in between.",
+        "Hide exactly the keys whose key_mask is False: padding may be on the right, or in between.",
     ),
     KnownMistake(
         "the key mask filled through one flat buffer over the batch",
@@ -164,7 +164,7 @@ MASK_ARRAYS = (
         "the mask of head 0 used for every head",
         option_is("mask", lambda r, s: np.broadcast_to(s[:, :1], s.shape)),
         "dependence",
-        "Broadcast a mask over heads only where its heads axis is 1.",
+        "Broadcast a mask over heads only if its heads axis has size 1.",
     ),
     KnownMistake(
         "the mask transposed: queries and keys swapped",

@@ -1,4 +1,4 @@
-"""Mistakes about the softmax, the values, heads and the batch."""
+"""Known mistakes about the softmax, the values, heads and the batch."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ MASK = "Set hidden scores to -inf before the softmax."
 def kv_heads_in(
     order: Callable[[Interpretation], np.ndarray],
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Read other kv heads; `order` says which one each query head reads."""
+    """Return a mistake that reads other kv heads; `order` gives the kv head of each query head."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         own = order(asked) * asked.group  # the first of the repeated copies
         return asked.but(key=asked.inputs.key[:, own], value=asked.inputs.value[:, own])
 
-    return misread
+    return mistaken
 
 
 def by(answering: Answering) -> Callable[[Interpretation], Interpretation | None]:
@@ -52,7 +52,7 @@ def mask_multiplied(inputs: Inputs) -> tuple[Floats, Floats]:
 
 
 def filled(number: float, *, added: bool) -> Answering:
-    """A finite number stands for minus infinity, in the place of a hidden score or added to it."""
+    """A finite number instead of minus infinity, which replaces a hidden score or is added to it."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         scores = biased(capped_scores(inputs), inputs)
@@ -87,7 +87,7 @@ def not_normalised(inputs: Inputs) -> tuple[Floats, Floats]:
 
 
 def logs_as(wrong: Callable[[Inputs, Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
-    """The output is right; the logsumexp is not."""
+    """Return a mistake whose output is right and whose logsumexp is wrong."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         output, logs = by_definition(inputs)
@@ -111,17 +111,17 @@ def later_items_are_zero(asked: Interpretation) -> Interpretation | None:
 
 
 def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Interpretation], Interpretation | None]:
-    """Keys and values of other batch items."""
+    """Return a mistake that reads keys and values of other batch items."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         own = order(asked.shape[0])
         return asked.but(key=asked.inputs.key[own], value=asked.inputs.value[own]) if len(own) > 1 else None
 
-    return misread
+    return mistaken
 
 
 def without_the_maximum(inputs: Inputs) -> tuple[Floats, Floats]:
-    """e^score as it is: endless above 88, nothing below -103 in float32."""
+    """e^score without subtracting the maximum: in float32 infinite above 88, 0 below -103."""
     parts = np.exp(masked_scores(inputs)).astype(np.float32)
     sinks = 0.0 if inputs.sinks is None else np.exp(inputs.sinks).astype(np.float32)[:, None]
     total = parts.sum(axis=-1) + sinks
@@ -176,7 +176,12 @@ MIXING = (
         "head mapping",
         "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
     ),
-    KnownMistake("keys and values swapped", swapped, "exactness", "Score by the keys, mix the values."),
+    KnownMistake(
+        "keys and values swapped",
+        swapped,
+        "exactness",
+        "Compute scores from the keys, outputs from the values.",
+    ),
     KnownMistake(
         "the mask applied after the softmax, and the rows not normalised again",
         by(mask_after_softmax),
@@ -187,7 +192,7 @@ MIXING = (
     KnownMistake("the scores multiplied by the mask", by(mask_multiplied), "dependence", MASK),
     *(
         KnownMistake(
-            f"{number:g} stands for minus infinity in the scores",
+            f"{number:g} is used for minus infinity in the scores",
             by(filled(number, added=False)),
             "dependence",
             MASK,
@@ -195,14 +200,14 @@ MIXING = (
         for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
     ),
     KnownMistake(
-        "plus infinity stands for minus infinity in the scores",
+        "plus infinity is used for minus infinity in the scores",
         by(filled(np.inf, added=False)),
         "dependence",
         MASK,
     ),
     *(
         KnownMistake(
-            f"{number:g} is added to hidden scores, in the place of minus infinity",
+            f"{number:g} is added to hidden scores, instead of minus infinity",
             by(filled(number, added=True)),
             "dependence",
             MASK,
@@ -232,7 +237,7 @@ MIXING = (
         "batch items after the first are zero",
         later_items_are_zero,
         "batch invariance",
-        "Fill every item of the output.",
+        "Write every batch item of the output.",
     ),
     KnownMistake(
         "every batch item reads the keys of item 0",
@@ -265,25 +270,25 @@ MIXING = (
         "Add the largest score back.",
     ),
     KnownMistake(
-        "the row's largest score in place of the logsumexp",
+        "the row's largest score instead of the logsumexp",
         logs_as(lambda i, logs: top_of(i)),
         "logsumexp",
         "Add the log of the sum.",
     ),
     KnownMistake(
-        "the normalizer without its log",
+        "the softmax denominator without its log",
         logs_as(lambda i, logs: np.exp(logs)),
         "logsumexp",
         "Take the natural log.",
     ),
     KnownMistake(
-        "the shifted sum in place of the logsumexp",
+        "the shifted sum instead of the logsumexp",
         logs_as(lambda i, logs: np.exp(logs - top_of(i))),
         "logsumexp",
         "Take its log and add the largest score.",
     ),
     KnownMistake(
-        "the logsumexp with a sign",
+        "the negative logsumexp",
         logs_as(lambda i, logs: -logs),
         "logsumexp",
         "Return log(sum), not its negative.",

@@ -1,4 +1,4 @@
-"""Mistakes about masks by position: causal, windows and documents."""
+"""Known mistakes about masks by position: causal, windows and documents."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ COUNT = "window=(left, right) counts neighbours, the position itself not: p - le
 def window_is(
     bounds: Callable[[int, int], tuple[float, float]], *, from_start: bool = False
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Read a window as another one, or from other positions."""
+    """Return a mistake that uses other window bounds, or other query positions."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         if "window" not in asked.masks:
             return None
         left, right = bounds(*asked.call.options["window"])
-        stand = np.arange(asked.shape[2])[:, None] if from_start else asked.positions
-        distance = asked.keys - stand
+        positions = np.arange(asked.shape[2])[:, None] if from_start else asked.positions
+        distance = asked.keys - positions
         return asked.seeing("window", (distance >= -left) & (distance <= right))
 
-    return misread
+    return mistaken
 
 
 def window_alone(asked: Interpretation) -> Interpretation | None:
@@ -43,22 +43,22 @@ def as_absent_at_zero(asked: Interpretation) -> Interpretation | None:
 def documents_are(
     same: Callable[[Interpretation, np.ndarray], Bools | None],
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Read documents as other slots; `same` is given the ids, (batch, key_len)."""
+    """Return a mistake that shows other slots for documents; `same` takes the ids, (batch, key_len)."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         if "documents" not in asked.masks:
             return None
         shown = same(asked, asked.call.options["documents"])
         return asked.seeing("documents", None if shown is None else shown[:, None])
 
-    return misread
+    return mistaken
 
 
 def of_queries(asked: Interpretation, ids: np.ndarray, first: int | None = None) -> np.ndarray:
-    """Each query's id, (batch, query_len); -1 outside the keys."""
-    stand = (asked.first_position if first is None else first) + np.arange(asked.shape[2])
-    inside = (stand >= 0) & (stand < ids.shape[1])
-    return np.where(inside, ids[:, np.clip(stand, 0, ids.shape[1] - 1)], -1)
+    """The document id of each query, (batch, query_len); -1 outside the keys."""
+    positions = (asked.first_position if first is None else first) + np.arange(asked.shape[2])
+    inside = (positions >= 0) & (positions < ids.shape[1])
+    return np.where(inside, ids[:, np.clip(positions, 0, ids.shape[1] - 1)], -1)
 
 
 def compared(
@@ -153,7 +153,7 @@ NEAR = (
         COUNT,
     ),
     KnownMistake(
-        "the window aligned to the start: the first query meets the first key",
+        "the window aligned to the start: query 0 at the position of key 0",
         window_is(lambda left, right: (left, right), from_start=True),
         "alignment",
         "A window counts from the query's position, i + key_len - query_len.",
@@ -172,7 +172,7 @@ NEAR = (
         "Hide the keys of other documents.",
     ),
     KnownMistake(
-        "documents compared by their neighbours: a document that goes on later is taken for another",
+        "documents compared by their neighbours: a document that continues later is taken for another one",
         documents_are(lambda r, ids: compared(r, runs_of(ids), np.equal)),
         "documents",
         "Compare ids: a document's keys need not be neighbours.",
@@ -187,7 +187,7 @@ NEAR = (
         "a query's document looked up from the start: ids[i] instead of ids[i + key_len - query_len]",
         documents_are(lambda r, ids: compared(r, ids, np.equal, 0)),
         "documents",
-        "A query stands at i + key_len - query_len.",
+        "Query i has the position i + key_len - query_len.",
     ),
     KnownMistake(
         "a query sees documents of larger ids too",
@@ -208,31 +208,31 @@ NEAR = (
         "Compare ids by ==.",
     ),
     KnownMistake(
-        "documents compared as flags: every id that is not 0 is one document",
+        "documents compared as flags: all ids but 0 are one document",
         documents_are(lambda r, ids: compared(r, (ids != 0).astype(int), np.equal)),
         "documents",
         "Compare ids by ==.",
     ),
     KnownMistake(
-        "documents read causally: a query does not see its document's later keys",
+        "documents treated as causal: a query does not see later keys of its document",
         lambda asked: (
             None
             if "documents" not in asked.masks
             else asked.but(visible=asked.inputs.visible & (asked.keys <= asked.positions))
         ),
         "documents",
-        "Hide later keys only where causal is asked for.",
+        "Hide later keys only if causal is requested.",
     ),
 )
 
 
-TURN = "Compare the key's position with the query's, key <= query + offset, and add nothing."
+TURN = "Show exactly the keys with position j <= i + key_len - query_len."
 
 
 def causal_is(
     draw: Callable[[Interpretation], Bools | None],
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Read `causal` as other slots."""
+    """Return a mistake that shows other slots for `causal`."""
     return lambda asked: asked.seeing("causal", draw(asked)) if "causal" in asked.masks else None
 
 
@@ -267,16 +267,16 @@ def either_mask(asked: Interpretation) -> Interpretation | None:
 
 CAUSAL = (
     KnownMistake(
-        "causal aligned to the start: the first query meets the first key",
+        "causal aligned to the start: query 0 at the position of key 0",
         causal_is(started_at(lambda asked: 0)),
         "alignment",
         (
-            "Hide the keys j > i + key_len - query_len, so that the last query meets the last key; "
+            "Hide the keys j > i + key_len - query_len, so that the last query is at the last key; "
             "or declare alignment='start'."
         ),
     ),
     KnownMistake(
-        "causal aligned to the end: the last query meets the last key",
+        "causal aligned to the end: the last query at the position of the last key",
         causal_is(started_at(lambda asked: asked.shape[3] - asked.shape[2])),
         "alignment",
         "Hide the keys j > i; or declare alignment='end'.",
@@ -285,7 +285,7 @@ CAUSAL = (
         "causal ignored: every query sees the future",
         causal_is(lambda asked: None),
         "dependence",
-        "Apply the causal mask in every branch, also where other options are given: join masks by `and`.",
+        "Apply the causal mask in every branch, also if other options are given: join masks by `and`.",
     ),
     KnownMistake(
         "causal shows one key too many: j <= i + 1",
@@ -303,16 +303,16 @@ CAUSAL = (
         "causal reversed: queries see the future and not the past",
         causal_is(lambda asked: asked.keys >= asked.positions),
         "dependence",
-        "Use the lower triangle, and mind whether True means visible or hidden.",
+        "Use the lower triangle, and check whether True means visible or hidden.",
     ),
     KnownMistake(
         "causal shows what it should hide, and hides what it should show",
         causal_is(lambda asked: asked.keys > asked.positions),
         "dependence",
-        "Mind whether True means visible or hidden.",
+        "Check whether True means visible or hidden.",
     ),
     KnownMistake(
-        "causal given the wrong way round: key_len - query_len is subtracted instead of added",
+        "causal with the wrong sign of its offset: key_len - query_len is subtracted instead of added",
         causal_is(started_at(lambda asked: asked.shape[2] - asked.shape[3])),
         "alignment",
         "Hide the keys j > i + (key_len - query_len).",
@@ -325,7 +325,7 @@ CAUSAL = (
             else asked.but(visible=asked.inputs.visible & (asked.keys <= asked.positions))
         ),
         "dependence",
-        "Apply the causal mask only where it is asked for.",
+        "Apply the causal mask only if it is requested.",
     ),
     KnownMistake(
         "causal applied, aligned to the start, although causal=False",
@@ -335,7 +335,7 @@ CAUSAL = (
             else asked.but(visible=asked.inputs.visible & (asked.keys <= np.arange(asked.shape[2])[:, None]))
         ),
         "dependence",
-        "Apply the causal mask only where it is asked for.",
+        "Apply the causal mask only if it is requested.",
     ),
     KnownMistake(
         "only causal is applied; the other masks are ignored",

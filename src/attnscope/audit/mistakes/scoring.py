@@ -1,4 +1,4 @@
-"""Mistakes about scores: scale, soft-cap, bias and sinks, and their order."""
+"""Known mistakes about scores: scale, soft-cap, bias and sinks, and their order."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -27,17 +27,17 @@ def default_scale(asked: Interpretation) -> float:
 def with_option(
     option: str, wrong: Callable[[Interpretation, Any], dict[str, Any]]
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Change the inputs where an option is given."""
+    """Return a mistake that changes the inputs if an option is given."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         given = getattr(asked.inputs, option)
         return None if given is None else asked.but(**wrong(asked, given))
 
-    return misread
+    return mistaken
 
 
 def scored(score: Callable[[Inputs], Floats]) -> Callable[[Inputs], tuple[Floats, Floats]]:
-    """Answer from scores of another make, masked as usual."""
+    """Return a computation with other scores, masked as usual."""
 
     def answer(inputs: Inputs) -> tuple[Floats, Floats]:
         weights, logsumexp = softmax(masked(score(inputs), inputs.visible), inputs.visible, inputs.sinks)
@@ -49,13 +49,13 @@ def scored(score: Callable[[Inputs], Floats]) -> Callable[[Inputs], tuple[Floats
 def answered_with(
     option: str, score: Callable[[Inputs, Any], Floats]
 ) -> Callable[[Interpretation], Interpretation | None]:
-    """Answer from other scores where an option is given."""
+    """Return a mistake that computes other scores if an option is given."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         given = getattr(asked.inputs, option)
         return None if given is None else asked.answered(scored(lambda inputs: score(inputs, given)))
 
-    return misread
+    return mistaken
 
 
 def cap_after_bias(inputs: Inputs, softcap: float) -> Floats:
@@ -68,7 +68,7 @@ def cap_before_scale(inputs: Inputs, softcap: float) -> Floats:
 
 
 def cap_after_mask(asked: Interpretation) -> Interpretation | None:
-    """What is hidden scores -softcap instead of -inf."""
+    """Hidden keys score -softcap instead of -inf."""
     if asked.inputs.softcap is None:
         return None
 
@@ -83,7 +83,7 @@ def cap_after_mask(asked: Interpretation) -> Interpretation | None:
 
 
 def sink_without_output(inputs: Inputs) -> tuple[Floats, Floats]:
-    """The sink joins the output's normalizer, not the one that is returned."""
+    """The sink is part of the output's denominator, but not of the logsumexp that is returned."""
     output, _ = by_definition(inputs)
     _, logs = softmax(
         masked(biased(soft_capped(dot_products(inputs), inputs.softcap), inputs), inputs.visible),

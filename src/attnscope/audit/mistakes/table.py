@@ -1,4 +1,4 @@
-"""All known mistakes, and which of them explains an answer."""
+"""All known mistakes, and which of them explain an answer."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from attnscope.audit.mistakes.scoring import SCORING
 from attnscope.audit.suspect import Answer
 from attnscope.probing import KnownMistake
 
-# Where two mistakes explain the same, the first is named: those about one option before those about all.
+# If two mistakes explain the same answer, the first is named: those of one option come before those of all.
 MISTAKES: tuple[KnownMistake, ...] = (*NEAR, *MASK_ARRAYS, *SCORING, *MIXING, *CAUSAL)
 
 
@@ -21,22 +21,22 @@ def explaining(
     answer: Answer,
     beside: KnownMistake | None = None,
     among: tuple[KnownMistake, ...] = MISTAKES,
-    where: NDArray[np.bool_] | None = None,
+    rows: NDArray[np.bool_] | None = None,
 ) -> tuple[KnownMistake, ...]:
-    """The known mistakes that an answer agrees with; `beside` is one that was found already, `where` some rows."""
+    """The known mistakes that an answer agrees with, alone or beside another one, in all or some rows."""
     asked = expected.asked if beside is None else beside.wrong(expected.asked)
     if asked is None:
         return ()
     found = []
     for mistake in among:
         other = mistake.wrong(asked)
-        if other is not None and expected.agrees(answer, other, where=where):
+        if other is not None and expected.agrees(answer, other, rows=rows):
             found.append(mistake)
     return tuple(found)
 
 
 def explains_masked_rows(mistake: KnownMistake, expected: Expectation, answer: Answer) -> bool:
-    """Whether a mistake leads to what an answer has in the rows that should see no key."""
+    """Whether a mistake gives what an answer has in the fully masked rows."""
     other = mistake.wrong(expected.asked)
     if other is None:
         return False
@@ -45,11 +45,11 @@ def explains_masked_rows(mistake: KnownMistake, expected: Expectation, answer: A
     pairs = [(answer.output, output, bound.output)]
     if answer.logsumexp is not None:
         pairs.append((answer.logsumexp, logs, bound.logsumexp))
-    return all(near(actual, right, allowed)[expected.empty].all() for actual, right, allowed in pairs)
+    return all(near(actual, right, allowed)[expected.fully_masked].all() for actual, right, allowed in pairs)
 
 
 def near(actual: Floats, right: Floats, allowed: Floats) -> NDArray[np.bool_]:
-    """Equal, both no number, or within a bound."""
+    """Whether two arrays are equal, both NaN, or within a bound, entry by entry."""
     with np.errstate(invalid="ignore"):
         same: NDArray[np.bool_] = (actual == right) | (np.isnan(actual) & np.isnan(right))
         return same | (np.abs(actual - right) <= allowed)

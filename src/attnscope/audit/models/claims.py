@@ -1,4 +1,4 @@
-"""What a model claims: the arguments of `audit.model`, checked."""
+"""The arguments of an audit of a model: what it claims, checked, and the settings of the audit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import ContractError
+from attnscope.audit.report import Progress
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -16,34 +17,51 @@ SIZES = {"vocab_size": 2, "window": 0, "prefix": 1, "layers": 1, "most_tokens": 
 
 
 def counts(size: Any, least: int) -> bool:
-    """Whether something is a number of at least so many."""
+    """Whether a value is an integer of at least `least`."""
     return isinstance(size, int | np.integer) and not isinstance(size, bool) and int(size) >= least
 
 
 class Generation(Protocol):
-    """A cached generation, as `decode()` starts one; reorder and truncate may be missing."""
+    """A cached generation, as `decode()` starts it; reorder and truncate are optional."""
 
     def step(self, token_ids: NDArray[Any], attention_mask: NDArray[Any] | None) -> NDArray[Any]:
-        """The logits of the next tokens, [batch, tokens, vocab]; the mask covers all tokens so far."""
+        """Return the logits of the next tokens, [batch, tokens, vocab]; the mask covers all tokens so far."""
 
 
 @dataclass(frozen=True)
 class ModelClaims:
-    """What a model promises of its logits.
+    """The promises of a model.
 
-    vocab_size     token ids are drawn from 0 ... vocab_size - 1, without pad_id
-    causal         a token sees itself and what lies before it; False: every token sees every other
-    pad_id         what stands in padded slots; token 0 unless given
-    padding        the side on which rows may be padded; None: rows are never padded
-    documents      a third argument says which document a token belongs to
-    window         tokens before its own that one layer sees
-    prefix         so many first tokens see each other
-    decode         starts a cached generation
-    positions      how positions enter: "rotary", "alibi" or "relative"; "learned", "sinusoidal" or "absolute"; "none"
-    layers         how many layers there are, so that a window's reach is known
-    special_ids    tokens that mean something, as an end of text; each is seen among the others
-    most_tokens    the longest row that the model takes
-    local          tokens see chunks or neighbourhoods that no claim here describes: what is far need not matter
+    Parameters
+    ----------
+    vocab_size : int
+        Token ids are drawn from 0 to vocab_size - 1, without pad_id.
+    causal : bool
+        Whether a token sees itself and earlier tokens only; else every token sees every other.
+    pad_id : int, optional
+        The token in padded slots; 0 if not given.
+    padding : {"left", "right"}, optional
+        The side on which rows may be padded; None: rows are never padded.
+    documents : bool
+        Whether a third argument gives each token's document.
+    window : int, optional
+        Tokens before its own that one layer sees.
+    prefix : int, optional
+        The number of first tokens that see each other.
+    decode : callable, optional
+        Starts a cached generation.
+    positions : str
+        How positions enter: "rotary", "alibi", "relative", "learned", "sinusoidal", "absolute", "none" or
+        "unknown".
+    layers : int, optional
+        The number of layers, from which the reach of a window follows.
+    special_ids : tuple of int
+        Tokens with a meaning, such as an end of text; rows contain them.
+    most_tokens : int, optional
+        The longest row that the model takes.
+    local : bool
+        Whether tokens see chunks or neighbourhoods that no other claim describes, so that far tokens need
+        not matter.
     """
 
     vocab_size: int
@@ -76,10 +94,12 @@ class ModelClaims:
         self.check_together()
 
     def check_together(self) -> None:
-        """Refuse what does not fit the vocabulary, or an encoder."""
+        """Refuse claims that contradict the vocabulary or each other."""
         for token in (self.pad_id, *self.special_ids):
             if token is not None and not 0 <= token < self.vocab_size:
-                raise ContractError(f"token {token} is none of the {self.vocab_size} of the vocabulary.")
+                raise ContractError(
+                    f"token {token} is outside the vocabulary: expected 0 to {self.vocab_size - 1}."
+                )
         if not self.causal and (self.prefix is not None or self.decode is not None):
             raise ContractError("causal=False: an encoder has neither a prefix nor a cached generation.")
 
@@ -91,18 +111,45 @@ class ModelClaims:
 
     @property
     def fill(self) -> int:
-        """What stands in padded slots."""
+        """The token in padded slots."""
         return 0 if self.pad_id is None else self.pad_id
 
     @property
     def counted(self) -> bool:
-        """Whether positions are known to be counted, so that a shift of the whole row shows."""
+        """Whether positions are absolute, so that a shift of the whole row changes the logits."""
         return self.positions in ("absolute", "learned", "sinusoidal")
 
     def __str__(self) -> str:
-        said = ", ".join(
+        claims = ", ".join(
             f"{each.name}={value if each.name != 'decode' else '...'}"
             for each in fields(self)
             if (value := getattr(self, each.name)) != each.default
         )
-        return f"a model with {said}"
+        return f"a model with {claims}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings of an audit, which do not depend on the model.
+
+    Parameters
+    ----------
+    seed : int
+        Determines every question.
+    seconds : float
+        Time limit, in seconds.
+    progress : callable, optional
+        Called with the completed share and the name of the next step.
+    not_covered : tuple of str
+        Sentences for the report.
+    """
+
+    seed: int = 0
+    seconds: float = 240.0
+    progress: Progress | None = None
+    not_covered: tuple[str, ...] = ()
+
+    def report(self, share: float, step: str) -> None:
+        """Call `progress`, if there is one."""
+        if self.progress is not None:
+            self.progress(share, step)

@@ -16,11 +16,17 @@ MASK_NUMBERS: dict[str, type[Any]] = {"int": np.int64, "bool": np.bool_}
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What a model is asked.
+    """The arrays of one question.
 
-    Shapes
-        token_ids, real, documents    (batch, tokens)
-        attention_mask                (batch, tokens), or None
+    Parameters
+    ----------
+    token_ids : (batch, tokens) array of int
+    real : (batch, tokens) array of bool
+        The slots that are not padding.
+    attention_mask : (batch, tokens) array, optional
+    documents : (batch, tokens) array of int, optional
+    side : {"left", "right"}, optional
+        The side of the padding.
     """
 
     token_ids: Tokens
@@ -31,12 +37,12 @@ class Question:
 
     @property
     def places(self) -> Tokens:
-        """Which token of its row stands in a slot; -1 in padded ones."""
+        """The number of each slot's token in its row; -1 in padded slots."""
         counted = np.cumsum(self.real, axis=1) - 1
         return np.where(self.real, counted, -1)
 
     def with_tokens(self, token_ids: Tokens) -> "Question":
-        """The same question about other tokens."""
+        """The same question with other tokens."""
         return replace(self, token_ids=token_ids)
 
     def changed(self, where: Where, claims: ModelClaims, draw: int = 0) -> "Question":
@@ -49,7 +55,7 @@ class Question:
         return self.with_tokens(np.where(where, other, self.token_ids))
 
     def rows(self, rows: list[int] | NDArray[Any]) -> "Question":
-        """Some of its rows, in this order."""
+        """The question with these rows, in this order."""
         return Question(
             self.token_ids[rows],
             self.real[rows],
@@ -67,7 +73,7 @@ class Question:
         return Question(token_ids, ones, mask_of(ones, mask), documents)
 
     def named_arrays(self) -> dict[str, NDArray[Any]]:
-        """What goes in, by name."""
+        """The arrays, by name."""
         arrays = {
             "token_ids": self.token_ids,
             "attention_mask": self.attention_mask,
@@ -82,7 +88,7 @@ def mask_of(real: Where, kind: str) -> NDArray[Any] | None:
 
 
 def build(scenario: Scenario, claims: ModelClaims) -> Question:
-    """The arrays of a scenario; a row's tokens do not depend on its length, nor on the other rows."""
+    """Draw the arrays of a scenario; a row's tokens depend neither on its length nor on the other rows."""
     batch, width = len(scenario.lengths), scenario.width
     token_ids = np.full((batch, width), claims.fill, np.int64)
     real = np.zeros((batch, width), bool)
@@ -104,7 +110,7 @@ def build(scenario: Scenario, claims: ModelClaims) -> Question:
 
 
 def drawn(claims: ModelClaims, seed: int, row: int, length: int) -> Tokens:
-    """A row's tokens: ordinary ones, with a special one now and then."""
+    """A row's tokens: ordinary ones, and special ones in between."""
     rng = np.random.default_rng((seed, row))
     tokens = claims.ordinary[rng.integers(0, len(claims.ordinary), 512 + length)[:length]]
     special = np.array(claims.special_ids, np.int64)

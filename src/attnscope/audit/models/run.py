@@ -1,49 +1,17 @@
-"""The audit of a model: all probes, one after the other, and the report of what they found."""
+"""The audit of a model, by its function from token ids to logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attnscope.audit.contract import ContractError
-from attnscope.audit.models.claims import ModelClaims, Side
-from attnscope.audit.report import Report
-from attnscope.audit.run import Progress, name_of
-from attnscope.probing import Finding, Severity
-
-if TYPE_CHECKING:
-    from attnscope.audit.models.setting import Setting
-    from attnscope.audit.models.subject import Subject
+from attnscope.audit.models.claims import Limits, ModelClaims, Side
+from attnscope.audit.models.subject import Subject
+from attnscope.audit.report import Progress, Report
+from attnscope.audit.run import name_of
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How an audit runs.
-
-    Parameters
-    ----------
-    seed : int
-        Decides every question.
-    seconds : float
-        Time limit.
-    progress : callable, optional
-        Called with the share that is done and the name of the next step.
-    not_covered : tuple of str
-        Sentences for the report.
-    """
-
-    seed: int = 0
-    seconds: float = 240.0
-    progress: Progress | None = None
-    not_covered: tuple[str, ...] = ()
-
-    def report(self, share: float, step: str) -> None:
-        """Call `progress`, if there is one."""
-        if self.progress is not None:
-            self.progress(share, step)
-
-
-def model(  # noqa: PLR0913  # each is a claim, or a limit, that a caller gives by name
+def model(  # noqa: PLR0913  # claims and limits, by name
     logits_fn: Callable[..., Any],
     *,
     vocab_size: int,
@@ -64,14 +32,14 @@ def model(  # noqa: PLR0913  # each is a claim, or a limit, that a caller gives 
     progress: Progress | None = None,
     name: str | None = None,
 ) -> Report:
-    """Find which promises the logits of a model break, from some hundred questions.
+    """Find which promises the logits of a model break.
 
     Parameters
     ----------
     logits_fn : callable
-        logits_fn(token_ids, attention_mask) -> logits. token_ids and attention_mask are (batch, tokens), logits
-        (batch, tokens, vocab). The mask may be None. A third argument, (batch, tokens), is given if `documents` is
-        True.
+        logits_fn(token_ids, attention_mask) -> logits. token_ids and attention_mask are (batch, tokens),
+        logits (batch, tokens, vocab). The mask may be None. A third argument, (batch, tokens), is given if
+        `documents` is True.
     vocab_size : int
         Token ids are drawn from 0 to vocab_size - 1.
     causal : bool
@@ -87,24 +55,25 @@ def model(  # noqa: PLR0913  # each is a claim, or a limit, that a caller gives 
     prefix : int, optional
         The number of first tokens that see each other.
     decode : callable, optional
-        Starts a cached generation: ``.step(token_ids, attention_mask) -> logits`` with a mask of all tokens so far,
-        and if it offers them ``.reorder(index)``, in place, and ``.truncate(tokens)``.
+        Starts a cached generation: an object with ``step(token_ids, attention_mask) -> logits``, where the
+        mask covers all tokens so far, and optionally ``reorder(index)`` and ``truncate(tokens)``, which
+        work in place.
     positions : str
         "rotary", "alibi", "relative", "learned", "sinusoidal", "absolute", "none" or "unknown".
     layers : int, optional
-        The number of layers, without which the reach of a window over all layers is not known.
+        The number of layers, from which the reach of a window follows.
     special_ids : tuple of int
         Tokens with a meaning, such as an end of text.
     most_tokens : int, optional
         The longest row that the model takes.
     seed : int
-        Decides every question; the report names it.
+        Determines every question.
     seconds_per_call, seconds : float
-        Time limits, of one call and of the audit.
+        Time limits of one call and of the audit, in seconds.
     progress : callable, optional
-        Called with the share that is done and the name of the next step.
+        Called with the completed share and the name of the next step.
     name : str, optional
-        What the report calls the model.
+        The model's name in the report.
 
     Returns
     -------
@@ -114,7 +83,7 @@ def model(  # noqa: PLR0913  # each is a claim, or a limit, that a caller gives 
     Raises
     ------
     ContractError
-        For claims that cannot be checked. What the model raises is a finding.
+        If a claim cannot be checked. An error that the model raises is a finding.
 
     Notes
     -----
@@ -147,58 +116,8 @@ def model(  # noqa: PLR0913  # each is a claim, or a limit, that a caller gives 
         raise ContractError(
             f"logits_fn={logits_fn!r}: expected logits_fn(token_ids, attention_mask) -> logits."
         )
-    # The probes are loaded when the first audit begins, so that `import attnscope` stays light.
-    from attnscope.audit.models.subject import Subject
+    # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
+    from attnscope.audit.models.audited import audited
 
     subject = Subject(logits_fn, claims, seconds_per_call, monotonic() + seconds, features=vocab_size)
     return audited(subject, Limits(seed, seconds, progress), name or name_of(logits_fn))
-
-
-def audited(subject: "Subject", limits: Limits, name: str) -> Report:
-    """Run the probes of the promises that are made."""
-    from attnscope.audit.models.probes.preparing import not_claimed, prepared
-    from attnscope.audit.models.probes.troubles import found_beside
-
-    start = monotonic()
-    setting = prepared(subject, limits.seed, limits.seconds)
-    findings, checks = run_all(setting, limits)
-    findings += found_beside(setting)
-    checks |= {check: checks.get(check, 0) for check in ("call", "not a number", "mutation", "side effects")}
-    limits.report(1.0, "done")
-    not_covered = [*setting.not_covered, *limits.not_covered, *not_claimed(setting)]
-    return Report(
-        target=name,
-        claims=str(subject.claims),
-        findings=tuple(findings),
-        checks=checks,
-        not_covered=tuple(dict.fromkeys(not_covered)),
-        calls=subject.calls,
-        seconds=monotonic() - start,
-        seed=limits.seed,
-    )
-
-
-def run_all(setting: "Setting", limits: Limits) -> tuple[list[Finding], dict[str, int]]:
-    """Run every probe whose result no earlier finding implies: what was found, and how many calls each check made."""
-    from attnscope.audit.models.probes.table import PROBES, skipped
-    from attnscope.audit.models.probes.window import with_first_layer
-
-    findings: list[Finding] = []
-    checks: dict[str, int] = {}
-    probes = [probe for probe in PROBES if probe.wanted(setting.claims)] if setting.lengths != (0,) else []
-    for number, probe in enumerate(probes):
-        limits.report(number / len(probes), probe.name)
-        reason = skipped(probe, setting.broken)
-        if reason is not None:
-            setting.not_covered.append(f"{probe.name}: {reason}")
-            continue
-        before = setting.subject.calls
-        found = probe.run(setting)
-        if found is None and setting.subject.calls == before:
-            continue
-        checks[probe.check] = checks.get(probe.check, 0) + setting.subject.calls - before
-        if found is not None:
-            findings.append(with_first_layer(setting, found))
-            if probe.spoils and found.severity is not Severity.UNSTABLE:
-                setting.broken.add(probe.spoils)
-    return findings, checks

@@ -1,6 +1,6 @@
-"""What one question looks like: how many rows, how long, padded where, in which documents, cached in which chunks.
+"""The shape of a question: rows, lengths, padding, documents, and the chunks of a cached generation.
 
-Short rows are asked first, then ragged rows, odd lengths, and lengths past the edge of a plausible block.
+Short rows come first, then ragged rows, odd lengths, and lengths past the edge of a plausible block.
 """
 
 from dataclasses import dataclass, replace
@@ -24,13 +24,24 @@ BOTH: tuple[MaskKind, ...] = ("none", "int")
 class Scenario:
     """The shape of a question; its tokens follow from the seed.
 
-    lengths      real tokens of each row
-    side         where the shorter rows are padded; None: all are as long
-    extra        padded slots that even the longest row has
-    mask         whether an attention mask is given, and as which numbers
-    documents    lengths of the documents that each row is packed of; they add up to its length
-    chunks       tokens of each cached step; they add up to the width
-    tail         real tokens with which each row goes on behind its padding
+    Parameters
+    ----------
+    lengths : tuple of int
+        Real tokens of each row.
+    side : {"left", "right"}, optional
+        The side on which shorter rows are padded; None: all have the same length.
+    extra : int
+        Padded slots of the longest row.
+    mask : {"none", "int", "bool"}
+        Whether an attention mask is given, and its dtype.
+    documents : tuple of int
+        Lengths of the documents in each row; they sum to its length.
+    chunks : tuple of int
+        Tokens of each cached step; they sum to the width.
+    seed : int
+        Determines the tokens.
+    tail : int
+        Real tokens of each row after its padding.
     """
 
     lengths: tuple[int, ...]
@@ -54,7 +65,7 @@ class Scenario:
 
     @property
     def unusual(self) -> str | None:
-        """What a model may refuse aloud without breaking a promise, in words."""
+        """A property that a model may refuse with an error without breaking a promise, in words, or None."""
         if self.mask == "bool":
             return "a mask of bool"
         if 0 in self.lengths:
@@ -67,29 +78,29 @@ class Scenario:
 
     @property
     def words(self) -> str:
-        """The scenario in words, as they follow "in"."""
+        """The scenario in words that can follow "in"."""
         rows = listed([str(each) for each in self.lengths])
-        said = f"rows of {rows} tokens"
+        words = f"rows of {rows} tokens"
         if len(set(self.lengths)) == 1:
-            said = "a row" if len(self.lengths) == 1 else f"{len(self.lengths)} rows"
-            said += f" of {self.lengths[0]} token{'s' if self.lengths[0] != 1 else ''}"
+            words = "a row" if len(self.lengths) == 1 else f"{len(self.lengths)} rows"
+            words += f" of {self.lengths[0]} token{'s' if self.lengths[0] != 1 else ''}"
         if self.documents:
-            said += f", packed of documents of {listed([str(each) for each in self.documents])}"
+            words += f", packed from documents of {listed([str(each) for each in self.documents])}"
         if self.padded:
-            said += f", padded on the {self.side} to {self.width - self.tail}"
+            words += f", padded on the {self.side} to {self.width - self.tail}"
         if self.tail:
-            said += f", and {self.tail} more behind it"
-        said += {"none": ", without a mask", "int": "", "bool": ", with a mask of bool"}[self.mask]
+            words += f", and {self.tail} more after the padding"
+        words += {"none": ", without a mask", "int": "", "bool": ", with a mask of bool"}[self.mask]
         if self.chunks:
-            said += f", cached in chunks of {listed([str(each) for each in self.chunks])}"
-        return said
+            words += f", cached in chunks of {listed([str(each) for each in self.chunks])}"
+        return words
 
     def __str__(self) -> str:
         return f"{self.words} (seed {self.seed})"
 
 
 def plainer(scenario: Scenario) -> list[Scenario]:
-    """The same with less padding, or less of a mask."""
+    """The same scenario with less padding, or with a simpler mask."""
     found: list[Scenario] = []
     if scenario.mask == "bool":
         found.append(scenario.but(mask="int"))
@@ -103,7 +114,7 @@ def plainer(scenario: Scenario) -> list[Scenario]:
 
 
 def smaller(scenario: Scenario) -> list[Scenario]:
-    """Simpler scenarios, the boldest steps first; those with chunks or documents keep their lengths."""
+    """Simpler scenarios, the largest steps first; those with chunks or documents keep their lengths."""
     found = plainer(scenario)
     lengths = scenario.lengths
     if len(lengths) > 1:
@@ -121,7 +132,7 @@ def smaller(scenario: Scenario) -> list[Scenario]:
 
 
 def shorter(scenario: Scenario, length: int) -> Scenario | None:
-    """The same with no row longer than this."""
+    """The same scenario with rows of at most this length, or None."""
     if not 1 <= length < max(scenario.lengths):
         return None
     if len(set(scenario.lengths)) > 1:  # ragged stays ragged
@@ -164,7 +175,7 @@ def padded(claims: ModelClaims) -> list[Scenario]:
 
 
 def packed(claims: ModelClaims) -> list[Scenario]:
-    """Rows that hold several documents."""
+    """Rows with several documents."""
     shapes = ((2, 2), (1, 1, 1), (3, 4), (1, 5, 2), (7, 1, 6), (20, 17), (40, 30), (64, 5, 66), (130, 3, 129))
     found = [Scenario((sum(shape),), mask="none", documents=shape) for shape in shapes]
     found += [Scenario((sum(shape),) * 2, documents=shape) for shape in shapes[2:6]]
@@ -172,7 +183,7 @@ def packed(claims: ModelClaims) -> list[Scenario]:
 
 
 def chunked(claims: ModelClaims) -> list[Scenario]:
-    """Cached generations in every kind of chunk: one by one, all at once, prefilled, odd, and past a block's edge."""
+    """Cached generations in chunks: one by one, all at once, prefilled, odd, and past a block's edge."""
     shapes: list[tuple[int, ...]] = [
         (2, 1),
         (1, 1, 1, 1),
@@ -233,7 +244,7 @@ def chunked(claims: ModelClaims) -> list[Scenario]:
 
 
 def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
-    """Cached generations of rows padded on the left; the first chunk holds a token of each row."""
+    """Cached generations of rows padded on the left; the first chunk has a token of each row."""
     found = [
         Scenario((4,), "left", extra=2, chunks=(4, 1, 1)),
         Scenario((7, 5, 4), "left", chunks=(5, 1, 1)),

@@ -1,4 +1,4 @@
-"""A cached generation of the model under audit, step by step, beside the same tokens asked at once."""
+"""A cached generation of the model under audit, step by step, to be compared with one uncached call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +13,10 @@ from attnscope.probing import NoAnswer
 
 
 class NotOffered(Exception):
-    """A generation has no such method, or says aloud that it cannot."""
+    """Raised if a generation lacks a method, or refuses it with an error."""
 
 
-OF_NO_CAPACITY = 12  # a longer generation may be refused with an error
+SHORT_GENERATION = 12  # tokens; a longer generation may be refused with an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Cached:
 
     @classmethod
     def of(cls, logits: Floats, tokens: int) -> "Cached":
-        """The logits of a step of so many tokens, of which a model may return the last one's only."""
+        """The logits of a step of `tokens` tokens; a model may return those of the last one only."""
         batch, returned, vocab = logits.shape
         wide = np.full((batch, tokens, vocab), np.nan)
         wide[:, tokens - returned :] = logits
@@ -47,11 +47,7 @@ class Cached:
 
 @dataclass(eq=False)
 class Session:
-    """One generation, and the tokens that it has seen so far.
-
-    Errors
-        NoAnswer from each step that gives none; NotOffered from reorder and truncate.
-    """
+    """One generation, and its tokens so far; a failing step raises NoAnswer."""
 
     subject: Subject
     mask: str = "int"
@@ -86,16 +82,16 @@ class Session:
 
     @property
     def question(self) -> Question:
-        """All tokens so far, as they would be asked at once."""
+        """All tokens so far, as one uncached question."""
         return Question(self.token_ids, self.real, mask_of(self.real, self.mask), None, None)
 
     def reorder(self, index: NDArray[np.int64]) -> None:
-        """Let row i go on as row index[i] was."""
+        """Continue row i as row index[i]; NotOffered if that is impossible."""
         self.change("reorder", index.copy())
         self.token_ids, self.real = self.token_ids[index], self.real[index]
 
     def truncate(self, tokens: int) -> None:
-        """Forget all but the first tokens."""
+        """Keep only the first tokens; NotOffered if that is impossible."""
         self.change("truncate", tokens)
         self.token_ids, self.real = self.token_ids[:, :tokens], self.real[:, :tokens]
 
@@ -121,11 +117,12 @@ def cached(subject: Subject, question: Question, chunks: Sequence[int], mask: st
             parts.append(session.step(question.token_ids[:, taken], question.real[:, taken]))
             start += chunk
     except NoAnswer as no_answer:
-        long = question.token_ids.shape[1] > OF_NO_CAPACITY
-        said = f", cached in chunks of {', '.join(map(str, chunks))}"
-        subject.note(
-            question, no_answer, f"a generation of {question.token_ids.shape[1]} tokens" if long else said
-        )
+        tokens = question.token_ids.shape[1]
+        if tokens > SHORT_GENERATION:
+            when = f"a generation of {tokens} tokens"
+        else:
+            when = f", cached in chunks of {', '.join(map(str, chunks))}"
+        subject.note(question, no_answer, when)
         return None
     return Cached(
         np.concatenate([part.logits for part in parts], axis=1),

@@ -1,4 +1,4 @@
-"""What the probes of a model share: the subject, its rounding, what is known to be broken, what nobody could see."""
+"""What all probes of a model share: the subject, its rounding, broken contexts, and what was not covered."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,9 +18,22 @@ MOST_TRIES = 60
 class Setting:
     """The state of one audit.
 
-    lengths        row lengths that the model takes and that there is time for
-    broken         contexts whose answers are known to be wrong: "plain", "batched", "padded"
-    not_numbers    questions whose real tokens have logits that are NaN
+    Parameters
+    ----------
+    subject : Subject
+        The model under audit.
+    seed : int
+        Determines every question.
+    rounding : Rounding
+        What counts as rounding.
+    lengths : tuple of int
+        Row lengths that the model takes, as far as time permits.
+    broken : set of str
+        Contexts whose answers are known to be wrong: "plain", "batched", "padded", ...
+    not_covered : list of str
+        Sentences for the report.
+    not_numbers : list of Trouble
+        Questions whose real tokens have NaN logits.
     """
 
     subject: Subject
@@ -30,7 +43,6 @@ class Setting:
     broken: set[str] = field(default_factory=set)
     not_covered: list[str] = field(default_factory=list)
     not_numbers: list[Trouble] = field(default_factory=list)
-    quiet: bool = False
 
     @property
     def claims(self) -> ModelClaims:
@@ -44,7 +56,7 @@ class Setting:
         return build(scenario, self.claims)
 
     def ask(self, question: Question, scenario: Scenario | None = None) -> Floats | None:
-        """The logits; NaN in a real token's is noted."""
+        """The logits of a question; NaN logits of real tokens are recorded."""
         when = "" if scenario is None else scenario.unusual or ""
         logits = self.subject.ask(question, when)
         if logits is not None:
@@ -52,7 +64,7 @@ class Setting:
         return logits
 
     def watch(self, question: Question, logits: Floats, when: str = "") -> None:
-        """Note logits of real tokens that are no numbers."""
+        """Record NaN logits of real tokens."""
         broken = np.isnan(logits).any(axis=-1) & question.real
         if broken.any():
             row, slot = (int(each) for each in np.argwhere(broken)[0])
@@ -60,19 +72,19 @@ class Setting:
             self.not_numbers.append(Trouble(question, "NaN", sentence, when))
 
     def moved(self, first: Floats | None, second: Floats | None, where: Where) -> Move | None:
-        """Where answers of one shape differ beyond rounding."""
+        """The first slot in which answers of one shape differ beyond rounding, or None."""
         if first is None or second is None:
             return None
         return self.rounding.move(first, second, where, same_shape=True)
 
     def differ(self, first: Floats | None, second: Floats | None, where: Where) -> Move | None:
-        """Where answers to questions of other shapes differ beyond rounding."""
+        """The first slot in which answers of different shapes differ beyond rounding, or None."""
         if first is None or second is None:
             return None
         return self.rounding.move(first, second, where, same_shape=False)
 
     def usable(self, scenarios: Iterable[Scenario], *, even_spoiled: bool = False) -> list[Scenario]:
-        """Those that the model takes, that there is time for, and whose context is not broken yet."""
+        """The scenarios that the model takes, that there is time for, and whose context is not broken."""
         taken = [each for each in scenarios if each.width <= self.longest]
         return [each for each in taken if even_spoiled or not self.spoiled(each)]
 
@@ -83,7 +95,7 @@ class Setting:
         return batched or padded or "plain" in self.broken
 
 
-def finding_of(  # noqa: PLR0913  # all that a finding tells
+def finding_of(  # noqa: PLR0913  # everything that a finding contains
     check: str,
     severity: Severity,
     sentence: str,
@@ -111,7 +123,7 @@ def leak_of(
     cause: str | None,
     fix: str,
 ) -> Finding:
-    """A leak: the same question before and after hidden tokens changed; `sentence` says which, after "when"."""
+    """A leak: answers to one question before and after hidden tokens changed; `sentence` follows "when"."""
     before, after = questions
     token = token_in_words(before, move.row, move.slot)
     own = (
@@ -133,7 +145,7 @@ def leak_of(
 
 
 def token_in_words(question: Question, row: int, slot: int) -> str:
-    """A token by its place in its row, and its row where there are several."""
+    """A token by its number in its row, and the row if there are several."""
     place = int(question.places[row, slot])
     name = f"token {place}" if place >= 0 else f"padded slot {slot}"
     return name if len(question.token_ids) == 1 else f"{name} of row {row}"
@@ -143,7 +155,7 @@ Look = Callable[[Setting, Scenario], Finding | None]
 
 
 def first_found(setting: Setting, scenarios: Iterable[Scenario], look: Look) -> Finding | None:
-    """The first scenario that shows something, made as small as it still shows it."""
+    """The finding of the first scenario that has one, shrunk."""
     for scenario in scenarios:
         if setting.subject.given_up:
             return None

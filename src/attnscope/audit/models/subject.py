@@ -1,13 +1,14 @@
 """The model under audit, and what counts as its rounding.
 
-Rounding is measured on the model itself. The same row asked in batches of several sizes, and with other tokens behind it, gives logits that differ by rounding
-only: the sums are the same, in another order. The largest such difference, relative to the largest logit, is the
-model's *noise*. Only some orders are tried, so 16 times the noise counts as rounding, and never less than what sums
-taken in one order cost, 32 u of the largest logit (u is half the distance from 1 to the next number of the format).
-Where the shapes differ (padded and alone, cached and uncached), positions may be turned by other angles: an angle of t
-positions is rounded by t u, so T tokens may cost another 8 T u; a sum of another length 128 u.
+Rounding is measured on the model itself. The same row in batches of several sizes gives logits that differ
+only by rounding: the sums are the same, in another order. The largest such difference, relative to the
+largest logit, is the model's *noise*. Only some orders are tried, so 16 times the noise counts as rounding,
+and at least the error of sums in one order, 32 u of the largest logit (u is half the distance from 1 to the
+next number of the format). If the shapes differ (padded and alone, cached and uncached), rotary angles may
+differ, too: an angle of t positions is rounded by t u, so T tokens may cost another 8 T u; sums of another
+length cost 128 u.
 
-A question of the same shape with a hidden token changed needs none of this in most models: it gives the same bits.
+Most models give the same bits for a question of the same shape with a hidden token changed.
 """
 
 from collections.abc import Callable
@@ -25,14 +26,14 @@ from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
 NARROW = 2.0**-12  # a unit above it is a 16-bit format's: sums in it are taken in float32
-TELLING = 32  # so many numbers that all happen to be short are no chance
-LATE = "late"  # the kind of a call that was not made any more
-MOST_HANGS = 3  # then nothing more is asked
+ENOUGH_NUMBERS = 32  # that all have 16 bits: not by chance
+LATE = "late"  # the kind of a call that was not made, as time was up
+MOST_HANGS = 3  # after which no more calls are made
 
 
 @dataclass(frozen=True, eq=False)
 class Trouble:
-    """A question without an answer, or with one that also did what it should not."""
+    """A question that gave no answer, or whose call had a side effect."""
 
     question: Question
     kind: str
@@ -42,12 +43,22 @@ class Trouble:
 
 @dataclass(eq=False)
 class Subject:
-    """Asks a model and keeps what it did beside answering.
+    """Calls a model and records its side effects.
 
-    logits_fn     (token_ids, attention_mask[, documents]) -> logits
-    hidden        the same arguments -> the name and output of each layer, for models that can be looked into
-    first_window  tokens before its own that the first layer sees, where that is known
-    features      entries of an answer's last axis, or None where nothing is said of it
+    Parameters
+    ----------
+    logits_fn : callable
+        (token_ids, attention_mask[, documents]) -> logits.
+    claims : ModelClaims
+        What the model promises.
+    seconds_per_call, deadline : float
+        Limits: of one call, and the time at which calls end.
+    hidden : callable, optional
+        The same arguments -> name and output of each layer, for models with accessible layers.
+    features : int, optional
+        The size of an answer's last axis; None if it is not known.
+    first_window : int, optional
+        Tokens before its own that the first layer sees.
     """
 
     logits_fn: Callable[..., Any]
@@ -68,7 +79,7 @@ class Subject:
 
     @property
     def given_up(self) -> str | None:
-        """Why nothing more is asked, or None."""
+        """Why no more calls are made, or None."""
         if self.hangs >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
         if monotonic() > self.deadline:
@@ -76,7 +87,7 @@ class Subject:
         return None
 
     def ask(self, question: Question, when: str = "") -> Floats | None:
-        """The logits of a question, [batch, tokens, features]; None where there are none."""
+        """The logits of a question, [batch, tokens, features]; None if there are none."""
         if self.given_up:
             return None
         given = {name: array.copy() for name, array in question.named_arrays().items()}
@@ -92,20 +103,16 @@ class Subject:
         return logits
 
     def note(self, question: Question, no_answer: NoAnswer, when: str) -> None:
-        """Keep a call that gave no answer."""
+        """Record a call that gave no answer."""
         if no_answer.kind == LATE:
             return
         self.hangs += no_answer.kind == "hung"
         self.troubles.append(Trouble(question, no_answer.kind, no_answer.sentence, when))
 
     def run(self, work: Callable[[], Any], question: Question) -> Any:
-        """Run foreign code that belongs to this audit.
-
-        Errors
-            NoAnswer.
-        """
+        """Run foreign code as one call of this audit; NoAnswer if it fails."""
         if self.given_up:
-            raise NoAnswer(LATE, "was asked no more")
+            raise NoAnswer(LATE, "was not called, as the audit's time was up")
         self.calls += 1
         start = monotonic()
         returned = guarded(work, self.seconds_per_call, self.printed)
@@ -115,18 +122,14 @@ class Subject:
         return returned
 
     def watch_inputs(self, question: Question, given: dict[str, NDArray[Any]]) -> None:
-        """Note the arrays that a call wrote to."""
+        """Record the arrays that a call wrote to."""
         was = question.named_arrays()
         changed = [name for name in was if not np.array_equal(was[name], given[name])]
         if changed:
             self.mutations.append(Trouble(question, "mutation", " and ".join(changed)))
 
     def read(self, returned: Any, shape: tuple[int, ...], *, last_only: bool = False) -> Floats:
-        """Check what a model returned, and copy it.
-
-        Errors
-            NoAnswer for another type, dtype or shape than [batch, tokens, features].
-        """
+        """Check and copy logits [batch, tokens, features]; NoAnswer for another type, dtype or shape."""
         if not hasattr(returned, "__array__"):
             raise NoAnswer("type", f"returns {kind_of(returned)}, expected a NumPy array of logits")
         array = np.asarray(returned)
@@ -146,7 +149,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Move:
-    """Where two answers differ: the first slot of the first row, and by how much."""
+    """The first slot in which two answers differ, the difference, and its bound."""
 
     row: int
     slot: int
@@ -156,20 +159,20 @@ class Move:
 
 @dataclass(frozen=True)
 class Rounding:
-    """The unit u of the logits' numbers, and the noise that was measured, relative to the largest logit."""
+    """The unit u of the logits' format, and the measured noise relative to the largest logit."""
 
     unit: float
     noise: float = 0.0
 
     def relative(self, tokens: int, *, same_shape: bool) -> float:
-        """What two honest computations may differ by, relative to the largest logit."""
+        """The largest difference of two careful computations, relative to the largest logit."""
         if self.unit > NARROW:
             return max(8 * self.noise, (4 if same_shape else 8) * self.unit)
         allowed = 32.0 if same_shape else 128.0 + 8.0 * tokens
         return max(16 * self.noise, allowed * self.unit)
 
     def move(self, first: Floats, second: Floats, where: Where, *, same_shape: bool) -> Move | None:
-        """The first slot, of those looked at, where the difference is no rounding."""
+        """The first of some slots in which the difference is more than rounding, or None."""
         sizes = distances(first, second)
         bound = self.relative(first.shape[1], same_shape=same_shape) * largest(first, where)
         beyond = (sizes > bound) & where
@@ -178,13 +181,9 @@ class Rounding:
         row, slot = (int(each) for each in np.argwhere(beyond)[0])
         return Move(row, slot, float(sizes[row, slot]), bound)
 
-    def agree(self, first: Floats, second: Floats, where: Where) -> bool:
-        """Whether two answers of whatever shapes of batch are one, up to rounding."""
-        return self.move(first, second, where, same_shape=False) is None
-
 
 def distances(first: Floats, second: Floats) -> Floats:
-    """The largest difference of each slot's logits; infinite where only one of them is a number."""
+    """The largest difference of each slot's logits; infinite if only one of the two is a number."""
     with np.errstate(invalid="ignore"):
         differences = np.abs(first - second)
     alike = (first == second) | (np.isnan(first) & np.isnan(second))
@@ -194,13 +193,13 @@ def distances(first: Floats, second: Floats) -> Floats:
 
 
 def largest(logits: Floats, where: Where) -> float:
-    """The largest logit that is a number."""
+    """The largest finite logit, by absolute value."""
     seen = np.abs(logits[where])
     return float(np.max(seen, initial=0.0, where=np.isfinite(seen)))
 
 
 def unit_of(logits: Floats, written_as: np.dtype) -> float:
-    """The unit of the narrowest format that these numbers are exact in: a wide array may hold a narrow model's."""
+    """The unit of the narrowest format that represents these numbers, which may be in a wide array."""
     units = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
     finite = logits[np.isfinite(logits)]
     if written_as.name in ("float16", "bfloat16"):
@@ -209,5 +208,5 @@ def unit_of(logits: Floats, written_as: np.dtype) -> float:
     if written_as == np.float64 and not np.array_equal(as_float32.astype(np.float64), finite):
         return units["float64"]
     low_bits = as_float32.view(np.uint32) & 0xFFFF
-    narrow = len(np.unique(finite)) > TELLING and not low_bits.any()
+    narrow = len(np.unique(finite)) > ENOUGH_NUMBERS and not low_bits.any()
     return units["bfloat16" if narrow else "float32"]

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import ContractError
-from attnscope.audit.models.claims import ModelClaims
-from attnscope.audit.models.run import Limits, audited
-from attnscope.audit.report import Report
-from attnscope.audit.run import Progress
+from attnscope.audit.models.claims import Limits, ModelClaims
+from attnscope.audit.models.subject import Subject
+from attnscope.audit.report import Progress, Report
 
 OUTPUTS = ("logits", "last_hidden_state", "prediction_logits")
 OF_HALF = "16-bit rounding: the model was audited in float32"
@@ -31,20 +30,44 @@ def torch_module(
     progress: Progress | None = None,
     **claims: Any,
 ) -> Report:
-    """Audit a torch module as `model` does, and say which layer leaks first.
+    """Audit a torch module as `attnscope.audit.model` does, and name the first layer that leaks.
 
-    `module(token_ids, attention_mask[, documents])` is called with tensors of int64; a module that takes token_ids only
-    is called with these, and then no padding can be declared. Its answer may be a tensor, a tuple that begins with one,
-    or an object with logits. The module is put into eval mode, and back. `claims` are those that `model` takes: causal,
-    pad_id, padding, documents, window, prefix, decode, layers, ...
+    The module is put into eval mode during the audit.
 
-    Errors
-        ImportError without torch; ContractError for claims that nobody could check.
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Called as `module(token_ids, attention_mask[, documents])` with tensors of int64, (batch, tokens). A
+        module that takes token_ids alone is called with these, and then no padding can be declared. It
+        returns logits, a tuple whose first entry is the logits, or an object with an attribute `logits`.
+    vocab_size : int
+        Token ids are drawn from 0 to vocab_size - 1.
+    seed : int
+        Determines every question.
+    seconds : float
+        Time limit of the audit, in seconds.
+    progress : callable, optional
+        Called with the completed share and the name of the next step.
+    **claims
+        Further claims, as `attnscope.audit.model` takes them: causal, pad_id, padding, documents, window,
+        prefix, decode, layers, ...
+
+    Returns
+    -------
+    Report
+        Findings, checks that passed, and what was not covered.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    ContractError
+        If a claim cannot be checked.
     """
     unknown = sorted(set(claims) - set(ModelClaims.__dataclass_fields__))
     if unknown:
         raise ContractError(
-            f"{unknown[0]} is no claim. Use some of {', '.join(ModelClaims.__dataclass_fields__)}."
+            f"{unknown[0]} is not a claim. Use some of {', '.join(ModelClaims.__dataclass_fields__)}."
         )
     takes, claimed = takes_arguments(module), ModelClaims(vocab_size, **claims)
     if takes < 2 and claimed.padding is not None:
@@ -59,7 +82,7 @@ def torch_module(
 
 
 def takes_arguments(module: Any) -> int:
-    """How many of token_ids, attention_mask and documents a module's forward takes."""
+    """The number of arguments of a module's forward, out of token_ids, attention_mask and documents."""
     if not callable(getattr(module, "forward", None)):
         raise ContractError(f"module={type(module).__name__}: expected a torch module.")
     places = [each.kind for each in signature(module.forward).parameters.values()]
@@ -78,8 +101,8 @@ def audit_module(
     features: int | None,
     first_window: int | None = None,
 ) -> Report:
-    """The audit of a module, by what calls it."""
-    from attnscope.audit.models.subject import Subject
+    """The audit of a module that `forward` calls."""
+    from attnscope.audit.models.audited import audited
 
     own, halved = (module, False) if claims.decode is not None else in_float32(module)
     if halved:
@@ -100,7 +123,7 @@ def audit_module(
 
 @dataclass(frozen=True)
 class TorchModel:
-    """A module that is asked on NumPy arrays."""
+    """A module on NumPy arrays."""
 
     module: Any
     forward: Forward
@@ -168,7 +191,7 @@ def to_numpy(tensor: Any) -> NDArray[Any]:
     import torch
 
     if not isinstance(tensor, torch.Tensor):
-        return tensor  # type: ignore[no-any-return]  # which the audit will say
+        return tensor  # type: ignore[no-any-return]  # the audit reports it
     tensor = tensor.detach().cpu()
     if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()
@@ -177,7 +200,7 @@ def to_numpy(tensor: Any) -> NDArray[Any]:
 
 
 def in_float32(module: Any) -> tuple[Any, bool]:
-    """The module, or a copy in float32 where it computes in 16 bits: rounding would hide small leaks."""
+    """The module, or a copy in float32 if it computes in 16 bits, whose rounding would hide small leaks."""
     import torch
 
     half = any(each.dtype in (torch.bfloat16, torch.float16) for each in module.parameters())
@@ -186,7 +209,7 @@ def in_float32(module: Any) -> tuple[Any, bool]:
 
 @contextmanager
 def evaluated(module: Any) -> Iterator[None]:
-    """Eval mode, and then the mode that each part was in."""
+    """Put a module into eval mode, and restore the mode of each of its parts afterwards."""
     training = [each for each in module.modules() if each.training]
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""A Transformers model as a model under audit: what it claims is read from its class and its configuration."""
+"""A Transformers model under audit: its claims are read from its class and its configuration."""
 
 from dataclasses import dataclass, replace
 from inspect import signature
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.audit.contract import ContractError
-from attnscope.audit.models.claims import ModelClaims, Side
-from attnscope.audit.models.run import Limits
+from attnscope.audit.models.claims import Limits, ModelClaims, Side
 from attnscope.audit.models.torch_module import (
     OF_HALF,
     TorchModel,
@@ -18,8 +17,7 @@ from attnscope.audit.models.torch_module import (
     in_float32,
     to_torch,
 )
-from attnscope.audit.report import Report
-from attnscope.audit.run import Progress
+from attnscope.audit.report import Progress, Report
 
 POSITIONS_GIVEN = (
     "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
@@ -42,16 +40,43 @@ def transformers(
     seconds: float = 240.0,
     progress: Progress | None = None,
 ) -> Report:
-    """Audit a Transformers model as `model` does, and say which layer leaks first.
+    """Audit a Transformers model as `attnscope.audit.model` does, and name the first layer that leaks.
 
-    Vocabulary, padding token, window and number of layers are read from the configuration. A model that can generate is
-    causal, and any other an encoder, unless `causal` says otherwise; a causal one is padded on the left and generates
-    with a DynamicCache, which is reordered and cropped, too; an encoder is padded on the right. `documents=True` packs
-    documents by position_ids that start again, without a mask.
+    Vocabulary, padding token, window and number of layers are read from the configuration. A causal model
+    generates with a DynamicCache, which is also reordered and cropped.
 
-    Errors
-        ImportError without torch and transformers; ContractError for a model that is none of Transformers', or one with
-        an encoder and a decoder.
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        The model; it is put into eval mode during the audit.
+    causal : bool, optional
+        Whether a token sees no later one. If not given, models that can generate are causal, and others
+        encoders.
+    padding : {"left", "right"}, optional
+        The side on which rows are padded. If not given, the left side for causal models, and the right for
+        encoders.
+    documents : bool
+        Whether to pack documents into rows, by position_ids that restart, without a mask.
+    prefix : int, optional
+        The number of first tokens that see each other.
+    seed : int
+        Determines every question.
+    seconds : float
+        Time limit of the audit, in seconds.
+    progress : callable, optional
+        Called with the completed share and the name of the next step.
+
+    Returns
+    -------
+    Report
+        Findings, checks that passed, and what was not covered.
+
+    Raises
+    ------
+    ImportError
+        If torch or transformers is not installed.
+    ContractError
+        If the model is not a Transformers model, or has an encoder and a decoder.
     """
     config = getattr(model, "config", None)
     if config is None or not hasattr(config, "get_text_config"):
@@ -75,11 +100,10 @@ def transformers(
     return audit_module(own, caller.forward, claims, limits, None, first_window_of(text))
 
 
-def load(folder: Path) -> Any:
-    """The model in a folder, in float32, by the class that its configuration names; nothing is downloaded, and no code in it runs.
+def load_model(folder: Path) -> Any:
+    """Load the model in a folder, in float32, without downloads and without running code from the folder.
 
-    Errors
-        ContractError where torch or transformers is missing, or where the folder holds no model.
+    ContractError if torch or transformers is missing, or the folder contains no model.
     """
     try:
         import transformers as library
@@ -95,12 +119,12 @@ def load(folder: Path) -> Any:
         return kind.from_pretrained(folder, **no_code, dtype="float32").eval()
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ContractError(
-            f"{folder} holds no model that Transformers loads: {' '.join(str(error).split())}"
+            f"{folder} contains no model that Transformers can load: {' '.join(str(error).split())}"
         ) from error
 
 
 def is_causal(model: Any) -> bool:
-    """Whether a model's class promises that no token sees the future: one for generation, or the body of one."""
+    """Whether a model's class is causal: one for generation, or the body of one."""
     from transformers.models.auto import modeling_auto as known
 
     config = model.config
@@ -116,7 +140,7 @@ def is_causal(model: Any) -> bool:
 
 
 def positions_count_padding(model: Any, caller: "Caller") -> bool:
-    """Whether a single token, which sees nothing but itself, is told from the same token behind padding."""
+    """Whether the logits of a single token differ from those of the same token after padding."""
     config = model.config.get_text_config()
     token = np.array([[config.vocab_size // 2]])
     padded = np.concatenate([token * 0 + (getattr(config, "pad_token_id", None) or 0), token], axis=1)
@@ -124,7 +148,7 @@ def positions_count_padding(model: Any, caller: "Caller") -> bool:
     with evaluated(model):
         try:
             alone, behind = asked(token, token * 0 + 1), asked(padded, np.array([[0, 1]]))
-        except Exception:  # noqa: BLE001  # the audit itself will say what the model raises
+        except Exception:  # noqa: BLE001  # the audit itself reports what the model raises
             return False
     return bool(np.abs(alone[:, -1] - behind[:, -1]).max() > MORE_THAN_ROUNDING * np.abs(alone).max())
 
@@ -132,7 +156,7 @@ def positions_count_padding(model: Any, caller: "Caller") -> bool:
 def claims_of(
     config: Any, caller: "Caller", padding: Side | None, documents: bool, prefix: int | None
 ) -> tuple[ModelClaims, list[str]]:
-    """What a configuration says, and what it leaves open."""
+    """The claims of a configuration, and sentences about what it leaves open."""
     window, layers, mixed = window_of(config)
     local = any(getattr(config, name, None) for name in FIELDS_OF_LOCAL)
     tokens = [getattr(config, name, None) for name in ("bos_token_id", "eos_token_id")]
@@ -161,7 +185,7 @@ def claims_of(
 
 
 def window_of(config: Any) -> tuple[int | None, int | None, bool]:
-    """Tokens before its own that a layer sees, how many layers there are, and whether only some have a window.
+    """Tokens before its own that a layer sees, number of layers, and whether only some have a window.
 
     Transformers counts a token itself into its window.
     """
@@ -183,10 +207,16 @@ def first_window_of(config: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Caller:
-    """How the arrays of an audit become arguments of a forward.
+    """Passes the arrays of an audit to a forward.
 
-    takes              names of the forward's parameters
-    gives_positions    whether position_ids are counted for the model, which would count the padding
+    Parameters
+    ----------
+    takes : frozenset of str
+        Names of the forward's parameters.
+    causal : bool
+        Whether the model is causal.
+    gives_positions : bool
+        Whether position_ids are passed, since the model would count the padding.
     """
 
     takes: frozenset[str]
@@ -215,7 +245,7 @@ class Caller:
         return model(**given)
 
     def positions(self, mask: Any, tokens: int) -> dict[str, Any]:
-        """position_ids of the last tokens, counted from the mask, as generate() does; none where nothing is hidden."""
+        """position_ids of the last tokens, counted from the mask; empty if nothing is hidden."""
         if mask is None or not self.gives_positions or bool(mask.all()):
             return {}
         return {"position_ids": (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens:]}
@@ -225,7 +255,7 @@ class Caller:
 
 
 def places_in(documents: Any) -> Any:
-    """Positions that start again with each document."""
+    """Positions that restart with each document."""
     slots = (documents * 0 + 1).cumsum(-1) - 1
     starts = documents.diff(dim=-1, prepend=documents[:, :1] - 1) != 0
     return slots - (slots * starts).cummax(dim=-1).values
@@ -254,11 +284,11 @@ class CachedGeneration:
         return logits
 
     def reorder(self, index: Any) -> None:
-        """As beam search does."""
+        """Reorder the rows of the cache, as beam search does."""
         self.cache.reorder_cache(to_torch(index))
 
     def truncate(self, tokens: int) -> None:
-        """Crop by a negative number, which every release reads as tokens to remove."""
+        """Crop by a negative number, which every release interprets as tokens to remove."""
         if tokens < self.tokens:
             self.cache.crop(tokens - self.tokens)
         self.tokens = tokens

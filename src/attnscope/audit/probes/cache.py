@@ -1,4 +1,4 @@
-"""A cache filled and asked in every chunking, against causal attention over all that was appended."""
+"""A cache that is filled and queried in many chunkings, compared with uncached causal attention."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from attnscope.audit.suspect import Answer, read_array
 from attnscope.probing import Finding, KnownMistake, NoAnswer, Severity
 from attnscope.problem import AttentionShape
 
-FIX = "Write new tokens at the end of what was written, and attend exactly these, the last query at the last key."
+FIX = "Append new tokens after the last one, and attend all of them, the last query at the last key."
 OF_CACHE = Contract(causal="always", grouped_heads=True)
 CHUNKINGS: tuple[tuple[int, ...], ...] = (
     (5,),
@@ -49,28 +49,29 @@ CHUNKINGS: tuple[tuple[int, ...], ...] = (
 
 @dataclass(frozen=True)
 class Session:
-    """A sequence of chunks; after each, its own queries are asked, or only the last of them."""
+    """A sequence of chunks that are appended; `queried` names whose queries attend."""
 
     chunks: tuple[int, ...]
-    asked: str = "each chunk"
+    queried: str = "each chunk"
     heads: tuple[int, int] = (4, 2)
     seed: int = 0
 
     def __str__(self) -> str:
-        said = (
+        counts = (
             "+".join(map(str, self.chunks))
             if len(self.chunks) < 9
             else f"{len(self.chunks)} x {self.chunks[0]}"
         )
-        return f"{said} tokens appended, {self.asked} asked, query_heads={self.heads[0]}, kv_heads={self.heads[1]}"
+        heads = f"query_heads={self.heads[0]}, kv_heads={self.heads[1]}"
+        return f"{counts} tokens appended, {self.queried} queried, {heads}"
 
     def case(self, tokens: int, queries: int) -> Case:
         return Case(AttentionShape(2, *self.heads, queries, tokens, 8, 8), seed=self.seed, causal=True)
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """One answer of a cache, with the call that it should be the answer to."""
+class Attended:
+    """One answer of a cache, with the uncached call that it must equal."""
 
     case: Case
     call: Call
@@ -88,12 +89,8 @@ def arrays_of(session: Session, dtype: Any) -> tuple[NDArray[Any], NDArray[Any],
     return query, key, value
 
 
-def held(setting: Setting, session: Session, cache: Any) -> Iterator[Asked]:
-    """Append and ask, chunk by chunk.
-
-    Errors
-        NoAnswer.
-    """
+def attended(setting: Setting, session: Session, cache: Any) -> Iterator[Attended]:
+    """Append and attend, chunk by chunk; NoAnswer if the cache fails."""
     query, key, value = arrays_of(session, setting.contract.main_format)
     end = 0
     for number, chunk in enumerate(session.chunks):
@@ -102,25 +99,25 @@ def held(setting: Setting, session: Session, cache: Any) -> Iterator[Asked]:
         new = key[:, :, start:end].copy(), value[:, :, start:end].copy()
         setting.suspect.run(partial(cache.append, *new), case)
         last = number == len(session.chunks) - 1
-        if session.asked == "only the last chunk" and not last:
+        if session.queried == "only the last chunk" and not last:
             continue
-        first = end - 1 if session.asked == "only the last token" else start
-        asked = query[:, :, first:end].copy()
+        first = end - 1 if session.queried == "only the last token" else start
+        queries = query[:, :, first:end].copy()
         for _ in range(2 if last else 1):
-            yield compare(setting, session, cache, Call(asked, key[:, :, :end], value[:, :, :end]))
+            yield compare(setting, session, cache, Call(queries, key[:, :, :end], value[:, :, :end]))
 
 
-def compare(setting: Setting, session: Session, cache: Any, call: Call) -> Asked:
+def compare(setting: Setting, session: Session, cache: Any, call: Call) -> Attended:
     case = session.case(call.key.shape[2], call.query.shape[2])
     returned = setting.suspect.run(lambda: cache.attend(call.query.copy()), case)
     shape = (*call.query.shape[:3], call.value.shape[3])
     answer = Answer.of(read_array(returned, shape, "the output"), None)
     expected = Expectation.of(call, OF_CACHE)
-    return Asked(case, call, answer, expected, expected.deviation(answer))
+    return Attended(case, call, answer, expected, expected.deviation(answer))
 
 
 def sessions(contract: Contract) -> list[Session]:
-    """Every chunking, asked in three ways, with heads as declared."""
+    """Every chunking, queried in three ways, with heads as declared."""
     heads = [(2, 2), (4, 2)] if contract.grouped_heads else [(2, 2)]
     ways = ("each chunk", "only the last chunk", "only the last token")
     made = [
@@ -140,11 +137,7 @@ def run(setting: Setting) -> list[Finding]:
 
 
 def made(setting: Setting) -> Any:
-    """A new cache.
-
-    Errors
-        NoAnswer.
-    """
+    """A new cache; NoAnswer if making it fails."""
     assert setting.contract.cache is not None
     return setting.suspect.run(setting.contract.cache, Session((1,)).case(1, 1))
 
@@ -153,43 +146,43 @@ def alone(setting: Setting) -> Finding | None:
     """Each session with a cache of its own."""
     for session in sessions(setting.contract):
         try:
-            asked = first_wrong(held(setting, session, made(setting)))
+            wrong = first_wrong(attended(setting, session, made(setting)))
         except NoAnswer as no_answer:
             return Finding(
                 "cache", Severity.WRONG, f"the cache {no_answer.sentence} with {session}", None, None, FIX
             )
-        if asked is not None:
-            return told(asked, str(session), explained(asked))
+        if wrong is not None:
+            return finding(wrong, str(session), explained(wrong))
     return None
 
 
-def first_wrong(asked: Iterable[Asked]) -> Asked | None:
-    """The first answer that is too far off."""
-    return next((each for each in asked if each.deviation is not None), None)
+def first_wrong(answers: Iterable[Attended]) -> Attended | None:
+    """The first wrong answer."""
+    return next((each for each in answers if each.deviation is not None), None)
 
 
 def side_by_side(setting: Setting) -> Finding | None:
     """Two caches, chunk by chunk in turn."""
     sides = [Session((3, 1, 1, 2), seed=seed) for seed in (1, 2)]
     try:
-        runs = [held(setting, session, made(setting)) for session in sides]
-        asked = first_wrong(chain.from_iterable(zip(*runs, strict=True)))
+        runs = [attended(setting, session, made(setting)) for session in sides]
+        wrong = first_wrong(chain.from_iterable(zip(*runs, strict=True)))
     except NoAnswer:
         return None
     return (
-        None if asked is None else told(asked, "two caches used in turn", "the caches share what they hold")
+        None if wrong is None else finding(wrong, "two caches used in turn", "caches that share their tokens")
     )
 
 
 def after_a_longer_one(setting: Setting) -> Finding | None:
-    """A new cache after one that held more."""
+    """A new cache after a longer one."""
     both = (Session((40, 1)), Session((4, 1), seed=3))
     try:
-        asked = first_wrong(chain.from_iterable(held(setting, session, made(setting)) for session in both))
+        wrong = first_wrong(chain.from_iterable(attended(setting, each, made(setting)) for each in both))
     except NoAnswer:
         return None
-    cause = "something is kept from an earlier cache"
-    return None if asked is None else told(asked, "a new cache after a longer one", cause)
+    cause = "state kept from an earlier cache"
+    return None if wrong is None else finding(wrong, "a new cache after a longer one", cause)
 
 
 def beside_the_function(setting: Setting) -> Finding | None:
@@ -198,7 +191,7 @@ def beside_the_function(setting: Setting) -> Finding | None:
     call = case.build(setting.contract)
     before = setting.suspect.ask(case, call)
     try:
-        for _ in held(setting, Session((9, 1, 1)), made(setting)):
+        for _ in attended(setting, Session((9, 1, 1)), made(setting)):
             pass
     except NoAnswer:
         return None
@@ -208,18 +201,18 @@ def beside_the_function(setting: Setting) -> Finding | None:
     return Finding(
         "cache",
         Severity.WRONG,
-        "the function answers differently after a cache was used",
+        "the function without a cache gives another answer after a cache was used",
         counterexample(case, call, after, Expectation.of(call, setting.contract), {}),
-        "positions, or keys, of the cache are kept outside of it",
-        "Keep all of a cache's state in the cache.",
+        "positions or keys of the cache that are stored outside of it",
+        "Keep all state of a cache in the cache.",
     )
 
 
-ROOM = "Attend only the slots that were written, and write each token to the slot of its position."
+SLOTS = "Attend only the slots that were written, and write each token to the slot of its position."
 
 
-def held_as(change: Callable[[Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
-    """Other keys and values in the cache."""
+def stored_as(change: Callable[[Floats], Floats]) -> Callable[[Interpretation], Interpretation | None]:
+    """Return a mistake that stores other keys and values in the cache."""
     return lambda asked: asked.but(key=change(asked.inputs.key), value=change(asked.inputs.value))
 
 
@@ -230,9 +223,9 @@ def last_lost(array: Floats) -> Floats:
 
 
 def empty_slots_seen(slots: int) -> Callable[[Interpretation], Interpretation | None]:
-    """Zero keys after the ones that were written take part, up to a capacity."""
+    """Return a mistake that attends zero keys after the written ones, up to a multiple of `slots`."""
 
-    def misread(asked: Interpretation) -> Interpretation | None:
+    def mistaken(asked: Interpretation) -> Interpretation | None:
         batch, heads, query_len, key_len = asked.shape
         room = -key_len % slots
         if not room:
@@ -246,43 +239,43 @@ def empty_slots_seen(slots: int) -> Callable[[Interpretation], Interpretation | 
             key_positions=np.arange(key_len + room, dtype=np.float64),
         )
 
-    return misread
+    return mistaken
 
 
 CACHING = (
     KnownMistake(
-        "the last token is not written, and its slot is attended", held_as(last_lost), "cache", ROOM
+        "the last token is not written, and its slot is attended", stored_as(last_lost), "cache", SLOTS
     ),
     *(
         KnownMistake(
             f"slots that were never written are attended, up to a capacity of {slots}",
             empty_slots_seen(slots),
             "cache",
-            ROOM,
+            SLOTS,
         )
         for slots in (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
     ),
 )
 
 
-def explained(asked: Asked) -> str | None:
-    """A known mistake of caches that answers alike."""
-    found = explaining(asked.expected, asked.answer, None, CACHING) or explaining(
-        asked.expected, asked.answer
+def explained(wrong: Attended) -> str | None:
+    """A known mistake of caches, or of functions, that gives the same answer."""
+    found = explaining(wrong.expected, wrong.answer, None, CACHING) or explaining(
+        wrong.expected, wrong.answer
     )
     return f"agrees with: {found[0].name}" if found else None
 
 
-def told(asked: Asked, session: str, cause: str | None) -> Finding:
-    assert asked.deviation is not None
-    row = asked.deviation.rows[0]
-    tokens = asked.case.sizes.key_len
+def finding(wrong: Attended, session: str, cause: str | None) -> Finding:
+    """The finding of a wrong answer."""
+    assert wrong.deviation is not None
+    row = wrong.deviation.rows[0]
     return Finding(
         "cache",
         Severity.WRONG,
-        f"query {row.query} of head {row.head} of batch item {row.batch} differs from uncached attention once {tokens} "
-        f"tokens are held ({session})",
-        counterexample(asked.case, asked.call, asked.answer, asked.expected, row._asdict()),
+        f"query {row.query} of head {row.head} of batch item {row.batch} differs from uncached attention "
+        f"when the cache holds {wrong.case.sizes.key_len} tokens ({session})",
+        counterexample(wrong.case, wrong.call, wrong.answer, wrong.expected, row._asdict()),
         cause,
         FIX,
     )

@@ -1,4 +1,4 @@
-"""Answers beside the float64 reference: every case of the grid, and rows that see no key.
+"""Answers compared with the float64 reference: every case of the grid, and fully masked rows.
 
 A fully masked row has output 0; its logsumexp is -inf, or the sink's logit.
 """
@@ -20,7 +20,7 @@ from attnscope.audit.mistakes import explains_masked_rows
 from attnscope.audit.options import BY_NAME
 from attnscope.audit.probes.hidden_slots import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting, hides
-from attnscope.audit.shrink import shrink
+from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity
 from attnscope.reference import biased, capped_scores
@@ -30,7 +30,7 @@ SHARE_OF_TIME = 0.6  # for the grid; the rest is for the other probes
 
 
 def checks(contract: Contract) -> tuple[str, ...]:
-    """The promises that the grid asks about."""
+    """The promises that the grid checks."""
     rows = [BY_NAME[name] for name in contract.options]
     hiding = ["dependence"] if any(row.check == "dependence" for row in rows) else []
     aligned = ["alignment"] if any(row.by_position for row in rows) else []
@@ -60,7 +60,7 @@ def run(setting: Setting) -> list[Finding]:
             skipped += 1
         else:
             failure = judge(setting.suspect, case)
-            failures += [failure] if failure and not drowned(setting, failure) else []
+            failures += [failure] if failure and not underflows(setting, failure) else []
         setting.advance(number / len(cases))
     if skipped:
         why = setting.suspect.given_up or "they would have taken the time of other probes"
@@ -69,15 +69,15 @@ def run(setting: Setting) -> list[Finding]:
     findings = diagnosis.of(failures)
     setting.known += diagnosis.known
     if diagnosis.left_over:
-        setting.not_covered.append(f"{diagnosis.left_over} more failing calls were not looked into")
+        setting.not_covered.append(f"{diagnosis.left_over} more failing calls were not diagnosed")
     return findings
 
 
-def drowned(setting: Setting, failure: Failure) -> bool:
-    """Whether hidden scores only drown the visible ones, in a function that masks after its softmax.
+def underflows(setting: Setting, failure: Failure) -> bool:
+    """Whether large hidden scores only make the visible weights underflow, as if masked after the softmax.
 
-    A softmax over all scores, masked and normalised again, is the same until weights underflow: where the largest
-    visible score lies so far below the largest hidden one that its weight loses bits. No hidden value takes part.
+    A softmax over all scores, masked and normalised again, is right until weights underflow, when the
+    largest visible score is far below the largest hidden one. Hidden values have no effect.
     """
     inputs, arithmetic = failure.expected.inputs, failure.expected.arithmetic
     scores = biased(capped_scores(inputs), inputs)
@@ -99,12 +99,12 @@ def drowned(setting: Setting, failure: Failure) -> bool:
 EXACTNESS = Probe("exactness", checks, lambda contract: True, run)
 
 
-FIX = "Where a row sees no key, return 0, and -inf (with sinks: the sink) as its logsumexp."
+FIX = "If a row sees no key, return 0, and -inf (with sinks: the sink) as its logsumexp."
 
 
 @dataclass(frozen=True)
-class Emptying:
-    """A way in which rows come to see nothing."""
+class Masking:
+    """A combination of options that hides all keys of some rows."""
 
     options: tuple[str, ...]
     lengths: tuple[int, int]
@@ -114,33 +114,33 @@ class Emptying:
         return setting.grid.case(self.options, self.lengths, batch=2).but(**dict(self.changes))
 
 
-def emptyings(contract: Contract) -> list[Emptying]:
-    """All ways that the contract's options allow."""
+def maskings(contract: Contract) -> list[Masking]:
+    """All combinations that the contract's options allow."""
     ways = [
-        Emptying(("key_mask",), (5, 9), (("key_mask", "no key in the last item"),)),
-        Emptying(("mask",), (5, 9), (("mask", "last query sees no key"),)),
-        Emptying(("causal", "key_mask"), (7, 7), (("key_mask", "left padding"),)),
-        Emptying(("causal", "mask"), (7, 7), (("mask", "last query sees no key"),)),
-        Emptying(("window", "key_mask"), (9, 9), (("window", (1, 0)), ("key_mask", "left padding"))),
-        Emptying(("key_mask",), (1, 1), (("key_mask", "no key in the last item"),)),
+        Masking(("key_mask",), (5, 9), (("key_mask", "no key in the last item"),)),
+        Masking(("mask",), (5, 9), (("mask", "last query sees no key"),)),
+        Masking(("causal", "key_mask"), (7, 7), (("key_mask", "left padding"),)),
+        Masking(("causal", "mask"), (7, 7), (("mask", "last query sees no key"),)),
+        Masking(("window", "key_mask"), (9, 9), (("window", (1, 0)), ("key_mask", "left padding"))),
+        Masking(("key_mask",), (1, 1), (("key_mask", "no key in the last item"),)),
     ]
     if contract.alignment == "end" and contract.unequal_lengths:
-        ways += [Emptying(("causal",), (9, 5)), Emptying(("window",), (9, 5), (("window", (1, 1)),))]
+        ways += [Masking(("causal",), (9, 5)), Masking(("window",), (9, 5), (("window", (1, 1)),))]
     if contract.sinks:
-        ways += [Emptying((*way.options, "sinks"), way.lengths, way.changes) for way in ways]
+        ways += [Masking((*way.options, "sinks"), way.lengths, way.changes) for way in ways]
     causal = contract.causal == "always"
     given = {name for name in ("causal", "key_mask", "mask", "window", "sinks") if getattr(contract, name)}
     return [way for way in ways if set(way.options) <= given and not (causal and way.options == ())]
 
 
 def run_masked_rows(setting: Setting) -> list[Finding]:
-    """One finding: for the output, or where that is right, for the logsumexp."""
+    """One finding: of the output, or of the logsumexp if all outputs are right."""
     found: dict[str, Finding] = {}
     logs = sorted({False, setting.contract.logsumexp})
-    for way, number_format, with_logs in product(emptyings(setting.contract), setting.contract.dtypes, logs):
+    for way, number_format, with_logs in product(maskings(setting.contract), setting.contract.dtypes, logs):
         case = way.case(setting).but(number_format=number_format, logsumexp=with_logs)
         for what in [each for each in look_at_masked_rows(setting, case) if each not in found]:
-            smallest = shrink(case, setting.contract, shows(setting, what))
+            smallest = shrink_case(case, setting.contract, shows(setting, what))
             found |= {
                 name: each for name, each in look_at_masked_rows(setting, smallest).items() if name == what
             }
@@ -152,18 +152,18 @@ def shows(setting: Setting, what: str) -> Callable[[Case], bool]:
 
 
 def look_at_masked_rows(setting: Setting, case: Case) -> dict[str, Finding]:
-    """What a case's empty rows show, unless its other rows leak: then these do, too."""
+    """The findings of a case's fully masked rows, unless its other rows leak: then these leak, too."""
     call = case.build(setting.contract)
     answer = setting.suspect.ask(case, call)
     expected = Expectation.of(call, setting.contract)
-    if answer is None or not expected.empty.any():
+    if answer is None or not expected.fully_masked.any():
         return {}
     if any(explains_masked_rows(mistake, expected, answer) for mistake in setting.known):
         return {}
     found = {}
     deviation = expected.deviation(answer)
     others = None if deviation is None else Failure(case, call, answer, expected, deviation)
-    wrong = expected.empty & (answer.output != 0).any(axis=-1)
+    wrong = expected.fully_masked & (answer.output != 0).any(axis=-1)
     if wrong.any():
         row = Row(*map(int, np.argwhere(wrong)[0]))
         finding = of_output(setting, case, call, answer, expected, row)
@@ -175,7 +175,7 @@ def look_at_masked_rows(setting: Setting, case: Case) -> dict[str, Finding]:
             near = (answer.logsumexp == right) | (
                 np.abs(answer.logsumexp - right) <= expected.bound.logsumexp
             )
-        wrong = expected.empty & ~near
+        wrong = expected.fully_masked & ~near
         if wrong.any():
             found["logsumexp"] = of_logs(case, call, answer, expected, Row(*map(int, np.argwhere(wrong)[0])))
     return found
@@ -189,7 +189,7 @@ def leaks(setting: Setting, failure: Failure) -> bool:
 def of_output(
     setting: Setting, case: Case, call: Call, answer: Answer, expected: Expectation, row: Row
 ) -> Finding:
-    """NaN, the average of what is hidden, or something else."""
+    """A finding of a wrong output: NaN, the average of hidden values, or another number."""
     shown = answer.output[row]
     severity, cause = Severity.WRONG, None
     inputs = expected.inputs
@@ -208,13 +208,13 @@ def of_output(
             cause = (
                 "agrees with: the average of all hidden values"
                 if near.all()
-                else ("hidden values are mixed: a finite number stands for minus infinity")
+                else ("hidden values take part: a finite number is used for minus infinity")
             )
-    verb = "mixes hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"
+    verb = "averages hidden values" if severity is Severity.LEAK else f"has output {shown[0]:.6g}"
     return Finding(
         "fully masked rows",
         severity,
-        f"{row.words(case)} sees no key and {verb}, where 0 is right{case.condition()}",
+        f"{row.words(case)} sees no key and {verb}, expected 0{case.condition()}",
         counterexample(case, call, answer, expected, row._asdict()),
         cause,
         FIX,
@@ -222,13 +222,13 @@ def of_output(
 
 
 def of_logs(case: Case, call: Call, answer: Answer, expected: Expectation, row: Row) -> Finding:
-    """A logsumexp that is not what nothing weighs."""
+    """A finding of a wrong logsumexp."""
     assert answer.logsumexp is not None
     actual, right = float(answer.logsumexp[row]), float(expected.logsumexp[row])
     return Finding(
         "fully masked rows",
         Severity.WRONG,
-        f"{row.words(case)} sees no key and has logsumexp {actual:.6g}, where {right:.6g} is right"
+        f"{row.words(case)} sees no key and has logsumexp {actual:.6g}, expected {right:.6g}"
         + case.condition(),
         counterexample(case, call, answer, expected, row._asdict()),
         None,

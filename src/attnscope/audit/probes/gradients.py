@@ -1,4 +1,4 @@
-"""Gradients against the reference's chain rule, under every option."""
+"""Gradients compared with the reference's chain rule, under every option."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope import reference
 from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.interpretation import joined, scoring_of
@@ -14,7 +13,7 @@ from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import laid_out, read_array
 from attnscope.probing import Arithmetic, Finding, NoAnswer, Severity, size_of
-from attnscope.reference import Inputs, of_shared_heads, quietly
+from attnscope.reference import Inputs, gradients, of_shared_heads, quietly
 
 Floats = NDArray[np.float64]
 NAMES = ("query", "key", "value")
@@ -22,7 +21,7 @@ LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67))
 
 
 def cases(setting: Setting) -> list[Case]:
-    """Each option alone, beside causal, and all."""
+    """Each option alone, each beside causal, and all together."""
     return [
         setting.grid.case(options, lengths).but(logsumexp=False)
         for options in setting.grid.few_options()
@@ -31,7 +30,7 @@ def cases(setting: Setting) -> list[Case]:
 
 
 def run(setting: Setting) -> list[Finding]:
-    """The first case that shows each wrong gradient, and one finding a cause."""
+    """The first case that shows each wrong gradient, and one finding per cause."""
     found: dict[tuple[str, str | None], Finding] = {}
     for case in sorted(cases(setting), key=lambda each: (len(each.options), each.work)):
         for name, finding in look(setting, case).items():
@@ -50,7 +49,7 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
     grad_output = (
         np.random.default_rng(case.seed).standard_normal(expected.output.shape).astype(call.query.dtype)
     )
-    grad_output[expected.empty] = 0
+    grad_output[expected.fully_masked] = 0
     try:
         actual = gradients_of(setting, case, call, grad_output)
     except NoAnswer as no_answer:
@@ -68,16 +67,16 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
         with np.errstate(invalid="ignore"):
             wrong = ~(np.abs(actual[name] - right[name]) <= bounds[name])
         if wrong.any():
-            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+            entry = tuple(int(i) for i in np.argwhere(wrong)[0])
             cause = cause_of(expected, grad_output.astype(np.float64), actual, bounds)
             shown = counterexample(
-                case, call, None, expected, dict(zip(("batch", "head", "token"), where, strict=False))
+                case, call, None, expected, dict(zip(("batch", "head", "token"), entry, strict=False))
             )
             found[name] = Finding(
                 "gradients",
                 Severity.WRONG,
-                f"the gradient of {name} {where[2]} of head {where[1]} of batch item {where[0]} is {actual[name][where]:.6g} "
-                f"where {right[name][where]:.6g} is right{case.condition()}",
+                f"the gradient of {name} {entry[2]} of head {entry[1]} of batch item {entry[0]} is "
+                f"{actual[name][entry]:.6g}, expected {right[name][entry]:.6g}{case.condition()}",
                 shown,
                 f"agrees with: {cause}" if cause else None,
                 "Follow the chain rule through every step, backwards.",
@@ -86,11 +85,7 @@ def look(setting: Setting, case: Case) -> dict[str, Finding]:
 
 
 def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[Any]) -> dict[str, Floats]:
-    """The three gradients.
-
-    Errors
-        NoAnswer.
-    """
+    """The three gradients; NoAnswer if there are none."""
     function = setting.contract.gradients
     assert function is not None
     given = laid_out(call, case.layout)
@@ -108,14 +103,15 @@ def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[
 
 @quietly
 def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """The reference's gradients; and how far rounding leads, carried through the chain rule term by term.
+    """The reference's gradients, and a bound on rounding that is carried through the chain rule term by term.
 
-    dvalue = sum w g: off by the weights' bound times |g|. ds = w (dw - mean): off by the weights' bound times what is
-    in the brackets, and by w times a sum's rounding of it. dquery, dkey = scale sum ds k: the same once more.
+    The error of dvalue = sum w g is the weights' bound times |g|. The error of ds = w (dw - mean) is the
+    weights' bound times the bracket, plus w times the bracket's rounding. dquery, dkey = scale sum ds k:
+    the same once more.
     """
     asked = expected.asked
     call, mask = asked.call, joined(asked.masks)
-    found = reference.gradients(*call.arrays, grad, mask=mask, **scoring_of(call))
+    found = gradients(*call.arrays, grad, mask=mask, **scoring_of(call))
     right = {name: np.asarray(getattr(found, name)) for name in NAMES}
     inputs, u, weights = asked.inputs, expected.arithmetic, expected.weights
     wrong_weights = expected.bound.weights
@@ -157,7 +153,7 @@ def exact_and_bound(expected: Expectation, grad: Floats) -> tuple[dict[str, Floa
 
 
 def relative_score_error(expected: Expectation, inputs: Inputs, u: Arithmetic) -> Floats:
-    """How far a score's own error moves the slope of the soft-cap."""
+    """The relative error of the soft-cap's slope that the error of a score causes."""
     mass = inputs.scale * (size_of(inputs.query) @ size_of(inputs.key).swapaxes(-1, -2))
     return (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass / (inputs.softcap or 1.0)
 
@@ -166,7 +162,7 @@ def relative_score_error(expected: Expectation, inputs: Inputs, u: Arithmetic) -
 def cause_of(
     expected: Expectation, grad: Floats, actual: dict[str, Floats], bounds: dict[str, Floats]
 ) -> str | None:
-    """A known wrong chain rule that agrees in all three."""
+    """A known wrong chain rule that agrees with all three gradients, or None."""
     for name, wrong in WRONG_RULES.items():
         other = wrong(expected, grad)
         if other is not None and all(
@@ -185,7 +181,7 @@ def chain_rule(
     softcap: bool = True,
     shared: Callable[[int, Floats], Floats] = of_shared_heads,
 ) -> dict[str, Floats]:
-    """The chain rule, with steps that can be left out."""
+    """The chain rule, without the steps whose flag is False."""
     inputs, weights = expected.inputs, expected.weights
     grad_weights = grad @ inputs.value.swapaxes(-1, -2)
     average = (weights * grad_weights).sum(axis=-1, keepdims=True) if mean else 0.0

@@ -2,9 +2,10 @@
 
 Poison: NaN or Inf in a hidden slot must not reach the output.
 
-Extremes: whether a finite number stands in for minus infinity. All visible scores far below 0: a hidden score that was set to
--1e4 is then the largest. One hidden score far above 0: a hidden score to which -1e4 was added is then the largest. In both,
-only the hidden value is changed; it has no weight, so a row that does not see it may not move beyond rounding.
+Extremes: is a finite number used for minus infinity? If all visible scores are far below 0, a hidden score
+that was set to -1e4 is the largest. If a hidden score is far above 0, it is the largest even after -1e4 was
+added. In both cases only the hidden value is changed. It has no weight, so a row that does not see it must
+not move beyond rounding.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Isolation, counterexample
 from attnscope.audit.options import OPTIONS
 from attnscope.audit.probes.probe import Probe, Setting, hidden_keys, hides, hiding_cases
-from attnscope.audit.shrink import shrink
+from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity, listed
 
@@ -29,15 +30,16 @@ PARTS: tuple[Part, ...] = ("value", "key")
 POISONS = {"NaN": np.nan, "Inf": np.inf}
 WHY = {
     "value": "agrees with: 0 * NaN = NaN in the sum over the values",
-    "key": "agrees with: a NaN score that is masked by adding, or multiplying, stays NaN",
+    "key": "agrees with: a NaN score that is masked by addition or multiplication stays NaN",
 }
 FIX = {
-    "value": "Leave hidden keys out of the sum over the values, or set hidden values to 0 before it.",
+    "value": "Leave hidden keys out of the sum over the values, or set hidden values to 0 first.",
     "key": "Choose hidden scores by where(visible, score, -inf), instead of adding -inf to them.",
 }
 AFTER_SOFTMAX = (
-    "hidden keys that hold NaN, or score far above the visible ones: this function masks after its softmax and "
-    "normalises again, which is the same until something underflows"
+    "hidden keys that hold NaN, or score far above the visible ones: this function masks after its "
+    "softmax and "
+    "normalises again, which is equal until weights underflow"
 )
 
 
@@ -52,23 +54,23 @@ class Poisoning:
     expected: Expectation
 
     def reached(self, part: Part, key: int, number: float) -> tuple[Row, Call, Answer] | None:
-        """A row that does not see this key, and is no number when it is poisoned."""
+        """A row that does not see this key, but becomes NaN or infinite when it is poisoned."""
         changed = self.call.copy()
         getattr(changed, part)[:, :, key] = number
         answer = self.setting.suspect.ask(self.case, changed, noted=False)
         if answer is None:
             return None
-        visible = self.expected.inputs.visible[..., key] | self.expected.empty
+        visible = self.expected.inputs.visible[..., key] | self.expected.fully_masked
         rows = finite_rows(self.clean) & ~finite_rows(answer) & ~visible
         return (Row(*map(int, np.argwhere(rows)[0])), changed, answer) if rows.any() else None
 
     def depends(self, row: Row, key: int) -> bool:
-        """Whether the row follows this key without any poison: then that is the finding, and it is made elsewhere."""
+        """Whether the row depends on this key without any poison: then another probe reports it."""
         isolation = Isolation(self.setting.suspect, self.case, self.call, self.clean, self.expected, row)
         return isolation.moves(keys=np.array([key]))
 
     def masks_after_softmax(self, row: Row, key: int) -> bool:
-        """Whether a hidden key that scores far above all others drowns the row, whatever its value is."""
+        """Whether a hidden key with a very large score changes the row, but its value does not."""
         outputs = []
         for value in (1.0, 1e4):
             changed = self.call.copy()
@@ -80,17 +82,17 @@ class Poisoning:
         first, second = outputs
         if first is None or second is None:
             return False
-        drowned = not np.allclose(first, self.clean.output[row], equal_nan=True)
-        return drowned and bool(np.array_equal(first, second, equal_nan=True))
+        changed_row = not np.allclose(first, self.clean.output[row], equal_nan=True)
+        return changed_row and bool(np.array_equal(first, second, equal_nan=True))
 
     def finding(self, part: Part, name: str, key: int, row: Row, changed: Call, answer: Answer) -> Finding:
-        """What happened, in words."""
+        """The finding of a poisoned row."""
         why = self.expected.asked.why_hidden(row, key)
         return Finding(
             "poison",
             Severity.LEAK,
-            f"{row.words(self.case)} is no number when the {part} of key {key} holds {name}, which {listed(list(why.values()))}"
-            + self.case.condition(tuple(why)),
+            f"{row.words(self.case)} is not finite if the {part} of key {key}, which "
+            f"{listed(list(why.values()))}, holds {name}{self.case.condition(tuple(why))}",
             counterexample(self.case, changed, answer, self.expected, {**row._asdict(), "key": key}),
             WHY[part],
             FIX[part],
@@ -98,7 +100,7 @@ class Poisoning:
 
 
 def finite_rows(answer: Answer) -> np.ndarray:
-    """Rows whose output, and logsumexp, are numbers (-inf is one, for a row that sees nothing)."""
+    """Rows with a finite output and a finite logsumexp; -inf is right for a fully masked row."""
     finite: Any = np.isfinite(answer.output).all(axis=-1)
     logs = answer.logsumexp
     both: np.ndarray = finite if logs is None else finite & ~np.isnan(logs) & ~np.isposinf(logs)
@@ -106,16 +108,16 @@ def finite_rows(answer: Answer) -> np.ndarray:
 
 
 def run(setting: Setting) -> list[Finding]:
-    """Poison one hidden key at a time, in the values and in the keys."""
+    """Poison one hidden key at a time: its value, then the key itself."""
     found = [first_of(setting, part) for part in PARTS]
     return [finding for finding in found if finding is not None]
 
 
 def first_of(setting: Setting, part: Part) -> Finding | None:
-    """The first case that shows something, shrunk."""
+    """The finding of the first case that shows a mistake, shrunk."""
     for case in hiding_cases(setting):
         if look(setting, case, part) is not None:
-            smallest = shrink(case, setting.contract, shows(setting, part))
+            smallest = shrink_case(case, setting.contract, shows(setting, part))
             return look(setting, smallest, part)
     return None
 
@@ -125,7 +127,7 @@ def shows(setting: Setting, part: Part) -> Callable[[Case], bool]:
 
 
 def look(setting: Setting, case: Case, part: Part) -> Finding | None:
-    """What poisoned slots of one case show, unless the row depends on them anyway."""
+    """The finding of one case with poisoned slots, unless the row depends on them without poison."""
     call = case.build(setting.contract)
     clean = setting.suspect.ask(case, call)
     if clean is None:
@@ -158,7 +160,7 @@ FIX_OF_FILL = (
 
 
 def with_score(call: Call, score: float, hidden: int | None) -> Call:
-    """The same call with one dimension that adds `score` to all keys' scores, or to one key's."""
+    """The same call with one dimension that adds `score` to the scores of all keys, or of one key."""
     changed = call.copy()
     scale = changed.options.get("scale", call.query.shape[-1] ** -0.5)
     side = np.sqrt(abs(score) / scale)
@@ -170,7 +172,7 @@ def with_score(call: Call, score: float, hidden: int | None) -> Call:
 
 
 def moved(setting: Setting, case: Case, base: Call, key: int) -> tuple[Row, Call, Answer, Expectation] | None:
-    """A row that follows the value of a key that it does not see."""
+    """A row that depends on the value of a key that it does not see."""
     before = setting.suspect.ask(case, base, noted=False)
     again = setting.suspect.ask(case, base, noted=False)
     other = base.copy()
@@ -182,12 +184,12 @@ def moved(setting: Setting, case: Case, base: Call, key: int) -> tuple[Row, Call
     same = (before.output == after.output) | (np.isnan(before.output) & np.isnan(after.output))
     with np.errstate(invalid="ignore"):
         near = same | (np.abs(before.output - after.output) <= 2 * expected.bound.output)
-    rows = ~near.all(axis=-1) & ~expected.inputs.visible[..., key] & ~expected.empty
+    rows = ~near.all(axis=-1) & ~expected.inputs.visible[..., key] & ~expected.fully_masked
     return (Row(*map(int, np.argwhere(rows)[0])), other, after, expected) if rows.any() else None
 
 
 def run_extremes(setting: Setting) -> list[Finding]:
-    """Rising levels, so that the finding names the smallest that shows it."""
+    """Try rising levels, so that the finding names the smallest one that shows the mistake."""
     if any("minus infinity" in mistake.name for mistake in setting.known):
         return []
     levels = LEVELS.get(setting.contract.main_format, USUAL_LEVELS)
@@ -195,7 +197,7 @@ def run_extremes(setting: Setting) -> list[Finding]:
     scores = [sign * level for level in levels for sign in (-1, 1)]
     for score, case in product(scores, cases):
         if shown_at(setting, case, score) is not None:
-            smallest = shrink(case, setting.contract, shows_at(setting, score))
+            smallest = shrink_case(case, setting.contract, shows_at(setting, score))
             found = shown_at(setting, smallest, score)
             return [found] if found else []
     return []
@@ -206,7 +208,7 @@ def shows_at(setting: Setting, score: float) -> Callable[[Case], bool]:
 
 
 def shown_at(setting: Setting, case: Case, score: float) -> Finding | None:
-    """What one case shows at one level, unless the row depends on the key at any level."""
+    """The finding of one case at one level, unless the row depends on the key at any level."""
     call = case.build(setting.contract)
     expected = Expectation.of(call, setting.contract)
     usual = setting.suspect.ask(case, call)
@@ -220,14 +222,14 @@ def shown_at(setting: Setting, case: Case, score: float) -> Finding | None:
         if Isolation(setting.suspect, case, call, usual, expected, row).moves(keys=np.array([key])):
             continue
         why = expected.asked.why_hidden(row, key)
-        where = f"visible scores lie around {score:g}" if score < 0 else f"its score is around {score:g}"
+        level = f"visible scores are around {score:g}" if score < 0 else f"its score is around {score:g}"
         return Finding(
             "dependence",
             Severity.LEAK,
-            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, where {where}"
+            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, if {level}"
             + case.condition(tuple(why)),
             counterexample(case, other, after, at_this_level, {**row._asdict(), "key": key}),
-            "agrees with: a finite number, such as -1e4 or -1e9, stands for minus infinity in the scores",
+            "agrees with: a finite number, such as -1e4 or -1e9, is used for minus infinity in the scores",
             FIX_OF_FILL,
         )
     return None

@@ -1,7 +1,8 @@
-"""What every probe is given and returns, and the cases in which something is hidden."""
+"""What all probes share: the setting of an audit, and the cases with hidden keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -10,15 +11,16 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.grid import Grid
 from attnscope.audit.interpretation import Bools
 from attnscope.audit.options import HIDING
+from attnscope.audit.report import Progress
 from attnscope.audit.suspect import Suspect
-from attnscope.probing import Finding, KnownMistake
+from attnscope.probing import Finding, KnownMistake, Severity
 
 LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67), (5, 133))
 
 
 @dataclass(eq=False)
 class Setting:
-    """The function under audit, the grid of cases, and what is known so far.
+    """The state of one audit.
 
     Parameters
     ----------
@@ -29,9 +31,9 @@ class Setting:
     not_covered : list of str
         Sentences for the report.
     known : list of KnownMistake
-        The mistakes that were found.
+        The mistakes that were found so far.
     advance : callable
-        Called with the share of a probe that is done.
+        Called with the completed share of a probe.
     """
 
     suspect: Suspect
@@ -42,7 +44,7 @@ class Setting:
 
     @property
     def contract(self) -> Contract:
-        """What is claimed."""
+        """What the function claims."""
         return self.suspect.contract
 
 
@@ -53,11 +55,11 @@ class Probe:
     Parameters
     ----------
     name : str
-        For the progress.
+        The name that progress reports.
     checks : callable
-        contract -> the promises that it can find broken.
+        contract -> the promises that it checks.
     applies : callable
-        contract -> whether any of them is made.
+        contract -> whether the contract makes any of these promises.
     run : callable
         setting -> findings.
     """
@@ -68,13 +70,50 @@ class Probe:
     run: Callable[[Setting], list[Finding]]
 
 
+def run_all(
+    probes: tuple[Probe, ...], setting: Setting, progress: Progress
+) -> tuple[list[Finding], dict[str, int]]:
+    """Run the probes that apply; return the findings, and the number of calls of each check."""
+    findings: list[Finding] = []
+    checks: dict[str, int] = {}
+    applicable = [probe for probe in probes if probe.applies(setting.contract)]
+    for number, probe in enumerate(applicable):
+        progress(number / len(applicable), probe.name)
+        setting.advance = partial(advance, progress, number, len(applicable), probe.name)
+        before = setting.suspect.calls
+        if unreliable(findings) and probe is not applicable[-1]:
+            setting.not_covered.append(f"{probe.name}: answers depend on random numbers or on earlier calls")
+            continue
+        findings += new_ones(findings, probe.run(setting))
+        for check in probe.checks(setting.contract):
+            checks[check] = checks.get(check, 0) + setting.suspect.calls - before
+    progress(1.0, "done")
+    return findings, checks
+
+
+def advance(progress: Progress, number: int, count: int, name: str, share: float) -> None:
+    """Report that a share of probe `number` of `count` is done."""
+    progress((number + share) / count, name)
+
+
+def unreliable(findings: list[Finding]) -> bool:
+    """Whether the answer of one call does not predict that of the next one."""
+    return any(each.check == "determinism" and each.severity is Severity.WRONG for each in findings)
+
+
+def new_ones(known: list[Finding], found: list[Finding]) -> list[Finding]:
+    """Findings whose check and cause are not known yet: several probes can find one mistake."""
+    causes = {(each.check, each.cause) for each in known if each.cause}
+    return [each for each in found if not each.cause or (each.check, each.cause) not in causes]
+
+
 def hides(contract: Contract) -> bool:
     """Whether a contract has an option that hides keys."""
     return any(getattr(contract, name) for name in HIDING)
 
 
 def hiding_cases(setting: Setting) -> list[Case]:
-    """Every option that hides, at lengths where bugs sit."""
+    """Every option that hides, alone and beside causal, at short lengths and past a block's edge."""
     hiding = [name for name in HIDING if getattr(setting.contract, name)]
     chosen: list[tuple[str, ...]] = [(name,) for name in hiding]
     if "causal" in hiding:
@@ -83,7 +122,7 @@ def hiding_cases(setting: Setting) -> list[Case]:
 
 
 def hidden_keys(visible: Bools) -> list[int]:
-    """Up to four keys that some row does not see: the last, the first, and two between."""
+    """Up to four keys that are hidden from some row: the last, the first, and two between."""
     some = np.flatnonzero((~visible).any(axis=(0, 1, 2)))
     last = len(some) - 1
     return (

@@ -1,4 +1,4 @@
-"""The same question twice: the same answer, inputs and earlier outputs untouched, and nothing drawn or printed."""
+"""The same call twice gives the same answer, and changes no inputs, outputs or random states."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,32 +16,32 @@ REPEATS = 4
 
 
 def cases(setting: Setting) -> list[Case]:
-    """Plain, causal, everything; small, and large enough for threads and blocks."""
+    """No option, the first one, and all; small sizes, and sizes for threads and blocks."""
     options = setting.contract.options
     chosen = list(dict.fromkeys([(), options[:1], options]))
     return [setting.grid.case(each, lengths) for each in chosen for lengths in ((5, 9), (13, 13), (67, 197))]
 
 
 def run(setting: Setting) -> list[Finding]:
-    differing_next_time = first_of(setting, same_again)
+    differs_again = first_of(setting, same_again)
     others = (
         (kept_outputs, drawn_numbers)
-        if differing_next_time
+        if differs_again
         else (after_others, kept_outputs, reused_arrays, drawn_numbers)
     )
-    found = [differing_next_time, *(first_of(setting, look) for look in others)]
+    found = [differs_again, *(first_of(setting, look) for look in others)]
     return [each for each in found if each is not None]
 
 
 def first_of(setting: Setting, look: Callable[[Setting, Case], Iterator[Finding]]) -> Finding | None:
-    """What the first case shows that shows something."""
+    """The first finding of the first case that has one."""
     return next((found for case in cases(setting) for found in look(setting, case)), None)
 
 
 def differing(
     setting: Setting, case: Case, call: Call, answers: tuple[Answer, Answer], when: str, cause: str, fix: str
 ) -> Finding:
-    """Two answers to one question: wrong where rounding does not explain it."""
+    """A finding of two answers to one call: wrong if they differ by more than rounding."""
     first, second = answers
     expected = Expectation.of(call, setting.contract)
     wrong = expected.deviation(second) is not None or expected.deviation(first) is not None
@@ -49,7 +49,7 @@ def differing(
     return Finding(
         "determinism",
         Severity.WRONG if wrong else Severity.UNSTABLE,
-        f"the same call is answered differently {when}, {by}{case.condition()}",
+        f"the same call gives another answer {when}, different {by}{case.condition()}",
         counterexample(case, call, second, expected, {}),
         cause,
         fix,
@@ -67,15 +67,14 @@ def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
                 case,
                 call,
                 (first, again),
-                "the next time",
-                "something random, such as dropout that is not switched off, or sums in an order that "
-                "threads decide",
+                "when it is repeated",
+                "random numbers, such as dropout that is still on, or sums whose order depends on threads",
                 "Switch dropout off, and sum in a fixed order.",
             )
 
 
 def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
-    """Other calls of the same sizes, then other sizes, between."""
+    """Repeat a call after calls of the same and of other sizes."""
     call = case.build(setting.contract)
     other = case.but(seed=case.seed + 1)
     longer = case.but(query_len=case.sizes.query_len + 3, key_len=case.sizes.key_len + 3)
@@ -85,8 +84,8 @@ def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
     setting.suspect.ask(longer)
     again = setting.suspect.ask(case, call)
     kept, fix = (
-        "something kept from an earlier call",
-        "Keep nothing between calls, or key it by all that it depends on.",
+        "state kept from an earlier call",
+        "Keep no state between calls, or key it by everything that it depends on.",
     )
     if first is not None and again is not None and first.bits != again.bits:
         yield differing(setting, case, call, (first, again), "after other calls", kept, fix)
@@ -104,8 +103,7 @@ def after_others(setting: Setting, case: Case) -> Iterator[Finding]:
             yield Finding(
                 "determinism",
                 Severity.WRONG,
-                f"a call is answered wrongly after another one of the same sizes, and rightly as the first of its sizes"
-                f"{case.condition()}",
+                f"the first call of a size is right, and a later one of that size is wrong{case.condition()}",
                 shown,
                 kept,
                 fix,
@@ -117,7 +115,7 @@ def right(setting: Setting, case: Case, answer: Answer) -> bool:
 
 
 def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
-    """An output must not change when the function is called again, nor be a part of an input."""
+    """Check that an output does not change when the function is called again, nor shares memory."""
     call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
     given = laid_out(call, case.layout)
     function, suspect = setting.suspect.function, setting.suspect
@@ -155,7 +153,7 @@ def shares_memory(returned: Any, array: np.ndarray) -> bool:
 
 
 def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
-    """The caller writes new numbers into the arrays of an earlier call."""
+    """Write new numbers into the arrays of an earlier call, and call again."""
     call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
     function, suspect = setting.suspect.function, setting.suspect
     given = call.copy()
@@ -177,9 +175,9 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
             case,
             other,
             (fresh, answer),
-            "when its arrays were used in an earlier call",
-            "something kept from an earlier call by the identity of its arrays",
-            "Keep nothing between calls, or key it by content.",
+            "if its arrays were used in an earlier call",
+            "state kept from an earlier call by the identity of its arrays",
+            "Keep no state between calls, or key it by content.",
         )
 
 
@@ -194,7 +192,7 @@ def drawn_numbers(setting: Setting, case: Case) -> Iterator[Finding]:
             f"it draws from the global random state{case.condition()}",
             counterexample(case, call, answer, None, {}),
             "dropout, or random numbers that are not used",
-            "Draw nothing where nothing is random, or from a generator of one's own.",
+            "Draw no random numbers, or use a generator of your own.",
         )
 
 
@@ -241,14 +239,14 @@ def beside_others(setting: Setting, case: Case) -> Finding | None:
                 Severity.UNSTABLE,
                 f"batch item {number} has other last bits alone than beside others{case.condition()}",
                 counterexample(case, call, together, None, {"batch": number}),
-                "the batch decides how sums are split, among threads or blocks",
-                "Split sums at fixed places. It is rounding, and no mistake.",
+                "sums whose split among threads or blocks depends on the batch",
+                "Split sums at fixed places. The difference is only rounding.",
             )
     return None
 
 
 def differs_much(alone: np.ndarray, together: np.ndarray, expected: Expectation) -> bool:
-    """More than rounding: then the grid finds it, and says what it is."""
+    """Whether the difference is more than rounding: then the grid finds the mistake and its cause."""
     with np.errstate(invalid="ignore"):
         near = np.abs(alone - together) <= 2 * expected.bound.output[0]
     return not near.all()

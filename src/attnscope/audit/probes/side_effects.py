@@ -1,4 +1,4 @@
-"""What the calls did beside answering: no answer at all, inputs written to, text printed. Runs last."""
+"""Side effects of all calls: no answer, inputs written to, text printed. Runs last."""
 
 import re
 
@@ -7,7 +7,7 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import simplicity_of_case
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.shrink import shrink
+from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect, Trouble
 from attnscope.probing import Finding, Severity
 
@@ -21,7 +21,7 @@ def run(setting: Setting) -> list[Finding]:
 
 
 def may_refuse(case: Case) -> str | None:
-    """What a function may refuse aloud without breaking its contract; None for all that it may not."""
+    """What a function may refuse with an error without breaking its contract; None for anything else."""
     if case.layout in STRANGE_LAYOUTS:
         return f"{case.layout} arrays"
     if case.sizes.key_dim != case.sizes.value_dim:
@@ -30,7 +30,7 @@ def may_refuse(case: Case) -> str | None:
 
 
 def no_answers(setting: Setting) -> list[Finding]:
-    """One finding a kind of trouble, by its smallest call."""
+    """One finding per kind of trouble, with its smallest call."""
     suspect = setting.suspect
     kinds: dict[tuple[str, str], list[Trouble]] = {}
     for trouble in suspect.troubles:
@@ -39,7 +39,7 @@ def no_answers(setting: Setting) -> list[Finding]:
             kinds.setdefault((trouble.kind, re.sub(r"[\d.\-]+", "#", trouble.sentence)[:60]), []).append(
                 trouble
             )
-        elif all(not said.startswith(f"{may}: ") for said in setting.not_covered):
+        elif all(not each.startswith(f"{may}: ") for each in setting.not_covered):
             setting.not_covered.append(f"{may}: it {trouble.sentence}")
     groups = sorted(kinds.values(), key=lambda each: simplicity_of_case(each[0].case))
     if len(groups) > MOST_KINDS:
@@ -56,7 +56,7 @@ def of_trouble(suspect: Suspect, group: list[Trouble], contract: Contract) -> Fi
     first = min(group, key=lambda each: simplicity_of_case(each.case))
     case = first.case
     if first.kind != "hung" and not suspect.given_up:
-        case = shrink(case, contract, lambda smaller: still(suspect, smaller, first.kind), seconds=0.5)
+        case = shrink_case(case, contract, lambda smaller: still(suspect, smaller, first.kind), seconds=0.5)
     sentence = sentence_of(suspect, case, first)
     call = case.build(contract)
     return Finding(
@@ -80,7 +80,7 @@ def still(suspect: Suspect, case: Case, kind: str) -> bool:
 
 
 def sentence_of(suspect: Suspect, case: Case, first: Trouble) -> str:
-    """What the smallest case's trouble says."""
+    """The sentence about the trouble of the shrunk case."""
     if case is first.case:
         return first.sentence
     before = len(suspect.troubles)
@@ -91,7 +91,7 @@ def sentence_of(suspect: Suspect, case: Case, first: Trouble) -> str:
 
 
 def mutations(setting: Setting) -> list[Finding]:
-    """Inputs that a call wrote to."""
+    """A finding of inputs that a call wrote to."""
     suspect = setting.suspect
     if not suspect.mutations:
         return []
@@ -104,14 +104,14 @@ def mutations(setting: Setting) -> list[Finding]:
             f"it writes to its input {first.sentence}{first.case.condition()}",
             counterexample(first.case, call, None, None, {}),
             "an operation in place",
-            "Work on a copy: a mask that one layer changes is another mask for the next.",
+            "Work on a copy: if one layer changes a mask, the next layer gets another mask.",
             len(suspect.mutations),
         )
     ]
 
 
 def printing(setting: Setting) -> list[Finding]:
-    """What went to the standard streams."""
+    """A finding of text on the standard streams."""
     suspect = setting.suspect
     if suspect.first_print is None:
         return []

@@ -27,6 +27,7 @@ REFERENCE = {
         "Attention",
         ["attention", "partial_attention", "merge_partials", "PartialAttention", "MultiHeadAttention"],
     ),
+    "gradients": ("Gradients", ["attention_gradients", "Gradients"]),
     "masks": (
         "Masks",
         ["Mask", "Causal", "Window", "KeyLengths", "KeyRanges", "Documents", "Prefix", "Dense"],

@@ -26,7 +26,7 @@ class MaskRowOfTokenZero(Host):
         return (asked.keys <= asked.queries - asked.past)[None]
 
 
-@planted("cache", "wrong", "see the chunk's later ones")
+@planted("cache", "wrong", "sees its own later tokens")
 class ChunkSeesItsFuture(Host):
     def order(self, asked: Asked, layer: int) -> Any:
         return EVERYTHING if asked.past and asked.tokens > 1 else super().order(asked, layer)
@@ -101,7 +101,7 @@ class RollingCacheEvictsEarly(Windowed):
     make_cache = LosesOldest
 
 
-@planted("cache", "wrong", "a token too many")
+@planted("cache", "wrong", "one token too many")
 class WindowOneTooWideInDecodeOnly(Windowed):
     def near(self, asked: Asked, layer: int) -> Any:
         wider = int(asked.past > 0)

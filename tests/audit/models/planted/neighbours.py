@@ -17,7 +17,7 @@ class AttendsAcrossTheBatch(Unplaced):
         return x + np.float32(0.5) * x.mean(axis=0, keepdims=True)
 
 
-@planted("batch invariance", "wrong", "left at zero")
+@planted("batch invariance", "wrong", "never written")
 class LaterRowsAreZero(Host):
     """pytorch#139462."""
 
@@ -63,7 +63,7 @@ class DocumentsOfRowZero(Packed):
         return ids[:, :, None] == ids[:, None, :]
 
 
-@planted("documents", "wrong", "positions that go on")
+@planted("documents", "wrong", "positions that continue")
 class PositionsGoOn(Packed):
     """nanoVLM#201."""
 

@@ -16,7 +16,7 @@ class BidirectionalDecoder(Host):
         return np.ones((1, asked.tokens, asked.total), bool)
 
 
-@planted("dependence", "leak", "causal dropped where an attention mask is given")
+@planted("dependence", "leak", "causal dropped if an attention mask is given")
 class CausalDroppedBesideAMask(Host):
     """keras#23040."""
 
@@ -24,7 +24,7 @@ class CausalDroppedBesideAMask(Host):
         return EVERYTHING if asked.mask is not None else super().order(asked, layer)
 
 
-@planted("dependence", "leak", "causal applied only where an attention mask is given")
+@planted("dependence", "leak", "causal applied only if an attention mask is given")
 class CausalOnlyBesideAMask(Host):
     """xformers#103."""
 
@@ -40,7 +40,7 @@ class PaddingReplacesCausal(Host):
         return super().order(asked, layer) if asked.real.all() else EVERYTHING
 
 
-@planted("dependence", "leak", "a token too many")
+@planted("dependence", "leak", "one token too many")
 class OneTokenOfTheFuture(Host):
     """GPT-SoVITS#965."""
 

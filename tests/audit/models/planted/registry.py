@@ -11,7 +11,7 @@ from tests.audit.models.host import Host
 
 @dataclass(frozen=True)
 class Planted:
-    """A mistake, what it breaks, how bad that is, and a word of the cause that must be told."""
+    """A mistake, the promise that it breaks, its severity, and words of the cause that must be named."""
 
     make: type[Host]
     check: str

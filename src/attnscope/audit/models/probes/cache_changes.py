@@ -1,4 +1,4 @@
-"""A cache that is reordered, cut back, left behind, or used beside another one, remembers what it should and no more."""
+"""Caches that are reordered, truncated, abandoned, or used in turn hold exactly the right tokens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,59 +9,58 @@ from attnscope.audit.models.question import Question, Tokens, Where, drawn
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import NotOffered, Session
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
-from attnscope.audit.models.subject import Floats
+from attnscope.audit.models.subject import Floats, Move
 from attnscope.probing import Finding, NoAnswer, Severity
 
 REORDER_FIX = (
     "Index keys and values of every layer, and lengths and positions of each row, with the same index."
 )
 TRUNCATE_FIX = (
-    "Cut keys and values of every layer, and set every count of tokens back, also in what is derived from it."
+    "Truncate keys and values of every layer, and reset every count of tokens and everything derived from it."
 )
-STALE_FIX = "Keep all of a generation's state in the generation, and start each one empty."
+STALE_FIX = "Keep all state of a generation in the generation, and start each one empty."
 
 
 @dataclass(eq=False)
 class Trail:
-    """A generation under test, whose every step is compared with an uncached call."""
+    """A generation whose every step is compared with an uncached call; `done` lists its steps in words."""
 
     setting: Setting
     scenario: Scenario
     check: str
     fix: str
     session: Session
-    did: list[str]
+    done: list[str]
     found: Finding | None = None
 
     def step(self, token_ids: Tokens, real: Where | None = None) -> None:
-        """Go on, and look."""
+        """Run the next step, and compare its logits."""
         if self.found is not None:
             return
         answer = self.session.step(token_ids, real)
         question = self.session.question
         whole = self.setting.ask(with_documents(self.setting, question))
-        self.did.append(f"a step of {token_ids.shape[1]}")
+        self.done.append(f"a step of {token_ids.shape[1]}")
         if whole is None:
             return
         tail = whole[:, -token_ids.shape[1] :]
         where = question.real[:, -token_ids.shape[1] :] & answer.given
         move = self.setting.differ(tail, answer.logits, where)
         if move is not None:
-            self.found = self.told(question, answer.logits, tail, move.row, move.slot, move.size)
+            self.found = self.finding(question, answer.logits, tail, move)
 
-    def told(
-        self, question: Question, logits: Floats, tail: Floats, row: int, slot: int, size: float
-    ) -> Finding:
-        place = question.token_ids.shape[1] - logits.shape[1] + slot
+    def finding(self, question: Question, logits: Floats, tail: Floats, move: Move) -> Finding:
+        rows, slots = question.token_ids.shape
+        slot = slots - logits.shape[1] + move.slot
         return finding_of(
             self.check,
             Severity.WRONG,
-            f"the cached logits of {token_in_words(question, row, place)} differ by {size:.2g} from the uncached ones "
-            f"after {', '.join(self.did)}, with {len(question.token_ids)} row{'s' if len(question.token_ids) > 1 else ''}",
+            f"the cached logits of {token_in_words(question, move.row, slot)} differ by {move.size:.2g} "
+            f"from the uncached ones after {', '.join(self.done)}, with {rows} row{'s' if rows > 1 else ''}",
             self.scenario,
             question,
             {"logits_uncached": tail, "logits_cached": logits},
-            {"row": row, "slot": place},
+            {"row": move.row, "slot": slot},
             None,
             self.fix,
         )
@@ -69,16 +68,16 @@ class Trail:
     def reorder(self, index: list[int]) -> None:
         if self.found is None:
             self.session.reorder(np.array(index, np.int64))
-            self.did.append(f"reorder({index})")
+            self.done.append(f"reorder({index})")
 
     def truncate(self, tokens: int) -> None:
         if self.found is None:
             self.session.truncate(tokens)
-            self.did.append(f"truncate({tokens})")
+            self.done.append(f"truncate({tokens})")
 
 
 def with_documents(setting: Setting, question: Question) -> Question:
-    """An uncached call of a model that is told documents has one document."""
+    """The question with one document, for models that take documents."""
     if not setting.claims.documents:
         return question
     zeros = np.zeros_like(question.token_ids)
@@ -97,7 +96,7 @@ Walk = Callable[[Setting, Trail], None]
 
 
 def walked(setting: Setting, walk: Walk, check: str, fix: str, scenario: Scenario) -> Finding | None:
-    """What a walk finds; a refusal that is said aloud is not covered."""
+    """The finding of a walk; a refusal by an error is reported as not covered."""
     path = trail(setting, scenario, check, fix)
     try:
         walk(setting, path)
@@ -106,12 +105,12 @@ def walked(setting: Setting, walk: Walk, check: str, fix: str, scenario: Scenari
     except NoAnswer as no_answer:
         began = path.session.token_ids.shape[1] > 0
         question = path.session.question if began else setting.build(scenario)
-        setting.subject.note(question, no_answer, f", after {', '.join(path.did) or 'decode()'}")
+        setting.subject.note(question, no_answer, f", after {', '.join(path.done) or 'decode()'}")
     return path.found
 
 
 def prefill(setting: Setting) -> int:
-    """Tokens of a first step: the whole prefix, and more than a window."""
+    """The number of tokens of a first step: at least the whole prefix."""
     return max(5, (setting.claims.prefix or 0) + 2)
 
 
@@ -160,7 +159,7 @@ def after_a_longer_one(setting: Setting, path: Trail) -> None:
     longer = Session(setting.subject)
     longer.step(tokens(setting, 5, 2, prefill(setting) + 6))
     longer.step(tokens(setting, 6, 2, 1))
-    path.did.append("another, longer generation")
+    path.done.append("another, longer generation")
     path.step(tokens(setting, 0, 1, prefill(setting)))
     path.step(tokens(setting, 1, 1, 1))
     path.step(tokens(setting, 2, 1, 2))
@@ -170,8 +169,8 @@ def in_turn(setting: Setting, path: Trail) -> None:
     """Two generations, step by step in turn."""
     other = trail(setting, path.scenario, path.check, path.fix)
     length = prefill(setting)
-    path.did.append("another generation in turn")
-    other.did.append("another generation in turn")
+    path.done.append("another generation in turn")
+    other.done.append("another generation in turn")
     path.step(tokens(setting, 0, 2, length))
     other.step(tokens(setting, 5, 2, length + 2))
     path.step(tokens(setting, 1, 2, 1))
@@ -197,13 +196,13 @@ def beside_uncached(setting: Setting, path: Trail) -> None:
             path.found = finding_of(
                 "stale state",
                 Severity.WRONG,
-                f"the logits of {token_in_words(question, move.row, move.slot)} of an uncached call differ by "
-                f"{move.size:.2g} after a cached generation was begun",
+                f"the logits of {token_in_words(question, move.row, move.slot)} of an uncached call differ "
+                f"by {move.size:.2g} after a cached generation was begun",
                 path.scenario,
                 question,
                 {"logits_before": before, "logits_after": answer},
                 {"token": move.slot},
-                "positions, or keys, of a generation that are kept outside of it",
+                "positions or keys of a generation that are stored outside of it",
                 STALE_FIX,
             )
             return
@@ -227,20 +226,20 @@ TRUNCATIONS = (
 )
 
 
-def after_one_that_is_gone(setting: Setting, path: Trail) -> None:
-    """A new generation in the room that another one gave back."""
+def after_freed_ones(setting: Setting, path: Trail) -> None:
+    """A new generation in memory that earlier ones have freed."""
     for rows in (2, 1):
         gone = Session(setting.subject)
         gone.step(tokens(setting, 8, rows, prefill(setting) + 4))
         gone.step(tokens(setting, 9, rows, 1))
         del gone
-    path.did.append("two generations that are gone")
+    path.done.append("two generations that have ended")
     path.step(tokens(setting, 0, 2, prefill(setting)))
     path.step(tokens(setting, 1, 2, 1))
     path.step(tokens(setting, 2, 2, 2))
 
 
-STALE = (after_a_longer_one, after_one_that_is_gone, in_turn, beside_uncached)
+STALE = (after_a_longer_one, after_freed_ones, in_turn, beside_uncached)
 
 
 def reorder(setting: Setting) -> Finding | None:

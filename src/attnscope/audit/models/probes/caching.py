@@ -1,4 +1,4 @@
-"""A cached generation gives the logits of the same tokens asked at once, in whatever chunks they come."""
+"""A cached generation gives the logits of one uncached call, for any chunks."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ SHORT = 9  # a cache that is wrong with so few tokens is wrong from the first ca
 
 
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Each chunk's logits beside those of the whole."""
+    """Compare each chunk's logits with those of an uncached call."""
     if not scenario.chunks:
         return None
     question = setting.build(scenario)
@@ -34,8 +34,9 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     return finding_of(
         CHECK,
         Severity.WRONG,
-        f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
-        f"uncached ones, from step {step} on (tokens {start} ... {start + scenario.chunks[step] - 1}), in {scenario.words}",
+        f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} "
+        f"from the uncached ones, from step {step} on (tokens {start} ... "
+        f"{start + scenario.chunks[step] - 1}), in {scenario.words}",
         scenario,
         question,
         {"logits": whole, "logits_cached": parts.logits},
@@ -45,8 +46,8 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     )
 
 
-def behind_a_hole(setting: Setting) -> Finding | None:
-    """Rows padded on the right go on behind their padding, where the uncached model can do that at all."""
+def after_padding(setting: Setting) -> Finding | None:
+    """Rows padded on the right continue after their padding, if the uncached model can do that."""
     for lengths, tail in (((5, 3), (1, 1)), ((4, 6, 2), (1, 2)), ((6, 3), (3,))):
         scenario = Scenario(lengths, "right", chunks=(max(lengths), *tail), tail=sum(tail))
         question = setting.build(scenario)
@@ -61,8 +62,8 @@ def behind_a_hole(setting: Setting) -> Finding | None:
             return finding_of(
                 CHECK,
                 Severity.WRONG,
-                f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} from the "
-                f"uncached ones, in {scenario.words}",
+                f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by "
+                f"{move.size:.2g} from the uncached ones, in {scenario.words}",
                 scenario,
                 question,
                 {"logits": whole, "logits_cached": parts.logits},
@@ -74,7 +75,7 @@ def behind_a_hole(setting: Setting) -> Finding | None:
 
 
 def as_alone(setting: Setting, question: Question, whole: Floats) -> bool:
-    """Whether uncached rows with padding inside are what they are without."""
+    """Whether uncached rows with padding inside are right."""
     for row, real in enumerate(question.real):
         alone = setting.ask(question.alone(row))
         if (
@@ -93,7 +94,7 @@ def step_of(chunks: tuple[int, ...], slot: int) -> tuple[int, int]:
 
 
 def same(setting: Setting, scenario: Scenario) -> bool:
-    """Whether another chunking of the same rows is right."""
+    """Whether the cached logits of a scenario are right."""
     question = setting.build(scenario)
     whole = setting.ask(question)
     parts = cached(setting.subject, question, scenario.chunks, scenario.mask)
@@ -105,43 +106,44 @@ def same(setting: Setting, scenario: Scenario) -> bool:
 def cause_of(
     setting: Setting, scenario: Scenario, question: Question, parts: Cached, step: int
 ) -> tuple[str | None, str]:
-    """What the chunkings that are right say about the one that is not."""
+    """The likely mistake and its fix, from other chunkings of the same rows that are right."""
     chunks, window = scenario.chunks, setting.claims.window
     if np.isnan(parts.logits[question.real & parts.given]).any():
         return (
-            "NaN from slots of the cache that nobody may see",
-            "Mask such slots before the softmax, and keep them finite.",
+            "NaN from hidden slots of the cache",
+            "Mask these slots before the softmax, and keep them finite.",
         )
     if scenario.padded and same(
         setting, scenario.but(lengths=(scenario.width,) * len(scenario.lengths), side=None, extra=0, tail=0)
     ):
         if shows_padding(setting, scenario, question, parts):
             return "cached steps that do not hide the padded slots of the cache", (
-                "Pass the whole mask, cached slots too, to every step."
+                "Pass the whole mask, with the cached slots, to every step."
             )
         return "positions of cached steps that count the padded slots" if step else None, (
-            "In a cached step, position = number of real tokens so far, by each row's own mask."
+            "The position of a cached token is the number of real tokens before it in its own row."
         )
     if step == 0:
         return (
-            "a first step that is masked or positioned unlike an uncached call",
-            "Mask a first step as an uncached call.",
+            "a first step whose mask or positions differ from those of an uncached call",
+            "Mask and position the tokens of a first step as in an uncached call.",
         )
     long_ones, singles = max(chunks[1:]) > 1, chunks[:1] + (1,) * (sum(chunks) - chunks[0])
     if window is not None and sum(chunks) > window and right_when_short(setting, scenario, window):
-        return "a cache of the window that loses, or keeps, a token too many", (
-            "Before a chunk of n tokens, keep the last `window` tokens; evict only what no token of the chunk may see."
+        return "a cache of the window that drops or keeps one token too many", (
+            "Before a chunk of n tokens, keep the last `window` tokens: its first token sees them all."
         )
     if long_ones and len(singles) <= 80 and same(setting, scenario.but(chunks=singles)):
         return chunk_cause(setting, question, chunks, step, parts), (
-            "Token i of a chunk stands at cached + i: it sees all cached tokens, and those of the chunk up to its own."
+            "Token i of a chunk has position cached + i: it sees all cached tokens, and the chunk up "
+            "to itself."
         )
     cached_tokens = sum(chunks[:step])
     if cached_tokens > SHORT:
-        return f"a cache that loses, or mixes, tokens once it holds {cached_tokens}", (
-            "Look at what happens to the cache where a block, or its capacity, is full."
+        return f"a cache that loses or mixes tokens when it holds {cached_tokens}", (
+            "Check the cache when a block, or its capacity, is full."
         )
-    return "cached steps whose positions, or visible slots, do not follow what is cached", (
+    return "cached steps whose positions or visible slots do not match the cached tokens", (
         "Start positions, and the mask's row, of a cached step at the number of cached tokens."
     )
 
@@ -163,7 +165,7 @@ def shows_padding(setting: Setting, scenario: Scenario, question: Question, befo
 def chunk_cause(
     setting: Setting, question: Question, chunks: tuple[int, ...], step: int, parts: Cached
 ) -> str:
-    """Whether a chunk's early tokens see its later ones, or too little of what is cached."""
+    """The mistake of a chunk: its early tokens see its later ones, or they see too few cached tokens."""
     start, end = sum(chunks[:step]), sum(chunks[: step + 1])
     later = np.zeros_like(question.real)
     later[:, end - 1] = question.real[:, end - 1]
@@ -174,5 +176,5 @@ def chunk_cause(
     after = cached(setting.subject, changed, chunks[: step + 1], kind)
     before = parts.logits[:, :end]
     if after is not None and setting.moved(before, after.logits, early[:, :end]) is not None:
-        return "a chunk behind a cache whose tokens see the chunk's later ones"
-    return "causal aligned to the start in a chunk behind a cache"
+        return "a chunk after cached tokens that sees its own later tokens"
+    return "causal aligned to the start in a chunk after cached tokens"

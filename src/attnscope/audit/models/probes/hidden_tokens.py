@@ -8,26 +8,26 @@ from attnscope.audit.models.setting import Setting, finding_of, leak_of
 from attnscope.audit.models.subject import distances
 from attnscope.probing import Finding, Severity
 
-FIX = "Let token i see tokens 0 ... i only: combine the causal mask with every other mask, where both say visible."
+FIX = "Let token i see tokens 0 to i only: join the causal mask and every other mask by `and`."
 NEAREST = 12
-TELLING = 12  # tokens of a row in which "all" and "one too many" are not the same
+LONG_ENOUGH = 12  # tokens of a row in which "all" and "one too many" differ
 
 
 def cuts(scenario: Scenario, prefix: int) -> list[int]:
-    """Last tokens whose logits are looked at while all later ones change."""
+    """The last tokens before a cut, behind which all tokens change."""
     last = max(scenario.lengths) - 2
     tried = {0, last // 3, last // 2, last} if last < 60 else {last // 3, last // 2 + 1, last}
     return sorted({max(each, prefix - 1) for each in tried if last >= 0 and max(each, prefix - 1) <= last})
 
 
 def hidden_from(question: Question, cut: int) -> tuple[Where, Where]:
-    """The slots up to a token, and the slots behind it, of the same rows."""
+    """The slots up to a token, and the slots after it, in all rows."""
     places = question.places
     return question.real & (places <= cut), question.real & (places > cut)
 
 
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Change all tokens after a cut: nothing up to it may move."""
+    """Change all tokens after a cut: no earlier token may move."""
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     for cut in cuts(scenario, setting.claims.prefix or 0):
@@ -36,12 +36,12 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
         answer = setting.ask(changed, scenario)
         move = setting.moved(base, answer, seen)
         if move is not None and base is not None:
-            return told(setting, scenario, question, move.row, cut)
+            return leak(setting, scenario, question, move.row, cut)
     return None
 
 
-def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut: int) -> Finding | None:
-    """The token that is seen, and the one that sees it."""
+def leak(setting: Setting, scenario: Scenario, question: Question, row: int, cut: int) -> Finding | None:
+    """The finding of a leak, with the single token that is seen if there is one."""
     base = setting.ask(question)
     if base is None:
         return None
@@ -79,7 +79,7 @@ def told(setting: Setting, scenario: Scenario, question: Question, row: int, cut
 
 
 def leaks(setting: Setting, scenario: Scenario) -> bool:
-    """Whether the future shows in this scenario, without telling it."""
+    """Whether the future leaks in this scenario."""
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     for cut in cuts(scenario, setting.claims.prefix or 0):
@@ -90,15 +90,15 @@ def leaks(setting: Setting, scenario: Scenario) -> bool:
 
 
 def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int) -> str | None:
-    """A known mistake that shows in the same scenarios, and lets the same tokens be seen."""
+    """A known mistake that leaks in the same scenarios and shows the same tokens."""
     longest = (max(scenario.lengths),) * len(scenario.lengths)
     if scenario.padded and not leaks(setting, Scenario(longest, seed=scenario.seed)):
         return "a padding mask that replaces the causal mask"
     if not scenario.padded and scenario.mask != "none" and not leaks(setting, scenario.but(mask="none")):
-        return "causal dropped where an attention mask is given"
+        return "causal dropped if an attention mask is given"
     if scenario.mask == "none" and not leaks(setting, scenario.but(mask="int")):
-        return "causal applied only where an attention mask is given"
-    length = max(TELLING, max(scenario.lengths))
+        return "causal applied only if an attention mask is given"
+    length = max(LONG_ENOUGH, max(scenario.lengths))
     longer = (
         scenario.but(lengths=(length,) * len(scenario.lengths), side=None, extra=0)
         if not scenario.documents
@@ -108,28 +108,28 @@ def cause_of(setting: Setting, scenario: Scenario, question: Question, row: int)
 
 
 def seen_by(setting: Setting, question: Question, row: int) -> tuple[int, list[int], int]:
-    """An early token, the later ones that it sees, and the last one there is."""
+    """An early token, the later tokens that it sees, and the last token that was tried."""
     slots = np.flatnonzero(question.real[row])
     base = setting.ask(question)
-    looked, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), list[int]()
+    token, found = max((setting.claims.prefix or 1) - 1, min(1, len(slots) - 2)), list[int]()
     own = np.zeros_like(question.real)
-    own[row, slots[looked]] = True
-    for place in range(looked + 1, min(len(slots), looked + 40)):
+    own[row, slots[token]] = True
+    for place in range(token + 1, min(len(slots), token + 40)):
         where = np.zeros_like(question.real)
         where[row, slots[place]] = True
         if setting.moved(base, setting.ask(question.changed(where, setting.claims)), own) is not None:
             found.append(place)
-    return looked, found, min(len(slots), looked + 40) - 1
+    return token, found, min(len(slots), token + 40) - 1
 
 
-def shape_of(looked: int, seen: list[int], last: int) -> str | None:
-    """Which tokens are seen, in words."""
+def shape_of(token: int, seen: list[int], last: int) -> str | None:
+    """The mistake that shows these tokens, in words."""
     if not seen:
         return None
-    if seen == list(range(looked + 1, last + 1)) and last > looked + 1:
+    if seen == list(range(token + 1, last + 1)) and last > token + 1:
         return "causal ignored: every token sees the future"
-    if seen[0] == looked + 1 and max(seen) < last:
-        return "a causal mask that shows a token too many, in each layer"
+    if seen[0] == token + 1 and max(seen) < last:
+        return "a causal mask that shows one token too many, in each layer"
     return None
 
 
@@ -141,7 +141,7 @@ RESTART = "Count positions from each document's first token."
 
 
 def other_documents(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Change one document: the others may not move."""
+    """Change one document: the others must not move."""
     question = setting.build(scenario)
     if question.documents is None or len(scenario.documents) < 2:
         return None
@@ -172,7 +172,7 @@ def ignored(setting: Setting, question: Question) -> str | None:
 
 
 def packed_and_alone(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Each document packed, and alone."""
+    """Compare each document in its packed row with the same document alone."""
     question = setting.build(scenario)
     if question.documents is None or len(scenario.documents) < 2:
         return None
@@ -191,20 +191,20 @@ def packed_and_alone(setting: Setting, scenario: Scenario) -> Finding | None:
             return finding_of(
                 OF_DOCUMENTS,
                 Severity.WRONG,
-                f"the logits of token {move.slot} of document {document} differ by {move.size:.2g} from those of the "
-                f"same document alone, in {scenario.words}",
+                f"the logits of token {move.slot} of document {document} differ by {move.size:.2g} from "
+                f"those of the same document alone, in {scenario.words}",
                 scenario,
                 question,
                 {"logits": packed, "logits_alone": alone},
                 {"document": document, "token": move.slot},
-                "positions that go on from one document to the next" if lone and document else None,
+                "positions that continue from one document to the next" if lone and document else None,
                 RESTART if lone and document else ISOLATE,
             )
     return None
 
 
 def renamed(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Other numbers for the same documents change nothing."""
+    """Give the same documents other numbers: nothing may change."""
     question = setting.build(scenario)
     if question.documents is None or len(scenario.documents) < 2:
         return None
@@ -219,12 +219,12 @@ def renamed(setting: Setting, scenario: Scenario) -> Finding | None:
     return finding_of(
         OF_DOCUMENTS,
         Severity.WRONG,
-        f"the logits of token {move.slot} move by {move.size:.2g} when the documents are numbered otherwise, in "
+        f"the logits of token {move.slot} move by {move.size:.2g} when the documents get other numbers, in "
         f"{scenario.words}",
         scenario,
         others,
         {"logits_before": base, "logits_after": answer},
         {"row": move.row, "token": move.slot},
-        "documents whose numbers are counted on to be 0, 1, 2, ...",
+        "documents whose numbers are assumed to be 0, 1, 2, ...",
         "Compare documents for equality only.",
     )

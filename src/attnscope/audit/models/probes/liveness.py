@@ -1,4 +1,4 @@
-"""What a token may see must matter to it: hiding too much passes every test for leaks."""
+"""Every token that is visible must matter: hiding too much passes every test for leaks."""
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from attnscope.probing import Finding, Severity
 SHORTEST_OF_MANY = 30  # from here on only some tokens are changed
 DRAWS = 3
 OTHER_SEEDS = (101, 102, 103)
+REPEATED = 6  # tokens of a row that repeats one token
 
 
 def scenarios(setting: Setting) -> list[Scenario]:
@@ -44,7 +45,7 @@ def expected_to_move(setting: Setting, question: Question, place: int) -> Where:
 
 
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Change one token of each row at a time: all that may see it must move."""
+    """Change one token of each row at a time: all tokens that see it must move."""
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     if base is None or not np.isfinite(base[question.real]).all():
@@ -57,14 +58,14 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
             expected = expected & ((question.places == last) | (question.places - place == 1))
         dead = expected & ~moved_by(setting, question, base, place, expected)
         if dead.any():
-            found = told(setting, scenario, question, dead, place)
+            found = unseen(setting, scenario, question, dead, place)
             if found is not None:
                 return found
     return None
 
 
 def moved_by(setting: Setting, question: Question, base: Floats, place: int, expected: Where) -> Where:
-    """The slots that move when a token does, whichever of some other tokens takes its place."""
+    """The slots that move when a token is replaced by one of several others."""
     moved = np.zeros_like(question.real)
     for draw in range(DRAWS):
         answer = setting.ask(question.changed(question.places == place, setting.claims, draw))
@@ -76,8 +77,10 @@ def moved_by(setting: Setting, question: Question, base: Floats, place: int, exp
     return moved
 
 
-def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, place: int) -> Finding | None:
-    """One row's chance is none: only what moves in no row is dead."""
+def unseen(
+    setting: Setting, scenario: Scenario, question: Question, dead: Where, place: int
+) -> Finding | None:
+    """The finding of a token that is ignored in all rows: in one row that can be chance."""
     for other in places_of(dead, question):
         rows = [row for row in range(len(dead)) if (question.places[row] == other).any()]
         slots = question.places[rows] == other
@@ -87,7 +90,7 @@ def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, 
             return finding_of(
                 "dependence",
                 Severity.WRONG,
-                f"token {other} does not see token {place}: its logits are the same whatever stands there, "
+                f"token {other} does not see token {place}: its logits do not change when that token does, "
                 f"in {scenario.words}",
                 scenario,
                 question,
@@ -100,7 +103,7 @@ def told(setting: Setting, scenario: Scenario, question: Question, dead: Where, 
 
 
 def unmoved(setting: Setting, scenario: Scenario, place: int, other: int, seed: int) -> bool:
-    """Whether the same holds in other rows: weights that vanish by chance do not vanish everywhere."""
+    """Whether the token is ignored with another seed, too, since weights can underflow by chance."""
     question = setting.build(scenario.but(seed=seed))
     base, own = setting.ask(question), question.places == other
     return base is not None and not moved_by(setting, question, base, place, own)[own].any()
@@ -126,7 +129,7 @@ def dead(setting: Setting, place: int, other: int) -> bool:
 
 
 def cause_of(setting: Setting, scenario: Scenario, question: Question, other: int, place: int) -> str | None:
-    """A known mistake that hides the same."""
+    """A known mistake that hides the same tokens."""
     if setting.claims.causal and place <= other:
         if place == other:
             return "a token that does not see itself"
@@ -144,3 +147,27 @@ def cause_of(setting: Setting, scenario: Scenario, question: Question, other: in
         if answer is None or (distances(base, answer)[earlier] > 0).any():
             return None
     return "a causal mask in an encoder"
+
+
+def positions(setting: Setting) -> Finding | None:
+    """Absolute positions must matter: a row that repeats one token has other logits at other positions."""
+    length = min(REPEATED, setting.longest)
+    scenario = Scenario((length,), mask="none")
+    question = setting.build(scenario)
+    for token in setting.claims.ordinary[:DRAWS]:
+        question = question.with_tokens(np.full_like(question.token_ids, token))
+        logits = setting.ask(question)
+        if logits is None or setting.differ(logits[:, :1], logits, question.real) is not None:
+            return None
+    return finding_of(
+        "positions",
+        Severity.WRONG,
+        f"the logits of {length} equal tokens are the same at every position, though the model declares "
+        f"positions={setting.claims.positions!r}",
+        scenario,
+        question,
+        None,
+        None,
+        "positions ignored",
+        "Add the position of each token to its embedding.",
+    )

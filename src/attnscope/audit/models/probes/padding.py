@@ -1,4 +1,4 @@
-"""Padding neither shows nor shifts: a padded row's logits are those of the same row alone."""
+"""Padding has no effect: the logits of a padded row are those of the same row alone."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity
 
 CHECK = "padding invariance"
-HIDE = "Hide padded slots as keys in every layer and on every path, in each row by its own mask."
+HIDE = "Hide padded slots as keys in every layer and in every branch, in each row by its own mask."
 SHIFT = "Count positions from each row's first real token, as cumsum(attention_mask) - 1 does."
 
 
@@ -34,14 +34,14 @@ def content(setting: Setting, scenario: Scenario) -> Finding | None:
                 (question, changed),
                 (base, answer),
                 move,
-                misread(setting),
+                mask_mistake(setting),
                 HIDE,
             )
     return None
 
 
 def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Each padded row beside the same row alone."""
+    """Compare each padded row with the same row alone."""
     if not scenario.padded or (setting.claims.prefix and scenario.side == "left"):
         return None
     question = setting.build(scenario)
@@ -60,8 +60,8 @@ def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
             return finding_of(
                 CHECK,
                 Severity.WRONG,
-                f"the logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from those of the same "
-                f"row without padding, in {scenario.words}",
+                f"the logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from those "
+                f"of the same row without padding, in {scenario.words}",
                 scenario,
                 question,
                 {"logits": together, "logits_alone": single},
@@ -72,24 +72,24 @@ def invariance(setting: Setting, scenario: Scenario) -> Finding | None:
 
 
 def cause_of(setting: Setting, question: Question, inside: Floats) -> tuple[str | None, str]:
-    """A known mistake that answers alike, and the way out."""
+    """A known mistake that gives the same logits, and its fix."""
     if np.isnan(inside).any():
-        return "a row that sees nothing becomes NaN, and NaN times 0 is NaN in the next layer", (
-            "Give 0 where a query sees no key, or let padded queries see themselves."
+        return "a fully masked row becomes NaN, and NaN times 0 is NaN in the next layer", (
+            "Return 0 if a query sees no key, or let padded queries see themselves."
         )
-    found = misread(setting)
+    found = mask_mistake(setting)
     if found is not None:
         return found, HIDE
     if question.side == "left" and shifted(setting):
         return "positions that count the padded slots", SHIFT
     return (
         None,
-        "Combine the padding mask with the causal mask, where both say visible, and count positions of real tokens.",
+        "Join the padding mask and the causal mask by `and`, and count positions of real tokens only.",
     )
 
 
 def shifted(setting: Setting) -> bool:
-    """Whether a row of a single token, which sees nothing but itself, still depends on the padding before it."""
+    """Whether a row of a single token, which sees only itself, depends on the padding before it."""
     for token in range(3):
         question = setting.build(Scenario((1,), "left", extra=2, seed=token))
         padded, alone = setting.ask(question), setting.ask(question.alone(0))
@@ -100,8 +100,8 @@ def shifted(setting: Setting) -> bool:
     return False
 
 
-def misread(setting: Setting) -> str | None:
-    """A wrong reading of the mask that shows, and hides, the same slots from each row's last token."""
+def mask_mistake(setting: Setting) -> str | None:
+    """A wrong interpretation of the mask that shows the same slots to each row's last token, or None."""
     claims = setting.claims
     scenario = Scenario((5, 7, 2), claims.padding, extra=1)
     question = setting.build(scenario)
@@ -115,22 +115,21 @@ def misread(setting: Setting) -> str | None:
         if base is None or answer is None:
             return None
         seen[:, slot] = (distances(base, answer) > 0)[own]
-    told_apart = ~own
+    compared = ~own
     if claims.causal:
-        told_apart &= np.cumsum(own[:, ::-1], axis=1)[:, ::-1] > 0  # what lies behind is hidden anyway
+        compared &= np.cumsum(own[:, ::-1], axis=1)[:, ::-1] > 0  # causal hides all later slots
     if claims.window is not None:
         slots = np.arange(scenario.width)
-        told_apart &= np.abs(slots - np.argmax(own, axis=1)[:, None]) <= claims.window
-    for name, mask in misreadings(question.real):
-        if not np.array_equal(mask & told_apart, question.real & told_apart) and np.array_equal(
-            mask & told_apart, seen & told_apart
-        ):
+        compared &= np.abs(slots - np.argmax(own, axis=1)[:, None]) <= claims.window
+    for name, mask in mask_mistakes(question.real):
+        differs = not np.array_equal(mask & compared, question.real & compared)
+        if differs and np.array_equal(mask & compared, seen & compared):
             return name
     return None
 
 
-def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
-    """Known mistakes of masks, and the mask that they make of this one."""
+def mask_mistakes(real: Where) -> Iterator[tuple[str, Where]]:
+    """Known mistakes about masks, and the mask that each makes of this one."""
     yield "the attention mask ignored", np.ones_like(real)
     yield "the mask of row 0 for every row", np.broadcast_to(real[:1], real.shape).copy()
     yield "the mask of the last row for every row", np.broadcast_to(real[-1:], real.shape).copy()
@@ -152,7 +151,7 @@ def misreadings(real: Where) -> Iterator[tuple[str, Where]]:
 
 
 def rows_of_padding(setting: Setting, scenario: Scenario) -> Finding | None:
-    """A row that is all padding: the others do not notice it."""
+    """A row that is all padding: the others must not depend on it."""
     question = setting.build(scenario)
     whole = setting.ask(question, scenario)
     rest = [row for row, length in enumerate(scenario.lengths) if length]
@@ -166,8 +165,8 @@ def rows_of_padding(setting: Setting, scenario: Scenario) -> Finding | None:
     return finding_of(
         CHECK,
         Severity.LEAK,
-        f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} when another row is all "
-        f"padding, in {scenario.words}",
+        f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} when another "
+        f"row is all padding, in {scenario.words}",
         scenario,
         question,
         {"logits": whole, "logits_without_it": without},
@@ -178,7 +177,7 @@ def rows_of_padding(setting: Setting, scenario: Scenario) -> Finding | None:
 
 
 def masks(setting: Setting, scenario: Scenario) -> Finding | None:
-    """No mask, ones, and True are one and the same."""
+    """No mask, a mask of ones, and a mask of True must give the same logits."""
     question = setting.build(scenario.but(mask="none"))
     base = setting.ask(question)
     for kind in ("int", "bool"):
@@ -189,13 +188,14 @@ def masks(setting: Setting, scenario: Scenario) -> Finding | None:
             return finding_of(
                 "attention mask",
                 Severity.WRONG,
-                f"the logits of {token_in_words(question, move.row, move.slot)} differ by {move.size:.2g} between no "
+                f"the logits of {token_in_words(question, move.row, move.slot)} differ by "
+                f"{move.size:.2g} between no "
                 f"attention mask and one of all {'ones' if kind == 'int' else 'True'}, in {scenario.words}",
                 scenario,
                 given,
                 {"logits_without_mask": base, "logits": answer},
                 {"row": move.row, "token": move.slot},
                 None,
-                "Treat a missing mask as one that shows everything, whatever its numbers are.",
+                "Treat no mask, ones and True alike: every token is visible.",
             )
     return None

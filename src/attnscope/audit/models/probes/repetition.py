@@ -1,4 +1,4 @@
-"""The same question twice: the same logits, whatever was asked between, and nothing drawn, kept or handed out twice."""
+"""The same question twice gives the same logits; calls share no state, rows are independent."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def differing(
     cause: str,
     fix: str,
 ) -> Finding | None:
-    """Two answers to one question: wrong where rounding does not explain it."""
+    """A finding of two answers to one question: wrong if they differ by more than rounding."""
     first, second = answers
     if not distances(first, second)[question.real].any():
         return None
@@ -39,7 +39,7 @@ def differing(
     return finding_of(
         CHECK,
         Severity.WRONG if wrong else Severity.UNSTABLE,
-        f"the same call gives other logits {when}, {by}, in {scenario.words}",
+        f"the same call gives other logits {when}, different {by}, in {scenario.words}",
         scenario,
         question,
         {"logits": first, "logits_later": second},
@@ -62,8 +62,8 @@ def again(setting: Setting, scenario: Scenario) -> Finding | None:
             scenario,
             question,
             (first, later),
-            "the next time",
-            "something random, as dropout that is not switched off, or sums in an order that threads decide",
+            "when it is repeated",
+            "random numbers, such as dropout that is still on, or sums whose order depends on threads",
             "Switch dropout off (eval mode), and sum in a fixed order.",
         )
         if found is not None:
@@ -72,7 +72,7 @@ def again(setting: Setting, scenario: Scenario) -> Finding | None:
 
 
 def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Calls of other tokens, other lengths and another number of rows between."""
+    """Repeat a call after calls with other tokens, lengths and numbers of rows."""
     question = setting.build(scenario)
     first = setting.ask(question, scenario)
     rows, length = len(scenario.lengths), max(scenario.lengths)
@@ -91,8 +91,8 @@ def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
             question,
             (first, later),
             "after other calls",
-            "something kept from an earlier call",
-            "Keep nothing between calls, or key it by all that it depends on.",
+            "state kept from an earlier call",
+            "Keep no state between calls, or key it by everything that it depends on.",
         )
         if found is not None:
             return found
@@ -100,7 +100,7 @@ def after_others(setting: Setting, scenario: Scenario) -> Finding | None:
 
 
 def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Logits that were handed out do not change, and arrays may be filled anew by the caller."""
+    """Logits that were returned must not change, and the caller may reuse its arrays."""
     question, other = setting.build(scenario), setting.build(scenario.but(seed=9))
     subject = setting.subject
     arrays = {name: array.copy() for name, array in question.named_arrays().items()}
@@ -112,7 +112,7 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
         subject.run(lambda: subject.logits_fn(other.token_ids.copy(), *arguments[1:]), other)
         after = subject.read(returned, question.token_ids.shape)
         if any(not np.array_equal(arrays[name], array) for name, array in question.named_arrays().items()):
-            return None  # inputs were written to, which is told elsewhere
+            return None  # inputs were written to, which another check reports
         arrays["token_ids"][...] = other.token_ids
         reused = subject.read(
             subject.run(lambda: subject.logits_fn(*arguments), other), question.token_ids.shape
@@ -139,14 +139,14 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
         scenario,
         other,
         (fresh, reused),
-        "when its arrays were used in an earlier call",
-        "something kept from an earlier call by the identity of its arrays",
-        "Keep nothing between calls, or key it by content.",
+        "if its arrays were used in an earlier call",
+        "state kept from an earlier call by the identity of its arrays",
+        "Keep no state between calls, or key it by content.",
     )
 
 
 def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
-    """The global random states are left alone."""
+    """A call must not draw from the global random states."""
     question = setting.build(scenario)
     before = random_states()
     if setting.ask(question) is None or random_states() == before:
@@ -160,7 +160,7 @@ def drawn_numbers(setting: Setting, scenario: Scenario) -> Finding | None:
         None,
         None,
         "dropout, or random numbers that are not used",
-        "Draw nothing where nothing is random, or from a generator of one's own.",
+        "Draw no random numbers, or use a generator of your own.",
     )
 
 
@@ -185,7 +185,7 @@ def batches(setting: Setting) -> list[Scenario]:
 
 
 def in_batches(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Other rows' tokens, then their number, then their order."""
+    """Change other rows' tokens, then ask each row alone."""
     if len(scenario.lengths) < 2:
         return None
     question = setting.build(scenario)
@@ -221,7 +221,7 @@ def other_rows(setting: Setting, scenario: Scenario, question: Question) -> Find
 
 
 def alone(setting: Setting, scenario: Scenario, question: Question) -> Finding | None:
-    """Each row beside the others, and alone: equal up to rounding."""
+    """Compare each row beside the others with the same row alone: equal up to rounding."""
     whole = setting.ask(question, scenario)
     if whole is None:
         return None
@@ -236,13 +236,13 @@ def alone(setting: Setting, scenario: Scenario, question: Question) -> Finding |
             return finding_of(
                 OF_BATCHES,
                 Severity.WRONG,
-                f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} from those of the "
-                f"same row alone, in {scenario.words}",
+                f"the logits of {token_in_words(question, row, move.slot)} differ by {move.size:.2g} from "
+                f"those of the same row alone, in {scenario.words}",
                 scenario,
                 question,
                 {"logits": whole, "logits_alone": single},
                 {"row": row, "token": move.slot},
-                "rows of the batch that are left at zero" if zeros else None,
+                "rows of the batch that are never written" if zeros else None,
                 FIX_OF_BATCHES,
             )
     return None

@@ -1,4 +1,4 @@
-"""Which probes a model's claims call for, in which order, and which contexts a finding spoils for the rest."""
+"""The probes of models in their order, the claims that each needs, and the contexts that a finding spoils."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +25,16 @@ Wanted = Callable[[ModelClaims], bool]
 class Probe:
     """One kind of question.
 
-    check     the check that its findings carry
-    wanted    whether the claims promise anything to it
-    run       asks, and says what it found
-    spoils    the context that its finding makes useless for the probes behind it
+    Parameters
+    ----------
+    name, check : str
+        The name that progress reports, and the check of its findings.
+    wanted : callable
+        claims -> whether they promise what the probe checks.
+    run : callable
+        setting -> finding or None.
+    spoils : str, optional
+        The context that a finding makes useless for later probes.
     """
 
     name: str
@@ -49,7 +55,7 @@ def of(scenarios: Callable[[Setting], list[Scenario]], look: Look) -> Callable[[
 def even_spoiled(
     make: Callable[[ModelClaims], list[Scenario]], look: Look
 ) -> Callable[[Setting], Finding | None]:
-    """Of questions that are compared with others of the same shape only."""
+    """Run `look` also in spoiled contexts: it compares only answers to questions of one shape."""
     return lambda setting: first_found(setting, setting.usable(make(setting.claims), even_spoiled=True), look)
 
 
@@ -100,6 +106,7 @@ PROBES = (
     Probe("kept arrays", "mutation", always, of(repetition.scenarios, repetition.kept_arrays)),
     Probe("other rows", "batch invariance", always, of(repetition.batches, repetition.in_batches), "batched"),
     Probe("the future", "dependence", causal, even_spoiled(drawn.plain, hidden_tokens.look), "unmasked"),
+    Probe("equal tokens", "positions", lambda claims: claims.counted, liveness.positions),
     Probe("what is visible", "dependence", sees_all_before, of(liveness.scenarios, liveness.look)),
     Probe("no mask and ones", "attention mask", always, of(with_ones, padding.masks)),
     Probe(
@@ -144,10 +151,10 @@ PROBES = (
         "cached",
     ),
     Probe(
-        "cached behind padding",
+        "cached after padding",
         "cache",
         lambda claims: cached(claims) and claims.padding == "right",
-        caching.behind_a_hole,
+        caching.after_padding,
         "cached",
     ),
     Probe("reorder", "reorder", cached, cache_changes.reorder),
@@ -156,11 +163,11 @@ PROBES = (
 )
 
 
-WITH_PADDING = ("padded and alone", "cached and padded", "cached behind padding")
+WITH_PADDING = ("padded and alone", "cached and padded", "cached after padding")
 
 
 def skipped(probe: Probe, broken: set[str]) -> str | None:
-    """Why a probe would only say again what was found, or None."""
+    """Why an earlier finding implies the result of a probe, or None."""
     if "plain" in broken and probe.name != "random numbers":
         return "the same call gives other logits each time"
     compares = (
@@ -173,5 +180,5 @@ def skipped(probe: Probe, broken: set[str]) -> str | None:
     if "cached" in broken and probe.check in ("cache", "reorder", "truncate"):
         return "a cached generation is wrong already"
     if "packed" in broken and probe.check == "documents":
-        return "documents are not told apart already"
+        return "documents are not isolated already"
     return None

@@ -1,4 +1,4 @@
-"""What calls did beside answering: no answer at all, NaN, inputs written to, text printed. Told last."""
+"""Side effects of all calls: no answer, NaN, inputs written to, text printed. Reported last."""
 
 import re
 
@@ -17,23 +17,24 @@ def found_beside(setting: Setting) -> list[Finding]:
 def shown(setting: Setting, trouble: Trouble) -> Counterexample:
     question = trouble.question
     batch, tokens = question.token_ids.shape
-    said = f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots{trouble.when}"
-    return Counterexample(said, question.named_arrays(), seed=setting.seed)
+    call = f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots{trouble.when}"
+    return Counterexample(call, question.named_arrays(), seed=setting.seed)
 
 
 def size_of(trouble: Trouble) -> int:
     return int(trouble.question.token_ids.size)
 
 
-def where(trouble: Trouble) -> str:
+def condition(trouble: Trouble) -> str:
     batch, tokens = trouble.question.token_ids.shape
     padded = ", with padding" if not trouble.question.real.all() else ""
     mask = "" if trouble.question.attention_mask is not None else ", without a mask"
-    return f", with token_ids of shape [{batch}, {tokens}]{padded}{mask}{trouble.when if trouble.when.startswith(',') else ''}"
+    when = trouble.when if trouble.when.startswith(",") else ""
+    return f", with token_ids of shape [{batch}, {tokens}]{padded}{mask}{when}"
 
 
 def no_answers(setting: Setting) -> list[Finding]:
-    """Calls that gave none. What is refused aloud of what few models take is told as not covered."""
+    """Calls without an answer; an error for an unusual question is reported as not covered."""
     kinds: dict[tuple[str, str], list[Trouble]] = {}
     refused: dict[str, str] = {}
     for trouble in setting.subject.troubles:
@@ -51,7 +52,7 @@ def no_answers(setting: Setting) -> list[Finding]:
             Finding(
                 "call",
                 Severity.WRONG,
-                f"it {first.sentence}{where(first)}",
+                f"it {first.sentence}{condition(first)}",
                 shown(setting, first),
                 None,
                 "Declare only what the model takes, or make it take what it declares.",
@@ -67,16 +68,16 @@ def not_numbers(setting: Setting) -> list[Finding]:
     first = min(setting.not_numbers, key=size_of)
     padded = not first.question.real.all()
     cause = (
-        "agrees with: a query that sees no key becomes NaN, and NaN times 0 is NaN in the next layer"
+        "agrees with: a fully masked row becomes NaN, and NaN times 0 is NaN in the next layer"
         if padded
         else None
     )
-    fix = "Give 0 where a query sees no key, or let padded queries see themselves." if padded else None
+    fix = "Return 0 if a query sees no key, or let padded queries see themselves." if padded else None
     return [
         Finding(
             "not a number",
             Severity.WRONG,
-            f"{first.sentence}{where(first)}",
+            f"{first.sentence}{condition(first)}",
             shown(setting, first),
             cause,
             fix,
@@ -94,10 +95,10 @@ def mutations(setting: Setting) -> list[Finding]:
         Finding(
             "mutation",
             Severity.WRONG,
-            f"it writes to its input {first.sentence}{where(first)}",
+            f"it writes to its input {first.sentence}{condition(first)}",
             shown(setting, first),
             "agrees with: an operation in place",
-            "Work on a copy: a mask that one layer changes is another mask for the next.",
+            "Work on a copy: if one layer changes a mask, the next layer gets another mask.",
             len(found),
         )
     ]

@@ -1,4 +1,4 @@
-"""A window's reach: with n layers that see `window` tokens before their own, nothing moves from further than n windows."""
+"""The reach of a window: n layers that see `window` tokens before their own reach at most n windows back."""
 
 from dataclasses import replace
 
@@ -11,9 +11,11 @@ from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, NoAnswer, Printed, Severity, guarded
 
 CHECK = "window"
-DEEPEST = 40  # layers; what reaches further than so many windows has no window
-FIX = "Let token i see tokens i - window ... i, its own not counted, in each layer, on each path, cached or not."
-UNKNOWN_DEPTH = "a window that is too wide, as the number of layers is not given: layers=n tells how far all together may reach"
+DEEPEST = 40  # layers; a model that reaches further back than so many windows has no window
+FIX = "Let token i see tokens i - window to i in each layer, with and without a cache."
+UNKNOWN_DEPTH = (
+    "a window that is too wide, as the number of layers is not given: layers=n determines the reach"
+)
 
 
 def scenarios(setting: Setting) -> list[Scenario]:
@@ -36,7 +38,7 @@ def scenarios(setting: Setting) -> list[Scenario]:
 
 
 def reach_of(setting: Setting, scenario: Scenario) -> int | None:
-    """How many tokens back the last token of row 0 sees; None where there is no answer."""
+    """The number of tokens back that the last token of row 0 sees; None if there is no answer."""
     question = setting.build(scenario)
     base = setting.ask(question, scenario)
     last = scenario.lengths[0] - 1
@@ -45,7 +47,7 @@ def reach_of(setting: Setting, scenario: Scenario) -> int | None:
     inside, outside = (
         0,
         last + 1,
-    )  # found by bisection: the reach is the largest distance at which something moves
+    )  # bisection: the reach is the largest distance at which a change moves the token
     while outside - inside > 1:
         middle = (inside + outside) // 2
         far = np.zeros_like(question.real)
@@ -61,7 +63,7 @@ def reach_of(setting: Setting, scenario: Scenario) -> int | None:
 
 
 def first_layer(setting: Setting) -> Finding | None:
-    """Where layers can be looked into, the first one's reach is its window, no more and no less."""
+    """Check that the first layer's reach is exactly its window, if layers are accessible."""
     window, hidden = setting.subject.first_window, setting.subject.hidden
     if window is None or hidden is None or window + 4 > setting.longest:
         return None
@@ -85,8 +87,8 @@ def first_layer(setting: Setting) -> Finding | None:
     return finding_of(
         CHECK,
         Severity.LEAK if leaks else Severity.WRONG,
-        f"the first layer, {base[0][0]}, {does} token {last - at} at token {last}, {at} before it, where its window is "
-        f"{window}, in {scenario.words}",
+        f"the first layer, {base[0][0]}, {does} token {last - at} at token {last}, {at} before it, though "
+        f"its window is {window}, in {scenario.words}",
         scenario,
         question,
         None,
@@ -97,7 +99,7 @@ def first_layer(setting: Setting) -> Finding | None:
 
 
 def layer_outputs(setting: Setting, question: Question) -> list[tuple[str, Floats]]:
-    """Each layer's name and output; none where there is no answer."""
+    """Each layer's name and output; empty if there is no answer."""
     given = question.named_arrays()
     arguments = [given["token_ids"], given.get("attention_mask")]
     hidden = setting.subject.hidden
@@ -112,7 +114,7 @@ def layer_outputs(setting: Setting, question: Question) -> list[tuple[str, Float
 
 
 def look(setting: Setting, scenario: Scenario) -> Finding | None:
-    """Too far a reach is a finding; too short a one is none, as layers may differ."""
+    """Find a reach that is too far; a shorter one is right, as layers may differ."""
     claims, last = setting.claims, scenario.lengths[0] - 1
     assert claims.window is not None
     reach = reach_of(setting, scenario)
@@ -126,8 +128,9 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     return finding_of(
         CHECK,
         Severity.LEAK,
-        f"the logits of token {last} move when token {last - reach} changes, {reach} before it: with a window of "
-        f"{claims.window}, {many} {allowed}{'' if claims.layers else ' or less, or further'}, in {scenario.words}",
+        f"the logits of token {last} move when token {last - reach} changes, {reach} before it: with a "
+        f"window of {claims.window}, {many} {allowed}{'' if claims.layers else ' or less, or further'}, in "
+        f"{scenario.words}",
         scenario,
         question,
         None,
@@ -138,7 +141,7 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
 
 
 def judged(window: int, layers: int | None, reach: int, last: int) -> tuple[int, str | None]:
-    """How far may be seen, and the mistake that sees as far as this one.
+    """The permitted reach, and the mistake that has the actual one.
 
     >>> judged(4, 2, 10, 30), judged(4, None, 10, 30), judged(4, None, 8, 30)
     ((8, 'a window one token too wide'), (8, 'a window one token too wide'), (8, None))
@@ -158,7 +161,7 @@ def judged(window: int, layers: int | None, reach: int, last: int) -> tuple[int,
 
 
 def with_first_layer(setting: Setting, finding: Finding) -> Finding:
-    """Add the first layer whose output moves, where a leak was found in a model that can be looked into."""
+    """Add the first layer whose output moves to the sentence of a leak, if layers are accessible."""
     shown = finding.counterexample
     if setting.subject.hidden is None or shown is None or "token_ids_before" not in shown.arrays:
         return finding

@@ -1,24 +1,73 @@
-"""What is found out before the probes: the rows that a model takes, and its rounding noise; and what no probe covers."""
+"""One audit of a model: its rows and its rounding noise, all probes, and the report."""
 
 from time import monotonic
 
 import numpy as np
 
-from attnscope.audit.models.probes.window import UNKNOWN_DEPTH
+from attnscope.audit.models.claims import Limits
+from attnscope.audit.models.probes.table import PROBES, skipped
+from attnscope.audit.models.probes.troubles import found_beside
+from attnscope.audit.models.probes.window import UNKNOWN_DEPTH, with_first_layer
 from attnscope.audit.models.question import build
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.setting import Setting
 from attnscope.audit.models.subject import Floats, Rounding, Subject, distances, unit_of
+from attnscope.audit.report import Report
+from attnscope.probing import Finding, Severity
 
 LENGTHS = (8, 21, 37, 70, 140, 270)
 ALWAYS_ASKED = 21  # tokens of a row, however slow the model is
-# The share of the audit's time that a call of the longest rows may take: some 300 of them are made
+# The share of the audit's time that a call of the longest rows may take: about 300 are made
 SHARE_OF_ONE_LENGTH = 0.0015
 ROWS = 3
 
 
+def audited(subject: Subject, limits: Limits, name: str) -> Report:
+    """Run the probes that the claims call for, and report."""
+    start = monotonic()
+    setting = prepared(subject, limits.seed, limits.seconds)
+    findings, checks = run_all(setting, limits)
+    findings += found_beside(setting)
+    checks |= {check: checks.get(check, 0) for check in ("call", "not a number", "mutation", "side effects")}
+    limits.report(1.0, "done")
+    not_covered = [*setting.not_covered, *limits.not_covered, *not_claimed(setting)]
+    return Report(
+        target=name,
+        claims=str(subject.claims),
+        findings=tuple(findings),
+        checks=checks,
+        not_covered=tuple(dict.fromkeys(not_covered)),
+        calls=subject.calls,
+        seconds=monotonic() - start,
+        seed=limits.seed,
+    )
+
+
+def run_all(setting: Setting, limits: Limits) -> tuple[list[Finding], dict[str, int]]:
+    """Run every probe whose result no earlier finding implies; return findings, and calls per check."""
+    findings: list[Finding] = []
+    checks: dict[str, int] = {}
+    probes = [probe for probe in PROBES if probe.wanted(setting.claims)] if setting.lengths != (0,) else []
+    for number, probe in enumerate(probes):
+        limits.report(number / len(probes), probe.name)
+        reason = skipped(probe, setting.broken)
+        if reason is not None:
+            setting.not_covered.append(f"{probe.name}: {reason}")
+            continue
+        before = setting.subject.calls
+        found = probe.run(setting)
+        if found is None and setting.subject.calls == before:
+            continue
+        checks[probe.check] = checks.get(probe.check, 0) + setting.subject.calls - before
+        if found is not None:
+            findings.append(with_first_layer(setting, found))
+            if probe.spoils and found.severity is not Severity.UNSTABLE:
+                setting.broken.add(probe.spoils)
+    return findings, checks
+
+
 def prepared(subject: Subject, seed: int, seconds: float) -> Setting:
-    """What rows the model takes, and how its rounding looks; lengths are (0,) where it answers nothing at all."""
+    """Measure the rows that the model takes, and its rounding; lengths are (0,) if it answers no call."""
     setting = Setting(subject, seed, Rounding(2.0**-24))
     first = [setting.ask(setting.build(Scenario((5,), mask=mask))) for mask in ("none", "int")]
     answer = next((each for each in first if each is not None), None)
@@ -34,7 +83,7 @@ def prepared(subject: Subject, seed: int, seconds: float) -> Setting:
 
 
 def lengths_taken(setting: Setting, seconds: float) -> list[int]:
-    """The row lengths that the model answers, quickly enough."""
+    """The row lengths that the model answers in time."""
     subject, taken = setting.subject, [5]
     most = subject.claims.most_tokens or LENGTHS[-1]
     for length in [*(each for each in LENGTHS if each < most), min(most, LENGTHS[-1])]:
@@ -52,7 +101,7 @@ def lengths_taken(setting: Setting, seconds: float) -> list[int]:
         taken.append(length)
         if length < ALWAYS_ASKED:
             continue
-        if took * 2 > seconds * SHARE_OF_ONE_LENGTH:  # a first call may be slow for reasons of its own
+        if took * 2 > seconds * SHARE_OF_ONE_LENGTH:  # the first call may be slow
             start = monotonic()
             subject.ask(question)
             took = min(took, monotonic() - start)
@@ -63,7 +112,7 @@ def lengths_taken(setting: Setting, seconds: float) -> list[int]:
 
 
 def noise_of(setting: Setting) -> float:
-    """The largest difference, relative to the largest logit, that another order of the same sums makes."""
+    """The largest difference, relative to the largest logit, between sums in another order."""
     noise = 0.0
     for length in (3, 8, min(37, setting.longest)):
         single = setting.build(Scenario((length,)))
@@ -79,13 +128,13 @@ def noise_of(setting: Setting) -> float:
 
 
 def rounding_only(first: Floats, second: Floats, scale: float) -> float:
-    """A relative difference, as far as it may be rounding: less than the square root of float32's unit."""
+    """A relative difference; 0 if it is too large for rounding, above the root of float32's unit."""
     size = float(distances(first, second).max()) / scale
     return size if size < 2.0**-12 else 0.0
 
 
 def not_claimed(setting: Setting) -> list[str]:
-    """What no probe of a model can see, or what is not claimed."""
+    """Properties that no probe of a model checks, or that are not claimed."""
     claims, rounding = setting.claims, setting.rounding
     found = [setting.subject.given_up] if setting.subject.given_up else []
     if claims.window is not None and claims.layers is None:
@@ -95,7 +144,7 @@ def not_claimed(setting: Setting) -> list[str]:
     elif claims.pad_id is None:
         found.append("padding by a token of its own: slots were filled with token 0")
     if claims.prefix is not None and claims.padding == "left":
-        found.append("where a prefix begins in a row that is padded on the left")
+        found.append("the position of a prefix in a row that is padded on the left")
     if not claims.documents:
         found.append("packed documents, as none are declared")
     if claims.causal and claims.decode is None:
@@ -104,7 +153,7 @@ def not_claimed(setting: Setting) -> list[str]:
     noise = f"; other batch sizes change them by {rounding.noise:.1g}" if rounding.noise else ""
     return [
         *found,
-        f"what moves logits by less than {smallest:.1g} of the largest, which is within rounding noise{noise}",
-        "a wrong scale, soft-cap, head mapping or norm that does not change what is seen: compare with a reference",
+        f"changes of logits below {smallest:.1g} of the largest one, which are within rounding noise{noise}",
+        "a wrong scale, soft-cap, head mapping or norm: compare with a reference",
         f"rows of more than {setting.longest} tokens, gradients and training, speed and memory",
     ]

@@ -1,0 +1,75 @@
+"""Attention times its gradient: how much the weight on each key, all rows together, moves a loss."""
+
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.attention import CallOptions
+from attnscope.gradients import attention_gradients
+
+
+def attention_times_gradient(
+    query: NDArray[Any],
+    key: NDArray[Any],
+    value: NDArray[Any],
+    grad_output: NDArray[Any],
+    *,
+    output: NDArray[Any] | None = None,
+    logsumexp: NDArray[Any] | None = None,
+    **options: Unpack[CallOptions],
+) -> NDArray[Any]:
+    """Sum each weight times the gradient of the loss in that weight, over the queries.
+
+    `relevance[j] = sum_i w[i, j] dw[i, j]`, with `dw[i, j] = grad_output[i] . value[j]`. The weights never become
+    a matrix: `sum_i w[i, j] grad_output[i]` is the gradient of value j, so `relevance[j] = value[j] . dvalue[j]`.
+
+    Parameters
+    ----------
+    query : ndarray, shape (batch, query_heads, query_len, key_dim)
+    key : ndarray, shape (batch, kv_heads, key_len, key_dim)
+    value : ndarray, shape (batch, kv_heads, key_len, value_dim)
+    grad_output : ndarray, shape (batch, query_heads, query_len, value_dim)
+        The gradient of the loss with respect to the output.
+    output, logsumexp : ndarray, optional
+        Of the forward pass, as in attention_gradients().
+    **options : Unpack[CallOptions]
+        Mask, scoring options, threads and implementation, as in attention().
+
+    Returns
+    -------
+    ndarray, shape (batch, query_heads, key_len)
+        In the format of the sums, without the axes that the query lacks. A key that no query sees has 0. The sum
+        over the keys of a head is that of `grad_output . output` over its queries.
+
+    Raises
+    ------
+    AttentionError, TypeError
+        As attention_gradients() does.
+
+    Notes
+    -----
+    Memory is O(query_len + key_len): keys and values are repeated for each query head.
+
+    References
+    ----------
+    Chefer et al. 2021, arXiv:2103.15679, section 3, whose average over the heads keeps the positive products only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> query, key = np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32)
+    >>> value = np.array([[3.0], [-1.0]], np.float32)
+    >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # weights of 1/2 times values
+    array([ 1.5, -0.5], dtype=float32)
+    """
+    if query.ndim > 2 and key.shape[:-2] != query.shape[:-2]:
+        group = query.shape[-3] // max(key.shape[-3], 1)
+        key, value = (np.repeat(each, group, axis=-3) for each in (key, value))
+    computed = attention_gradients(
+        query, key, value, grad_output, output=output, logsumexp=logsumexp, bias_gradient=False, **options
+    )
+    wide = np.float64 if value.dtype == np.float64 else np.float32
+    visible = np.where(computed.value != 0, value, 0)  # what is hidden may be NaN
+    relevance: NDArray[Any] = (visible.astype(wide) * computed.value.astype(wide)).sum(axis=-1)
+    return relevance
