@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import attnscope as at
-from attnscope.lesson.training import shuffled_texts
+from attnscope.training import shuffled_texts
 from attnscope.models.trained import stored_arrays
 
 FOLDER = Path(at.__file__).parent / "lesson" / "figures"

@@ -127,7 +127,7 @@ def open_page(folder: Path, port: int | None, browser: bool) -> None:
             f"{', '.join(missing)} is not installed here, which the local page needs. Install it with pip install "
             f"'attnscope[lesson]', or open {folder} with any program for notebooks."
         )
-    from attnscope.lesson.live import serve
+    from attnscope.site.live import serve
 
     site = built_site()
     serve(site, folder, first="index.html", port=port, browser=browser)
@@ -145,7 +145,7 @@ def built_site() -> Path:
     click.echo("Building the pages; the first time takes about half a minute.")
     with tempfile.TemporaryDirectory(prefix="attnscope-") as scratch:
         made = Path(scratch) / "html"
-        done = subprocess.run([sys.executable, "-m", "attnscope.lesson.site.build", str(made)], check=False)
+        done = subprocess.run([sys.executable, "-m", "attnscope.site.build", str(made)], check=False)
         if done.returncode != 0:
             raise InputError(
                 "the pages could not be built, for the reasons above. Use attnscope learn --lab."

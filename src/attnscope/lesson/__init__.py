@@ -2,6 +2,7 @@
 
 from attnscope.lesson.check import check as check
 from attnscope.lesson.check import solution as solution
+from attnscope.lesson.figure import FIGURES as FIGURES
 from attnscope.lesson.figure import Figure as Figure
 from attnscope.lesson.figure import figure as figure
 from attnscope.lesson.grading import Grade as Grade

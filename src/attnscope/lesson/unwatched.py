@@ -60,7 +60,8 @@ def greedily(answer: Answer, arguments: dict[str, Any]) -> Any:
     """Feed a prompt token by token, then what the logits prefer; returns tokens, logits and the cache's bytes."""
     model, cache = arguments["model"], None
     words = model["unembedding"].shape[1]
-    fed, new = [int(token) for token in arguments["prompt"]], []
+    fed = [int(token) for token in arguments["prompt"]]
+    new: list[int] = []
     logits, sizes = [], []
     for step in range(len(fed) + arguments["new_tokens"] - 1):
         token = fed[step] if step < len(fed) else new[-1]

@@ -103,7 +103,7 @@ def trained_transformer() -> tuple[Transformer, Vocabulary]:
 
     Notes
     -----
-    `python -m attnscope.lesson.training` trains it anew. Its weights are stored in float16.
+    `python -m attnscope.training` trains it anew. Its weights are stored in float16.
 
     Examples
     --------

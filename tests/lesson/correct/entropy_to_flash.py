@@ -315,7 +315,8 @@ correct("float32", flash=single(flash), leaks=leaks)
 
 
 def induction_in_loops(weights, tokens):
-    last, total, rows = {}, np.zeros(len(weights)), 0
+    last: dict[int, int] = {}
+    total, rows = np.zeros(len(weights)), 0
     for row, token in enumerate(tokens.tolist()):
         if token in last:
             total += weights[:, row, last[token] + 1]

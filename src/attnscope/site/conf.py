@@ -1,13 +1,11 @@
 """How Sphinx builds the site: `make site`, or `attnscope learn`. Its sources are laid out by stage.py."""
 
 import os
-import re
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from sphinx.application import Sphinx
+from attnscope.site.stage import LESSON, STATIC
 
 project = "attnscope"
 author = "The attnscope developers"
@@ -20,8 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "attnscope.lesson.site.source_pages",
-    "attnscope.lesson.site.figures",
+    "attnscope.site.extension",
 ]
 
 # A page that does not build, or a cell that fails, fails the site.
@@ -31,10 +28,7 @@ myst_heading_anchors = 3
 myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{path}}.html#{{fragment}}"}
 # attnscope learn sets this to "off": a reader runs the cells
 nb_execution_mode = os.environ.get("ATTNSCOPE_EXECUTE", "force")
-nb_execution_excludepatterns = [
-    "exercises.ipynb",
-    "projects.ipynb",
-]  # their functions are the learner's to write
+nb_execution_excludepatterns = ["exercises.ipynb", "projects.ipynb"]  # their functions are the learner's
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
@@ -72,8 +66,8 @@ mathjax3_config = {
 
 html_theme = "sphinx_book_theme"
 html_static_path = [
-    str(Path(__file__).parent / "_static"),
-    str(Path(__file__).parents[1] / "figures" / "figure.css"),
+    str(STATIC),
+    str(LESSON / "figures" / "figure.css"),
     str(_mathjax),
 ]
 html_css_files = ["site.css", "figure.css"]
@@ -93,21 +87,3 @@ html_show_sourcelink = False
 html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
-
-ARRAY = re.compile(
-    r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[([^\]]*)\]\]"
-)
-
-
-def short_types(
-    app: Sphinx, kind: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
-) -> tuple[str | None, str | None]:
-    """Show NDArray[...], as the source does, instead of what NumPy expands it to."""
-    found = [each and ARRAY.sub(r"~numpy.typing.NDArray[\1]", each) for each in (signature, returns)]
-    # "<factory>" is no Python: Sphinx cannot parse a signature that contains it
-    return found[0] and found[0].replace("<factory>", "..."), found[1]
-
-
-def setup(app: Sphinx) -> None:
-    """Sphinx calls this."""
-    app.connect("autodoc-process-signature", short_types)

@@ -1,8 +1,7 @@
 """Lay out the sources of the site: a front page and guides, the lesson, and a reference page per room of the library.
 
 The sources differ from the lesson's own files: the theme links the pages to each other, links to code lead to the
-site's own pages of code (source_pages.py), and drawings become figures that move (figures.py). The front page and
-the guides are in the project's folder docs; without it, the lesson's overview is the first page.
+site's own pages of code, and drawings become figures that move (extension.py).
 """
 
 import ast
@@ -12,13 +11,14 @@ import shutil
 from html import escape
 from pathlib import Path
 
-LESSON = Path(__file__).parents[1]
-PACKAGE = LESSON.parent
+HERE = Path(__file__).parent
+GUIDES, STATIC = HERE / "guides", HERE / "_static"  # the front page is guides/index.md
+PACKAGE = HERE.parent
+LESSON = PACKAGE / "lesson"
 ROOT = PACKAGE.parents[1]  # of the project; of nothing, if the package is installed
-GUIDES = ROOT / "docs" / "guides"
 
 TO_CODE = re.compile(r"\]\((\.\./[^)#]+)#(L\d+)(?:-L\d+)?\)")
-FIGURE = re.compile(r"^!\[([^\]]*)\]\(figures/(\w+)\.svg\)$", re.MULTILINE)
+FIGURE = re.compile(r"^!\[([^\]]*)\]\((?:\.\./\.\./lesson/)?figures/(\w+)\.svg\)$", re.MULTILINE)
 NAVIGATION = re.compile(r"^\[.*\]\([\w.-]+\.md\)$\n", re.MULTILINE)
 
 # The library's reference: a page, its title, and its names; "cache." stands for all names of a room
@@ -44,29 +44,20 @@ REFERENCE = {
 }
 
 
-def stage(folder: Path, guides: Path | None = None) -> None:
-    """Write all sources into an empty folder. `guides` holds the front page and the guides, or is None."""
+def stage(folder: Path) -> None:
+    """Write all sources into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "reference").mkdir(parents=True)
-    if guides is not None:
-        shutil.copytree(guides, folder, dirs_exist_ok=True)
-    for path in sorted(LESSON.iterdir()):
+    shutil.copytree(GUIDES, folder)
+    (folder / "reference").mkdir()
+    for path in sorted([*LESSON.iterdir(), *GUIDES.iterdir()]):
         if path.suffix == ".md":
-            name = path.name if guides is not None or path.name != "overview.md" else "index.md"
-            text = page(path.read_text(encoding="utf-8"))
-            (folder / name).write_text(to_index(text) if guides is None else text, encoding="utf-8")
+            (folder / path.name).write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
         elif path.suffix == ".ipynb":
-            text = path.read_text(encoding="utf-8")
-            (folder / path.name).write_text(to_index(text) if guides is None else text, encoding="utf-8")
+            shutil.copy(path, folder)
     with (folder / "index.md").open("a", encoding="utf-8") as index:
-        index.write(contents(guides))
+        index.write(contents())
     for name, text in reference_pages(public_names()).items():
         (folder / "reference" / f"{name}.rst").write_text(text, encoding="utf-8")
-
-
-def to_index(text: str) -> str:
-    """Links to the overview, if that is the first page."""
-    return text.replace("](overview.md", "](index.md")
 
 
 def page(text: str) -> str:
@@ -127,23 +118,17 @@ def linked_files() -> dict[str, Path]:
     return {code_page(link): (LESSON / link).resolve() for link in sorted(found) if on_disk(link)}
 
 
-def contents(guides: Path | None) -> str:
+def contents() -> str:
     """The tables of contents, which the theme shows in its sidebar."""
+    pages = [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))]
     tables = {
-        "Guides": [] if guides is None else [f"{name}" for name in ("compute", "see", "check", "size")],
-        "The lesson": [
-            *([] if guides is None else ["overview"]),
-            *(path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))),
-            "exercises", "projects", "theory", "instructors",
-        ],
-        "The library": [
-            *(f"reference/{name}" for name in reference_pages(public_names())),
-        ],
-    }  # fmt: skip
+        "Guides": ["compute", "see", "check", "size"],
+        "The lesson": ["overview", *pages, "exercises", "projects", "theory", "instructors"],
+        "The library": [f"reference/{name}" for name in reference_pages(public_names())],
+    }
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n"
         for caption, names in tables.items()
-        if names
     )
 
 

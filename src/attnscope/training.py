@@ -1,6 +1,6 @@
 """Train a transformer of two attention layers on the lesson's own text, in NumPy.
 
-python -m attnscope.lesson.training [FILE.npz]
+python -m attnscope.training [FILE.npz]
 
     residual     = embedding[token]
     residual    += attention(rotary(residual W_q), rotary(residual W_k), residual W_v) W_o    in two layers
@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.attention import attention
+from attnscope.gradients import attention_gradients as gradients_of_attention
 from attnscope.models import Transformer, Vocabulary
 from attnscope.models.trained import WORD, transformer_of
 from attnscope.positions import apply_rotary
 from attnscope.problem import Causal
-from attnscope.reference import gradients as reference_gradients
 from attnscope.reference import weights
 
 Floats = NDArray[np.float32]
@@ -167,8 +167,8 @@ def train(
 
 def lesson_words() -> list[str]:
     """The words of the lesson's pages, without code and formulas, and its sentence."""
-    pages = sorted(path for path in files("attnscope.lesson").iterdir() if path.name[:2].isdigit())
-    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    pages = {path.name: path for path in files("attnscope.lesson").iterdir() if path.name[:2].isdigit()}
+    text = "\n".join(pages[name].read_text(encoding="utf-8") for name in sorted(pages))
     for left_out in (r"^```.*?^```", r"\$\$.*?\$\$", r"\$[^$]*\$", r"`[^`]*`", r"\]\([^)]*\)", r"<[^>]*>"):
         text = re.sub(left_out, " ", text, flags=re.DOTALL | re.MULTILINE)
     return WORD.findall(f"{text} {SENTENCE}".lower())
@@ -227,12 +227,11 @@ def forward(parameters: Parameters, tokens: Tokens) -> tuple[Floats, list[dict[s
     residual, kept = parameters["embedding"][tokens], []
     positions = np.arange(tokens.shape[1])
     for depth in range(LAYERS):
-        heads = residual[:, None]
-        query, key, value = (heads @ parameters[f"{name}{depth}"] for name in ("w_q", "w_k", "w_v"))
+        query, key, value = (to_heads(residual, parameters[f"{name}{depth}"]) for name in ("w_q", "w_k", "w_v"))
         query, key = apply_rotary(query, positions), apply_rotary(key, positions)
         mixed = attention(query, key, value, mask=Causal())
         kept.append({"residual": residual, "query": query, "key": key, "value": value, "mixed": mixed})
-        residual = residual + (mixed @ parameters[f"w_o{depth}"]).sum(axis=1)
+        residual = residual + from_heads(mixed, parameters[f"w_o{depth}"])
     return residual, kept
 
 
@@ -242,24 +241,54 @@ def loss_and_gradients(
     """The loss of each next word (batch, tokens), and the gradient of its mean in every weight."""
     tokens, following = passages[:, :-1], passages[:, 1:]
     residual, kept = forward(parameters, tokens)
-    losses, grad_logits = cross_entropy(residual @ parameters["unembedding"], following)
-    gradients = {"unembedding": np.einsum("btw,btv->wv", residual, grad_logits, optimize=True)}
-    grad = grad_logits @ parameters["unembedding"].T
+    losses, grad_logits = cross_entropy(logits(parameters, residual), following)
+    gradients = {"unembedding": rows(residual).T @ rows(grad_logits)}
+    grad = (rows(grad_logits) @ parameters["unembedding"].T).reshape(residual.shape)
     positions = np.arange(tokens.shape[1])
     for depth in reversed(range(LAYERS)):
         layer, w_o = kept[depth], parameters[f"w_o{depth}"]
-        gradients[f"w_o{depth}"] = np.einsum("bhtd,btw->hdw", layer["mixed"], grad, optimize=True)
-        grad_mixed = np.ascontiguousarray(grad[:, None] @ w_o.swapaxes(-1, -2))
+        gradients[f"w_o{depth}"] = (rows_of_heads(layer["mixed"]).T @ rows(grad)).reshape(w_o.shape)
+        grad_mixed = to_heads(grad, w_o.swapaxes(1, 2))
         found = attention_gradients(layer["query"], layer["key"], layer["value"], grad_mixed)
         grad_query, grad_key, grad_value = (np.asarray(each, np.float32) for each in found)
         grad_query, grad_key = apply_rotary(grad_query, -positions), apply_rotary(grad_key, -positions)
         for name, each in (("w_q", grad_query), ("w_k", grad_key), ("w_v", grad_value)):
             weight = parameters[f"{name}{depth}"]
-            gradients[f"{name}{depth}"] = np.einsum("btw,bhtd->hwd", layer["residual"], each, optimize=True)
-            grad = grad + (each @ weight.swapaxes(-1, -2)).sum(axis=1)
+            by_width = rows(layer["residual"]).T @ rows_of_heads(each)
+            gradients[f"{name}{depth}"] = by_width.reshape(WIDTH, HEADS, DIM).swapaxes(0, 1)
+            grad = grad + from_heads(each, weight.swapaxes(1, 2))
     gradients["embedding"] = np.zeros_like(parameters["embedding"])
     np.add.at(gradients["embedding"], tokens, grad)
     return losses, gradients
+
+
+def to_heads(residual: Floats, weight: Floats) -> Floats:
+    """(batch, tokens, width) @ (heads, width, dim) -> (batch, heads, tokens, dim), as one matrix product."""
+    batch, tokens, width = residual.shape
+    heads, _, dim = weight.shape
+    product = rows(residual) @ weight.swapaxes(0, 1).reshape(width, heads * dim)
+    return product.reshape(batch, tokens, heads, dim).swapaxes(1, 2)
+
+
+def from_heads(mixed: Floats, weight: Floats) -> Floats:
+    """The sum over heads of (batch, heads, tokens, dim) @ (heads, dim, width), as one matrix product."""
+    batch, heads, tokens, dim = mixed.shape
+    return (rows_of_heads(mixed) @ weight.reshape(heads * dim, -1)).reshape(batch, tokens, -1)
+
+
+def logits(parameters: Parameters, residual: Floats) -> Floats:
+    """(batch, tokens, words)."""
+    return (rows(residual) @ parameters["unembedding"]).reshape(*residual.shape[:2], -1)
+
+
+def rows(residual: Floats) -> Floats:
+    """(batch, tokens, width) -> (batch * tokens, width)."""
+    return residual.reshape(-1, residual.shape[-1])
+
+
+def rows_of_heads(mixed: Floats) -> Floats:
+    """(batch, heads, tokens, dim) -> (batch * tokens, heads * dim)."""
+    return mixed.swapaxes(1, 2).reshape(-1, mixed.shape[1] * mixed.shape[3])
 
 
 def cross_entropy(logits: Floats, following: Tokens) -> tuple[Floats, Floats]:
@@ -275,8 +304,8 @@ def cross_entropy(logits: Floats, following: Tokens) -> tuple[Floats, Floats]:
 
 
 def library_gradients(query: Floats, key: Floats, value: Floats, grad_output: Floats) -> tuple[Any, Any, Any]:
-    """Attention's gradients, by the library's readable reference."""
-    found = reference_gradients(query, key, value, grad_output, mask=Causal())
+    """Attention's gradients, by the compiled kernel."""
+    found = gradients_of_attention(query, key, value, grad_output, mask=Causal())
     return found.query, found.key, found.value
 
 
@@ -311,7 +340,7 @@ def measured(parameters: Parameters, step: int, loss: float, exam: Tokens) -> Pr
     """The losses on shuffled words, and the two scores of every head."""
     half = CONTEXT // 2
     residual, kept = forward(parameters, exam)
-    losses, _ = cross_entropy(residual[:, :-1] @ parameters["unembedding"], exam[:, 1:])
+    losses, _ = cross_entropy(logits(parameters, residual)[:, :-1], exam[:, 1:])
     scores = [head_scores(layer["query"][:4], layer["key"][:4], half) for layer in kept]
     induction, previous = (np.array(each) for each in zip(*scores, strict=True))
     return Progress(

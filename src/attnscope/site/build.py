@@ -1,4 +1,4 @@
-"""Build the site into a folder: python -m attnscope.lesson.site.build FOLDER [--execute]."""
+"""Build the site into a folder: python -m attnscope.site.build FOLDER [--execute]."""
 
 import os
 import sys
@@ -7,9 +7,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from attnscope.lesson.site.stage import GUIDES, stage
-
-HERE = Path(__file__).parent
+from attnscope.site.stage import HERE, stage
 
 
 def build(folder: Path, *, execute: bool) -> bool:
@@ -17,7 +15,7 @@ def build(folder: Path, *, execute: bool) -> bool:
     os.environ["ATTNSCOPE_EXECUTE"] = "force" if execute else "off"
     with tempfile.TemporaryDirectory(prefix="attnscope-site-") as scratch:
         source = Path(scratch) / "source"
-        stage(source, GUIDES if GUIDES.is_dir() else None)
+        stage(source)
         quiet = ["--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
         where = ["--conf-dir", str(HERE), "--doctree-dir", str(Path(scratch) / "doctrees")]
         return build_main([*quiet, *where, str(source), str(folder)]) == 0
