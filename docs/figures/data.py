@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import attnscope as at
-from attnscope.training import shuffled_texts
 from attnscope.models.trained import stored_arrays
+from attnscope.training import shuffled_texts
 
 FOLDER = Path(at.__file__).parent / "lesson" / "figures"
 DIGITS = 6

@@ -227,7 +227,9 @@ def forward(parameters: Parameters, tokens: Tokens) -> tuple[Floats, list[dict[s
     residual, kept = parameters["embedding"][tokens], []
     positions = np.arange(tokens.shape[1])
     for depth in range(LAYERS):
-        query, key, value = (to_heads(residual, parameters[f"{name}{depth}"]) for name in ("w_q", "w_k", "w_v"))
+        query, key, value = (
+            to_heads(residual, parameters[f"{name}{depth}"]) for name in ("w_q", "w_k", "w_v")
+        )
         query, key = apply_rotary(query, positions), apply_rotary(key, positions)
         mixed = attention(query, key, value, mask=Causal())
         kept.append({"residual": residual, "query": query, "key": key, "value": value, "mixed": mixed})

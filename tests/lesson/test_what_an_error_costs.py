@@ -25,11 +25,11 @@ def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
 
 
-def passed(graded: Graded) -> list[int]:
+def passed(graded: Graded) -> list[int | str]:
     return [each.number for each in graded.grades if each.passed]
 
 
-def ten_but(*missing: int) -> list[int]:
+def ten_but(*missing: int) -> list[int | str]:
     return [number for number in range(1, 11) if number not in missing]
 
 

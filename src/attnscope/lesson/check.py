@@ -151,12 +151,12 @@ def source_of(names: list[str]) -> str:
 
 def exercise_of(number: int | str) -> "Exercise":
     """One exercise or project, loaded when it is first needed. Raises LessonError if there is no such one."""
-    known: dict[int | str, str] = {**EXERCISES, **PROJECTS}
-    if isinstance(number, bool) or not isinstance(number, int | str) or number not in known:
+    file = PROJECTS.get(number) if isinstance(number, str) else EXERCISES.get(number)
+    if file is None or isinstance(number, bool):
         raise LessonError(
             f'number={number!r} is no exercise, expected 1 to {len(EXERCISES)}, or a project, "A" to "C".'
         )
-    exercise: Exercise = import_module(f"attnscope.lesson.exercises.{known[number]}").EXERCISE
+    exercise: Exercise = import_module(f"attnscope.lesson.exercises.{file}").EXERCISE
     return exercise
 
 

@@ -26,7 +26,8 @@ def main() -> None:
     """Serve one judge. Arguments: two file descriptors, the notebook, its limits, and the cells to skip."""
     reading, writing, path, cell_seconds, call_seconds, memory_bytes, *skipped = sys.argv[1:]
     with os.fdopen(int(reading), "rb") as requests, os.fdopen(int(writing), "wb") as replies:
-        for number in (*EXERCISES, *PROJECTS):
+        numbers: tuple[int | str, ...] = (*EXERCISES, *PROJECTS)
+        for number in numbers:
             exercise_of(number)  # loaded before the notebook can change anything
         limit_memory(int(memory_bytes))
         sys.path.insert(0, str(Path(path).parent))

@@ -15,10 +15,19 @@ def build(folder: Path, *, execute: bool) -> bool:
     os.environ["ATTNSCOPE_EXECUTE"] = "force" if execute else "off"
     with tempfile.TemporaryDirectory(prefix="attnscope-site-") as scratch:
         source = Path(scratch) / "source"
+        os.environ["IPYTHONDIR"] = str(new_profile(Path(scratch)))
         stage(source)
         quiet = ["--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
         where = ["--conf-dir", str(HERE), "--doctree-dir", str(Path(scratch) / "doctrees")]
         return build_main([*quiet, *where, str(source), str(folder)]) == 0
+
+
+def new_profile(folder: Path) -> Path:
+    """Kernels start as on a new machine: without the builder's profile, and without warnings about the transport."""
+    profile = folder / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+    return profile.parent
 
 
 if __name__ == "__main__":

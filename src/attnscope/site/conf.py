@@ -1,9 +1,7 @@
 """How Sphinx builds the site: `make site`, or `attnscope learn`. Its sources are laid out by stage.py."""
 
 import os
-import tempfile
 from importlib import metadata
-from pathlib import Path
 
 from attnscope.site.stage import LESSON, STATIC
 
@@ -32,12 +30,6 @@ nb_execution_excludepatterns = ["exercises.ipynb", "projects.ipynb"]  # their fu
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
-
-# Kernels start as on a new machine: without the builder's profile, and without warnings about the transport.
-_profile = Path(tempfile.mkdtemp(prefix="attnscope-ipython-")) / "profile_default"
-_profile.mkdir(parents=True, exist_ok=True)
-(_profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
-os.environ["IPYTHONDIR"] = str(_profile.parent)
 
 # Docstrings are numpydoc.
 napoleon_google_docstring = False

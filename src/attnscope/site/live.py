@@ -7,7 +7,7 @@ from typing import Any
 from jupyter_server.base.handlers import AuthenticatedFileHandler, JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from tornado import web
+from tornado.web import authenticated
 
 PAGES = "lesson"  # where the pages are: http://127.0.0.1:8888/lesson/
 
@@ -27,7 +27,7 @@ class Page(AuthenticatedFileHandler):
 class Server(JupyterHandler):
     """What the pages' program needs to reach the kernel."""
 
-    @web.authenticated
+    @authenticated
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")

@@ -138,11 +138,12 @@ def positions(state: State, data: Data) -> Numbers:
     waves = np.stack([np.sin(places), np.cos(places)], axis=-1).reshape(16, dim)
 
     def score(p: int, j: int) -> float:
-        q, k, bias = query[None], key[None], 0.0
+        q, k = query[None], key[None]
+        bias = 0.0
         if state["scheme"] == "rotary":
             q, k = at.apply_rotary(q, [p]), at.apply_rotary(k, [j])
         elif state["scheme"] == "alibi":
-            bias = -slope * abs(p - j)
+            bias = -float(slope) * abs(p - j)
         elif state["scheme"] != "none":
             added = waves if state["scheme"] == "sinusoids" else table
             q, k = q + added[p], k + added[j]
@@ -238,7 +239,7 @@ def leaks(state: State, data: Data) -> Numbers:
 
     def run(key: Array, value: Array) -> Array:
         if bug == "late":
-            return (at.reference.weights(query, key) * visible) @ value
+            return np.asarray((at.reference.weights(query, key) * visible) @ value)
         return at.reference.attention(query, key, value, mask=at.Dense(visible))
 
     before, moved = run(key, value), np.zeros((n, n))
@@ -254,7 +255,7 @@ def leaks(state: State, data: Data) -> Numbers:
 def chances(model: at.models.Transformer, tokens: bytes, ablate: list[tuple[int, int]]) -> Array:
     """The softmax of the last row's logits."""
     logits = model.logits(tokens, ablate=ablate)[-1].astype(float)
-    return at.reference.weights(np.ones((1, 1)), logits[:, None], scale=1.0)[0]
+    return np.asarray(at.reference.weights(np.ones((1, 1)), logits[:, None], scale=1.0)[0])
 
 
 def induction(state: State, data: Data) -> Numbers:

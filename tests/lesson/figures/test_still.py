@@ -15,7 +15,7 @@ from tests.lesson.figures.scripts import DATA
 
 MOST_BYTES = 12 * 1024
 SVG = "{http://www.w3.org/2000/svg}"
-MODULES = sorted(path for path in FOLDER.iterdir() if path.name.endswith((".js", ".css")))
+MODULES = [path for path in FOLDER.iterdir() if path.name.endswith((".js", ".css"))]
 every_figure = pytest.mark.parametrize("name", FIGURES)
 
 
