@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.lesson.site.conftest import SITE
+from tests.site.browser.conftest import SITE
 
 ALL = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
 

@@ -19,7 +19,7 @@ def build(folder: Path, *, execute: bool) -> bool:
         stage(source)
         quiet = ["--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
         where = ["--conf-dir", str(HERE), "--doctree-dir", str(Path(scratch) / "doctrees")]
-        return build_main([*quiet, *where, str(source), str(folder)]) == 0
+        return bool(build_main([*quiet, *where, str(source), str(folder)]) == 0)
 
 
 def new_profile(folder: Path) -> Path:

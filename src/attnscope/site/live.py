@@ -4,24 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jupyter_server.base.handlers import AuthenticatedFileHandler, JupyterHandler
+from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from tornado.web import authenticated
+from tornado.web import HTTPError, StaticFileHandler, authenticated
 
 PAGES = "lesson"  # where the pages are: http://127.0.0.1:8888/lesson/
 
 
-class Page(AuthenticatedFileHandler):
-    """A file of the site, for who has the token. A folder is its first page."""
+class Page(JupyterHandler, StaticFileHandler):
+    """A file of the site, for a browser that has the token."""
 
     @property
     def content_security_policy(self) -> str:
-        """Nothing from elsewhere. Jupyter's own pages allow more, and its files less: these are programs."""
+        """Nothing from elsewhere: the pages are programs that reach the kernel."""
         return "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'self'"
 
-    def parse_url_path(self, url_path: str) -> str:
-        return "index.html" if url_path in ("", "/") else url_path
+    @authenticated
+    async def get(self, path: str, include_body: bool = True) -> None:
+        await StaticFileHandler.get(self, path, include_body)
 
 
 class Server(JupyterHandler):
@@ -29,6 +30,8 @@ class Server(JupyterHandler):
 
     @authenticated
     def get(self) -> None:
+        if not self.check_referer():
+            raise HTTPError(403)
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps({"token": self.identity_provider.token, "base": self.base_url}))

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="needs playwright: make test-browser")
 
-SITE = Path(__file__).parents[3] / "build" / "lesson" / "html"
+SITE = Path(__file__).parents[3] / "build" / "site"
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.lesson.site.conftest import SITE, Visit
+from tests.site.browser.conftest import SITE, Visit
 
 ALL = sorted(
     path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts

@@ -41,6 +41,8 @@
       this.socket.onmessage = (event) => this.receive(JSON.parse(event.data));
       this.socket.onclose = () => this.fail("The kernel's connection was closed. Run the cell again.");
       await new Promise((open, failed) => { this.socket.onopen = open; this.socket.onerror = () => failed(new Error("no connection to the kernel")); });
+      // A session shows every expression, a notebook its last one
+      if (this.path.endsWith(".py")) await this.execute('get_ipython().ast_node_interactivity = "all"', () => {});
     }
 
     fail(words) {
@@ -61,6 +63,10 @@
     // Runs code; output() gets what it prints. Resolves to whether it ran without an error.
     async run(code, output) {
       await (this.started ??= this.start());
+      return this.execute(code, output);
+    }
+
+    async execute(code, output) {
       const id = crypto.randomUUID();
       const header = { msg_id: id, username: "learner", session: this.session, msg_type: "execute_request", version: "5.3", date: new Date().toISOString() };
       const content = { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false, stop_on_error: true };
@@ -112,23 +118,25 @@
   // ---- a cell: an editor, its buttons, and what it printed ----
 
   class Cell {
-    constructor(cells, code, place) {
-      Object.assign(this, { cells, ran: null });
+    // `shown` is what the page shows below the code until it is run.
+    constructor(cells, code, place, shown) {
+      Object.assign(this, { cells, original: code, ran: null });
       this.editor = editor(code, () => this.cells.changed(this), () => this.start());
       this.button = make("button", { type: "button", class: "run", onclick: () => (this.running ? cells.kernel.interrupt() : this.start()) }, "Run");
-      this.outputs = make("div", { class: "outputs", "aria-live": "polite" });
+      this.outputs = make("div", { class: "outputs", "aria-live": "polite" }, ...shown);
       this.element = make("div", { class: "live-cell" }, this.editor.element, this.button, this.outputs);
       place.replaceWith(this.element);
     }
 
     get code() { return this.editor.code; }
-    get checks() { return /\bcheck\(/.test(this.code); }
+    // A check without an answer: a later cell does not need it.
+    get onlyChecks() { return /\bcheck\(/.test(this.code) && (this.code === this.original || !this.code.includes("def ")); }
 
     // First what this cell may need: earlier cells that have not run since they were changed.
     async start() {
       const before = this.cells.list.slice(0, this.cells.list.indexOf(this));
       for (const cell of before) {
-        if (cell.ran !== cell.code && !(cell.checks && !cell.code.includes("def ")) && !(await cell.run())) return;
+        if (cell.ran !== cell.code && !cell.onlyChecks && !(await cell.run())) return;
       }
       await this.run();
     }
@@ -186,13 +194,17 @@
   class Cells {
     constructor(kernel) { Object.assign(this, { kernel, list: [] }); }
     changed() { if (this.notebook) clearTimeout(this.timer), (this.timer = setTimeout(() => this.save(), 400)); }
+    report(words) { document.querySelector(".live-banner").textContent = words; }
 
     // The answers are the learner's own notebook: what is typed here is saved there, and read again after a reload.
-    async follow(name) {
-      this.name = name;
-      this.notebook = (await this.kernel.api(`contents/${name}`)).content;
+    follow(name, notebook) {
+      Object.assign(this, { name, notebook });
       const codes = this.notebook.cells.filter((cell) => cell.cell_type === "code");
-      if (codes.length !== this.list.length) { this.notebook = null; return; }
+      if (codes.length !== this.list.length) {
+        this.notebook = null;
+        this.report(`${name} in your folder has cells that this page does not have. Open it in JupyterLab: what you type here is not saved.`);
+        return;
+      }
       this.list.forEach((cell, i) => { cell.editor.code = codes[i].source; });
       addEventListener("pagehide", () => this.save(true));
     }
@@ -201,12 +213,18 @@
       if (!this.notebook) return;
       const codes = this.notebook.cells.filter((cell) => cell.cell_type === "code");
       this.list.forEach((cell, i) => { codes[i].source = cell.code; });
-      await this.kernel.api(`contents/${this.name}`, { method: "PUT", keepalive, body: JSON.stringify({ type: "notebook", format: "json", content: this.notebook }) });
-      this.saved?.();
+      const body = JSON.stringify({ type: "notebook", format: "json", content: this.notebook });
+      try {
+        await this.kernel.api(`contents/${this.name}`, { method: "PUT", keepalive, body });
+      } catch (error) {
+        this.report(`Your answers could not be saved (${error.message}). Is attnscope learn still running?`);
+      }
     }
   }
 
-  const session = (text) => text.split("\n").filter((line) => /^(>>>|\.\.\.)( |$)/.test(line)).map((line) => line.slice(4)).join("\n");
+  const PROMPT = /^(>>>|\.\.\.)( |$)/;
+  const session = (text) => text.split("\n").filter((line) => PROMPT.test(line)).map((line) => line.slice(4)).join("\n");
+  const printed = (text) => text.split("\n").filter((line) => !PROMPT.test(line)).join("\n");
 
   function banner(...children) {
     document.querySelector(".bd-article")?.prepend(make("p", { class: "live-banner", role: "status" }, ...children));
@@ -223,15 +241,17 @@
     }
     server.base = new URL(server.base, location.href);
     if (location.search.includes("token=")) history.replaceState(null, "", location.pathname + location.hash);
-    const cells = new Cells(new Kernel(server, notebook ? `${notebook}.ipynb` : `${page}.py`));
+    const kernel = new Kernel(server, notebook ? `${notebook}.ipynb` : `${page}.py`), cells = new Cells(kernel);
+    const saved = notebook && notebook !== "theory" && (await kernel.api(`contents/${notebook}.ipynb`).catch(() => null));
     for (const block of blocks) {
       const text = block.querySelector("pre").textContent.replace(/\n$/, "");
       const cell = block.closest(".cell");
-      cells.list.push(new Cell(cells, notebook ? text : session(text), cell ?? block));
+      if (cell) cells.list.push(new Cell(cells, text, cell, cell.querySelectorAll(".cell_output")));
+      else cells.list.push(new Cell(cells, session(text), block, printed(text) ? [make("pre", {}, printed(text))] : []));
     }
+    banner("The code on this page runs on your machine. ", saved ? "Your answers are saved in your own notebook. " : "", "Shift and Enter run a cell, and what it needs.");
+    if (saved) cells.follow(`${notebook}.ipynb`, saved.content);
     document.documentElement.classList.add("live");
-    if (notebook && notebook !== "theory") await cells.follow(`${notebook}.ipynb`);
-    banner("The code on this page runs on your machine. ", notebook && notebook !== "theory" ? "Your answers are saved in your own notebook. " : "", "Shift and Enter run a cell, and what it needs.");
   }
 
   document.addEventListener("DOMContentLoaded", () => begin());

@@ -71,6 +71,13 @@
         asked.append(label);
       });
     }
+    const kept = answers.find((answer) => answer.right && progress.get()[`${page} question ${number}`]);
+    if (kept) {
+      const input = asked.querySelector("input[type=text]") ?? asked.querySelectorAll("input")[answers.indexOf(kept)];
+      if (input.type === "text") input.value = kept.words.textContent;
+      else input.checked = true;
+      show(kept);
+    }
     asked.append(said);
     paragraph.replaceWith(asked);
     options.forEach((option) => option.remove());
