@@ -1,41 +1,40 @@
 """The site's sources: every page and every public name, and nothing that only makes sense elsewhere."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from attnscope.site.stage import GUIDES, LESSON, stage
 from tests.conventions.test_public_names import PINNED, PUBLIC_ROOMS
-from tests.lesson.page import LESSON
-
-SITE = Path(__file__).parents[2] / "docs" / "site"
-
-
-def stage_module() -> ModuleType:
-    found = importlib.util.spec_from_file_location("stage", SITE / "stage.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-STAGE = stage_module()
+from tests.lesson.page import Page
 
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "source"
-    STAGE.stage(folder)
+    stage(folder)
     return folder
 
 
 def test_every_page_and_notebook_is_there(staged: Path) -> None:
-    for path in LESSON.iterdir():
+    for path in (*LESSON.iterdir(), *GUIDES.iterdir()):
         if path.suffix in (".md", ".ipynb"):
-            assert (staged / ("index.md" if path.name == "overview.md" else path.name)).exists()
+            assert (staged / path.name).exists()
+
+
+@pytest.mark.parametrize("path", sorted(GUIDES.glob("*.md")), ids=lambda path: path.stem)
+def test_the_code_of_a_guide_prints_what_the_guide_shows(path: Path) -> None:
+    guide = Page.read(path)
+    assert guide.examples or path.stem == "index"
+    assert not guide.run()
+
+
+@pytest.mark.parametrize("path", sorted(GUIDES.glob("*.md")), ids=lambda path: path.stem)
+def test_a_guide_has_a_figure_and_lines_that_run(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("(../../lesson/figures/") == 1
+    assert "```sh" in text or "```pycon" in text
 
 
 def test_the_contents_name_every_page_once(staged: Path) -> None:
@@ -50,7 +49,6 @@ def test_pages_leave_the_way_to_the_next_one_to_the_theme(staged: Path) -> None:
     for path in staged.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         assert "Overview](" not in text
-        assert "overview.md" not in text
         assert "](../" not in text
 
 

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("playwright", reason="needs playwright: make test-browser")
 
 SITE = Path(__file__).parents[3] / "build" / "site"
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -182,15 +182,18 @@ def entered(question: Any, number: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["index.html", "_static/server.json"])
-def test_without_the_token_there_is_no_page_and_no_kernel(live: Live, path: str) -> None:
-    try:
-        with urlopen(f"{live.address}{path}") as answer:
-            text = answer.read().decode()
-            assert "/login" in answer.url
-    except HTTPError as error:
-        assert error.code in (401, 403)
-        text = error.read().decode()
-    assert live.token not in text
+def test_without_the_token_there_is_a_question_for_it_and_nothing_else(live: Live, path: str) -> None:
+    with urlopen(f"{live.address}{path}") as answer:
+        assert "/login?" in answer.url
+        assert live.token not in answer.read().decode()
+
+
+def test_another_page_cannot_read_the_token(live: Live) -> None:
+    asked = Request(
+        f"{live.address}_static/server.json?token={live.token}", headers={"Referer": "http://example.com/"}
+    )
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(asked)
 
 
 def test_it_listens_on_this_machine_alone(live: Live) -> None:

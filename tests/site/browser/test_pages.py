@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.site.browser.conftest import SITE, Visit
+from tests.site.browser.conftest import DESKTOP, PHONE, SITE, Visit
 
 ALL = sorted(
     path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts
 )
-LESSON = [name for name in ALL if "/" not in name and name not in ("genindex.html", "search.html")]
-PAGES = [name for name in LESSON if name[0].isdigit()]
+GUIDES = ["index.html", "compute.html", "see.html", "check.html", "size.html"]
+PAGES = [name for name in ALL if name[:2].isdigit()]
+FORMULAS = [*PAGES, "overview.html", "theory.html", "exercises.html"]
 Open = Callable[..., Visit]
 
 # Text as a reader sees it: without code, and without what MathJax keeps for screen readers
@@ -20,6 +21,9 @@ PLAIN_TEXT = """() => {
     copy.querySelectorAll('pre, code, mjx-container, script, style').forEach(each => each.remove())
     return copy.textContent
 }"""
+# Blocks of code that scroll sideways, by their first words
+WIDE_CODE = """[...document.querySelectorAll('.bd-article pre')].filter(each => each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.textContent.slice(0, 60))"""
 CONTRAST = """(selector) => {
     const luminance = color => {
         const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map(c => c / 255)
@@ -34,27 +38,39 @@ CONTRAST = """(selector) => {
 }"""
 
 
-def test_the_lesson_is_there() -> None:
+def test_the_site_is_there() -> None:
     assert len(PAGES) == 10
-    assert {"index.html", "theory.html"} <= set(LESSON)
+    assert {*GUIDES, "theory.html", "exercises.html", "projects.html", "instructors.html"} <= set(ALL)
     assert sum(name.startswith("reference/") for name in ALL) >= 8
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_page_opens_without_an_error_and_without_a_network(visit: Open, name: str) -> None:
+def test_a_page_opens_without_an_error_and_fits_a_desk_and_a_phone(visit: Open, name: str) -> None:
+    """One visit per page: nothing fails or comes from elsewhere, all is drawn, nothing scrolls sideways."""
     seen = visit(name)
+    page = seen.page
     assert seen.status == 200
-    assert seen.errors == []
-    assert seen.foreign == []
-    broken = seen.page.evaluate(
-        "[...document.images].filter(each => !each.naturalWidth).map(each => each.src)"
+    broken = page.evaluate(
+        "[...document.images].filter(each => !each.complete || !each.naturalWidth).map(each => each.src)"
     )
     assert broken == []
+    assert page.locator(".moving:has(svg)").count() == page.locator(".moving").count()
+    if name in FORMULAS:
+        every_formula_is_drawn(page)
+    for size in (DESKTOP, PHONE):
+        page.set_viewport_size(size)
+        wide, shown = page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert wide <= shown, size
+        if name in (*GUIDES, *PAGES):
+            assert page.evaluate(WIDE_CODE) == [], size
+    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.bd-main')).fontSize)") >= 15
+    assert seen.errors == []
+    assert seen.foreign == []
 
 
-@pytest.mark.parametrize("name", LESSON)
-def test_every_formula_is_drawn(visit: Open, name: str) -> None:
-    page = visit(name).page
+def every_formula_is_drawn(page: Any) -> None:
     formulas, drawn = (
         page.locator(f".bd-article {each}").count() for each in (".math", ".math mjx-container svg")
     )
@@ -66,17 +82,6 @@ def test_every_formula_is_drawn(visit: Open, name: str) -> None:
         assert raw not in text
     height = page.locator(".bd-article .math mjx-container").first.bounding_box()["height"]
     assert height > 8, "formulas are drawn, and not of no size"
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_phone_shows_a_page_without_scrolling_sideways(visit: Open, name: str) -> None:
-    page = visit(name, phone=True).page
-    wide, shown = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert wide <= shown
-    body = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.bd-main')).fontSize)")
-    assert body >= 15
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -97,23 +102,21 @@ def test_a_reader_chooses_between_light_and_dark(visit: Open, theme: str) -> Non
     assert page.evaluate("document.documentElement.dataset.theme") == theme
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_an_answer_is_folded_until_it_is_asked_for(visit: Open, name: str) -> None:
-    page = visit(name).page
-    answer = page.locator("details > p").first
-    assert not answer.is_visible()
-    page.locator("details > summary").click()
-    assert answer.is_visible()
+def test_pages_lead_to_the_next_and_the_one_before(visit: Open) -> None:
+    page = visit("overview.html").page
+    for name in [*PAGES, "exercises.html"]:
+        target = page.locator("a.right-next").first.get_attribute("href")
+        assert target == name
+        before = page.url
+        page.goto(before.rsplit("/", 1)[0] + "/" + target, wait_until="domcontentloaded")
+        assert page.locator("a.left-prev").first.get_attribute("href") == before.rsplit("/", 1)[1]
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_leads_to_the_next_and_the_one_before(visit: Open, name: str) -> None:
-    page = visit(name).page
-    order = ["index.html", *PAGES, "theory.html"]
-    here = order.index(name)
-    for side, neighbour in (("left-prev", order[here - 1]), ("right-next", order[here + 1])):
-        target = page.locator(f"a.{side}").first.get_attribute("href")
-        assert target == neighbour
+def test_a_static_page_says_how_to_run_its_code(visit: Open) -> None:
+    page = visit("03-masks.html").page
+    assert "attnscope learn" in page.locator(".live-banner").inner_text()
+    assert page.locator(".live-cell").count() == 0
+    page.wait_for_selector("fieldset.question")
 
 
 def test_the_search_finds_a_page(visit: Open) -> None:
