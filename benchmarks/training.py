@@ -1,9 +1,9 @@
 """Claim: a fine-tuning step of Gemma 3 270M at 8,192 tokens is faster than with `sdpa`, and learns the same.
 
-LoRA on a text, as in examples/finetune_gemma.py: at 2,048 tokens beside `sdpa` and `eager`, at 8,192 with activation
-checkpointing beside `sdpa`. There, `eager` keeps several matrices of 4 heads x 8,192 x 8,192, 1 GiB each, and is left out.
-Each implementation has its own process, and they take their steps in turn. A peak is what the operating system recorded
-as VmHWM. Needs `pip install 'attnscope[models]' peft`:
+LoRA on a text, as in examples/finetune_gemma.py: at 2,048 tokens beside `sdpa` and `eager`, at 8,192 with
+activation checkpointing beside `sdpa`. There, `eager` keeps several matrices of 4 heads x 8,192 x 8,192, 1
+GiB each, and is left out. Each implementation has its own process, and they take their steps in turn. A peak
+is what the operating system recorded as VmHWM. Needs `pip install 'attnscope[models]' peft`:
 
     python -m benchmarks.training            all; --steps 8 for a longer curve
 """

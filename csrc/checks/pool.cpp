@@ -64,8 +64,8 @@ void expect_what_a_body_throws(std::int64_t thrower, std::int64_t threads) {
 }
 
 // The first call of a process makes the pool, starts threads and posts its job: it fails at one of its
-// allocations, and the next call must be right. Ends the process; `made` says that there was no such
-// allocation.
+// allocations, and the next call must be right. Ends the process, with the status `made` if
+// there was no such allocation.
 [[noreturn]] void fail_at_allocation(long number, int made) {
     const std::int64_t threads = 4;
     sigset_t before, after;

@@ -1,7 +1,9 @@
-// The products of the backward pass that sum over a block: C[n][d] += sum over k of B[k, n] * A[k][d], dims in lanes.
+// The products of the backward pass that sum over a block: C[n][d] += sum over k of B[k, n] * A[k][d], dims
+// in lanes.
 //
-// order  a block's sum starts at 0, runs over rising k, and is then added: an error grows with the number of blocks.
-//        Terms before the first and after the last visible one are exact zeros, so leaving them out changes no bit.
+// order  a block's sum starts at 0, runs over rising k, and is then added: an error grows with the number of
+//        blocks. Terms before the first and after the last visible one are exact zeros, so leaving them out
+//        changes no bit.
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
@@ -78,8 +80,8 @@ static void add_block_product(const float* a, std::int64_t dim, Coefficients b, 
     take.template operator()<1>();
 }
 
-// The same if A may hold a NaN or an infinity where a term is hidden: 0 * NaN is NaN, so hidden terms are left out.
-// visible[n]: bit k is set if the term is not hidden
+// The same if A may hold a NaN or an infinity where a term is hidden: 0 * NaN is NaN, so hidden terms are
+// left out. visible[n]: bit k is set if the term is not hidden
 static void add_visible_product(const float* a, std::int64_t dim, Coefficients b,
                                 const std::uint64_t* visible, float* c) {
     const std::int64_t stride = padded(dim);

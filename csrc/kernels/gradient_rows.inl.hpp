@@ -1,18 +1,21 @@
 // The rows of a block and the keys of a strip, as the products of the backward pass read them.
 //
-// layout  each array is read twice: with a row per lane for the scores, and row by row for the sums. Rows are copied, widened
-//         to float32 and padded: any strides, formats and dims become one case, for 2 % of the time.
+// layout  each array is read twice: with a row per lane for the scores, and row by row for the sums. Rows are
+//         copied, widened to float32 and padded: any strides, formats and dims become one case, for 2 % of
+//         the time.
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
 namespace {
 
-// One line more than the dims need: rows that are a large power of two apart would share few sets of the cache
+// One line more than the dims need: rows that are a large power of two apart would share few sets of the
+// cache
 ATTNSCOPE_INLINE std::int64_t padded(std::int64_t dim) { return (dim + 15) / 16 * 16 + 16; }
 // The dims that products write: whole vectors
 ATTNSCOPE_INLINE std::int64_t whole_vectors(std::int64_t dim) { return (dim + lanes - 1) / lanes * lanes; }
 
-// A strip's scratch memory. The sums of the strip's keys are kept from block to block, all else belongs to a block.
+// A strip's scratch memory. The sums of the strip's keys are kept from block to block, all else belongs to a
+// block.
 struct GradientWorkspace {
     float *keys, *values;          // [strip_keys][padded dim]
     float *key_sums, *value_sums;  // [strip_keys][padded dim]
@@ -47,7 +50,8 @@ static std::int64_t divide_gradient_workspace(const GradientCall& call, void* ba
     return used + 64;
 }
 
-// The rows of a block: those at the places [first, end); the other places are empty, and hidden from every key
+// The rows of a block: those at the places [first, end); the other places are empty, and hidden from every
+// key
 struct GradientRows {
     std::int64_t batch, kv_head, first, end;
     std::int64_t query[rows_per_block], head[rows_per_block];
@@ -94,8 +98,8 @@ ATTNSCOPE_INLINE std::uint64_t visible_bits(const AttentionCall& call, const Gra
     return words[first / block_keys] & present;
 }
 
-// wide[i][d] = the row at address(i), for the rows [first, end) of `count`; the others are 0, and so is what pads a row.
-// Returns whether all are finite: times 0 and added up, other elements leave a NaN.
+// wide[i][d] = the row at address(i), for the rows [first, end) of `count`; the others are 0, and so is what
+// pads a row. Returns whether all are finite: times 0 and added up, other elements leave a NaN.
 template <typename Address>
 static bool copy_rows(std::int64_t first, std::int64_t end, std::int64_t count, std::int64_t dim,
                       Format format, const Address& address, float* wide) {

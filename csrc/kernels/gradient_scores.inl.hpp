@@ -1,6 +1,8 @@
-// The weights of a block and the gradients of its scores, entry by entry: between the first two products and the last three.
+// The weights of a block and the gradients of its scores, entry by entry: between the first two products and
+// the last three.
 //
-// layout  scores, weights, grad_scores [key][row]: a lane is a row, and the 64 rows are taken in slices of two vectors
+// layout  scores, weights, grad_scores [key][row]: a lane is a row, and the 64 rows are taken in slices of
+//         two vectors
 #pragma once
 
 namespace attnscope::ATTNSCOPE_LEVEL_NAMESPACE {
@@ -93,7 +95,8 @@ static bool find_gradient_block(const AttentionCall& call, const GradientRows& r
     return true;
 }
 
-// What a row's entries have in common. logsumexp is in base 2 and in two parts, since a rounded one would scale the row.
+// What a row's entries have in common. logsumexp is in base 2 and in two parts, since a rounded one would
+// scale the row.
 struct RowTerms {
     float logsumexp[rows_per_block] = {}, rest[rows_per_block] = {}, mean[rows_per_block] = {};
     float position[rows_per_block] = {}, slope[rows_per_block] = {};
@@ -127,8 +130,9 @@ static void multiply_rows(const float* packed, const float* matrix, std::int64_t
             products + n * rows_per_block + row, unused, fetched);
 }
 
-// weights: from scores q.k to exp2(score - logsumexp). grads: from g.v to weight * (g.v - mean), times the soft-cap's slope.
-// Hidden entries become 0, whatever they were. Four keys at a time, because each step of an exponential waits for the last.
+// weights: from scores q.k to exp2(score - logsumexp). grads: from g.v to weight * (g.v - mean), times the
+// soft-cap's slope. Hidden entries become 0, whatever they were. Four keys at a time, because each step of an
+// exponential waits for the last.
 template <bool capped, bool all_visible>
 static void weigh_slice(const GradientCall& call, const RowTerms& terms, const GradientBlock& block,
                         Terms keys, std::int64_t row, GradientWorkspace& work) {

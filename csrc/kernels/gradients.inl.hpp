@@ -1,16 +1,18 @@
-// The gradients of a strip of keys and their values, and the strip's share of the query gradients, block by block.
+// The gradients of a strip of keys and their values, and the strip's share of the query gradients, block by
+// block.
 //
 // computes  with the weights w of the forward pass and g = grad_output:
-//           dvalue_j = sum_i w_ij g_i                   ds_ij = w_ij (g_i . value_j - mean_i),   mean_i = g_i . output_i
-//           dkey_j = scale sum_i dr_ij query_i          dr = ds (1 - tanh^2) under a soft-cap, else ds
-//           dquery_i = scale sum_j dr_ij key_j
-// weights   exp2(score - logsumexp): the scores have the bits of the forward pass, and need no maximum
-// passes    one, five products per block of 64 rows x 64 keys; two passes without an order of strips would need seven
-// bits      blocks are at absolute places. dkey and dvalue add blocks of rows in rising order; dquery adds the blocks of a
-//           strip in rising order, and then strips. A hidden entry is an exact 0: what a gradient does not depend on
-//           changes no bit.
+//           dvalue_j = sum_i w_ij g_i              ds_ij = w_ij (g_i . value_j - mean_i)
+//           dkey_j = scale sum_i dr_ij query_i     mean_i = g_i . output_i
+//           dquery_i = scale sum_j dr_ij key_j     dr = ds (1 - tanh^2) under a soft-cap, else ds
+// passes    one, five products per block of 64 rows x 64 keys; two passes without an order of strips would
+//           need seven
+// bits      blocks are at absolute places. dkey and dvalue add blocks of rows in rising order; dquery adds
+//           the blocks of a strip in rising order, and then strips. A hidden entry is an exact 0: what a
+//           gradient does not depend on changes no bit.
 // masked    a fully masked row has weights of 0 and a gradient of 0
-// NaN       of a hidden slot reaches no gradient; of a visible one, only those that depend on it, as the one canonical NaN
+// NaN       of a hidden slot reaches no gradient; of a visible one, only those that depend on it, as the one
+//           canonical NaN
 // source    Dao et al. 2022, arXiv:2205.14135, appendix B.4; Dao 2023, arXiv:2307.08691, Algorithm 2
 #pragma once
 
@@ -22,8 +24,8 @@ static std::int64_t count_gradient_workspace_bytes(const GradientCall& call) {
     return divide_gradient_workspace(call, nullptr, unused);
 }
 
-// mean = grad_output . output for the rows [first_row, end_row) of [batch][query_heads][query_len]; four partial sums over
-// d mod 4, added left to right, as in a score
+// mean = grad_output . output for the rows [first_row, end_row) of [batch][query_heads][query_len]; four
+// partial sums over d mod 4, added left to right, as in a score
 static void find_means(const GradientCall& call, std::int64_t first_row, std::int64_t end_row) {
     const AttentionCall& attention = call.attention;
     for (std::int64_t row = first_row; row < end_row; ++row) {

@@ -61,8 +61,8 @@ def attention_gradients(  # noqa: PLR0913  # attention()'s arguments, and those 
     logsumexp : ndarray, shape (batch, query_heads, query_len), optional
         Of partial_attention(): float32, or float64 beside float64.
     bias_gradient : bool, default True
-        Whether to return the gradient of the bias: in the kernel it takes a float32 matrix (batch, query_heads,
-        query_len, key_len).
+        Whether to return the gradient of the bias: in the kernel it takes a float32 matrix (batch,
+        query_heads, query_len, key_len).
     threads : int, optional
         As in attention().
     implementation : {"auto", "kernel", "reference"}, default "auto"
@@ -84,15 +84,16 @@ def attention_gradients(  # noqa: PLR0913  # attention()'s arguments, and those 
 
     Notes
     -----
-    Sums are float32 and are rounded once; float64 runs in the reference. The bits of a query's gradient depend on
-    its query, keys, values, mask, scoring and incoming gradient only. Those of a key's and a value's depend on
-    that key and the rows that see it, in an order fixed by absolute positions. Hidden slots get exactly 0 and
-    pass nothing on, not even NaN.
+    Sums are float32 and are rounded once; float64 runs in the reference. The bits of a query's gradient
+    depend on its query, keys, values, mask, scoring and incoming gradient only. Those of a key's and a
+    value's depend on that key and the rows that see it, in an order fixed by absolute positions. Hidden slots
+    get exactly 0 and pass nothing on, not even NaN.
 
     An output of 16 bits makes `mean` less exact than the float32 output that is computed without it.
 
-    Time is O(query_len * visible keys). Memory beyond the arrays is O(query_len), float32 sums of the query gradients
-    of 16-bit formats included (of at most 32 MiB, or of one kv head), and the output if it is not passed.
+    Time is O(query_len * visible keys). Memory beyond the arrays is O(query_len), float32 sums of the query
+    gradients of 16-bit formats included (of at most 32 MiB, or of one kv head), and the output if it is not
+    passed.
 
     References
     ----------

@@ -35,15 +35,15 @@ class Gradients:
     query, key, value : ndarray
         Of the shapes of the inputs.
     bias : ndarray, or None
-        Of the shape of the bias: axes over which it was broadcast are summed. None without a bias, or if it was
-        not asked for.
+        Of the shape of the bias: axes over which it was broadcast are summed. None without a bias, or if it
+        was not asked for.
     sinks : ndarray, shape (query_heads,), or None
         None without sinks.
 
     Notes
     -----
-    float64 from the reference; from attention_gradients(), query, key and value are in the format of the inputs,
-    bias and sinks in that of the sums.
+    float64 from the reference; from attention_gradients(), query, key and value are in the format of the
+    inputs, bias and sinks in that of the sums.
     """
 
     query: NDArray[Any]

@@ -1,4 +1,4 @@
-"""A call that is interrupted at one of its bytecodes, as a signal handler or a MemoryError may interrupt it."""
+"""A call that is interrupted at one of its bytecodes, as a signal handler or a MemoryError can do."""
 
 import dis
 import sys
@@ -62,8 +62,8 @@ class Interrupted:
     def _release_lock(self, cache: at.KVCache) -> None:
         """A tracer can raise between the end of a `with` block and the release of its lock.
 
-        No signal is handled there: the interpreter looks for signals after calls and jumps, and these instructions
-        only load constants.
+        No signal is handled there: the interpreter looks for signals after calls and jumps, and these
+        instructions only load constants.
         """
         if cache._store.lock._is_owned():  # type: ignore[attr-defined]
             assert self.at_instruction is not None

@@ -47,8 +47,9 @@ def test_the_public_names_are_exactly_these() -> None:
 def test_an_index_only_hands_names_on(index: Path) -> None:
     text, *imports = ast.parse(index.read_text(encoding="utf-8")).body
     assert isinstance(text, ast.Expr)
-    if imports and isinstance(imports[-1], ast.Assign):
-        assert [target.id for target in imports.pop().targets if isinstance(target, ast.Name)] == ["__all__"]
+    if imports and isinstance(last := imports[-1], ast.Assign):
+        assert [target.id for target in last.targets if isinstance(target, ast.Name)] == ["__all__"]
+        imports.pop()
     for node in imports:
         assert isinstance(node, ast.ImportFrom), f"line {node.lineno} is no `from ... import X as X`"
         assert [alias.asname for alias in node.names] == [alias.name for alias in node.names]

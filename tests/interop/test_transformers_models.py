@@ -12,7 +12,7 @@ from tests.interop.judging import assert_as_exact_as_eager, exact, in_float64, l
 torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
-from attnscope.interop import call_mask, transformers_attention  # noqa: E402
+from attnscope.interop import call_mask, torch_attention, transformers_attention  # noqa: E402
 from attnscope.interop.symbolic_mask import SymbolicMask  # noqa: E402
 from attnscope.interop.transformers import register  # noqa: E402
 from attnscope.interop.transformers_attention import attention_of_transformers  # noqa: E402
@@ -183,7 +183,7 @@ def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(options["threads"])
         return ours(*arrays, **options)
 
-    monkeypatch.setattr(transformers_attention, "attention", noted)
+    monkeypatch.setattr(torch_attention, "attention_of_arrays", noted)
     model = build("LlamaForCausalLM")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -197,7 +197,8 @@ def test_threads_are_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("option", ["mask", "softcap", "sinks", "scale"])
 def test_an_option_that_is_forgotten_is_noticed(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = at.attention
-    monkeypatch.setattr(transformers_attention, "attention", lambda *a, **o: ours(*a, **{**o, option: None}))
+    forgetful = lambda *arrays, **options: ours(*arrays, **{**options, option: None})  # noqa: E731
+    monkeypatch.setattr(torch_attention, "attention_of_arrays", forgetful)
     name = "GptOssForCausalLM" if option == "sinks" else "Gemma2ForCausalLM"
     changes = {"query_pre_attn_scalar": 2, "attn_logit_softcapping": 1.0} if "Gemma" in name else {}
     with pytest.raises(AssertionError, match="error of the logits"):

@@ -69,7 +69,8 @@ def test_extreme_scores(level: str, magnitude: float) -> None:
         {"mask": at.Causal()},
     )
     part = at.partial_attention(*case.arrays, **case.options, implementation="kernel")
-    # By the proof alone: among nearly one-hot weights so few entries carry the error that a peer's is an accident.
+    # By the proof alone: among nearly one-hot weights so few entries carry the error that a peer's is an
+    # accident.
     oracle, bound = (
         at.reference.partial_attention(*case.arrays, **case.options),
         error_bound(case, arithmetic=np.float32, output=np.float32),

@@ -77,7 +77,7 @@ def test_a_stream_that_foreign_code_puts_in_place_stays(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     own = object()
     with captured():
-        sys.stdout = own  # type: ignore[assignment]
+        sys.stdout = own
     assert sys.stdout is own
 
 

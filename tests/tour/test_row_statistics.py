@@ -40,8 +40,9 @@ def test_entropy_by_hand(weights: list[float], expected: float) -> None:
 def entropy_bound(weights: Floats, apart: Floats) -> Floats:
     """How far entropies can be apart if each weight is `apart`.
 
-    H = -sum_j p_j ln p_j with p = w / m, so dH = -sum_j dp_j ln p_j with |dp_j| <= apart_j / m + p_j sum(apart) / m. Twice
-    that covers the second order. The sums of the entropy itself add their rounding, relative to the size of their terms.
+    H = -sum_j p_j ln p_j with p = w / m, so dH = -sum_j dp_j ln p_j with |dp_j| <= apart_j / m + p_j
+    sum(apart) / m. Twice that covers the second order. The sums of the entropy itself add their rounding,
+    relative to the size of their terms.
     """
     mass = weights.sum(axis=-1, keepdims=True)
     shares = weights / mass

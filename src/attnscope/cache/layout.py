@@ -67,8 +67,8 @@ class Layout:
     def arrays(self, pages: int) -> Arrays:
         """Key, value, and the scales of int8: (pages, kv_heads, page_tokens, ...), zeros without memory yet.
 
-        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the processor
-        prefetches beyond the end of one page is the beginning of the next.
+        The pages of one head are adjacent in memory. Most sequences have neighbouring pages, so what the
+        processor prefetches beyond the end of one page is the beginning of the next.
         """
         rows = (self.kv_heads, pages, self.page_tokens)
         dtype = DTYPES[self.dtype]
@@ -84,5 +84,6 @@ def _read_dtype(given: Any) -> str:
         return PAGE_FORMATS[np.dtype(given)]
     except (TypeError, KeyError):
         raise AttentionFormatError(
-            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. Attention over pages computes in float32: use it for float64, too."
+            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. "
+            "Attention over pages computes in float32: use it for float64, too."
         ) from None

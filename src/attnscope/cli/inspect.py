@@ -70,7 +70,8 @@ STANDARD_OUTPUT = Path("-")
     type=click.Choice(MEASURES),
     default=MEASURES[0],
     metavar="NAME",
-    help=f"The measure in the printed grid: {', '.join(MEASURES[:-1])} or {MEASURES[-1]}.  [default: {MEASURES[0]}]",
+    help=f"The measure in the printed grid: {', '.join(MEASURES[:-1])} or {MEASURES[-1]}.  "
+    f"[default: {MEASURES[0]}]",
 )
 @click.option(
     "--reads",
@@ -93,14 +94,15 @@ STANDARD_OUTPUT = Path("-")
 def inspect(text: str | None, html: Path | None, json_out: Path | None, measure: str, **given: Any) -> None:
     """Show what every head of a model reads on TEXT, on the text in FILE, or on standard input ("-").
 
-    Prints a grid of layers by heads, the most peaked and most uniform heads, the kinds of heads, the tokens that
-    receive the most weight, and the weight that each segment gives to each: system prompt, documents, question, answer.
+    Prints a grid of layers by heads, the most peaked and most uniform heads, the kinds of heads, the tokens
+    that receive the most weight, and the weight that each segment gives to each: system prompt, documents,
+    question, answer.
 
-    Without --model, the hand-written model reads the text byte by byte. Without a text, it reads an example and answers
-    it. Models run in float32. Nothing is downloaded.
+    Without --model, the hand-written model reads the text byte by byte. Without a text, it reads an example
+    and answers it. Models run in float32. Nothing is downloaded.
 
-    Segments are the messages of --chat by their roles, the files of --document, or token ranges by --segments. The exit
-    code is 0, or 2 if the input cannot be used.
+    Segments are the messages of --chat by their roles, the files of --document, or token ranges by
+    --segments. The exit code is 0, or 2 if the input cannot be used.
 
     \b
     Examples:

@@ -17,9 +17,10 @@ TEXT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=P
 def tour(file: Path | None, as_json: bool) -> None:
     """Show what attention does on FILE, on standard input ("-"), or on the README.
 
-    A transformer with hand-written weights reads the text and continues it. The tour shows what its heads read, what
-    is lost without one of them, how a mask that leaks is detected, and what the kernel saves. It takes some seconds,
-    and every number is computed when it runs. Of longer texts, the first 8,192 bytes are read.
+    A transformer with hand-written weights reads the text and continues it. The tour shows what its heads
+    read, what is lost without one of them, how a mask that leaks is detected, and what the kernel saves. It
+    takes some seconds, and every number is computed when it runs. Of longer texts, the first 8,192 bytes are
+    read.
 
     \b
     Examples:

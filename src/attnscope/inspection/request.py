@@ -20,7 +20,8 @@ class Request:
     Parameters
     ----------
     text : str, optional
-        A text, the name of a file, or "-" for standard input. With neither text nor chat, the example of the package.
+        A text, the name of a file, or "-" for standard input. With neither text nor chat, the example of the
+        package.
     model : Path, optional
         A model folder or a GGUF file. Default: the hand-written model.
     chat : Path, optional
@@ -59,7 +60,8 @@ class Request:
             raise InspectionError("TEXT and --chat FILE exclude each other. Give one of them.")
         if self.rest is not None and not self.segments:
             raise InspectionError(
-                f"rest={self.rest!r} names the tokens that --segments leave out, but there are no --segments. Give both."
+                f"rest={self.rest!r} names the tokens that --segments leave out, "
+                "but there are no --segments. Give both."
             )
         if self.new_tokens < 0:
             raise InspectionError(f"new-tokens={self.new_tokens}, expected 0 or more.")
@@ -74,7 +76,7 @@ class Request:
         return self.documents == EXAMPLE_DOCUMENTS
 
     def or_example(self, *, chats: bool) -> "Request":
-        """Fall back to the example if there is no text: a chat if the model has a chat template, else a question.
+        """Use the example if there is no text: a chat if the model has a chat template, else a question.
 
         The hand-written model then generates an answer.
 
@@ -102,7 +104,8 @@ class Request:
         Parameters
         ----------
         available : sequence of int
-            The numbers of the model's layers with softmax attention, ascending: hybrid models have others, too.
+            The numbers of the model's layers with softmax attention, ascending: hybrid models have others,
+            too.
 
         Returns
         -------
@@ -132,12 +135,13 @@ class Request:
             if list(available) == list(range(count)):
                 if not first <= last < count:
                     raise InspectionError(
-                        f"layers={self.layers!r}, expected layers from 0 to {count - 1}: the model has {count}."
+                        f"layers={self.layers!r}, expected layers from 0 to {count - 1}: "
+                        f"the model has {count}."
                     )
             elif not named:
                 raise InspectionError(
-                    f"layers={self.layers!r}, expected some of {', '.join(map(str, available))}: the model's other "
-                    "layers have no softmax attention."
+                    f"layers={self.layers!r}, expected some of {', '.join(map(str, available))}: "
+                    "the model's other layers have no softmax attention."
                 )
             chosen |= named
         return sorted(chosen)

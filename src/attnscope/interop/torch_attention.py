@@ -86,9 +86,9 @@ def attention(  # noqa: PLR0913  # the options of attention()
 
     Notes
     -----
-    Tensors are read in place. The backward pass keeps query, key, value, the output and one number per row, never a
-    matrix. Threads are torch's: torch.set_num_threads(). float64 runs in the reference. Gradients have the bits of
-    attention_gradients(), whatever the threads and the batch.
+    Tensors are read in place. The backward pass keeps query, key, value, the output and one number per row,
+    never a matrix. Threads are torch's: torch.set_num_threads(). float64 runs in the reference. Gradients
+    have the bits of attention_gradients(), whatever the threads and the batch.
 
     Examples
     --------
@@ -123,8 +123,8 @@ def check_recorded(*tensors: torch.Tensor) -> None:
     for name, tensor in zip(NAMES, tensors, strict=False):
         if torch.is_inference_mode_enabled() and tensor.requires_grad and tensor.is_leaf:
             raise AttentionError(
-                f"{name} requires a gradient, and torch.inference_mode() records none. Leave inference_mode() to train, "
-                f"or pass {name}.detach()."
+                f"{name} requires a gradient, and torch.inference_mode() records none. "
+                f"Leave inference_mode() to train, or pass {name}.detach()."
             )
         if torch.is_grad_enabled() and tensor.is_inference() and needs_gradients(*tensors):
             raise AttentionError(
@@ -219,6 +219,6 @@ class AttentionBackward(torch.autograd.Function):  # type: ignore[misc]
     def backward(_: Any, *__: torch.Tensor) -> Any:
         """Refuse a second derivative."""
         raise UnsupportedProblemError(
-            "attention was differentiated twice, expected once: attnscope has no second derivative. Leave out "
-            "create_graph=True, or use torch.nn.functional.scaled_dot_product_attention."
+            "attention was differentiated twice, expected once: attnscope has no second derivative. "
+            "Leave out create_graph=True, or use torch.nn.functional.scaled_dot_product_attention."
         )

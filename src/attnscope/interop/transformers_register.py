@@ -20,8 +20,8 @@ REGIONS = (MaskRegion(2, 6, 6, 0, 0), MaskRegion(2, 3, 6, 5, 2), MaskRegion(2, 1
 def register() -> str:
     """Add the attention implementation "attnscope" to Transformers, and return that name.
 
-    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU, to run and
-    to train, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads,
+    It serves every model whose attention goes through Transformers' AttentionInterface, on the CPU, to run
+    and to train, in float32, bfloat16, float16, and float64 by the reference. It honours grouped heads,
     soft-caps, sinks, sliding windows and chunks, padding on either side, packed texts, dynamic and static
     caches, a position bias, and masks [batch, heads, query_len, key_len] of bools or of numbers that are
     added.

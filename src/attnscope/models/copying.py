@@ -10,8 +10,8 @@ and copies the byte of that position: the one that came next last time.
     text   T h e   c a t   s a t .   T h e   c a
                      ^ past: "ca"              ^ now: "ca", so copy "t"
 
-Trained models form previous-token and induction heads much like these: Olsson et al. 2022, "In-context Learning and
-Induction Heads", arXiv:2209.11895.
+Trained models form previous-token and induction heads much like these: Olsson et al. 2022, "In-context
+Learning and Induction Heads", arXiv:2209.11895.
 """
 
 import numpy as np
@@ -70,10 +70,10 @@ def copying_transformer() -> Transformer:
 def previous_bytes() -> Layer:
     """Head n attends to the byte n + 1 back, by rotary positions alone.
 
-    Every key is the same vector, rotated by its position j. Every query is that vector too, rotated by its position i
-    and, in W_q, back by n + 1. Their dot product, a sum of cos((i - n - 1 - j) angle) over the pairs, is largest at
-    j = i - n - 1. The logit of the sink is halfway between that hit and the next best key, so that a head without a
-    byte so far back reads nothing.
+    Every key is the same vector, rotated by its position j. Every query is that vector too, rotated by its
+    position i and, in W_q, back by n + 1. Their dot product, a sum of cos((i - n - 1 - j) angle) over the
+    pairs, is largest at j = i - n - 1. The logit of the sink is halfway between that hit and the next best
+    key, so that a head without a byte so far back reads nothing.
     """
     key = np.ones((1, ROTARY_DIM), np.float32)
     hit, near_miss = (float((key @ apply_rotary(key, [turn]).T).item()) for turn in (0, 1))
@@ -90,10 +90,10 @@ def previous_bytes() -> Layer:
 
 
 def induction_and_background() -> Layer:
-    """One head copies what followed the best match; the other reads all bytes equally and votes with little weight.
+    """One head copies what followed the best match; the other reads all bytes equally, with a small vote.
 
-    A match of all bits scores 8 * sum(worth). If not even half of that is found, the sink of the induction head has the
-    weight, and only the background head's byte frequencies remain.
+    A match of all bits scores 8 * sum(worth). If not even half of that is found, the sink of the induction
+    head has the weight, and only the background head's byte frequencies remain.
     """
     worth = MATCH / 3.0 ** np.arange(REACH)
     w_q, w_k = zeros(2, WIDTH, 8 * REACH), zeros(2, WIDTH, 8 * REACH)

@@ -21,8 +21,9 @@ def attention_times_gradient(
 ) -> NDArray[Any]:
     """Sum each weight times the gradient of the loss in that weight, over the queries.
 
-    `relevance[j] = sum_i w[i, j] dw[i, j]`, with `dw[i, j] = grad_output[i] . value[j]`. The weights never become
-    a matrix: `sum_i w[i, j] grad_output[i]` is the gradient of value j, so `relevance[j] = value[j] . dvalue[j]`.
+    `relevance[j] = sum_i w[i, j] dw[i, j]`, with `dw[i, j] = grad_output[i] . value[j]`. The weights never
+    become a matrix: `sum_i w[i, j] grad_output[i]` is the gradient of value j, so `relevance[j] = value[j] .
+    dvalue[j]`.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ def attention_times_gradient(
     Returns
     -------
     ndarray, shape (batch, query_heads, key_len)
-        In the format of the sums, without the axes that the query lacks. A key that no query sees has 0. The sum
-        over the keys of a head is that of `grad_output . output` over its queries.
+        In the format of the sums, without the axes that the query lacks. A key that no query sees has 0. The
+        sum over the keys of a head is that of `grad_output . output` over its queries.
 
     Raises
     ------
@@ -53,14 +54,15 @@ def attention_times_gradient(
 
     References
     ----------
-    Chefer et al. 2021, arXiv:2103.15679, section 3, whose average over the heads keeps the positive products only.
+    Chefer et al. 2021, arXiv:2103.15679, section 3, whose average over the heads keeps the positive products
+    only.
 
     Examples
     --------
     >>> import numpy as np
     >>> query, key = np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32)
     >>> value = np.array([[3.0], [-1.0]], np.float32)
-    >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # weights of 1/2 times values
+    >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # 1/2 * value
     array([ 1.5, -0.5], dtype=float32)
     """
     if query.ndim > 2 and key.shape[:-2] != query.shape[:-2]:

@@ -70,7 +70,8 @@ def row_statistics(head: HeadReading, first: int) -> RowStatistics:
 def entropy(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """The entropy -sum_j p_j ln p_j of each row in nats, with p = w / sum(w).
 
-    With weights w of sum m, it is (-sum_j w_j ln w_j) / m + ln m. A row with all weight on its sink has entropy 0.
+    With weights w of sum m, it is (-sum_j w_j ln w_j) / m + ln m. A row with all weight on its sink has
+    entropy 0.
 
     >>> float(np.exp(entropy(np.array([0.25, 0.25, 0.25, 0.25]))))  # four equal weights: four effective keys
     4.0

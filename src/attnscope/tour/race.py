@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Race:
-    """Medians in seconds, and peak bytes beyond inputs and output; None if the system does not report them."""
+    """Median seconds, and peak bytes beyond inputs and output; None if the system does not report them."""
 
     tokens: int
     heads: int
@@ -96,8 +96,8 @@ def median_seconds(
 def peak_bytes_in_a_fresh_process(runner: str) -> int | None:
     """Peak resident memory of one call, beyond its inputs and output; None if the system does not report it.
 
-    It is measured in a process of its own: nothing was allocated there before, so scratch memory of the kernel counts
-    as much as the arrays of NumPy.
+    It is measured in a process of its own: nothing was allocated there before, so scratch memory of the
+    kernel counts as much as the arrays of NumPy.
     """
     if not STATUS.exists():
         return None

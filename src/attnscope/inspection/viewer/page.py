@@ -34,8 +34,8 @@ def page(found: Inspection) -> str:
     Returns
     -------
     str
-        One HTML file. Its data is JSON without a single "<", which the program only inserts as text. Its content
-        security policy allows this program and this style, by their digests, and nothing else.
+        One HTML file. Its data is JSON without a single "<", which the program only inserts as text. Its
+        content security policy allows this program and this style, by their digests, and nothing else.
     """
     facts, arrays = viewer_data(found)
     style = asset("viewer.css")
