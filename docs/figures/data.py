@@ -15,9 +15,15 @@ FOLDER = Path(at.__file__).parent / "lesson" / "figures"
 DIGITS = 6
 SENTENCE = "The trophy does not fit in the suitcase because it is too big"
 LLAMA = {
-    "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "vocab_size": 128256,
-    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 14336,
-}  # fmt: skip
+    "model_type": "llama",
+    "num_hidden_layers": 32,
+    "hidden_size": 4096,
+    "vocab_size": 128256,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 14336,
+}
 
 
 def scale() -> dict[str, Any]:
@@ -70,8 +76,10 @@ def cache() -> dict[str, Any]:
         "unembedding": of_weights["unembedding"],
     }
     hardware = {
-        "name": "H100", "flops": line.hardware.flops_per_second, "bytes": line.hardware.bytes_per_second,
-    }  # fmt: skip
+        "name": "H100",
+        "flops": line.hardware.flops_per_second,
+        "bytes": line.hardware.bytes_per_second,
+    }
     return {"words": SENTENCE.split(), "prompt": 8, "model": model, "hardware": hardware}
 
 
@@ -159,14 +167,17 @@ class induction_story:
 
 
 def induction() -> dict[str, Any]:
-    """The two heads on the story, predictions with and without each, and what each is worth on shuffled texts."""
+    """The two heads on the story, the predictions without each, and the worth of each on shuffled texts."""
     story = induction_story()
     exam = shuffled_texts(np.random.default_rng(1), np.arange(len(story.vocabulary.words), dtype=np.uint8))
     other = next(head for head in range(len(story.maps[0])) if head != story.previous)
     heads = {
-        "none": [], "previous word": [(0, story.previous)], "one induction head": [(1, story.head)],
-        "all induction heads": [(1, head) for head in induction_heads(story.model, exam)], "another head": [(0, other)],
-    }  # fmt: skip
+        "none": [],
+        "previous word": [(0, story.previous)],
+        "one induction head": [(1, story.head)],
+        "all induction heads": [(1, head) for head in induction_heads(story.model, exam)],
+        "another head": [(0, other)],
+    }
     predictions = {}
     for name, ablate in heads.items():
         chances = story.chances(ablate)
@@ -177,12 +188,17 @@ def induction() -> dict[str, Any]:
             for token in (best if right in best else [*best[:4], right])
         ]
     return {
-        "words": story.words, "a": story.a, "b": story.a + 1, "last": story.last,
+        "words": story.words,
+        "a": story.a,
+        "b": story.a + 1,
+        "last": story.last,
         "previous": story.maps[0][story.previous, story.a + 1, : story.a + 2],
         "induction": story.maps[1][story.head, story.last],
-        "predictions": predictions, "texts": len(exam), "inductionHeads": induction_heads(story.model, exam),
+        "predictions": predictions,
+        "texts": len(exam),
+        "inductionHeads": induction_heads(story.model, exam),
         "losses": {name: second_reading(story.model, exam, ablate) for name, ablate in heads.items()},
-    }  # fmt: skip
+    }
 
 
 def induction_heads(model: Any, exam: np.ndarray) -> list[int]:
@@ -219,9 +235,18 @@ def segments() -> dict[str, Any]:
 
 
 DATA: dict[str, Callable[[], dict[str, Any]]] = {
-    "scale": scale, "positions": positions, "flash": flash, "leaks": leaks, "cache": cache,
-    "masks": masks, "weights": weights, "heads": heads, "induction": induction, "training": training, "segments": segments,
-}  # fmt: skip
+    "scale": scale,
+    "positions": positions,
+    "flash": flash,
+    "leaks": leaks,
+    "cache": cache,
+    "masks": masks,
+    "weights": weights,
+    "heads": heads,
+    "induction": induction,
+    "training": training,
+    "segments": segments,
+}
 
 
 def plain(value: Any) -> Any:

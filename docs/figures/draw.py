@@ -19,8 +19,8 @@ COLOUR = re.compile(r"(--\w+): (#[0-9a-f]{6})")
 RULE = re.compile(r"^\.af (\.\w.*?|text.*?) \{(.*?)\}$", re.MULTILINE)
 # What a still drawing shows: the size of each panel, and its marks without what only a program reads
 PANELS = """() => {
-    const kept = new Set(['x', 'y', 'x1', 'y1', 'width', 'height', 'rx', 'cx', 'cy', 'r', 'd', 'class', 'transform', 'opacity',
-        'fill', 'fill-opacity', 'text-decoration', 'style', 'data-name', 'data-value'])
+    const kept = new Set(['x', 'y', 'x1', 'y1', 'width', 'height', 'rx', 'cx', 'cy', 'r', 'd', 'class',
+        'transform', 'opacity', 'fill', 'fill-opacity', 'text-decoration', 'style', 'data-name', 'data-value'])
     return [...document.querySelectorAll('.af svg.panel')].map(panel => {
         const copy = panel.cloneNode(true)
         for (const mark of copy.querySelectorAll('*'))
@@ -47,9 +47,11 @@ def drawing(page: Any, figure: Figure) -> str:
     height = y - GAP + MARGIN
     marks = "\n".join(parts).replace("><", ">\n<")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img">\n'
         f"<title>{label}</title>\n<metadata>{state}</metadata>\n<style>\n{still_style()}</style>\n"
-        f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="12"/>\n{marks}\n</svg>\n'
+        f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="12"/>\n'
+        f"{marks}\n</svg>\n"
     )
 
 
@@ -84,7 +86,8 @@ def coloured(rules: str, theme: dict[str, str]) -> Iterator[str]:
     for selector, body in re.findall(r"([^{}\n]+?) \{([^}]*)\}", rules):
         colours = re.findall(r"(fill|stroke): var\((--\w+)\)", body)
         if colours:
-            yield f"{selector.strip()} {{ {' '.join(f'{name}: {theme[colour]};' for name, colour in colours)} }}"
+            values = " ".join(f"{name}: {theme[colour]};" for name, colour in colours)
+            yield f"{selector.strip()} {{ {values} }}"
 
 
 def browser(driver: Any) -> Any:

@@ -1,6 +1,7 @@
 """What Gemma 3 270M does on the lesson's sentence and on a prompt.
 
-.venv-models/bin/python docs/figures/observe.py writes docs/figures/gemma.json. Every number is attnscope's: its attention is what the model computes with.
+.venv-models/bin/python docs/figures/observe.py writes docs/figures/gemma.json. Every number is attnscope's:
+its attention is what the model computes with.
 """
 
 import json
@@ -69,7 +70,7 @@ CITIES = [
 
 
 class Watched:
-    """The model, whose attention is attnscope's: it keeps queries, keys and values, and hides what it is told to."""
+    """The model with attnscope's attention: it keeps queries, keys and values, and hides what is named."""
 
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp())

@@ -134,7 +134,7 @@ def train(
     seed : int
         Of the first weights and of the passages.
     attention_gradients : callable, optional
-        (query, key, value, grad_output) -> their gradients, for causal attention with the scale 1 / sqrt(dim).
+        (query, key, value, grad_output) -> their gradients, for causal attention, scale 1 / sqrt(dim).
         Default: the library's.
     every : int
         Steps between two measurements.
@@ -361,8 +361,9 @@ def head_scores(query: Floats, key: Floats, half: int) -> tuple[Floats, Floats]:
 def reported(each: Progress) -> str:
     """A measurement as a line."""
     return (
-        f"step {each.step:>4}: loss {each.loss:.2f}, first reading {each.first:.2f}, second {each.second:.2f}; "
-        f"induction {each.induction.max():.2f}, previous word {each.previous.max():.2f}"
+        f"step {each.step:>4}: loss {each.loss:.2f}, first reading {each.first:.2f}, "
+        f"second {each.second:.2f}; induction {each.induction.max():.2f}, "
+        f"previous word {each.previous.max():.2f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Statements that this lesson once had wrong: what is true is computed here, and no page may say otherwise."""
+"""Statements that this lesson once had wrong: the truth is computed here, and no page may contradict it."""
 
 import re
 from collections.abc import Callable

@@ -56,7 +56,7 @@ def memory(_context: click.Context, _option: click.Parameter, given: str) -> int
     help="How many notebooks to grade at once.",
 )
 def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> None:
-    """Grade the ten exercises of a learner's notebook, or of all notebooks in a folder; stretch parts and projects, too.
+    """Grade a learner's notebook, or all notebooks in a folder: exercises, stretch parts and projects.
 
     Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from
     outside: what it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises

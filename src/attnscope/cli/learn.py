@@ -124,8 +124,8 @@ def open_page(folder: Path, port: int | None, browser: bool) -> None:
     ]
     if missing:
         raise InputError(
-            f"{', '.join(missing)} is not installed here, which the local page needs. Install it with pip install "
-            f"'attnscope[lesson]', or open {folder} with any program for notebooks."
+            f"{', '.join(missing)} is not installed here, and the local page needs it. Install it with "
+            f"pip install 'attnscope[lesson]', or open {folder} with any program for notebooks."
         )
     from attnscope.site.live import serve
 

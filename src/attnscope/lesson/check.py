@@ -117,14 +117,14 @@ def solution(number: int | str, *, stretch: bool = False) -> Solution:
     >>> solution(9)
     Traceback (most recent call last):
       ...
-    attnscope.lesson.verdict.LessonError: exercise 9 was tried 0 times. Its solution is shown after a pass, or 3 failed tries.
+    attnscope.lesson.verdict.LessonError: exercise 9 was tried 0 times. Pass it, or fail 3 times, to see its solution.
     """
     exercise = exercise_of(number)
     outcomes = tried[number, stretch]
     if not any(outcomes) and len(outcomes) < TRIES:
         times = "once" if len(outcomes) == 1 else f"{len(outcomes)} times"
         raise LessonError(
-            f"{named(exercise.number)} was tried {times}. Its solution is shown after a pass, or {TRIES} failed tries."
+            f"{named(exercise.number)} was tried {times}. Pass it, or fail {TRIES} times, to see its solution."
         )
     tasks = exercise.stretch if stretch else exercise.tasks
     return Solution(source_of([task.name for task in tasks]))

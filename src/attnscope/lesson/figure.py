@@ -12,8 +12,8 @@ from attnscope.lesson.verdict import LessonError
 FOLDER = files("attnscope.lesson").joinpath("figures")
 SHARED = ("attention", "draw", "controls", "figure")  # in this order; the figures are built from them
 FIGURES = (
-    "retrieval", "scale", "masks", "weights", "heads", "positions", "cache", "flash", "leaks", "induction", "segments",
-    "block", "flow", "cross", "pages", "training",
+    "retrieval", "scale", "masks", "weights", "heads", "positions", "cache", "flash", "leaks", "induction",
+    "segments", "block", "flow", "cross", "pages", "training",
 )  # fmt: skip
 IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=const|function|class)|^export \{[^}]*\};\n", re.MULTILINE)

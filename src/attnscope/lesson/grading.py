@@ -60,7 +60,7 @@ class Graded:
     file : str
         The notebook's path.
     grades : tuple of Grade
-        One per exercise, then one per project that the notebook defines. A notebook of projects alone has no others.
+        One per exercise, then one per project that the notebook defines. One of projects alone has no others.
     notes : tuple of str
         Cells that failed: "cell 3: NameError: ...".
     trouble : str, optional
@@ -89,7 +89,7 @@ class Graded:
 
 
 def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Graded:
-    """Run a notebook, find its functions by name, and judge all ten exercises, and the projects that it contains.
+    """Run a notebook, find its functions by name, and judge all ten exercises and the projects in it.
 
     Raises LessonError if the file is no notebook. Any other error is the result's `trouble`.
     """
@@ -122,7 +122,7 @@ def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> G
 
 
 def graded_numbers(source: str) -> list[int | str]:
-    """The ten exercises and the projects that a notebook defines; projects alone if it defines nothing else."""
+    """The ten exercises and the projects that a notebook defines; projects alone if there is nothing else."""
     projects = [letter for letter in PROJECTS if defines(source, exercise_of(letter).tasks)]
     written = any(defines(source, exercise_of(number).tasks) for number in EXERCISES)
     return [*(EXERCISES if written or not projects else ()), *projects]

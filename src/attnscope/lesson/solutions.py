@@ -16,7 +16,7 @@ def soft_lookup(query, keys, values, beta):
 
 
 def lookup_gradient(query, keys, values, beta):
-    # d w_j / d q = beta w_j (k_j - sum_i w_i k_i); summed with the values, the mean key may as well be left to
+    # d w_j / d q = beta w_j (k_j - sum_i w_i k_i); summed with the values, the mean key may be left to
     # the values: sum_j w_j (v_j - o) k_j.
     weights = softmax(beta * (keys @ query))
     centred = values - weights @ values
@@ -48,7 +48,7 @@ def visible_in_window(query_len, key_len, key_lengths, window):
 
 
 def masked_softmax(scores):
-    # A fully masked row has only -inf. With 0 subtracted instead of -inf its parts are 0, and divided by 1 they stay 0.
+    # A fully masked row has only -inf. If 0 is subtracted, not -inf, its parts are 0, and over 1 they stay 0.
     top = scores.max(axis=-1, keepdims=True)
     parts = np.exp(scores - np.where(np.isneginf(top), 0, top))
     total = parts.sum(axis=-1, keepdims=True)

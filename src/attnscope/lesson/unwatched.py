@@ -57,7 +57,7 @@ def within_a_window(answer: Answer, arguments: dict[str, Any]) -> Any:
 
 
 def greedily(answer: Answer, arguments: dict[str, Any]) -> Any:
-    """Feed a prompt token by token, then what the logits prefer; returns tokens, logits and the cache's bytes."""
+    """Feed a prompt token by token, then the best tokens; returns tokens, logits and the cache's bytes."""
     model, cache = arguments["model"], None
     words = model["unembedding"].shape[1]
     fed = [int(token) for token in arguments["prompt"]]

@@ -11,7 +11,7 @@ from attnscope.site.stage import HERE, stage
 
 
 def build(folder: Path, *, execute: bool) -> bool:
-    """Write the pages; False if Sphinx warned of anything. With `execute`, the theory notebook's cells are run."""
+    """Write the pages; False if Sphinx warned of anything. With `execute`, the theory notebook is run."""
     os.environ["ATTNSCOPE_EXECUTE"] = "force" if execute else "off"
     with tempfile.TemporaryDirectory(prefix="attnscope-site-") as scratch:
         source = Path(scratch) / "source"
@@ -23,7 +23,7 @@ def build(folder: Path, *, execute: bool) -> bool:
 
 
 def new_profile(folder: Path) -> Path:
-    """Kernels start as on a new machine: without the builder's profile, and without warnings about the transport."""
+    """Kernels start as on a new machine, without the builder's profile, and report errors only."""
     profile = folder / "ipython" / "profile_default"
     profile.mkdir(parents=True)
     (profile / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")

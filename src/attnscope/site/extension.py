@@ -1,4 +1,4 @@
-"""A Sphinx extension: the figures' scripts, the code that pages link to, and types as the source writes them."""
+"""A Sphinx extension: the figures' scripts, pages of code, and types as the source writes them."""
 
 import re
 from collections.abc import Iterator

@@ -61,7 +61,8 @@ class LiveServer(ServerApp):
     @property
     def address(self) -> str:
         """The first page, with the token."""
-        return f"http://127.0.0.1:{self.port}{url_path_join(self.base_url, PAGES, self.first)}?token={self.identity_provider.token}"
+        path = url_path_join(self.base_url, PAGES, self.first)
+        return f"http://127.0.0.1:{self.port}{path}?token={self.identity_provider.token}"
 
 
 def serve(site: Path, folder: Path, *, first: str, port: int | None, browser: bool) -> None:

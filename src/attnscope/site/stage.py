@@ -1,7 +1,7 @@
-"""Lay out the sources of the site: a front page and guides, the lesson, and a reference page per room of the library.
+"""Lay out the sources of the site: a front page, guides, the lesson, and a reference page per room.
 
-The sources differ from the lesson's own files: the theme links the pages to each other, links to code lead to the
-site's own pages of code, and drawings become figures that move (extension.py).
+The sources differ from the lesson's own files: the theme links the pages to each other, links to code lead to
+the site's own pages of code, and drawings become figures that move (extension.py).
 """
 
 import ast

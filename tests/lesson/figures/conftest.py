@@ -27,7 +27,8 @@ class Shown:
     def numbers(self) -> dict[str, tuple[float, str]]:
         """Each number that is stated: its value in full, and its text."""
         found = self.page.evaluate(
-            "[...document.querySelectorAll('.af [data-name]')].map(e => [e.dataset.name, Number(e.dataset.value), e.textContent])"
+            "[...document.querySelectorAll('.af [data-name]')]"
+            ".map(e => [e.dataset.name, Number(e.dataset.value), e.textContent])"
         )
         return {name: (value, text) for name, value, text in found}
 

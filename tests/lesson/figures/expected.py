@@ -162,9 +162,15 @@ def positions(state: State, data: Data) -> Numbers:
 
 
 LLAMA = {
-    "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "vocab_size": 128256,
-    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 14336,
-}  # fmt: skip
+    "model_type": "llama",
+    "num_hidden_layers": 32,
+    "hidden_size": 4096,
+    "vocab_size": 128256,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 14336,
+}
 
 
 def cache(state: State, data: Data) -> Numbers:
@@ -199,7 +205,7 @@ def flash(state: State, data: Data) -> Numbers:
     blocks = len(edges) - 1
     step = min(state["step"], blocks**2)
     seen = min(blocks, max(0, step - row // block * blocks))
-    # Numbers moved, tile by tile: queries in and outputs out once per block of queries, keys and values per tile
+    # Numbers moved: queries in and outputs out once per block of queries, keys and values per tile
     moved, taken = 0, 0
     for first, end in pairwise(edges):
         for tile, (start, stop) in enumerate(pairwise(edges)):
@@ -209,10 +215,15 @@ def flash(state: State, data: Data) -> Numbers:
             moved += (end - first) * d if tile == blocks - 1 else 0
             taken += 1
     numbers = {
-        "z": 0.0, "seen": seen, "blocks": blocks, "moved tiles": moved, "moved textbook": 4 * n * d + 4 * n * n,
-        "held tiles": block * block + 2 * block, "held textbook": n * n,
+        "z": 0.0,
+        "seen": seen,
+        "blocks": blocks,
+        "moved tiles": moved,
+        "moved textbook": 4 * n * d + 4 * n * n,
+        "held tiles": block * block + 2 * block,
+        "held textbook": n * n,
         "logsumexp": at.reference.partial_attention(query, key, value).logsumexp[row],
-    }  # fmt: skip
+    }
     if seen:
         tops = [
             at.reference.scores(query[row : row + 1], key[: edges[many]]).max() for many in range(1, seen + 1)
@@ -233,9 +244,12 @@ def leaks(state: State, data: Data) -> Numbers:
     ]
     allowed = np.tri(n, dtype=bool) & real
     visible = {
-        "honest": allowed, "late": allowed, "ahead": np.tri(n, k=1, dtype=bool) & real, "padding": np.tri(n, dtype=bool),
+        "honest": allowed,
+        "late": allowed,
+        "ahead": np.tri(n, k=1, dtype=bool) & real,
+        "padding": np.tri(n, dtype=bool),
         "forgets": np.tri(n, dtype=bool) if state["padding"] == "none" else np.broadcast_to(real, (n, n)),
-    }[bug]  # fmt: skip
+    }[bug]
 
     def run(key: Array, value: Array) -> Array:
         if bug == "late":
@@ -271,10 +285,12 @@ def induction(state: State, data: Data) -> Numbers:
     head = int(maps[1][:, data["last"], data["b"]].argmax())
     row = maps[0][previous, data["b"]] if state["step"] == 1 else maps[1][head, data["last"]]
     ablate = {
-        "none": [], "previous word": [(0, previous)], "one induction head": [(1, head)],
+        "none": [],
+        "previous word": [(0, previous)],
+        "one induction head": [(1, head)],
         "all induction heads": [(1, each) for each in data["inductionHeads"]],
         "another head": [(0, next(each for each in range(5) if each != previous))],
-    }[state["ablate"]]  # fmt: skip
+    }[state["ablate"]]
     found = chances(model, tokens, ablate)
     return {
         **named("weight", row),
@@ -304,6 +320,16 @@ def segments(state: State, data: Data) -> Numbers:
 
 
 EXPECTED: dict[str, Callable[[State, Data], Numbers]] = {
-    "retrieval": retrieval, "scale": scale, "masks": masks, "weights": weights, "heads": heads, "positions": positions,
-    "cache": cache, "flash": flash, "leaks": leaks, "induction": induction, "training": training, "segments": segments,
-}  # fmt: skip
+    "retrieval": retrieval,
+    "scale": scale,
+    "masks": masks,
+    "weights": weights,
+    "heads": heads,
+    "positions": positions,
+    "cache": cache,
+    "flash": flash,
+    "leaks": leaks,
+    "induction": induction,
+    "training": training,
+    "segments": segments,
+}

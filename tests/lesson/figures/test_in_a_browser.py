@@ -15,7 +15,7 @@ MOVING = [name for name in FIGURES if name not in DRAWINGS]
 every_figure = pytest.mark.parametrize("name", FIGURES)
 every_moving = pytest.mark.parametrize("name", MOVING)
 
-# The rounding of a number, as JavaScript and Python both may write it: half a unit of the last digit, and a little
+# The rounding of a number, as JavaScript and Python may write it: half a unit of the last digit, and a little
 SLACK = 0.5 + 1e-6
 # float32 statistics of observe() stand beside float64 in the figures; stored numbers have six digits
 RELATIVE, STORED = 2e-6, 0.5e-6
@@ -89,7 +89,8 @@ def test_a_figure_has_a_role_and_its_controls_have_names(show: Show, name: str) 
     assert len(host.get_attribute("aria-label")) > 20
     nameless = figure.page.evaluate(
         """() => [...document.querySelectorAll('.af input, .af button, .af [tabindex]')].filter(each =>
-            !(each.getAttribute('aria-label') || each.textContent.trim() || each.closest('label')?.textContent.trim())).length"""
+            !(each.getAttribute('aria-label') || each.textContent.trim()
+                || each.closest('label')?.textContent.trim())).length"""
     )
     assert nameless == 0
 
@@ -107,7 +108,8 @@ def test_a_keyboard_reaches_every_control(show: Show, name: str) -> None:
         )
     wanted = set(
         page.evaluate(
-            """() => [...document.querySelectorAll('.af [data-control]')].filter(e => !e.disabled && e.offsetParent)
+            """() => [...document.querySelectorAll('.af [data-control]')]
+                .filter(e => !e.disabled && e.offsetParent)
                 .map(e => e.type === 'radio' ? null : e.dataset.control).filter(Boolean)"""
         )
     )
@@ -126,12 +128,14 @@ def test_text_stands_out_and_nothing_is_wider_than_a_phone(show: Show, name: str
         """() => { const card = document.querySelector('.af').getBoundingClientRect()
             return [...document.querySelectorAll('.af svg text')].filter(each => {
                 const box = each.getBoundingClientRect()
-                return box.left < card.left - 1 || box.right > card.right + 1 }).map(each => each.textContent) }"""
+                return box.left < card.left - 1 || box.right > card.right + 1
+            }).map(each => each.textContent) }"""
     )
     assert inside == []
     smallest = figure.page.evaluate(
         """() => Math.min(...[...document.querySelectorAll('.af svg text')].map(each =>
-            parseFloat(getComputedStyle(each).fontSize) * each.ownerSVGElement.getBoundingClientRect().width / each.ownerSVGElement.viewBox.baseVal.width))"""
+            parseFloat(getComputedStyle(each).fontSize) * each.ownerSVGElement.getBoundingClientRect().width
+                / each.ownerSVGElement.viewBox.baseVal.width))"""
     )
     assert smallest >= 8.5
     contrasts = figure.page.evaluate(CONTRASTS)
@@ -156,7 +160,8 @@ def test_no_mark_moves_by_itself_for_readers_who_asked_for_less_motion(show: Sho
     page = show(name, still=True).page
     page.wait_for_selector(".af.ready")
     durations = page.evaluate(
-        "[...document.querySelectorAll('.af svg *')].map(each => parseFloat(getComputedStyle(each).transitionDuration))"
+        "[...document.querySelectorAll('.af svg *')]"
+        ".map(each => parseFloat(getComputedStyle(each).transitionDuration))"
     )
     assert max(durations) == 0
 

@@ -1,4 +1,4 @@
-"""The figures as files: small, self-contained, their data current, and their drawings' numbers the library's."""
+"""The figures as files: small, self-contained, their data current, their drawings' numbers the library's."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The built site, served, and a browser to open it: `make test-browser` builds the site and runs these tests."""
+"""The built site, served, and a browser: `make test-browser` builds the site and runs these tests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The page of `attnscope learn` in a real browser: code runs, answers get verdicts, progress survives a reload."""
+"""The page of `attnscope learn` in a browser: code runs, answers get verdicts, progress survives a reload."""
 
 import json
 import re

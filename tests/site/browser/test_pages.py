@@ -22,8 +22,8 @@ PLAIN_TEXT = """() => {
     return copy.textContent
 }"""
 # Blocks of code that scroll sideways, by their first words
-WIDE_CODE = """[...document.querySelectorAll('.bd-article pre')].filter(each => each.scrollWidth > each.clientWidth + 1)
-    .map(each => each.textContent.slice(0, 60))"""
+WIDE_CODE = """[...document.querySelectorAll('.bd-article pre')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent.slice(0, 60))"""
 CONTRAST = """(selector) => {
     const luminance = color => {
         const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map(c => c / 255)

@@ -123,7 +123,7 @@ HEAD = Task(
             ),
         ),
         Misconception(
-            "this is the head that reads the earlier word itself; expected the one that reads the word after it.",
+            "this is the head that reads the earlier word itself; expected the one that reads the next word.",
             lambda maps, tokens: best_head(maps, tokens, after=0),
         ),
         Misconception(

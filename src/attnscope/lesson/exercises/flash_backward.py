@@ -1,4 +1,4 @@
-"""Project A: flash attention's forward pass, causal, and its backward pass, which computes the weights again."""
+"""Project A: flash attention's causal forward pass, and its backward pass, which recomputes the weights."""
 
 from typing import Any
 
@@ -153,7 +153,7 @@ BACKWARD = Task(
     memory=Memory(
         Draw("", with_gradient, {"tokens": TOKENS_MEASURED, "key_dim": 8, "value_dim": 8, "block": 32}),
         TOKENS_MEASURED**2 * 8 // 2,
-        "the table of all weights seems to be held at once; compute a block of them again from the logsumexp.",
+        "the table of all weights seems to be held at once; recompute a block of them from the logsumexp.",
     ),
     misconceptions=(
         Misconception(

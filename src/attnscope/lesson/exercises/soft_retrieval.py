@@ -93,7 +93,8 @@ SOFTMAX = Task(
             lambda scores: np.exp(scores) / np.exp(scores).sum(-1, keepdims=True),
         ),
         Misconception(
-            "the scores are clipped: beyond the limit all keys look alike. Subtract the largest score of each "
+            "the scores are clipped: beyond the limit all keys look alike. Subtract the largest score of "
+            "each "
             "row instead; that changes no weight.",
             lambda scores: softmax(np.clip(scores, -700, 700)),
         ),
