@@ -19,8 +19,10 @@ COLOUR = re.compile(r"(--\w+): (#[0-9a-f]{6})")
 RULE = re.compile(r"^\.af (\.\w.*?|text.*?) \{(.*?)\}$", re.MULTILINE)
 # What a still drawing shows: the size of each panel, and its marks without what only a program reads
 PANELS = """() => {
-    const kept = new Set(['x', 'y', 'x1', 'y1', 'width', 'height', 'rx', 'cx', 'cy', 'r', 'd', 'class',
-        'transform', 'opacity', 'fill', 'fill-opacity', 'text-decoration', 'style', 'data-name', 'data-value'])
+    const kept = new Set([
+        'x', 'y', 'x1', 'y1', 'width', 'height', 'rx', 'cx', 'cy', 'r', 'd', 'class', 'transform',
+        'opacity', 'fill', 'fill-opacity', 'text-decoration', 'style', 'data-name', 'data-value'
+    ])
     return [...document.querySelectorAll('.af svg.panel')].map(panel => {
         const copy = panel.cloneNode(true)
         for (const mark of copy.querySelectorAll('*'))

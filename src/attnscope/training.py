@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from attnscope.attention import attention
 from attnscope.gradients import attention_gradients as gradients_of_attention
-from attnscope.models import Transformer, Vocabulary
-from attnscope.models.trained import WORD, transformer_of
+from attnscope.models import WORD, Transformer, Vocabulary, transformer_of
 from attnscope.positions import apply_rotary
 from attnscope.problem import Causal
 from attnscope.reference import weights

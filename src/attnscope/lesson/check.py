@@ -9,7 +9,7 @@ from importlib.resources import files
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from attnscope.lesson.verdict import LessonError, Verdict
+from attnscope.lesson.verdict import LessonError, Verdict, named
 
 if TYPE_CHECKING:
     from attnscope.lesson.question import Exercise, Task
@@ -117,14 +117,14 @@ def solution(number: int | str, *, stretch: bool = False) -> Solution:
     >>> solution(9)
     Traceback (most recent call last):
       ...
-    attnscope.lesson.verdict.LessonError: exercise 9 was tried 0 times. Pass it, or fail 3 times, to see its solution.
+    attnscope.lesson.verdict.LessonError: exercise 9 was tried 0 times. A pass or 3 tries show its solution.
     """
     exercise = exercise_of(number)
     outcomes = tried[number, stretch]
     if not any(outcomes) and len(outcomes) < TRIES:
         times = "once" if len(outcomes) == 1 else f"{len(outcomes)} times"
         raise LessonError(
-            f"{named(exercise.number)} was tried {times}. Pass it, or fail {TRIES} times, to see its solution."
+            f"{named(exercise.number)} was tried {times}. A pass or {TRIES} tries show its solution."
         )
     tasks = exercise.stretch if stretch else exercise.tasks
     return Solution(source_of([task.name for task in tasks]))
@@ -158,11 +158,6 @@ def exercise_of(number: int | str) -> "Exercise":
         )
     exercise: Exercise = import_module(f"attnscope.lesson.exercises.{file}").EXERCISE
     return exercise
-
-
-def named(number: int | str) -> str:
-    """Its name in a sentence: exercise 3, project A."""
-    return f"exercise {number}" if isinstance(number, int) else f"project {number}"
 
 
 def by_name(

@@ -10,9 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of, named
+from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
 from attnscope.lesson.notebook import Limits, code_cells
-from attnscope.lesson.verdict import LessonError, Verdict, internal_error
+from attnscope.lesson.verdict import LessonError, Verdict, internal_error, named
 
 if TYPE_CHECKING:
     from attnscope.lesson.process import Host

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from attnscope.errors import AttentionError
 from attnscope.lesson.calling import NoAnswerError, Outcome
-from attnscope.lesson.check import named
 from attnscope.lesson.comparing import (
     agree,
     close,
@@ -20,7 +19,7 @@ from attnscope.lesson.comparing import (
     wrong_shape,
 )
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Misconception, Question, Task
-from attnscope.lesson.verdict import Verdict, internal_error
+from attnscope.lesson.verdict import Verdict, internal_error, named
 from attnscope.probing import Counterexample, captured, shrink
 
 MOST_TRIES = 150  # simpler questions while an example shrinks

@@ -72,7 +72,7 @@ def test_a_figure_states_no_number_that_it_does_not_name(show: Show, name: str) 
     """Ticks of axes and names are given; every other number has a name."""
     figure = show(name)
     texts = figure.page.evaluate(
-        """() => [...document.querySelectorAll('.af svg text:not(.given), .af .says')].map(text => {
+        """() => [...document.querySelectorAll('.af svg text:not(.given), .af .caption')].map(text => {
             const copy = text.cloneNode(true)
             copy.querySelectorAll('[data-name]').forEach(each => each.remove())
             return copy.textContent

@@ -153,18 +153,18 @@ def test_a_pause_explains_a_wrong_option_and_remembers_the_right_ones(page: Any,
         r"<summary>([\d.]+)</summary>\n\nRight\.", (LESSON / "03-masks.md").read_text(encoding="utf-8")
     )
     for question in page.locator("fieldset.question").all():
-        said, seen = question.locator(".said"), set()
+        reply, seen = question.locator(".reply"), set()
         for answer in answers(question, numbers):
             answer()
-            seen.add(said.get_attribute("class"))
-            assert len(said.inner_text()) > 20
-            if "said right" in seen and len(seen) == 2:
+            seen.add(reply.get_attribute("class"))
+            assert len(reply.inner_text()) > 20
+            if "reply right" in seen and len(seen) == 2:
                 break
-        assert seen == {"said right", "said wrong"}
+        assert seen == {"reply right", "reply wrong"}
     assert page.locator('.bd-links .current a[data-done="✓"]').count() >= 1
     page.reload()
-    page.wait_for_selector("fieldset.question .said.right")
-    assert page.locator("fieldset.question .said.right").count() == 3
+    page.wait_for_selector("fieldset.question .reply.right")
+    assert page.locator("fieldset.question .reply.right").count() == 3
     assert page.locator('.bd-links .current a[data-done="✓"]').count() >= 1
 
 

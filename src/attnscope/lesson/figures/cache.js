@@ -94,7 +94,7 @@ export const cache = (host, data) => {
         });
       }],
     ],
-    says: ({ step, batch, context }, now) => [
+    caption: ({ step, batch, context }, now) => [
       "With ", whole("context", context), " tokens of context and a batch of ", whole("batch", batch), ", the caches take ", num("GiB", now.all / 2 ** 30, 2), " GiB, and a decode step at least ", num("ms", now.decode.seconds * 1e3, 2), " ms: ", num("tokens per second", batch / now.decode.seconds, 0), " tokens per second.",
     ],
   });

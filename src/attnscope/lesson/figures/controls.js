@@ -77,7 +77,7 @@ export function steps(name, label, count, milliseconds = 1100) {
   };
 }
 
-// A mark that is dragged, or moved by the arrow keys: place(x, y) is told where to, in the panel's units.
+// A mark that is dragged, or moved by the arrow keys: place(x, y) gets the new position, in the panel's units.
 export function draggable(panel, x, y, words, place, step = 6) {
   const key = (event) => {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -4,19 +4,19 @@ import { make } from "./controls.js";
 import { Panel, write } from "./draw.js";
 
 // state: where it begins. controls: made by controls.js. compute(state): what is drawn. panels: [size, paint(panel, state, now, change)].
-// says(state, now): the sentence below, in parts.
-export function figure(host, { name, label, state, controls = [], compute = () => ({}), panels, says }) {
+// caption(state, now): the sentence below, in parts.
+export function figure(host, { name, label, state, controls = [], compute = () => ({}), panels, caption }) {
   const current = { ...state };
   const change = (part) => { Object.assign(current, part); draw(); };
   const parts = controls.map((control) => control(change, () => current));
   const drawn = panels.map(([size, paint]) => ({ panel: new Panel(size), paint }));
-  const sentence = make("p", { class: "says", "aria-live": "polite" });
+  const sentence = make("p", { class: "caption", "aria-live": "polite" });
 
   function draw() {
     const now = compute(current);
     for (const part of parts) part.sync(current);
     for (const { panel, paint } of drawn) panel.draw((p) => paint(p, current, now, change));
-    if (says) write(sentence, says(current, now), () => document.createElement("span"));
+    if (caption) write(sentence, caption(current, now), () => document.createElement("span"));
     host.dataset.state = JSON.stringify(current);
   }
 
@@ -27,7 +27,7 @@ export function figure(host, { name, label, state, controls = [], compute = () =
   host.replaceChildren(
     ...(parts.length ? [make("div", { class: "controls" }, ...parts.map((part) => part.element))] : []),
     make("div", { class: "panels" }, ...drawn.map(({ panel }) => panel.svg)),
-    ...(says ? [sentence] : []),
+    ...(caption ? [sentence] : []),
   );
   draw();
   followTheme(host);

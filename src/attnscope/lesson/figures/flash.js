@@ -92,7 +92,7 @@ export const flash = (host, data) => {
         p.line("axis", 0, TOP + 178, 230, TOP + 178, { class: "axis" });
       }],
     ],
-    says: (state, now) => [
+    caption: (state, now) => [
       now.done === 0 ? "The chosen row has seen no key yet." : now.done < now.count ? "The output so far is exact attention over the keys that were seen." : "All keys were seen: the output is what the textbook computes, though no row of scores was ever whole.",
     ],
   });

@@ -80,7 +80,7 @@ export const heads = (host, data) => figure(host, {
       p.text("cached are", 292, 300, [whole("cached", now.cached)], { class: "strong end" });
     }],
   ],
-  says: ({ step }, now) => [[
+  caption: ({ step }, now) => [[
     "Every token is a row of numbers.",
     "Three matrices make queries, keys and values of every row.",
     now.kv === HEADS ? "The columns are cut into heads: each has its own queries, keys and values." : "The columns are cut into heads. Query heads that are neighbours share a head of keys and values.",

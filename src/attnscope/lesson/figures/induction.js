@@ -66,7 +66,7 @@ export const induction = (host, data) => {
         });
       }],
     ],
-    says: ({ step, ablate }, now) => [[
+    caption: ({ step, ablate }, now) => [[
       "The last word stood in this text before. What came after it then?",
       "Long before the second [A], the row of [B] looks one back and notes which word stood before it.",
       "The row of the second [A] looks for rows which note that they stood after an [A]. It finds the row of [B].",

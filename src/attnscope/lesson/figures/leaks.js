@@ -13,7 +13,7 @@ const FUNCTIONS = {
   late: "mask after the softmax",
   padding: "padding is not hidden",
 };
-const SAYS = {
+const CAPTIONS = {
   honest: "A row moves only with tokens that it may see.",
   ahead: "Each row sees the token after it: the first diagonal above leaks.",
   forgets: "Given a padding mask, the function forgets the causal one. Without padding it looks right.",
@@ -51,7 +51,7 @@ export const leaks = (host, data) => {
         const change = (rows) => rows.map((row, each) => (each === j ? row.map((x) => x + 1) : row));
         return run(state, change(data.key), change(data.value)).map((row, i) => norm(difference(row, before[i])));
       });
-      const counts = (i) => real(state, i); // nobody reads what a padded row returns
+      const counts = (i) => real(state, i); // what a padded row returns is not read
       const leak = (i, j) => counts(i) && !allowed(state)(i, j) && moved[j][i] > 1e-9;
       return { moved, leak, counts, all: sum(range(n).map((i) => range(n).filter((j) => leak(i, j)).length)) };
     },
@@ -80,6 +80,6 @@ export const leaks = (host, data) => {
         });
       }],
     ],
-    says: (state, now) => [`${SAYS[state.bug]} `, whole("leaks", now.all), now.all === 1 ? " leak" : " leaks", " in all."],
+    caption: (state, now) => [`${CAPTIONS[state.bug]} `, whole("leaks", now.all), now.all === 1 ? " leak" : " leaks", " in all."],
   });
 };

@@ -64,7 +64,7 @@ export const masks = (host, data) => {
         p.text("move", 8, TOP + n * SIZE + 20, ["output moves by ", num("moved", now.moved[state.row])], { class: now.moved[state.row] > 1e-9 ? "alarm" : "label" });
       }],
     ],
-    says: (state, now) => {
+    caption: (state, now) => {
       const [hidden, moved] = [state.cells[state.row].some((v) => !v), now.moved[state.row]];
       if (!hidden) return ["Row \u201c", data.words[state.row], "\u201d sees every key, so nothing is hidden from it."];
       if (now.sums[state.row] === 0) return ["Row \u201c", data.words[state.row], "\u201d sees no key: its weights and its output are 0."];

@@ -90,7 +90,7 @@ export const positions = (host, data) => figure(host, {
     return { all, here, low: Math.min(...flat), high: Math.max(...flat), apart: Math.max(...alike) - Math.min(...alike) };
   },
   panels: [
-    [{ width: 312, height: TOP + 240, label: "How positions are told" }, (p, state) =>
+    [{ width: 312, height: TOP + 240, label: "How positions are encoded" }, (p, state) =>
       ({ rotary: dials, alibi: penalties, sinusoids: tables, learned: tables, none: nothing })[state.scheme](p, state, data)],
     [{ width: 330, height: TOP + 240, label: "The score at all pairs of positions" }, (p, state, now, change) => {
       const size = 14, share = (s) => (now.high - now.low < 1e-9 ? 0.5 : (s - now.low) / (now.high - now.low));
@@ -108,7 +108,7 @@ export const positions = (host, data) => figure(host, {
       p.text("far is", 280, TOP + 104, [num("distance", state.query - state.key, 0)], { class: "strong" });
     }],
   ],
-  says: ({ scheme }, now) => [
+  caption: ({ scheme }, now) => [
     now.apart < 1e-9 ? "The diagonal has one colour: at the same distance the score is the same, wherever both tokens stand."
       : "The diagonal has many colours: at the same distance the score differs, by up to ",
     ...(now.apart < 1e-9 ? [] : [num("apart", now.apart), "."]),

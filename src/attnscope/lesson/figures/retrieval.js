@@ -70,7 +70,7 @@ export const retrieval = (host, data) => figure(host, {
       p.text("numbers", 0, TOP + 278, ["output (", num("output 0", now.output[0], 2), ", ", num("output 1", now.output[1], 2), ")"], { class: "strong" });
     }],
   ],
-  says: ({ query, beta }, now) => beta === 0 || (query[0] === 0 && query[1] === 0)
+  caption: ({ query, beta }, now) => beta === 0 || (query[0] === 0 && query[1] === 0)
     ? ["All scores are equal: the output is the average of the values."]
     : ["\u201c", data.words[now.best], "\u201d fits best, with weight ", num("best", now.weights[now.best]), ". The output stays inside the hull of the values."],
 });

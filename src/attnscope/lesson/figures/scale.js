@@ -62,7 +62,7 @@ export const scale = (host, data) => figure(host, {
       p.text("median", WIDTH, TOP + HEIGHT + 34, ["median row ", num("median", data.slopes[state.scaled][Math.log2(state.d)])], { class: "end label" });
     }],
   ],
-  says: ({ d, scaled }, now) => ({
+  caption: ({ d, scaled }, now) => ({
     plain: ["Unscaled, the spread of the scores grows like \u221ad. ", ...(now.steepest < 0.05 ? ["The softmax is saturated: one key takes ", num("best", Math.max(...now.weights)), ", and hardly any gradient is left."] : ["Move d up and watch the softmax saturate."])],
     root: ["Divided by \u221ad, the spread stays near one for every d, and the slope with it."],
     width: [d < 8 ? "Divided by d: for small heads it makes little difference." : "Divided by d, wide heads see hardly any difference between keys: every weight is nearly the same."],

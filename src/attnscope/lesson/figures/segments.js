@@ -55,7 +55,7 @@ export const segments = (host, data) => {
         });
       }],
     ],
-    says: ({ out }, now) => ({
+    caption: ({ out }, now) => ({
       nothing: ["The note is data, and the model obeys it: nothing in the mathematics tells an instruction from a passage."],
       rule: ["The rule is hidden, and hardly anything changes: it was not what kept the model from saying Lisbon."],
       note: ["Hidden from every row behind it, the note has no effect: the passage is copied, with a chance of ", num("now right", now.answer.right), "."],

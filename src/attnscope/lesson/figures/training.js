@@ -39,7 +39,7 @@ export const training = (host, data) => {
       [{ width: WIDTH, height: TOP + HEIGHT + 84, label: "The heads" }, (p, { place }) =>
         chart(p, "The best head of each kind", 1, [["previous", "weight on the previous word", "value"], ["induction", "weight on what followed last time", "query"]], place)],
     ],
-    says: ({ place }) => [
+    caption: ({ place }) => [
       "After ", whole("step", history[place].step), " updates, a word that is read again costs ", num("second reading", history[place].second, 2), " nats. ",
       history[place].induction < 0.1 ? "No head looks for what came next last time." : "A head looks for what came next last time.",
     ],

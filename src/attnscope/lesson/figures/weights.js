@@ -56,12 +56,12 @@ export const weights = (host, data) => {
         p.path("curve", range(81).map((i) => 10 ** (-1 + i / 40)).map((t) => [toX(t), toY(entropy(at(state.row, t)))]), { class: "curve thick query" });
         p.circle("here", toX(state.temperature), toY(now.entropy), 7, { class: "query" });
         p.text("cold", 0, toY(0) + 15, ["cold, one key"], { class: "small" });
-        p.text("hot", 300, toY(0) + 15, ["hot, all alike"], { class: "small end" });
+        p.text("hot", 300, toY(0) + 15, ["hot, uniform"], { class: "small end" });
         p.text("entropy", 0, TOP + 200, ["entropy ", num("entropy", now.entropy), " nats"], { class: "strong" });
         p.text("effective", 300, TOP + 200, [num("effective keys", Math.exp(now.entropy), 2), " effective keys"], { class: "strong end" });
       }],
     ],
-    says: (state, now) => state.removed === null
+    caption: (state, now) => state.removed === null
       ? now.heaviest === now.strongest ? ["Press a key to remove it. In this row the heaviest key is also the one whose removal moves the output most."]
         : ["\u201c", now.words[now.heaviest], "\u201d weighs most; \u201c", now.words[now.strongest], "\u201d moves the output most when it is removed. Press a key to try."]
       : ["Without \u201c", now.words[state.removed], "\u201d, weight ", num("removed weight", now.weights[state.removed]), ", the other weights grow and the output moves by ", num("removed influence", now.moved[state.removed]), "."],

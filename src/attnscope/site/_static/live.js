@@ -1,5 +1,5 @@
 // Cells that run: on a page that `attnscope learn` serves, code is editable and runs in a kernel of this machine.
-// On any other host the page says how to get there. The exercises' answers are kept in the learner's own notebook.
+// On any other host the page explains how to get there. The exercises' answers are kept in the learner's own notebook.
 
 "use strict";
 
@@ -167,10 +167,10 @@
       if (output.output_type === "error") {
         this.outputs.append(make("pre", { class: "error" }, `${output.ename}: ${output.evalue}`));
       } else if (output.data?.["text/html"]) {
-        const holder = make("div");
-        holder.innerHTML = output.data["text/html"];
-        for (const script of holder.querySelectorAll("script")) script.replaceWith(make("script", {}, script.textContent));
-        this.outputs.append(holder);
+        const frame = make("div");
+        frame.innerHTML = output.data["text/html"];
+        for (const script of frame.querySelectorAll("script")) script.replaceWith(make("script", {}, script.textContent));
+        this.outputs.append(frame);
       } else if (output.data?.["image/png"]) {
         this.outputs.append(make("img", { src: `data:image/png;base64,${output.data["image/png"]}`, alt: text }));
       } else {

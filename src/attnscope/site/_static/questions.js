@@ -40,14 +40,14 @@
     const asked = make("fieldset", { class: "question" });
     const legend = make("legend");
     legend.innerHTML = paragraph.innerHTML;
-    const said = make("p", { class: "said", "aria-live": "polite" });
+    const reply = make("p", { class: "reply", "aria-live": "polite" });
     const answers = options.map((option) => ({
       words: option.querySelector("summary"), why: [...option.children].slice(1),
       right: option.children[1].textContent.startsWith("Right."),
     }));
     const show = (answer) => {
-      said.className = `said ${answer ? (answer.right ? "right" : "wrong") : "wrong"}`;
-      said.replaceChildren(...(answer ? answer.why.flatMap((each) => [...each.cloneNode(true).childNodes]) : ["Not quite. Have another look at the formula."]));
+      reply.className = `reply ${answer ? (answer.right ? "right" : "wrong") : "wrong"}`;
+      reply.replaceChildren(...(answer ? answer.why.flatMap((each) => [...each.cloneNode(true).childNodes]) : ["Not quite. Have another look at the formula."]));
       progress.set(`${page} question ${number}`, Boolean(answer?.right));
     };
     asked.append(legend);
@@ -78,7 +78,7 @@
       else input.checked = true;
       show(kept);
     }
-    asked.append(said);
+    asked.append(reply);
     paragraph.replaceWith(asked);
     options.forEach((option) => option.remove());
   }
