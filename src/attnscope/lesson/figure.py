@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from itertools import count
 
@@ -40,13 +39,13 @@ class Figure:
     @property
     def data(self) -> dict[str, object]:
         """What the figure shows: arrays that the library computed, or that were chosen by hand."""
-        data: dict[str, object] = json.loads(self.read("json")) if self.has("json") else {}
+        data: dict[str, object] = json.loads(self._read("json")) if self._has("json") else {}
         return data
 
     @property
     def svg(self) -> str:
         """The figure as it begins, as SVG."""
-        return self.read("svg")
+        return self._read("svg")
 
     @property
     def script(self) -> str:
@@ -60,20 +59,17 @@ class Figure:
             f"  delete host.dataset.draw;\n  {self.name}(host, {data});\n}}\n}})();\n"
         )
 
-    def has(self, kind: str) -> bool:
+    def _has(self, kind: str) -> bool:
         """Whether there is such a file."""
         return FOLDER.joinpath(f"{self.name}.{kind}").is_file()
 
-    def read(self, kind: str) -> str:
+    def _read(self, kind: str) -> str:
         """One of the figure's files."""
         return FOLDER.joinpath(f"{self.name}.{kind}").read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return f"<style>{style()}</style>{self.placeholder()}<script>{self.script}</script>"
-
-    def placeholder(self) -> str:
-        """Where a script draws the figure."""
-        return f'<div data-draw="{escape(self.name)}"></div>'
+        place = f'<div data-draw="{self.name}"></div>'  # the script draws here
+        return f"<style>{style()}</style>{place}<script>{self.script}</script>"
 
 
 def figure(name: str) -> Figure:
