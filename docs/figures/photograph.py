@@ -1,4 +1,4 @@
-"""Small pictures of the pages: `make site`, then python docs/figures/photograph.py writes docs/pages/*.png."""
+"""Small pictures of the pages: run `make site`, then this file, which writes docs/pages/*.png."""
 
 import os
 import shutil
