@@ -9,6 +9,7 @@ python -m attnscope.training [FILE.npz]
 A passage of 8 to 24 words is read again and again. The loss falls in two steps: first the model learns which
 word follows which; then, in the second reading, an induction head finds what came next the first time.
 Attention's own gradients are a function that is passed in: a learner's backward pass can drive the training.
+The matrix products are small: on a busy machine OPENBLAS_NUM_THREADS=1 keeps NumPy's threads from waiting.
 """
 
 import re
