@@ -26,8 +26,10 @@ MAY_IMPORT = {
     "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
     "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
-    "lesson": {"audit", "positions", "probing", "problem", "reference"},
-    "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "sizing", "tour"},
+    "training": {"attention", "gradients", "models", "positions", "problem", "reference"},
+    "lesson": {"audit", "models", "positions", "probing", "problem", "reference"},
+    "site": {"lesson"},
+    "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "site", "sizing", "tour"},
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it
@@ -55,6 +57,9 @@ OF_ANOTHER_TOOL = {
     "interop/transformers_register.py": {"torch", "transformers"},
     "interop/unwrapping.py": {"torch", "transformers"},
     "observation/plot.py": {"matplotlib"},
+    "site/build.py": {"sphinx"},
+    "site/extension.py": {"pygments", "sphinx"},
+    "site/live.py": {"jupyter_server", "tornado"},
     "sizing/plot.py": {"matplotlib"},
 }
 # _typeshed is the type checker's, and nothing at run time
