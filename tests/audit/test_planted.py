@@ -61,7 +61,7 @@ def test_a_condition_is_part_of_the_sentence() -> None:
     planted = PLANTED["CausalDroppedBesideAKeyMask"]
     [finding] = attention(planted.make(), planted.contract).findings
     assert "which causal hides (key" in finding.sentence
-    assert "when a key mask is also given" in finding.sentence
+    assert "when a key mask (all visible) is also given" in finding.sentence
 
 
 def test_an_equal_cause_is_reported_once() -> None:

@@ -176,8 +176,7 @@ class Expectation:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             ratio = np.abs(answer.output - self.output) / self.bound.output
         ratio = np.where(np.isfinite(ratio), ratio, 0.0).max(axis=-1)
-        if rows is not None:
-            ratio = np.where(rows, ratio, 0.0)
+        ratio = np.where(self.fully_masked if rows is None else self.fully_masked | ~rows, 0.0, ratio)
         batch, head = np.unravel_index(ratio.max(axis=-1).argmax(), ratio.shape[:2])
         return int(batch), int(head)
 
@@ -194,6 +193,8 @@ class Expectation:
 
     def is_nearer(self, actual: Floats, other: Floats, rows: NDArray[np.bool_]) -> bool:
         """Whether the finite numbers of an answer are much nearer to another one than to the right one."""
+        if self.compare(other, self.output, self.bound.output, "output", ~rows) is None:
+            return True  # both outputs are right, and the logsumexp decides
         finite = np.isfinite(actual) & np.isfinite(other) & np.isfinite(self.output) & rows[..., None]
         if not finite.any():
             return True
