@@ -39,7 +39,7 @@ Tokens = NDArray[np.uint8]
 AttentionGradients = Callable[[Floats, Floats, Floats, Floats], tuple[Any, Any, Any]]
 
 WORDS, WIDTH, HEADS, DIM, LAYERS = 256, 80, 5, 16, 2
-CONTEXT, BATCH, STEPS = 64, 16, 1000
+CONTEXT, BATCH, STEPS = 64, 16, 1500
 SHORTEST, LONGEST = 8, 24  # words of a passage
 RATE, WARM_UP, COOL_DOWN = 0.01, 50, 0.8
 CONSTANT = 2.0  # the first number of every embedding: positions alone can decide where a head looks
