@@ -30,6 +30,11 @@ def usable_levels() -> tuple[str, ...]:
     return tuple(compiled_levels())
 
 
+def lacking_features(name: str) -> list[str]:
+    """What this CPU lacks for an x86-64 level, such as ["AVX512F"]; all of it on another CPU."""
+    return missing_features(name, cpu_registers())
+
+
 @cache
 def why_no_level() -> str | None:
     """Return what this CPU lacks for the kernel, or None if it has a level.
@@ -43,7 +48,7 @@ def why_no_level() -> str | None:
         return None
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the kernel has no level for {platform.machine()} CPUs, only x86-64-v3, x86-64-v4 and neon"
-    missing = ", ".join(missing_features(LOWEST_OF_X86, cpu_registers()))
+    missing = ", ".join(lacking_features(LOWEST_OF_X86))
     return f"this CPU lacks {missing}, which level {LOWEST_OF_X86} needs"
 
 

@@ -1,0 +1,69 @@
+"""`python -m release.build FOLDER`: eight wheels, two per platform, with Zig as the cross compiler.
+
+scikit-build-core and nanobind build as always. Only the headers of the running Python are read: those of CPython
+describe 64-bit Linux and macOS alike, since all that they ask of the C library is the same on both.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import ziglang
+
+from release.pythons import with_headers
+from release.targets import TARGETS, Target
+
+ROOT = Path(__file__).parent.parent
+SCRATCH = ROOT / "build" / "wheels"
+ZIG = Path(ziglang.__file__).parent / "zig"
+
+
+def main(folder: str) -> None:
+    """Build what is not yet in the folder."""
+    started = time.monotonic()
+    for tag, python in (
+        ("cp311-cp311", with_headers("PYTHON_311", (3, 11), (3, 11))),
+        ("cp312-abi3", with_headers("PYTHON_ABI3", (3, 12), (3, 99))),
+    ):
+        environment = with_build_tools(python, SCRATCH / f"tools-{tag}")
+        for target in TARGETS:
+            build(target, tag, environment, Path(folder).resolve())
+            print(f"{time.monotonic() - started:5.0f} s  {tag}-{target.tag}", flush=True)
+
+
+def with_build_tools(python: Path, folder: Path) -> Path:
+    """An environment's Python, with CMake, Ninja and the build requirements of pyproject.toml."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
+    if not folder.exists():
+        subprocess.run([python, "-m", "venv", folder], check=True)
+    environment = folder / "bin" / "python"
+    install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run([environment, *install, "cmake", "ninja", *needed], check=True)
+    return environment
+
+
+def build(target: Target, tag: str, python: Path, folder: Path) -> None:
+    """Build one wheel; keep the objects, so that a second build compiles what changed."""
+    scratch = SCRATCH / f"{tag}-{target.tag}"
+    variables = {
+        "ATTNSCOPE_ZIG": str(ZIG),
+        "ATTNSCOPE_ZIG_TARGET": target.zig,
+        "_PYTHON_HOST_PLATFORM": target.tag,
+        "SETUPTOOLS_EXT_SUFFIX": f".cpython-311{target.suffix}",  # read for 3.11 only; abi3 has no platform
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    cmake = [f"build-dir={scratch}", f"cmake.toolchain-file={ROOT / 'release' / 'zig.cmake'}"]
+    settings = [word for option in cmake for word in ("--config-settings", option)]
+    options = ["-qq", "--disable-pip-version-check", "--no-build-isolation", "--no-deps"]
+    subprocess.run(
+        [python, "-m", "pip", "wheel", *options, "--wheel-dir", folder, *settings, ROOT],
+        env=os.environ | variables,
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
