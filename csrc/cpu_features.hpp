@@ -1,5 +1,5 @@
-// What this CPU and its operating system lack for an x86 level, asked of the CPU itself. The compiler's own test,
-// __builtin_cpu_supports, depends on its run-time library, which may not know a level and then answers "no".
+// What this CPU and its operating system lack for an x86 level, asked of the CPU itself. The compiler's own
+// test, __builtin_cpu_supports, depends on its run-time library, which may not know a level and answers "no".
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@ describe 64-bit Linux and macOS alike, since all that they ask of the C library 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ ZIG = Path(ziglang.__file__).parent / "zig"
 
 
 def main(folder: str) -> None:
-    """Build what is not yet in the folder."""
+    """Build all wheels into a folder; a second time, compile what changed."""
     started = time.monotonic()
     for tag, python in (
         ("cp311-cp311", with_headers("PYTHON_311", (3, 11), (3, 11))),
@@ -46,12 +47,14 @@ def with_build_tools(python: Path, folder: Path) -> Path:
 
 
 def build(target: Target, tag: str, python: Path, folder: Path) -> None:
-    """Build one wheel; keep the objects, so that a second build compiles what changed."""
+    """Build one wheel, and name in its tag the oldest C library that Zig was asked for."""
     scratch = SCRATCH / f"{tag}-{target.tag}"
+    built = scratch / "wheel"
+    shutil.rmtree(built, ignore_errors=True)
     variables = {
         "ATTNSCOPE_ZIG": str(ZIG),
         "ATTNSCOPE_ZIG_TARGET": target.zig,
-        "_PYTHON_HOST_PLATFORM": target.tag,
+        "_PYTHON_HOST_PLATFORM": target.host_platform,
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-311{target.suffix}",  # read for 3.11 only; abi3 has no platform
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
     }
@@ -59,10 +62,25 @@ def build(target: Target, tag: str, python: Path, folder: Path) -> None:
     settings = [word for option in cmake for word in ("--config-settings", option)]
     options = ["-qq", "--disable-pip-version-check", "--no-build-isolation", "--no-deps"]
     subprocess.run(
-        [python, "-m", "pip", "wheel", *options, "--wheel-dir", folder, *settings, ROOT],
+        [python, "-m", "pip", "wheel", *options, "--wheel-dir", built, *settings, ROOT],
         env=os.environ | variables,
         check=True,
     )
+    (wheel,) = built.glob("*.whl")
+    retag: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "wheel",
+        "tags",
+        "--remove",
+        "--platform-tag",
+        target.tag,
+        wheel,
+    ]
+    subprocess.run(retag, stdout=subprocess.DEVNULL, check=True)
+    (wheel,) = built.glob(f"*-{tag}-{target.tag}.whl")
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel.replace(folder / wheel.name)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,14 @@ class Target:
     processor: str
 
     @property
+    def host_platform(self) -> str:
+        """The platform as sysconfig.get_platform() names it; manylinux is a promise that a check confirms."""
+        if self.is_linux:
+            return f"linux-{self.processor}"
+        system, major, minor, processor = self.tag.split("_", 3)
+        return f"{system}-{major}.{minor}-{processor}"
+
+    @property
     def is_linux(self) -> bool:
         return "linux" in self.tag
 
