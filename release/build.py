@@ -25,12 +25,15 @@ ZIG = Path(ziglang.__file__).parent / "zig"
 def main(folder: str) -> None:
     """Build all wheels into a folder; a second time, compile what changed."""
     started = time.monotonic()
-    for tag, python in (
-        ("cp311-cp311", with_headers("PYTHON_311", (3, 11), (3, 11))),
-        ("cp312-abi3", with_headers("PYTHON_ABI3", (3, 12), (3, 99))),
-    ):
-        environment = with_build_tools(python, SCRATCH / f"tools-{tag}")
-        for target in TARGETS:
+    pythons = {
+        "cp311-cp311": with_headers("PYTHON_311", (3, 11), (3, 11)),
+        "cp312-abi3": with_headers("PYTHON_ABI3", (3, 12), (3, 99)),
+    }
+    environments = {
+        tag: with_build_tools(python, SCRATCH / f"tools-{tag}") for tag, python in pythons.items()
+    }
+    for target in TARGETS:
+        for tag, environment in environments.items():
             build(target, tag, environment, Path(folder).resolve())
             print(f"{time.monotonic() - started:5.0f} s  {tag}-{target.tag}", flush=True)
 

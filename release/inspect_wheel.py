@@ -12,7 +12,7 @@ import lief
 from release.targets import Target
 
 MOST_BYTES = 3_000_000
-ZIG_S_OWN = "libSystem"  # the C library of macOS; the C++ library is linked into the core
+MAY_NEED = ("_core.so", "libSystem")  # its own name; the C library. The C++ library is linked into the core
 CPU_OF = {"arm64": "ARM64", "x86_64": "X86_64"}
 
 
@@ -58,10 +58,10 @@ def needs_of_macos(wheel: Path, core: Path, target: Target) -> str:
     oldest = ".".join(map(str, binary.build_version.minos[:2]))
     expect(oldest in target.zig, wheel, f"its core needs macOS {oldest}")
     libraries = [Path(library.name).name for library in binary.libraries]
-    expect(all(name.startswith(ZIG_S_OWN) for name in libraries), wheel, f"its core needs {libraries}")
+    expect(all(name.startswith(MAY_NEED) for name in libraries), wheel, f"its core needs {libraries}")
     exported = [symbol.name for symbol in binary.exported_symbols]
     expect("_PyInit__core" in exported, wheel, f"its core exports {exported[:5]}")
-    return f"macOS {oldest}, needs {', '.join(libraries)}"
+    return f"macOS {oldest}, {cpu}, needs {', '.join(set(libraries) - {MAY_NEED[0]})}"
 
 
 def expect(holds: bool, wheel: Path, otherwise: str) -> None:
