@@ -9,8 +9,9 @@ BENCH := .venv-bench
 MODELS := .venv-models
 LESSON := .venv-lesson
 WHEELS := .venv-wheels
-SITE := build/lesson/html
-PORT ?= 8000
+SITE := build/site
+FOLDER ?=
+PORT ?=
 TEST_ARGS ?=
 
 ifneq ($(filter default undefined,$(origin CXX)),)
@@ -33,7 +34,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep lesson learn test-browser lint format types sanitize sanitize-threads bench wheel wheels clean check FORCE
+.PHONY: help tour test test-models sweep site learn test-browser lint format types sanitize sanitize-threads bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,25 +51,17 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
-# A warning is a link that leads nowhere, or a formula that nobody will see.
-sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
-	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
+# A warning is a link that leads nowhere, or a formula that stays raw.
+site: $(LESSON)/installed  ## the website, everything executed: build/site/index.html, a folder for any static host
+	$(LESSON)/bin/python -m attnscope.site.build $(SITE) --execute
+	@echo "The site: $(SITE)/index.html"
 
-lesson: $(LESSON)/installed  ## the lesson as a website, everything executed: build/lesson/html/index.html
-	$(LESSON)/bin/python docs/site/stage.py build/lesson/source
-	$(LESSON)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site \
-	  --doctree-dir build/lesson/doctrees build/lesson/source $(SITE)
-	@echo "The lesson: $(SITE)/index.html"
-
-learn: lesson  ## the same, served: make learn, or make learn PORT=8080
-	@echo "http://localhost:$(PORT), until Ctrl-C"
-	@$(LESSON)/bin/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+learn: $(LESSON)/installed  ## the site with a kernel behind it: exercises with verdicts; make learn PORT=8080 FOLDER=mine
+	@$(LESSON)/bin/attnscope learn $(FOLDER) $(if $(PORT),--port $(PORT))
 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
-test-browser: lesson  ## the lesson's website and the viewer of attnscope inspect in a real browser; the theory notebook, timed
-	$(LESSON)/bin/python -m pytest --numprocesses auto tests/lesson/site tests/inspection/browser $(TEST_ARGS)
-
-CPP_SOURCES := $(shell find csrc -name '*.?pp')
+test-browser: site $(LESSON)/browser  ## the site, the page of make learn and the viewer of attnscope inspect in a real browser
+	$(LESSON)/bin/python -m pytest --numprocesses auto tests/site/browser tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff and clang-format: rules and format
 	$(VENV)/bin/ruff check
@@ -194,6 +187,10 @@ $(LESSON)/pip: pyproject.toml
 
 $(LESSON)/installed: dist/built | $(LESSON)/pip
 	$(LESSON)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
+	$(LESSON)/bin/python $(INSTALL) 'attnscope[lesson]'
+	@touch $@
+
+$(LESSON)/browser: $(LESSON)/installed
 	$(LESSON)/bin/python $(INSTALL) 'attnscope[site]'
 	@touch $@
 

@@ -1,7 +1,7 @@
 """`python -m release.build FOLDER`: eight wheels, two per platform, with Zig as the cross compiler.
 
-scikit-build-core and nanobind build as always. Only the headers of the running Python are read: those of CPython
-describe 64-bit Linux and macOS alike, since all that they ask of the C library is the same on both.
+scikit-build-core and nanobind build as always. Only the headers of the running Python are read. Those of
+CPython serve 64-bit Linux and macOS alike: the sizes that they hold are the same on both.
 """
 
 import os

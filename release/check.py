@@ -1,7 +1,7 @@
-"""`python -m release.check FOLDER`: inspects each wheel, installs and runs those that can run here, and builds the sdist.
+"""`python -m release.check FOLDER`: inspect each wheel, run those that can run here, and build the sdist.
 
-A wheel that runs must give the digest that src/attnscope/doctor stores, at every level of this CPU: the bits of
-the build from source, which `make test` compares with the same digest.
+A wheel that runs must have the digest that src/attnscope/doctor stores, at every level of this CPU. `make test`
+compares the build from source with the same digest.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A Python for AArch64, from Debian's packages, that an emulator runs: nothing of it is installed on this machine."""
+"""A Python for AArch64, of Debian's packages, that an emulator runs. Nothing is installed on this machine."""
 
 import shutil
 import subprocess

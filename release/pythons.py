@@ -1,4 +1,4 @@
-"""The interpreters whose headers the wheels are compiled against: CPython 3.11, and one from 3.12 on for abi3."""
+"""The interpreters whose headers the wheels are compiled against: CPython 3.11, and 3.12 or later for abi3."""
 
 import json
 import os
@@ -22,7 +22,8 @@ def with_headers(name: str, lowest: tuple[int, int], highest: tuple[int, int]) -
             return python
     wanted = ".".join(map(str, lowest)) + ("" if lowest == highest else " or newer")
     raise SystemExit(
-        f"release: no CPython {wanted} with its headers was found. Install one, or name it: {name}=/path/to/python."
+        f"release: no CPython {wanted} with its headers was found. "
+        f"Install one, or name it: {name}=/path/to/python."
     )
 
 

@@ -1,19 +1,18 @@
-"""The largest error that gradients may have: by a proof, and by a same-precision baseline. No tolerance is typed.
+"""The largest error that gradients may have, by a proof and a same-precision baseline: none is typed.
 
 The proof goes on where that of tests/tolerance.py ends. Let d[j] be its error of a score, e its error of the
 logsumexp l, t the largest score of the row, and u the rounding unit. A weight is exp(score - l), so it is
 wrong by at most exp(x) - 1 times itself, with
 
-    x[i, j] = d[i, j] + e[i] + u (2 |l[i] - t[i]| + 8)      the difference in the exponent, and the
-    exponential
+    x[i, j] = d[i, j] + e[i] + u (2 |l[i] - t[i]| + 8)      the exponent's difference, and the exponential
 
 A dot product over value_dim entries, in whatever order, is wrong by (value_dim + 8) u times that of the
 sizes:
 
-    dw[i, j] = g[i] . value[j]      wrong by a = (value_dim + 8) u |g[i]| . |value[j]|
-    mean[i]  = g[i] . output[i]     wrong by b = (value_dim + 8) u |g[i]| . |output[i]| + |g[i]| . output
-    error ds = w (dw - mean)              wrong by (w error) (|dw - mean| + a + b) + w (a + b) + 4 u w (|dw| +
-    |mean|) 1 - tanh(y)^2                   wrong by u (2 (key_dim + 8) mass / softcap + 16): tanh has a slope of at most 1
+    dw[i, j] = g[i] . value[j]    wrong by a = (value_dim + 8) u |g[i]| . |value[j]|
+    mean[i]  = g[i] . output[i]   wrong by b = (value_dim + 8) u |g[i]| . |output[i]| + |g[i]| . output error
+    ds = w (dw - mean)            wrong by (w error) (|dw - mean| + a + b) + w (a + b) + 4 u w (|dw| + |mean|)
+    1 - tanh(y)^2                 wrong by u (2 (key_dim + 8) mass / softcap + 16): tanh has a slope <= 1
 
 and a product of two wrong numbers by the usual rule. A sum of n terms adds (3 n + 32) u of the sum of their
 sizes, and what underflows is at most the least normal number per term. The result is rounded once to its
@@ -181,14 +180,14 @@ def assert_at_most_twice_the_baseline(
         error, baseline_error = error_size(got, expected), error_size(getattr(baseline, name), expected)
         one_rounding = unit(got.dtype) * error_size(np.zeros_like(expected), expected)
         assert error <= 2 * baseline_error + one_rounding, (
-            f"the gradient of {name} is off by {error:.3g}; the baseline by {baseline_error:.3g}, one rounding is "
-            f"{one_rounding:.3g}"
+            f"the gradient of {name} is off by {error:.3g}; the baseline by {baseline_error:.3g}, "
+            f"one rounding is {one_rounding:.3g}"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class GradientBaseline(Baseline):
-    """The backward pass in plain NumPy. Each step is a method, so that a mutant is a subclass with one wrong step."""
+    """The backward pass in plain NumPy. Each step is a method: a mutant is a subclass with one wrong step."""
 
     def gradients(self, case: Case, grad_output: NDArray[Any]) -> Gradients:
         query, key, value = (array.astype(self.dtype) for array in case.arrays)

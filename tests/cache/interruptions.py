@@ -1,4 +1,4 @@
-"""A call that is interrupted at one of its bytecodes, as a signal handler or a MemoryError may interrupt it."""
+"""A call that is interrupted at one of its bytecodes, as a signal handler or a MemoryError can do."""
 
 import dis
 import sys

@@ -1,4 +1,4 @@
-"""test_any_history, with operations that are interrupted at a bytecode: the model allows done and not done."""
+"""test_any_history, with operations interrupted at a bytecode: each is then either done or not done."""
 
 import numpy as np
 from hypothesis import settings

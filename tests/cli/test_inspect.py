@@ -23,9 +23,12 @@ def run(*arguments: str, given: str | None = None) -> Result:
 
 def test_it_runs_at_once_without_anything() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "attnscope", "inspect"], capture_output=True, encoding="utf-8", check=False,
+        [sys.executable, "-m", "attnscope", "inspect"],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
         env=os.environ | {"COLUMNS": "80"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("attnscope inspect: Example chat")
@@ -80,7 +83,7 @@ def test_segments_are_repeated_or_joined_by_commas() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["", ], "is empty"),
+        ([""], "is empty"),
         (["nowhere/notes.txt"], "no such file"),
         ([TEXT, "--segments", "a:0-9"], "Name the rest: --rest NAME"),
         ([TEXT, "--segments", "a:0-9,b:5-"], "overlap at token 5"),
@@ -93,7 +96,7 @@ def test_segments_are_repeated_or_joined_by_commas() -> None:
         ([TEXT, "--measure", "beauty"], "is not one of"),
         ([TEXT, "--new-tokens", "-1"], "-1 is not in the range"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_ends_with_2_and_the_way_out(arguments: list[str], message: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2

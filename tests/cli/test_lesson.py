@@ -13,14 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attnscope.cli import main
-from attnscope.cli.learn import copy_lesson, lesson_files
+from attnscope.cli.learn import built_site, copy_lesson, lesson_files
+from attnscope.cli.refusals import InputError
 from tests.lesson.notebooks import all_solutions, made_of, saved, shipped
 
 
 @pytest.fixture(autouse=True)
 def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second for each notebook, which test_correct.py and test_planted.py spend."""
-    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 1e-9)
 
 
 def run(*arguments: object) -> Result:
@@ -32,7 +33,8 @@ def test_learn_copies_the_lesson(tmp_path: Path) -> None:
     done = run("learn", folder, "--no-open")
     assert done.exit_code == 0, done.output
     assert f"copied          {folder / 'exercises.ipynb'}\n" in done.output
-    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in lesson_files()]
+    copied = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert [path.name for path in copied] == [path.name for path in lesson_files()]
     assert json.loads((folder / "exercises.ipynb").read_text()) == shipped()
 
 
@@ -105,7 +107,7 @@ def test_learn_opens_jupyterlab_in_the_folder(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("attnscope.cli.learn.find_spec", lambda name: object())
     monkeypatch.setattr("attnscope.cli.learn.subprocess.run", started)
-    assert run("learn", tmp_path, "--", "--no-browser").exit_code == 0
+    assert run("learn", tmp_path, "--lab", "--", "--no-browser").exit_code == 0
     [(command, folder)] = calls
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert command[3].startswith("--LabApp.default_url=/lab/tree/")
@@ -115,10 +117,55 @@ def test_learn_opens_jupyterlab_in_the_folder(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.skipif(find_spec("jupyterlab") is not None, reason="JupyterLab is here, and would open")
 def test_learn_explains_how_to_get_jupyterlab(tmp_path: Path) -> None:
-    done = run("learn", tmp_path)
+    done = run("learn", tmp_path, "--lab")
     assert done.exit_code == 2
     assert "pip install 'jupyterlab>=4.2'" in done.output
     assert (tmp_path / "exercises.ipynb").exists()
+
+
+def test_learn_explains_how_to_get_what_the_local_page_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnscope.cli.learn.find_spec", lambda name: None if name == "sphinx" else object())
+    done = run("learn", tmp_path)
+    assert done.exit_code == 2
+    assert "sphinx is not installed here" in done.output
+    assert "pip install 'attnscope[lesson]'" in " ".join(done.output.split())
+    assert (tmp_path / "exercises.ipynb").exists()
+
+
+def test_the_pages_are_built_once_for_a_version_of_their_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[list[str]] = []
+
+    def build(command: list[str], *, check: bool) -> Any:
+        built.append(command)
+        Path(command[-1]).mkdir()
+        (Path(command[-1]) / "index.html").write_text("a page")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("attnscope.cli.learn.subprocess.run", build)
+    first = built_site()
+    assert (first / "index.html").read_text() == "a page"
+    assert built_site() == first
+    assert len(built) == 1
+    monkeypatch.setattr("attnscope.cli.learn.digest_of_the_lesson", lambda: "another")
+    assert built_site() != first
+    assert len(built) == 2
+
+
+def test_pages_that_cannot_be_built_are_an_error_that_names_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "attnscope.cli.learn.subprocess.run",
+        lambda command, check: subprocess.CompletedProcess(command, 1),
+    )
+    with pytest.raises(InputError, match="attnscope learn --lab"):
+        built_site()
 
 
 def test_check_prints_ten_lines_and_a_total(tmp_path: Path) -> None:
@@ -133,9 +180,9 @@ def test_check_prints_ten_lines_and_a_total(tmp_path: Path) -> None:
 def test_check_ends_with_0_if_all_passed(tmp_path: Path) -> None:
     done = run("check", saved(made_of(*all_solutions(), "1 / 0"), tmp_path / "mine.ipynb"))
     assert done.exit_code == 0, done.output
-    assert "3   passed  masked attention" in done.output
-    assert "cell 17: ZeroDivisionError" in done.output
-    assert done.output.endswith("10 of 10 exercises passed\n")
+    assert "1   passed   soft retrieval" in done.output
+    assert "cell 35: ZeroDivisionError" in done.output
+    assert done.output.endswith("10 of 10 exercises passed, 10 stretch parts\n")
 
 
 def test_check_prints_everything_as_json(tmp_path: Path) -> None:
@@ -144,8 +191,8 @@ def test_check_prints_everything_as_json(tmp_path: Path) -> None:
     assert done.exit_code == 1
     printed = json.loads(done.output)
     assert (printed["passed"], printed["complete"], len(printed["grades"])) == (9, False, 10)
-    grade = printed["grades"][4]
-    assert (grade["number"], grade["title"], grade["passed"]) == (5, "entropy", False)
+    grade = printed["grades"][3]
+    assert (grade["number"], grade["passed"]) == (4, False)
     assert grade["message"].startswith("entropy: ")
     assert grade["example"].startswith("weights = [")
 
@@ -157,7 +204,7 @@ def test_check_of_a_folder_prints_a_table_for_a_class(tmp_path: Path) -> None:
     done = run("check", tmp_path, "--jobs", 2)
     assert done.exit_code == 1
     rows = [line.split() for line in done.output.splitlines()]
-    assert rows[1] == ["ada.ipynb", *["+"] * 10, "10"]
+    assert rows[1] == ["ada.ipynb", *["*"] * 10, "10"]
     assert rows[2] == ["bob.ipynb", *["-"] * 10, "0"]
     assert rows[3] == ["eve.ipynb", "not", "graded"]
     assert ["3", "notebooks", *["1"] * 10, "10"] in rows

@@ -1,4 +1,4 @@
-"""`import attnscope` loads nothing that it does not need. `python -m benchmarks.import_time` measures its seconds."""
+"""`import attnscope` loads nothing that it does not need. `benchmarks.import_time` measures its seconds."""
 
 import subprocess
 import sys

@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "doctor": {"attention", "cache", "gradients", "kernels", "problem"},
     "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
-    "lesson": {"audit", "positions", "probing", "problem", "reference"},
+    "training": {"attention", "gradients", "models", "positions", "problem", "reference"},
+    "lesson": {"audit", "models", "positions", "probing", "problem", "reference"},
+    "site": {"lesson"},
     "cli": {
         INDEX,
         "audit",
@@ -37,6 +39,7 @@ MAY_IMPORT = {
         "lesson",
         "machine",
         "problem",
+        "site",
         "sizing",
         "tour",
     },
@@ -67,6 +70,9 @@ OF_ANOTHER_TOOL = {
     "interop/transformers_register.py": {"torch", "transformers"},
     "interop/unwrapping.py": {"torch", "transformers"},
     "observation/plot.py": {"matplotlib"},
+    "site/build.py": {"sphinx"},
+    "site/extension.py": {"pygments", "sphinx"},
+    "site/live.py": {"jupyter_server", "tornado"},
     "sizing/plot.py": {"matplotlib"},
 }
 # _typeshed is the type checker's, and nothing at run time

@@ -84,7 +84,8 @@ def found_in(path: Path, source: str) -> list[str]:
     """Lines with a retired word, and the term to use."""
     terms = {word.lower(): term for word, term in retired().items()}
     return [
-        f"{path.name}:{line + text[: match.start()].count(chr(10))}: {match[0]!r}: use {terms[match[0].lower()]}"
+        f"{path.name}:{line + text[: match.start()].count(chr(10))}: {match[0]!r}: "
+        f"use {terms[match[0].lower()]}"
         for line, text in READERS[path.suffix](source)
         for match in PATTERN.finditer(text)
     ]

@@ -27,9 +27,15 @@ def random_inspection(
     for number in range(layers):
         query, key, value = 1.7 * rng.standard_normal((3, heads, tokens, 32)).astype(np.float32)
         observation = at.observe(
-            query, key, value, mask=at.Causal() if causal else None, segments=labels, top_keys=min(8, tokens),
-            received=True, block_map_size=min(MAP_SIZE, tokens),
-        )  # fmt: skip
+            query,
+            key,
+            value,
+            mask=at.Causal() if causal else None,
+            segments=labels,
+            top_keys=min(8, tokens),
+            received=True,
+            block_map_size=min(MAP_SIZE, tokens),
+        )
         names = tuple(str(head) for head in range(heads))
         seen.append(
             summarize(ObservedLayer(number, f"layers.{number}.attention", names, observation), ids, labels)
@@ -37,6 +43,10 @@ def random_inspection(
     words = pieces or tuple(f" word{token}" for token in range(tokens))
     places = np.arange(tokens)
     return Inspection(
-        "a random text", "a random model", Tokens(ids, words, places, places + 1),
-        Segments(labels, tuple(f"part {segment}" for segment in range(segments))), tuple(seen), {"text": "random"},
-    )  # fmt: skip
+        "a random text",
+        "a random model",
+        Tokens(ids, words, places, places + 1),
+        Segments(labels, tuple(f"part {segment}" for segment in range(segments))),
+        tuple(seen),
+        {"text": "random"},
+    )

@@ -20,11 +20,14 @@ def test_no_text_has_no_token() -> None:
     assert len(SUBJECT.tokenize("", templated=False).ids) == 0
 
 
-@pytest.mark.parametrize(("text", "new_tokens", "pieces"), [
-    ("Ada Lovelace. Ada Lov", 5, ("e", "l", "a", "c", "e")),
-    ("a snow☃man. a snow", 3, ("☃", "", "")),
-    ("a snow☃man. a snow", 2, ("\ufffd", "\ufffd")),  # a character that is not finished
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "new_tokens", "pieces"),
+    [
+        ("Ada Lovelace. Ada Lov", 5, ("e", "l", "a", "c", "e")),
+        ("a snow☃man. a snow", 3, ("☃", "", "")),
+        ("a snow☃man. a snow", 2, ("\ufffd", "\ufffd")),  # a character that is not finished
+    ],
+)
 def test_it_generates_byte_by_byte(text: str, new_tokens: int, pieces: tuple[str, ...]) -> None:
     tokens = SUBJECT.tokenize(text, templated=False)
     generated = SUBJECT.generate(tokens, new_tokens)

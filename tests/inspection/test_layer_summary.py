@@ -86,8 +86,16 @@ def test_arrays_have_no_axis_of_the_batch() -> None:
 
 
 def test_the_mean_of_the_sinks_is_over_the_tokens_that_see_a_key() -> None:
-    seen = at.observe(QUERY, KEY, VALUE, mask=at.Causal(offset=-1), sinks=[0.0, 1.0, -np.inf], top_keys=4,
-                      received=True, block_map_size=4)  # fmt: skip
+    seen = at.observe(
+        QUERY,
+        KEY,
+        VALUE,
+        mask=at.Causal(offset=-1),
+        sinks=[0.0, 1.0, -np.inf],
+        top_keys=4,
+        received=True,
+        block_map_size=4,
+    )
     layer = summarize(ObservedLayer(0, "", ("0", "1", "2"), seen), IDS, None)
     expected = seen.sink_mass[:, 1:].astype(np.float64).mean(axis=-1)
     np.testing.assert_allclose(layer.means["sink_mass"], expected, rtol=of_a_sum(TOKENS, np.float64))

@@ -33,9 +33,12 @@ def flat(text: str) -> str:
 def test_it_has_one_section_per_question_and_ends_with_a_warning(example: Inspection) -> None:
     page = printed(example)
     assert re.findall(r"^(\w.*?) ─", page, re.MULTILINE) == [
-        "Heads by normalized entropy", "Most peaked and most uniform heads", "Kinds of heads",
-        "Tokens that receive the most weight", "What each segment reads",
-    ]  # fmt: skip
+        "Heads by normalized entropy",
+        "Most peaked and most uniform heads",
+        "Kinds of heads",
+        "Tokens that receive the most weight",
+        "What each segment reads",
+    ]
     assert flat(page).endswith(NOT_AN_INFLUENCE)
     assert "mask: causal" in page
 

@@ -51,10 +51,16 @@ def test_layers_are_numbers_and_ranges(given: str | None, layers: list[int]) -> 
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("x", "expected numbers and ranges such as 0-3,7"), ("1-", "expected numbers"), ("", "expected numbers"),
-     ("4", "expected layers from 0 to 3: the model has 4"), ("2-1", "expected layers"), ("2-9", "expected layers"),
-     ("9" * 5000, "expected numbers")],
-)  # fmt: skip
+    [
+        ("x", "expected numbers and ranges such as 0-3,7"),
+        ("1-", "expected numbers"),
+        ("", "expected numbers"),
+        ("4", "expected layers from 0 to 3: the model has 4"),
+        ("2-1", "expected layers"),
+        ("2-9", "expected layers"),
+        ("9" * 5000, "expected numbers"),
+    ],
+)
 def test_layers_that_do_not_exist_are_refused(given: str, message: str) -> None:
     with pytest.raises(InspectionError, match=message):
         Request(layers=given).chosen_layers(range(4))

@@ -35,8 +35,14 @@ def test_the_example_is_answered_from_the_right_document(example: Inspection) ->
 def test_the_example_has_the_segments_of_its_chat_and_documents(example: Inspection) -> None:
     assert example.segments is not None
     assert set(example.segments.names) == {
-        "template", "system", "user", "lovelace.txt", "hopper.txt", "assistant", "generated"
-    }  # fmt: skip
+        "template",
+        "system",
+        "user",
+        "lovelace.txt",
+        "hopper.txt",
+        "assistant",
+        "generated",
+    }
     sizes = dict(zip(example.segments.names, example.segments.sizes, strict=True))
     assert sizes["hopper.txt"] == len((EXAMPLE / "hopper.txt").read_text(encoding="utf-8").strip())
     assert sum(sizes.values()) == len(example.tokens.ids)
@@ -125,8 +131,12 @@ def test_progress_is_reported_layer_by_layer() -> None:
     steps: list[tuple[float, str]] = []
     inspect(Request(TEXT, new_tokens=1), lambda done, after: steps.append((done, after)))
     assert steps == [
-        (0.0, "loading the model"), (0.0, "generating"), (0.0, "layer 0"), (0.5, "layer 1"), (1.0, "layer 1")
-    ]  # fmt: skip
+        (0.0, "loading the model"),
+        (0.0, "generating"),
+        (0.0, "layer 0"),
+        (0.5, "layer 1"),
+        (1.0, "layer 1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,8 @@ def test_progress_is_reported_layer_by_layer() -> None:
         (Request("x", model=Path("nowhere")), r"model='nowhere': no such folder or file"),
         (
             Request("x", reads="a"),
-            r"reads='a', expected the name of a segment. There are none: give --chat, --document or --segments",
+            r"reads='a', expected the name of a segment. "
+            r"There are none: give --chat, --document or --segments",
         ),
         (
             Request(reads="grace"),

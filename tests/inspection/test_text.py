@@ -12,11 +12,24 @@ from attnscope.inspection.text import NamedText, checked, decoded, shown_charact
 @pytest.mark.parametrize(
     ("piece", "shown"),
     [
-        (" the", "␣the"), ("\n", "⏎"), ("\t", "⇥"), ("\r\n", "␍⏎"), ("\u00a0", "⍽"), ("", "…"), ("\x00\x1b", "␀␛"),
-        ("\x7f", "␡"), ("\x85", "⟨U+0085⟩"), ("\u202e", "⟨U+202E⟩"), ("\u200b", "⟨U+200B⟩"), ("\u2028", "⟨U+2028⟩"),
-        ("\ue000", "⟨U+E000⟩"), ("\ufeff", "⟨U+FEFF⟩"), ("é日本", "é日本"), ("</script>", "</script>"),
+        (" the", "␣the"),
+        ("\n", "⏎"),
+        ("\t", "⇥"),
+        ("\r\n", "␍⏎"),
+        ("\u00a0", "⍽"),
+        ("", "…"),
+        ("\x00\x1b", "␀␛"),
+        ("\x7f", "␡"),
+        ("\x85", "⟨U+0085⟩"),
+        ("\u202e", "⟨U+202E⟩"),
+        ("\u200b", "⟨U+200B⟩"),
+        ("\u2028", "⟨U+2028⟩"),
+        ("\ue000", "⟨U+E000⟩"),
+        ("\ufeff", "⟨U+FEFF⟩"),
+        ("é日本", "é日本"),
+        ("</script>", "</script>"),
     ],
-)  # fmt: skip
+)
 def test_an_invisible_character_is_shown_by_a_sign(piece: str, shown: str) -> None:
     assert shown_piece(piece) == shown
 

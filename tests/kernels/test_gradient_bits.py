@@ -139,7 +139,7 @@ def test_leading_queries_change_no_bit_of_what_they_do_not_see(
 
 @pytest.mark.parametrize("mask", masks().values(), ids=masks())
 def test_a_row_changes_only_what_it_sees(level: str, mask: Any) -> None:
-    """Another query and another incoming gradient in one row reach its own gradient and the keys that it sees."""
+    """Another query and grad_output in a row change only its gradient and those of the keys it sees."""
     query, key, value, grad = arrays()
     whole = run(query, key, value, grad, mask=mask)
     visible = np.ones((TOKENS, TOKENS), bool) if mask is None else mask

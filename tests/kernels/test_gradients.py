@@ -90,7 +90,7 @@ def test_the_gradient_of_a_bias_is_left_out_if_it_is_not_asked_for(level: str) -
 
 
 def test_16_bits_are_float32_sums_rounded_once(level: str) -> None:
-    """From the same numbers as float32 arrays, then rounded: the sums between blocks and strips are float32."""
+    """The bits are those of float32 arrays, then rounded: sums between blocks and strips are float32."""
     for dtype in (ml_dtypes.bfloat16, np.float16):
         random = random_arrays(3, dtype)
         arrays = [random((1, heads, 600, 24), 1.0) for heads in (4, 2, 2, 4)]

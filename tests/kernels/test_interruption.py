@@ -13,7 +13,7 @@ one = np.ones((1, 1, 1, 64), np.float32)
 keys = np.broadcast_to(one, (1, 1, {keys}, 64))
 queries = np.broadcast_to(one, (1, 1, {queries}, 64))
 def attend(threads):
-    return at.{function}(queries, keys, keys, threads=threads{options})
+    return at.{function}(queries, keys, keys{options}, threads=threads)
 """
 CTRL_C = """
 import os, signal, threading
@@ -23,10 +23,18 @@ try:
 except KeyboardInterrupt:
     few = np.random.default_rng(0).standard_normal((3, 1, 4, 200, 8)).astype(np.float32)
     print(at.attention(*few, threads=2).tobytes() == at.attention(*few, threads=1).tobytes())
+    one, two = (at.attention_gradients(*few, few[0], threads=threads) for threads in (1, 2))
+    print(one.query.tobytes() == two.query.tobytes(), one.key.tobytes() == two.key.tobytes())
 """
 MANY_ROWS = {"queries": 10**6, "keys": 10**6, "function": "attention", "options": ""}
 ONE_LONG_TILE = {"queries": 20, "keys": 2**30, "function": "attention", "options": ""}
 SURVEYED = {"queries": 10**5, "keys": 10**6, "function": "observe", "options": ", received=True"}
+BACKWARD = {
+    "queries": 10**5,
+    "keys": 10**6,
+    "function": "attention_gradients",
+    "options": ", queries, output=queries, logsumexp=np.zeros((1, 1, 10**5), np.float32)",
+}
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -37,12 +45,12 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("sizes", "threads"),
-    [(MANY_ROWS, 1), (MANY_ROWS, 2), (ONE_LONG_TILE, 2), (SURVEYED, 2)],
-    ids=["one thread", "two threads", "parts of one tile", "surveyed"],
+    [(MANY_ROWS, 1), (MANY_ROWS, 2), (ONE_LONG_TILE, 2), (SURVEYED, 2), (BACKWARD, 1), (BACKWARD, 2)],
+    ids=["one thread", "two threads", "parts of one tile", "surveyed", "backward, one thread", "backward"],
 )
 def test_ctrl_c_ends_a_long_call_and_the_next_call_is_right(sizes: dict[str, object], threads: int) -> None:
     finished = run(LONG_CALL.format(**sizes) + CTRL_C.format(threads=threads))
-    assert finished.stdout == "True\n", finished.stderr
+    assert finished.stdout == "True\nTrue True\n", finished.stderr
 
 
 HANDLER = """
@@ -66,15 +74,16 @@ except Enough:
 """
 
 
-def test_a_signal_handler_may_compute_attention_itself() -> None:
-    finished = run(LONG_CALL.format(**MANY_ROWS) + HANDLER)
+@pytest.mark.parametrize("sizes", [MANY_ROWS, BACKWARD], ids=["forward", "backward"])
+def test_a_signal_handler_may_compute_attention_itself(sizes: dict[str, object]) -> None:
+    finished = run(LONG_CALL.format(**sizes) + HANDLER)
     assert finished.stdout == "[True, True, True]\n", finished.stderr
 
 
 EXIT = """
 import threading
 def forever():
-    few = np.random.default_rng(0).standard_normal((3, 1, 4, {tokens}, 32)).astype(np.float32)
+    few = np.random.default_rng(0).standard_normal(({arrays}, 1, 4, {tokens}, 32)).astype(np.float32)
     while True:
         at.{function}(*few, threads={threads})
         started.set()
@@ -88,9 +97,12 @@ print("exiting", flush=True)
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("tokens", [8, 300])
-@pytest.mark.parametrize("function", ["attention", "observe"])
-def test_python_exits_while_daemon_threads_compute(function: str, tokens: int, threads: int) -> None:
-    finished = run(
-        LONG_CALL.format(**MANY_ROWS) + EXIT.format(function=function, tokens=tokens, threads=threads)
-    )
+@pytest.mark.parametrize(
+    ("function", "arrays"), [("attention", 3), ("observe", 3), ("attention_gradients", 4)]
+)
+def test_python_exits_while_daemon_threads_compute(
+    function: str, arrays: int, tokens: int, threads: int
+) -> None:
+    program = EXIT.format(function=function, arrays=arrays, tokens=tokens, threads=threads)
+    finished = run(LONG_CALL.format(**MANY_ROWS) + program)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "exiting\n", "")

@@ -1,4 +1,4 @@
-"""The thread pool by itself, in a C++ program: no body that throws and no failed allocation leaves a job behind."""
+"""The thread pool alone, in a C++ program: no throwing body and no failed allocation leaves a job behind."""
 
 import subprocess
 from pathlib import Path

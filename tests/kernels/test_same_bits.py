@@ -1,4 +1,4 @@
-"""The contract: the bits of a row depend on its query, keys, values, mask and scoring, and on nothing else."""
+"""The contract: the bits of a row depend on its query, keys, values, mask and scoring alone."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the kernel observes: equal to the reference's, the same bits however it is asked, and beside an unchanged output."""
+"""What the kernel observes: the reference's values, the same bits for any request, an unchanged output."""
 
 from typing import Any
 

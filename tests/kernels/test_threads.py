@@ -31,13 +31,27 @@ def test_many_callers_at_once() -> None:
             assert list(together) == alone
 
 
+def gradients_in_bytes(seed: int, threads: int) -> bytes:
+    query, key, value = arrays(seed=seed)
+    found = at.attention_gradients(query, key, value, query, mask=at.Causal(), threads=threads)
+    return b"".join(each.tobytes() for each in (found.query, found.key, found.value))
+
+
+def test_many_backward_passes_at_once() -> None:
+    alone = [gradients_in_bytes(seed, 1) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(lambda seed: gradients_in_bytes(seed, 3), range(8))) == alone
+
+
 def attend_and_send(connection: Any) -> None:
-    connection.send(at.attention(*arrays(), threads=2).tobytes())
+    connection.send((at.attention(*arrays(), threads=2).tobytes(), gradients_in_bytes(0, 2)))
     connection.close()
 
 
 def test_a_forked_child_computes_too() -> None:
-    expected = at.attention(*arrays(), threads=2).tobytes()  # the parent's workers are running now
+    # the parent's workers are running now
+    expected = at.attention(*arrays(), threads=2).tobytes(), gradients_in_bytes(0, 2)
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=attend_and_send, args=(sender,))
@@ -66,7 +80,7 @@ def test_the_interpreter_is_free_meanwhile() -> None:
 
 
 def states_of_other_threads() -> list[str]:
-    """R for a thread that runs or wants to, S for one that sleeps: the field behind the name in Linux's stat."""
+    """R for a running or runnable thread, S for a sleeping one: the field after the name in Linux's stat."""
     own = threading.get_native_id()
     stats = [path / "stat" for path in Path("/proc/self/task").iterdir() if int(path.name) != own]
     return [stat.read_text().rpartition(")")[2].split()[0] for stat in stats]

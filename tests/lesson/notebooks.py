@@ -1,22 +1,19 @@
 """Notebooks as learners hand them in: as shipped, with an instructor's solutions, and made up."""
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import attnscope
-from tests.lesson.solutions import SOLUTIONS, STRETCH
+from attnscope.lesson.check import EXERCISES, exercise_of
+from attnscope.lesson.check import source_of as solution_of
 
 SHIPPED = Path(attnscope.__file__).parent / "lesson" / "exercises.ipynb"
-FUNCTIONS = {
-    each.__name__: each for table in (SOLUTIONS, STRETCH) for answers in table.values() for each in answers
-}
 
 
-def shipped() -> dict[str, Any]:
+def shipped(name: str = SHIPPED.name) -> dict[str, Any]:
     """The notebook as a learner gets it."""
-    notebook: dict[str, Any] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    notebook: dict[str, Any] = json.loads((SHIPPED.parent / name).read_text(encoding="utf-8"))
     return notebook
 
 
@@ -45,7 +42,7 @@ def written(part: str, without: tuple[str, ...]) -> str:
     name = part.removeprefix("def ").partition("(")[0]
     if not part.startswith("def ") or name in without:
         return part
-    return inspect.getsource(FUNCTIONS[name])
+    return solution_of([name])
 
 
 def made_of(*sources: str) -> dict[str, Any]:
@@ -55,11 +52,13 @@ def made_of(*sources: str) -> dict[str, Any]:
 
 
 def all_solutions() -> list[str]:
-    """A cell for each function of the ten exercises."""
-    return [
-        "import numpy as np",
-        *(inspect.getsource(each) for answers in SOLUTIONS.values() for each in answers),
+    """A cell for each function of the ten exercises and their stretch parts, and one for NumPy."""
+    names = [
+        task.name
+        for number in EXERCISES
+        for task in (*exercise_of(number).tasks, *exercise_of(number).stretch)
     ]
+    return ["import numpy as np", *solution_of(names).split("\n\n\n")]
 
 
 def saved(notebook: dict[str, Any], path: Path) -> Path:

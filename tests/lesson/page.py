@@ -50,7 +50,8 @@ class Page:
         """What is left when code, the list of references and the targets of links are taken out."""
         text = FENCE.sub("\n", self.text)
         text = re.sub(r"^## References\n.*?(?=^## |\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
-        return re.sub(r"^\| \d+ \|.*$", "", text, flags=re.MULTILINE)  # a table of contents counts its rows
+        # a table of contents and a list count their rows
+        return re.sub(r"^\| \d+ \|.*$|^\d+\. ", "", text, flags=re.MULTILINE)
 
     def run(self) -> str:
         """Run all sessions in one namespace; what disagrees with the page, as doctest reports it."""

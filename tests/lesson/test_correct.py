@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 import attnscope as at
+from attnscope.lesson.check import PROJECTS
 from tests.lesson.correct import entropy_to_flash, softmax_to_heads  # noqa: F401  # they fill the registry
 from tests.lesson.correct.registry import CORRECT, Correct
-from tests.lesson.solutions import SOLUTIONS, STRETCH
+from tests.lesson.solutions import PROJECT_SOLUTIONS, SOLUTIONS, STRETCH
 
 
 @pytest.mark.parametrize("answers", CORRECT, ids=lambda answers: answers.id)
@@ -31,3 +32,8 @@ def test_an_instructor_s_solution_passes(number: int) -> None:
 @pytest.mark.parametrize("number", STRETCH)
 def test_an_instructor_s_solution_of_the_stretch_part_passes(number: int) -> None:
     assert at.lesson.check(number, *STRETCH[number], stretch=True)
+
+
+@pytest.mark.parametrize("letter", PROJECTS)
+def test_an_instructor_s_solution_of_a_project_passes(letter: str) -> None:
+    assert at.lesson.check(letter, *PROJECT_SOLUTIONS[letter])

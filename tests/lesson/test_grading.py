@@ -10,6 +10,7 @@ from attnscope.lesson.grading import Graded, grade, grade_all, notebooks_in
 from attnscope.lesson.notebook import Limits
 from attnscope.lesson.verdict import LessonError
 from tests.lesson.notebooks import all_solutions, completed, made_of, saved, shipped
+from tests.lesson.solutions import TEXT
 
 ALL = list(range(1, 11))
 
@@ -17,7 +18,7 @@ ALL = list(range(1, 11))
 @pytest.fixture(autouse=True)
 def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second for each notebook, which test_correct.py and test_planted.py spend."""
-    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 1e-9)
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def hand_in(tmp_path: Path) -> Any:
 
 
 def passed(graded: Graded) -> list[int]:
-    return [each.number for each in graded.grades if each.passed]
+    """The exercises that passed; projects are asked for by themselves."""
+    return [each.number for each in graded.grades if each.passed and isinstance(each.number, int)]
 
 
 def message(graded: Graded, number: int) -> str:
@@ -56,9 +58,9 @@ def test_the_notebook_with_an_instructor_s_solutions_passes_all_ten(hand_in: Any
 
 def test_what_is_written_counts_and_the_rest_is_reported(hand_in: Any) -> None:
     graded = hand_in(completed(without=("multi_head", "leaks")))
-    assert passed(graded) == [1, 2, 3, 5, 6, 7, 8, 9]
-    assert message(graded, 4).endswith("is not written yet: it returns nothing.")
-    assert message(graded, 10) == "leaks is not written yet: it returns nothing."
+    assert passed(graded) == [1, 2, 3, 4, 6, 7, 8, 10]
+    assert message(graded, 5).endswith("is not written yet: it returns nothing.")
+    assert message(graded, 9) == "leaks is not written yet: it returns nothing."
 
 
 def test_functions_count_in_any_cell_without_any_check(hand_in: Any) -> None:
@@ -124,13 +126,16 @@ def test_a_cell_that_ends_the_process_is_left_out(hand_in: Any) -> None:
         made_of("import os\nos._exit(0)", *all_solutions(), "import os, signal\nos.kill(os.getpid(), 9)")
     )
     assert graded.complete
-    assert graded.notes == ("cell 1: it ended the process", "cell 18: it ended the process")
+    assert graded.notes == (
+        "cell 1: it ended the process",
+        f"cell {len(all_solutions()) + 2}: it ended the process",
+    )
 
 
 def test_a_function_that_ends_the_process_fails_alone(hand_in: Any) -> None:
     graded = hand_in(made_of(*all_solutions(), "def entropy(weights):\n    import os\n    os._exit(0)"))
-    assert passed(graded) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
-    assert message(graded, 5) == "entropy(weights) ended the process it ran in."
+    assert passed(graded) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert message(graded, 4) == "entropy(weights) ended the process it ran in."
 
 
 def test_exit_is_no_end(hand_in: Any) -> None:
@@ -141,8 +146,8 @@ def test_exit_is_no_end(hand_in: Any) -> None:
 def test_memory_has_a_limit(hand_in: Any) -> None:
     greedy = "def alibi(heads, query_len, key_len):\n    return np.ones((1 << 16, 1 << 16)) * 2"
     graded = hand_in(made_of("hoard = bytearray(3 << 30)", *all_solutions(), greedy), memory_bytes=1 << 30)
-    assert passed(graded) == [1, 2, 3, 4, 5, 6, 8, 9, 10]
-    assert "MemoryError" in message(graded, 7)
+    assert passed(graded) == [1, 2, 3, 4, 5, 7, 8, 9, 10]
+    assert "MemoryError" in message(graded, 6)
     assert graded.notes == ("cell 1: it needed more memory than it may have",)
 
 
@@ -164,8 +169,8 @@ def test_functions_without_end_cost_their_own_exercise(hand_in: Any) -> None:
     graded = hand_in(
         made_of(*all_solutions(), "def counterexample():\n    while True: pass"), call_seconds=0.5
     )
-    assert passed(graded) == [1, 2, 3, 4, 5, 7, 8, 9, 10]
-    assert "Is there a loop that does not end?" in message(graded, 6)
+    assert passed(graded) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert "Is there a loop that does not end?" in message(graded, 4)
 
 
 def test_processes_that_a_notebook_starts_end_with_it(hand_in: Any, tmp_path: Path) -> None:
@@ -279,3 +284,21 @@ def test_a_class_is_graded_side_by_side(tmp_path: Path) -> None:
 def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LessonError, match="holds no notebook"):
         notebooks_in(tmp_path)
+
+
+def test_stretch_parts_and_projects_are_graded_too(hand_in: Any) -> None:
+    graded = hand_in(made_of(*all_solutions(), "def twins():\n    return 1"))
+    assert graded.complete
+    assert graded.stretched == 9
+    assert (
+        graded.grades[3].stretch
+        == "twins() returns one thing, an int; expected 4: (query_a, query_b, key, value)."
+    )
+    projects = hand_in(made_of(TEXT), seconds=120, call_seconds=20)
+    assert [each.number for each in projects.grades if each.passed] == [*ALL, "A", "B", "C"]
+
+
+def test_a_notebook_of_projects_alone_has_no_other_grades(hand_in: Any) -> None:
+    graded = hand_in(shipped("projects.ipynb"))
+    assert [each.number for each in graded.grades] == ["A", "B", "C"]
+    assert not graded.complete

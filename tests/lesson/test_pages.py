@@ -9,7 +9,17 @@ from tests.lesson.links import code_links, corrected
 from tests.lesson.page import FENCE, LESSON, LINK, Page, pages
 
 OVERVIEW, *TEN = pages()
-SECTIONS = ["Definition", "By hand", "Not this", "A common mistake", "In the library", "References", "Pause"]
+SECTIONS = [
+    "The need",
+    "An example",
+    "Definition",
+    "Proof",
+    "Not this",
+    "A common mistake",
+    "In the library",
+    "Pause",
+    "References",
+]
 every_page = pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 every_topic = pytest.mark.parametrize("path", TEN, ids=lambda path: path.stem)
 
@@ -44,17 +54,53 @@ def test_a_page_has_all_its_parts_in_order(path: Path) -> None:
     headings = re.findall(r"^## (.*)$", page.text, re.MULTILINE)
     assert [heading for heading in headings if heading in SECTIONS] == SECTIONS
     assert re.search(r"\*\*(Definition|Theorem)", section(page, "Definition"))
-    assert "*Proof.*" in page.text
+    assert re.search(r"^\*Proof\b", section(page, "Proof"), re.MULTILINE)
     assert re.search(r"^\$\$$", page.text, re.MULTILINE), "no formula of its own"
     assert len(re.findall(r"^(?:\*\*|An? )", section(page, "Not this"), re.MULTILINE)) >= 2
     assert section(page, "Not this").count("```pycon") >= 1
-    assert section(page, "By hand").count("```pycon") >= 1
+    assert section(page, "An example").count("```pycon") >= 1
+    assert re.search(r"!\[.{20,}\]\(figures/\w+\.svg\)", section(page, "An example"))
     assert code_links(section(page, "In the library"))
     assert section(page, "References").count("https://") >= 2
-    assert section(page, "Pause").startswith("**Pause.**")
-    assert re.search(
-        r"<details>\n<summary>An answer</summary>\n\n.+?\n\n</details>\n", section(page, "Pause"), re.DOTALL
-    )
+
+
+QUESTION = re.compile(
+    r"\*\*Question \d( \(a number\))?\.\*\* .+?\n\n((?:<details>.*?</details>\n)+)", re.DOTALL
+)
+OPTION = re.compile(
+    r"<details><summary>(.+?)</summary>\n\n(Right|Not quite)\. (.+?)\n\n</details>\n", re.DOTALL
+)
+
+
+@every_topic
+def test_a_pause_has_three_questions_whose_options_explain_themselves(path: Path) -> None:
+    found = QUESTION.findall(section(Page.read(path), "Pause") + "\n")
+    assert len(found) == 3
+    for number, text in found:
+        options = OPTION.findall(text)
+        assert len(options) == 3
+        assert [verdict for _, verdict, _ in options].count("Right") == 1
+        assert all(len(why.split()) >= 3 for *_, why in options)
+        assert not number or all(re.fullmatch(r"-?[\d.]+", answer) for answer, *_ in options)
+
+
+@every_topic
+def test_the_sentence_goes_through_every_page(path: Path) -> None:
+    assert re.search(r"trophy|our sentence|\"too\"", Page.read(path).text, re.IGNORECASE)
+
+
+def test_sentences_are_short() -> None:
+    """At most 18 words on average, formulas, tables and links taken out."""
+    for path in pages():
+        prose = re.sub(
+            r"\$\$.*?\$\$|^\|.*?$|<[^>]*>|!?\[|\]\([^)]*\)",
+            " ",
+            Page.read(path).prose,
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        sentences = [each.split() for each in re.split(r"(?<=[.:?!])\s+", " ".join(prose.split()))]
+        lengths = [len(words) for words in sentences if len(words) > 2]
+        assert sum(lengths) / len(lengths) <= 18
 
 
 @every_topic
@@ -90,7 +136,7 @@ def test_the_overview_leads_to_every_page_and_to_a_graded_exercise() -> None:
         "pip install",
         "attnscope learn",
         "exercises.ipynb",
-        "check(1, softmax, attention)",
+        "check(1, softmax, soft_lookup)",
         "attnscope check",
     )
     assert [step for step in steps if step not in text] == []
@@ -133,7 +179,7 @@ def test_a_shown_output_that_was_changed_is_caught(path: Path) -> None:
 @every_topic
 def test_a_number_that_nothing_computed_is_caught(path: Path, claim: str) -> None:
     page = Page.read(path)
-    changed = page.text.replace("\n## By hand\n", f"\n## By hand\n\n{claim}\n")
+    changed = page.text.replace("\n## An example\n", f"\n## An example\n\n{claim}\n")
     assert Page(page.name, changed).unproven_numbers()
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,8 @@ from attnscope.lesson.check import EXERCISES
 from tests.lesson.planted.registry import PLANTED, Planted
 from tests.lesson.solutions import SOLUTIONS, STRETCH
 
-for name in EXERCISES.values():
-    import_module(f"tests.lesson.planted.{name}")
+for path in sorted((Path(__file__).parent / "planted").glob("[a-z]*.py")):
+    import_module(f"tests.lesson.planted.{path.stem}")
 
 
 def verdict_on(planted: Planted) -> at.lesson.Verdict:

@@ -10,26 +10,26 @@ import pytest
 from click.testing import CliRunner
 
 from attnscope.cli import main
-from attnscope.lesson import check
 from attnscope.lesson.grading import Graded, grade, grade_all
 from attnscope.lesson.judge import TaskJudge
 from attnscope.lesson.notebook import Limits
 from attnscope.lesson.process import Host
 from attnscope.lesson.verdict import Verdict
 from tests.lesson.notebooks import all_solutions, made_of, saved
+from tests.lesson.solutions import checked
 
 
 @pytest.fixture(autouse=True)
 def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saves half a second per notebook. test_correct.py and test_planted.py run the audit."""
-    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 1e-9)
 
 
-def passed(graded: Graded) -> list[int]:
+def passed(graded: Graded) -> list[int | str]:
     return [each.number for each in graded.grades if each.passed]
 
 
-def ten_but(*missing: int) -> list[int]:
+def ten_but(*missing: int) -> list[int | str]:
     return [number for number in range(1, 11) if number not in missing]
 
 
@@ -41,8 +41,8 @@ WITHOUT_VALUES = (
 def test_values_of_no_numbers_are_a_wrong_shape(tmp_path: Path) -> None:
     path = saved(made_of(*all_solutions(), WITHOUT_VALUES), tmp_path / "mine.ipynb")
     graded = grade(path, Limits())
-    assert passed(graded) == ten_but(6)
-    assert "value has shape (3, 0)" in graded.grades[5].message
+    assert passed(graded) == ten_but(4)
+    assert "value has shape (3, 0)" in graded.grades[3].message
 
 
 SHAPES = [(), (0,), (2,), (0, 0), (0, 2), (1, 0), (1, 2), (3, 0), (3, 2), (1, 3, 2)]
@@ -51,14 +51,14 @@ SHAPES = [(), (0,), (2,), (0, 0), (0, 2), (1, 0), (1, 2), (3, 0), (3, 2), (1, 3,
 def test_no_shape_of_a_counterexample_raises_in_the_judge() -> None:
     for shapes in itertools.product(SHAPES, repeat=3):
         arrays = [np.arange(float(np.prod(shape))).reshape(shape) for shape in shapes]
-        verdict = check(6, lambda arrays=arrays: tuple(arrays))
+        verdict = checked(counterexample=lambda arrays=arrays: tuple(arrays))
         assert not verdict
         assert "internal error" not in verdict.message, (shapes, verdict.message)
 
 
 @pytest.mark.parametrize("number", [10**5000, -(10**5000), 1e308, float("nan")], ids=range(4))
 def test_a_number_beyond_all_formats_is_a_wrong_answer(number: float) -> None:
-    verdict = check(9, lambda config, tokens, batch: number, lambda *a: 0, lambda *a: 0)
+    verdict = checked(cache_bytes=lambda config, tokens, batch: number)
     assert not verdict
     assert "internal error" not in verdict.message
 
@@ -75,7 +75,7 @@ INTERNAL = [RuntimeError("a bug"), MemoryError(), RecursionError("deep"), Assert
 
 
 @pytest.fixture
-def judge_fails_in_exercise_5(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
+def judge_fails_in_exercise_4(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
     right = TaskJudge.verdict
 
     def failing(self: TaskJudge) -> Verdict | None:
@@ -86,25 +86,25 @@ def judge_fails_in_exercise_5(monkeypatch: pytest.MonkeyPatch, request: Any) -> 
     monkeypatch.setattr(TaskJudge, "verdict", failing)
 
 
-@pytest.mark.parametrize("judge_fails_in_exercise_5", INTERNAL[:1], indirect=True)
-@pytest.mark.usefixtures("judge_fails_in_exercise_5")
+@pytest.mark.parametrize("judge_fails_in_exercise_4", INTERNAL[:1], indirect=True)
+@pytest.mark.usefixtures("judge_fails_in_exercise_4")
 def test_an_error_of_the_judge_costs_one_exercise_and_is_named(tmp_path: Path) -> None:
     paths = [saved(made_of(*all_solutions()), tmp_path / f"{name}.ipynb") for name in ("ada", "bob")]
     graded = list(grade_all(paths, Limits(), 2))
     assert len(graded) == 2
     for each in graded:
-        assert passed(each) == ten_but(5)
-        assert each.grades[4].message.startswith(
-            "exercise 5 could not be judged: internal error of attnscope, RuntimeError: a bug, in failing "
+        assert passed(each) == ten_but(4)
+        assert each.grades[3].message.startswith(
+            "exercise 4 could not be judged: internal error of attnscope, RuntimeError: a bug, in failing "
         )
 
 
-@pytest.mark.parametrize("judge_fails_in_exercise_5", INTERNAL, indirect=True, ids=repr)
-@pytest.mark.usefixtures("judge_fails_in_exercise_5")
+@pytest.mark.parametrize("judge_fails_in_exercise_4", INTERNAL, indirect=True, ids=repr)
+@pytest.mark.usefixtures("judge_fails_in_exercise_4")
 def test_an_error_of_the_judge_is_a_verdict_whatever_it_is(request: Any) -> None:
-    verdict = check(5, np.sum, np.sum)
+    verdict = checked(entropy=np.sum)
     assert not verdict
-    error = type(request.node.callspec.params["judge_fails_in_exercise_5"]).__name__
+    error = type(request.node.callspec.params["judge_fails_in_exercise_4"]).__name__
     assert f"internal error of attnscope, {error}" in verdict.message
 
 

@@ -100,7 +100,7 @@ def test_an_unknown_past_leaves_the_induction_head_on_its_sink() -> None:
 
 
 def test_the_background_head_has_uniform_weights() -> None:
-    """All its scores are 0, and e^-100 of its sink is far below rounding: what is left is rounding of sum and quotient."""
+    """All scores are 0, and e^-100 of the sink is far below rounding: only sum and quotient are rounded."""
     weights = weights_of(MODEL.read(TEXT), 1, 1)
     expected = np.tri(len(TEXT)) / np.arange(1, len(TEXT) + 1)[:, None]
     np.testing.assert_allclose(weights, expected, rtol=of_a_sum(len(TEXT), np.float64))

@@ -13,7 +13,7 @@ LAYERS: list[dict[str, Any]] = [
     dict(zip(("query", "key", "value"), (RNG.standard_normal((2, h, 30, 8)) for h in (4, 2, 2)), strict=True))
     | {"mask": at.Causal()}
     for _ in range(3)
-]  # fmt: skip
+]
 
 
 WRONG_BY = len(LAYERS) * of_a_sum(0)  # in float64, but for each layer's shares, which are float32

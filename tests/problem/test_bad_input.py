@@ -309,18 +309,36 @@ class Careless(np.ndarray):
         raise RuntimeError("careless")
 
 
-OBJECTS = [
-    None, True, object(), Hostile(), Pretender(), Ellipsis, int, at.Causal, at.Causal(offset=[1, 2, 3]),
-    range(4), "causal", b"1234", {}, set(), 10**400, -(10**5000), 1j, float("nan"), float("inf"), 0.0,
-    1e-320, [[1.0], [2.0, 3.0]], [None] * 4, [10**400] * 4, [Hostile()] * 4, np.float32(1),
-    np.float64("nan"), np.longdouble("1e4000"), ml_dtypes.bfloat16(1), np.bool_(True), np.array(1.0,
-    np.float32), np.array(["x"]), np.zeros(3, [("a", int)]), np.array("2026-11-24", "datetime64[D]"),
-    np.zeros(4, object), np.full(4, None), np.zeros((0, 7), bool), np.ma.masked_array(QUERY), np.ones((4,
-    4), np.float32).view(np.matrix), np.ones((5, 7), bool).view(np.matrix), QUERY.view(Careless),
-    QUERY.view(np.recarray), HUGE, LONG, np.broadcast_to(np.True_, (2**20, 2**40)), np.array(["a"],
-    np.dtypes.StringDType()), np.zeros((2, 4, 5, 8), ">f4"), np.zeros((2, 4, 5, 8), np.longdouble),
-    at.Dense(np.ones((2, 1, 1, 7), bool)), at.Documents([1] * 7), [0.5] * 4, QUERY, KEY, VALUE,
-]  # fmt: skip
+PLAIN = [None, True, Ellipsis, int, object(), range(4), "causal", b"1234", {}, set(), Hostile(), Pretender()]
+NUMBERS = [10**400, -(10**5000), 1j, float("nan"), float("inf"), 0.0, 1e-320]
+SCALARS = [np.float32(1), np.float64("nan"), np.longdouble("1e4000"), ml_dtypes.bfloat16(1), np.bool_(True)]
+LISTS = [[[1.0], [2.0, 3.0]], [None] * 4, [10**400] * 4, [Hostile()] * 4, [0.5] * 4]
+MASKS = [
+    at.Causal,
+    at.Causal(offset=[1, 2, 3]),
+    at.Dense(ones(2, 1, 1, 7, dtype=bool)),
+    at.Documents([1] * 7),
+    np.broadcast_to(np.True_, (2**20, 2**40)),
+]
+ARRAYS = [QUERY, KEY, VALUE, HUGE, LONG, ones(), ones(0, 7, dtype=bool)]
+OTHER_DTYPES = [
+    np.array(["x"]),
+    np.array(["a"], np.dtypes.StringDType()),
+    np.array("2026-11-24", "datetime64[D]"),
+    np.zeros(3, [("a", int)]),
+    np.zeros(4, object),
+    np.full(4, None),
+    np.zeros((2, 4, 5, 8), ">f4"),
+    np.zeros((2, 4, 5, 8), np.longdouble),
+]
+SUBCLASSES = [
+    np.ma.masked_array(QUERY),
+    ones(4, 4).view(np.matrix),
+    ones(5, 7, dtype=bool).view(np.matrix),
+    QUERY.view(Careless),
+    QUERY.view(np.recarray),
+]
+OBJECTS = [*PLAIN, *NUMBERS, *SCALARS, *LISTS, *MASKS, *ARRAYS, *OTHER_DTYPES, *SUBCLASSES]
 ARGUMENTS = ("query", "key", "value", "mask", "scale", "softcap", "bias", "alibi_slopes", "sinks")
 
 

@@ -123,8 +123,8 @@ def test_memory_of_another_device_is_refused_by_its_name(device: int, named: str
     with pytest.raises(at.AttentionFormatError) as refused:
         at.attention(Exported(query, device=device), key, value)  # type: ignore[arg-type]
     assert str(refused.value) == (
-        f"query is a tests.problem.exported.Exported in memory of {named}, expected the CPU's. Move it to the CPU "
-        "first."
+        f"query is a tests.problem.exported.Exported in memory of {named}, expected the CPU's. "
+        "Move it to the CPU first."
     )
 
 

@@ -84,5 +84,6 @@ def _read_dtype(given: Any) -> str:
         return PAGE_FORMATS[np.dtype(given)]
     except (TypeError, KeyError):
         raise AttentionFormatError(
-            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. Attention over pages computes in float32: use it for float64, too."
+            f"dtype={brief(given)}: expected {', '.join(DTYPES)}. "
+            "Attention over pages computes in float32: use it for float64, too."
         ) from None

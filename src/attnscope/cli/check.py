@@ -14,7 +14,7 @@ from attnscope.cli.terminal import bar, json_option, print_json, terminal
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from attnscope.lesson import Graded, Limits
+    from attnscope.lesson import Grade, Graded, Limits
 
 
 def memory(_context: click.Context, _option: click.Parameter, given: str) -> int:
@@ -56,7 +56,7 @@ def memory(_context: click.Context, _option: click.Parameter, given: str) -> int
     help="How many notebooks to grade at once.",
 )
 def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> None:
-    """Grade the ten exercises of a learner's notebook, or of all notebooks in a folder.
+    """Grade a learner's notebook, or all notebooks in a folder: exercises, stretch parts and projects.
 
     Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from
     outside: what it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises
@@ -82,7 +82,7 @@ def of_file(path: Path, limits: "Limits", as_json: bool) -> bool:
     from attnscope.lesson import grade
 
     with bar("check") as progress:
-        graded = grade(path, limits, shares(10, progress))
+        graded = grade(path, limits, shares(13, progress))
     if as_json:
         print_json(facts(graded))
     else:
@@ -100,7 +100,9 @@ def facts(graded: "Graded") -> dict[str, Any]:
     """A notebook's grades for JSON."""
     from attnscope.lesson import printable
 
-    found = {**asdict(graded), "passed": graded.passed, "complete": graded.complete}
+    found = {
+        **asdict(graded), "passed": graded.passed, "stretched": graded.stretched, "complete": graded.complete,
+    }  # fmt: skip
     return {**found, "file": printable(graded.file), "trouble": graded.trouble and printable(graded.trouble)}
 
 
@@ -114,10 +116,15 @@ def print_grades(graded: "Graded") -> None:
     for grade in graded.grades:
         mark = "[green]passed[/]" if grade.passed else "[red]not yet[/]"
         table.add_row(str(grade.number), mark, shown(grade.title if grade.passed else grade.message))
+        if grade.stretch is not None:
+            passed = grade.stretch == "passed"
+            table.add_row("", "[green]stretch[/]" if passed else "[red]stretch[/]", shown(grade.stretch))
     console.print(table)
     for note in graded.notes:
         console.print(shown(note), style="yellow")
-    console.print(f"{graded.passed} of {len(graded.grades)} exercises passed")
+    kind = "exercises" if any(isinstance(grade.number, int) for grade in graded.grades) else "projects"
+    stretched = f", {graded.stretched} stretch parts" if graded.stretched else ""
+    console.print(f"{graded.passed} of {len(graded.grades)} {kind} passed{stretched}")
 
 
 def empty_table() -> "Table":
@@ -171,13 +178,23 @@ def class_table(folder: Path, graded: list["Graded"]) -> "Table":
         if each.trouble is not None:
             table.add_row(name, *[""] * 10, "not graded")
             continue
-        marks = ["[green]+[/]" if grade.passed else "[red]-[/]" for grade in each.grades]
-        table.add_row(name, *marks, str(each.passed))
-    by_exercise = [sum(each.grades[n].passed for each in graded if each.grades) for n in range(10)]
+        by_number = {grade.number: grade for grade in each.grades}
+        table.add_row(name, *(mark_of(by_number.get(number)) for number in range(1, 11)), str(each.passed))
+    by_exercise = [
+        sum(grade.passed for each in graded for grade in each.grades if grade.number == number)
+        for number in range(1, 11)
+    ]
     table.add_section()
     total = str(sum(each.passed for each in graded))
     table.add_row(f"{len(graded)} notebooks", *map(str, by_exercise), total)
     return table
+
+
+def mark_of(grade: "Grade | None") -> str:
+    """A plus for a pass, a star for a pass with its stretch part, a minus, or nothing."""
+    if grade is None:
+        return ""
+    return "[red]-[/]" if not grade.passed else "[green]*[/]" if grade.stretch == "passed" else "[green]+[/]"
 
 
 def shown(text: str) -> str:

@@ -70,7 +70,8 @@ STANDARD_OUTPUT = Path("-")
     type=click.Choice(MEASURES),
     default=MEASURES[0],
     metavar="NAME",
-    help=f"The measure in the printed grid: {', '.join(MEASURES[:-1])} or {MEASURES[-1]}.  [default: {MEASURES[0]}]",
+    help=f"The measure in the printed grid: {', '.join(MEASURES[:-1])} or {MEASURES[-1]}.  "
+    f"[default: {MEASURES[0]}]",
 )
 @click.option(
     "--reads",

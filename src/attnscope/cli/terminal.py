@@ -22,7 +22,7 @@ def terminal(*, stderr: bool = False) -> "Console":
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar that disappears when it is done. The yielded function takes the share done and the next step."""
+    """A progress bar that vanishes at the end. Call what it yields with the share done and the next step."""
     from rich.progress import Progress
 
     console = terminal(stderr=True)

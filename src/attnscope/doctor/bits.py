@@ -45,7 +45,7 @@ def digest(level: str) -> str:
 
 
 def numbers(seed: int, *shape: int) -> NDArray[np.float32]:
-    """Multiples of 1/64 in [-2, 2), exact in every format: SplitMix64 on integers, the same with every NumPy."""
+    """Multiples of 1/64 in [-2, 2), exact in every format: SplitMix64, the same with every NumPy."""
     index = np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(seed * 1_000_003)
     mixed = index * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)

@@ -37,8 +37,8 @@ def examine_python() -> Finding:
     """Python, its word size, and the platform that it runs on."""
     libc = " ".join(platform.libc_ver()).strip()
     found = (
-        f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, on "
-        f"{sys.platform} {platform.machine()}{', ' + libc if libc else ''}"
+        f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, "
+        f"on {sys.platform} {platform.machine()}{', ' + libc if libc else ''}"
     )
     return Finding("Python", "ok", found)
 

@@ -1,4 +1,4 @@
-"""Which libraries are installed, and whether their versions are supported: read from metadata, imported by no one."""
+"""Which libraries are installed, and whether their versions are supported, by metadata: none is imported."""
 
 import re
 from importlib import metadata

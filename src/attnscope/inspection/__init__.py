@@ -1,4 +1,4 @@
-"""What every head of a model reads on a text: the inspection, its report on the terminal, and a page to explore."""
+"""What every head of a model reads on a text: the inspection, its printed report, and a page to explore."""
 
 from attnscope.inspection.inspection import HeadValue as HeadValue
 from attnscope.inspection.inspection import Inspection as Inspection

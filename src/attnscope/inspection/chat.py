@@ -1,4 +1,4 @@
-"""Chats: the messages of a JSON file, and the characters of each message in the text that a chat template renders."""
+"""Chats: the messages of a JSON file, and the characters of each message in a chat template's text."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -95,7 +95,7 @@ def parse_message(file: str, number: int, given: Any) -> Message:
 
 
 def between_template_tokens(text: str, messages: Sequence[Message], template: Template) -> Places | None:
-    """Places found by the template tokens around them, which are rendered once more with placeholder messages.
+    """Places found by the template tokens around them: the template is rendered with placeholder messages.
 
     A message such as "user" is thus not confused with the role of that name. None if the template tokens
     depend on the words: then the words have to be searched.
@@ -128,8 +128,8 @@ def in_order(text: str, chat: Chat) -> Places:
         if start < 0:
             raise InspectionError(
                 f"the model's chat template does not repeat message {number} ({shown_name(message.role)}) of "
-                f"{shown_name(chat.name)} word for word. Give the text as the model shall read it, and its parts by "
-                "--segments NAME:START-END."
+                f"{shown_name(chat.name)} word for word. "
+                "Give the text as the model shall read it, and its parts by --segments NAME:START-END."
             )
         position = start + len(words)
         places.append((start, position))

@@ -11,7 +11,7 @@ from attnscope.models import copying_transformer
 
 
 class HandWritten:
-    """copying_transformer(): six heads that attend 1 to 6 bytes back, an induction head and a background head."""
+    """copying_transformer(): six heads attend 1 to 6 bytes back; an induction head and a background head."""
 
     name = "the hand-written model"
     context: int | None = None

@@ -60,8 +60,10 @@ def short(value: float, measure: Measure) -> str:
     """A share in at most three characters, another value with at most one decimal.
 
     >>> from attnscope.inspection.measures import BY_KEY
-    >>> short(0.283, BY_KEY["induction"]), short(0.999, BY_KEY["induction"]), short(12.4, BY_KEY["mean_distance"])
-    ('.28', '1', '12')
+    >>> short(0.283, BY_KEY["induction"]), short(0.999, BY_KEY["induction"])
+    ('.28', '1')
+    >>> short(12.4, BY_KEY["mean_distance"])
+    '12'
     """
     if measure.scale == "share":
         text = f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The result of an inspection: the text as tokens, its segments, the summary of every layer, and their provenance."""
+"""The result of an inspection: the text as tokens, its segments, a summary per layer, and provenance."""
 
 import sys
 from dataclasses import dataclass, field
@@ -177,7 +177,7 @@ class Inspection:
 
 
 def segments_as_json(found: Inspection) -> dict[str, Any] | None:
-    """The segments; rows of by_segment and evenly are readers, columns are what they read, in the order of the names."""
+    """The segments; by_segment and evenly have one row per reader and one column per segment that is read."""
     if found.segments is None:
         return None
     evenly = found.evenly()

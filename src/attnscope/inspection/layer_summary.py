@@ -1,4 +1,4 @@
-"""The summary of one observed layer: a row of numbers per head and token, and their means. Outputs are not kept."""
+"""The summary of one observed layer: numbers per head and token, and their means. Outputs are not kept."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -159,7 +159,7 @@ def by_reader(mass: Array, labels: NDArray[np.int64]) -> Array:
 
 
 def visible_spans(visible: Array) -> tuple[Array, Array] | None:
-    """The first key and the end of the keys that each token sees; None if their number does not determine them.
+    """The first key and the end of the keys that each token sees; None if their number does not imply them.
 
     It does if every token sees all keys, or no more keys than the tokens up to itself.
     """

@@ -140,9 +140,9 @@ def mark_documents(marked: MarkedText, documents: tuple[NamedText, ...]) -> Mark
         start = marked.content.find(words)
         if start < 0:
             raise InspectionError(
-                f"document {shown_name(document.name)} does not occur in {shown_name(marked.name)}, expected its text "
-                "word for word in one of the messages. Add it there, or give the question as TEXT: documents are then "
-                "put before it."
+                f"document {shown_name(document.name)} does not occur in {shown_name(marked.name)}, "
+                "expected its text word for word in one of the messages. "
+                "Add it there, or give the question as TEXT: documents are then put before it."
             )
         marks.append(Mark(segment_of(document), start, start + len(words)))
     return replace(marked, marks=tuple(marks))
@@ -174,6 +174,6 @@ def check_unique(names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InspectionError(
-            f"two segments are named {shown_name(repeated[0])}: documents are named by their files, messages by their "
-            "roles. Rename a file, or give the parts by --segments NAME:START-END."
+            f"two segments are named {shown_name(repeated[0])}: documents are named by their files, "
+            "messages by their roles. Rename a file, or give the parts by --segments NAME:START-END."
         )

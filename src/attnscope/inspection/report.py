@@ -124,8 +124,8 @@ def print_kinds(found: Inspection, console: Console) -> None:
     unseen = max(float(layer.means["unseen"].max()) for layer in found.layers)
     print_text(
         console,
-        f"Mean weight on the {found.layers[0].top_keys.shape[-1]} strongest keys of each token. The true value can be larger, "
-        f"by at most {unseen:.2f} for the most uniform head.",
+        f"Mean weight on the {found.layers[0].top_keys.shape[-1]} strongest keys of each token. "
+        f"The true value can be larger, by at most {unseen:.2f} for the most uniform head.",
         style="dim",
     )
 
@@ -152,8 +152,9 @@ def print_segments(found: Inspection, console: Console) -> None:
     reader = len(segments.names) - 1
     print_text(
         console,
-        f'The weight that the {segments.sizes[reader]:,} tokens of "{shown_name(segments.names[reader])}" give to each '
-        f"segment: mean of all heads{', beside uniform weights' * (evenly is not None)}, and the head with the most.",
+        f'The weight that the {segments.sizes[reader]:,} tokens of "{shown_name(segments.names[reader])}" '
+        f"give to each segment: mean of all heads{', beside uniform weights' * (evenly is not None)}, "
+        "and the head with the most.",
     )
     table = plain_table("left", "right", "right", "left", "right", "left")
     add_titles(table, "", "tokens", "weight", "", "uniform" if evenly is not None else "", "most")

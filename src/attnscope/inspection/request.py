@@ -60,7 +60,8 @@ class Request:
             raise InspectionError("TEXT and --chat FILE exclude each other. Give one of them.")
         if self.rest is not None and not self.segments:
             raise InspectionError(
-                f"rest={self.rest!r} names the tokens that --segments leave out, but there are no --segments. Give both."
+                f"rest={self.rest!r} names the tokens that --segments leave out, "
+                "but there are no --segments. Give both."
             )
         if self.new_tokens < 0:
             raise InspectionError(f"new-tokens={self.new_tokens}, expected 0 or more.")
@@ -75,7 +76,7 @@ class Request:
         return self.documents == EXAMPLE_DOCUMENTS
 
     def or_example(self, *, chats: bool) -> "Request":
-        """Fall back to the example if there is no text: a chat if the model has a chat template, else a question.
+        """Use the example if there is no text: a chat if the model has a chat template, else a question.
 
         The hand-written model then generates an answer.
 
@@ -134,12 +135,13 @@ class Request:
             if list(available) == list(range(count)):
                 if not first <= last < count:
                     raise InspectionError(
-                        f"layers={self.layers!r}, expected layers from 0 to {count - 1}: the model has {count}."
+                        f"layers={self.layers!r}, expected layers from 0 to {count - 1}: "
+                        f"the model has {count}."
                     )
             elif not named:
                 raise InspectionError(
-                    f"layers={self.layers!r}, expected some of {', '.join(map(str, available))}: the model's other "
-                    "layers have no softmax attention."
+                    f"layers={self.layers!r}, expected some of {', '.join(map(str, available))}: "
+                    "the model's other layers have no softmax attention."
                 )
             chosen |= named
         return sorted(chosen)

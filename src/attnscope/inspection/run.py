@@ -80,7 +80,7 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
 
 
 def load(source: Path | None) -> Subject:
-    """The hand-written model, or the model that Transformers loads from a folder or a GGUF file, without a download.
+    """The hand-written model, or what Transformers loads from a folder or a GGUF file, without a download.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def load(source: Path | None) -> Subject:
         from attnscope.inspection.transformers_model import TransformersModel
     except ImportError as error:
         raise InspectionError(
-            f"--model needs torch and transformers ({error}). Install them: pip install 'attnscope[transformers]'."
+            f"--model needs torch and transformers ({error}). "
+            "Install them: pip install 'attnscope[transformers]'."
         ) from error
     return TransformersModel(source)
 
@@ -115,5 +116,6 @@ def check_source(source: Path) -> None:
         magic = file.read(len(GGUF_MAGIC))
     if magic != GGUF_MAGIC:
         raise InspectionError(
-            f"model={str(source)!r} is not a GGUF file: it begins with {magic!r}. Give a model folder or a GGUF file."
+            f"model={str(source)!r} is not a GGUF file: it begins with {magic!r}. "
+            "Give a model folder or a GGUF file."
         )

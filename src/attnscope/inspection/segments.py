@@ -44,7 +44,7 @@ class Segments:
 
 
 def segment(request: Request, marked: MarkedText, tokens: Tokens) -> Segments | None:
-    """The segment of each token, or None if nothing defines segments. Generated tokens are a segment of their own.
+    """The segment of each token, or None if nothing defines segments. Generated tokens are one segment.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def segment(request: Request, marked: MarkedText, tokens: Tokens) -> Segments | 
     names = () if segments is None else segments.names
     if len(names) > MOST_SEGMENTS:
         raise InspectionError(
-            f"there are {len(names)} segments, expected at most {MOST_SEGMENTS}. Give larger parts by --segments."
+            f"there are {len(names)} segments, expected at most {MOST_SEGMENTS}. "
+            "Give larger parts by --segments."
         )
     if request.reads is not None and request.reads not in names:
         known = ", ".join(names) or "none: give --chat, --document or --segments"
@@ -96,8 +97,9 @@ def by_marks(marked: MarkedText, starts: Labels, ends: Labels) -> tuple[Labels, 
     """
     if not (starts < ends).any():
         raise InspectionError(
-            "the model's tokenizer does not report which characters its tokens stand for, so messages and documents "
-            "cannot be found among them. Give the text alone, and its parts by --segments NAME:START-END."
+            "the model's tokenizer does not report which characters its tokens stand for, "
+            "so messages and documents cannot be found among them. "
+            "Give the text alone, and its parts by --segments NAME:START-END."
         )
     known = [mark.segment for mark in marked.marks]
     if TEMPLATE in known:
@@ -141,8 +143,8 @@ def by_ranges(given: Sequence[str], tokens: int, rest: str | None) -> tuple[Labe
         if taken.size:
             token = start + int(taken[0])
             raise InspectionError(
-                f"segments {names[labels[token]]!r} and {name!r} overlap at token {token}, expected each token in one "
-                "segment. END is the first token after a segment."
+                f"segments {names[labels[token]]!r} and {name!r} overlap at token {token}, "
+                "expected each token in one segment. END is the first token after a segment."
             )
         labels[start:end] = names.index(name)
     left_out = np.flatnonzero(labels < 0)
@@ -169,6 +171,7 @@ def parse_range(given: str, tokens: int) -> tuple[str, int, int]:
     start, end = int(found[1]), int(found[2] or tokens)
     if not start < end <= tokens:
         raise InspectionError(
-            f"segments={given!r}, expected START < END <= {tokens:,}, the number of tokens that the model reads."
+            f"segments={given!r}, expected START < END <= {tokens:,}, "
+            "the number of tokens that the model reads."
         )
     return name.strip(), start, end

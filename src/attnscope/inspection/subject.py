@@ -1,4 +1,4 @@
-"""The interface of a model under inspection: it tokenizes a text, continues it, and observes its layers on it."""
+"""The interface of a model under inspection: tokenize a text, continue it, and observe the layers on it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ class Subject(Protocol):
     def observe(
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step
     ) -> Iterator[ObservedLayer]:
-        """Run the model once, and yield the observation of each layer. `statistics` are arguments of observe()."""
+        """Run the model once and yield one observation per layer. `statistics` are arguments of observe()."""
 
 
 def tokenize(subject: Subject, name: str, text: str, *, templated: bool, new_tokens: int) -> Tokens:
@@ -113,7 +113,8 @@ def tokenize(subject: Subject, name: str, text: str, *, templated: bool, new_tok
     if subject.context is not None and count + new_tokens > subject.context:
         generated = f" and {new_tokens:,} to be generated" if new_tokens else ""
         raise InspectionError(
-            f"{shown_name(name)} has {count:,} tokens{generated}, expected at most {subject.context:,} in all, the "
-            f"context of {subject.name}. Shorten the text, or use a model with a longer context."
+            f"{shown_name(name)} has {count:,} tokens{generated}, "
+            f"expected at most {subject.context:,} in all, the context of {subject.name}. "
+            "Shorten the text, or use a model with a longer context."
         )
     return tokens

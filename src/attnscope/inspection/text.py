@@ -1,4 +1,4 @@
-"""Check texts that come from outside, and show them so that nothing in them is invisible or moves a cursor."""
+"""Check texts that come from outside, and show them: nothing stays invisible or moves the cursor."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ def decoded(name: str, content: bytes) -> NamedText:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise InspectionError(
-            f"{shown_name(name)} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. Give a "
-            "text file, or convert it with iconv -t utf-8. A model is given by --model."
+            f"{shown_name(name)} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start:,}. "
+            "Give a text file, or convert it with iconv -t utf-8. A model is given by --model."
         ) from error
     if "\0" in text:
         raise InspectionError(
-            f"{shown_name(name)} looks binary: byte 0x00 at {content.index(0):,}. Give a text file. A model is given by "
-            "--model."
+            f"{shown_name(name)} looks binary: byte 0x00 at {content.index(0):,}. Give a text file. "
+            "A model is given by --model."
         )
     return checked(name, text)
 
@@ -60,7 +60,8 @@ def checked(name: str, text: str) -> NamedText:
     surrogates = [character for character in text if "\ud800" <= character <= "\udfff"]
     if surrogates:
         raise InspectionError(
-            f"{shown_name(name)} is not UTF-8 text: it contains a surrogate, U+{ord(surrogates[0]):04X}. Give UTF-8 text."
+            f"{shown_name(name)} is not UTF-8 text: it contains a surrogate, U+{ord(surrogates[0]):04X}. "
+            "Give UTF-8 text."
         )
     if not text.strip():
         raise InspectionError(f"{shown_name(name)} is empty. Give a text, a file, or --chat FILE.")
@@ -86,7 +87,7 @@ def shown_name(name: str) -> str:
 
 
 def shown_character(character: str) -> str:
-    """A character, or a sign for it if it is a blank, invisible, or changes the direction of the text around it."""
+    """A character, or a sign if it is a blank, invisible, or changes the direction of the text around it."""
     if character in BLANKS:
         return BLANKS[character]
     code = ord(character)

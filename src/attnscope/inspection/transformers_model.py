@@ -1,4 +1,4 @@
-"""A causal model or an encoder as a subject: Transformers loads it from this disk, attnscope.interop observes it."""
+"""A causal model or an encoder as a subject: Transformers loads it, attnscope.interop observes it."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ LONGEST_REASON = 300
 
 
 class TransformersModel:
-    """The model of a folder that save_pretrained() wrote, or of a GGUF file; in float32, and never downloaded.
+    """The model of a folder that save_pretrained() wrote, or of a GGUF file, in float32; never downloaded.
 
     Raises
     ------
@@ -62,8 +62,8 @@ class TransformersModel:
         given = [{"role": message.role, "content": message.content} for message in messages]
         if not self.chats:
             raise InspectionError(
-                f"{self.name} has no chat template, which defines how messages become a text. Give the text as the model "
-                "shall read it, and its parts by --segments NAME:START-END."
+                f"{self.name} has no chat template, which defines how messages become a text. "
+                "Give the text as the model shall read it, and its parts by --segments NAME:START-END."
             )
         try:
             rendered: str = self.tokenizer.apply_chat_template(
@@ -97,7 +97,7 @@ class TransformersModel:
         return Tokens(np.array(encoded["input_ids"], np.int64), tuple(pieces), places[:, 0], places[:, 1])
 
     def _tokens_without_places(self, text: str, templated: bool) -> Tokens:
-        """Tokens of a tokenizer that does not report their characters: no segment can then be marked in the text."""
+        """Tokens of a tokenizer that does not report their characters: segments cannot be marked."""
         ids = self.tokenizer(text, add_special_tokens=not templated, verbose=False)["input_ids"]
         nowhere = np.zeros(len(ids), np.int64)
         pieces = tuple(map(str, self.tokenizer.convert_ids_to_tokens(ids)))
@@ -106,7 +106,8 @@ class TransformersModel:
     def generate(self, tokens: Tokens, new_tokens: int) -> Tokens:
         if not self.model.can_generate():
             raise InspectionError(
-                f"{self.name} is a {type(self.model).__name__}, which cannot generate text. Leave --new-tokens out."
+                f"{self.name} is a {type(self.model).__name__}, which cannot generate text. "
+                "Leave --new-tokens out."
             )
         generated = self.model.generate(
             tensor_of(tokens),
@@ -162,7 +163,8 @@ def attending(source: Path, body: Any) -> list[str]:
         raise InspectionError(f"model={str(source)!r} cannot be observed: {error}") from error
     except Exception as error:  # a model can ask for anything
         raise InspectionError(
-            f"model={str(source)!r} does not run on a text alone: {reason(error)} Give a causal model or an encoder."
+            f"model={str(source)!r} does not run on a text alone: {reason(error)} "
+            "Give a causal model or an encoder."
         ) from error
     return seen.names
 
@@ -225,14 +227,16 @@ def check_kind(source: Path, config: Any) -> None:
     """Raise InspectionError for an encoder with a decoder, and for a model that reads no text."""
     if getattr(config, "is_encoder_decoder", False):
         raise InspectionError(
-            f"model={str(source)!r} is {config.model_type}, with an encoder and a decoder, expected a causal model or an "
-            "encoder. In Python, attnscope.interop.transformers.observing() accepts such models."
+            f"model={str(source)!r} is {config.model_type}, with an encoder and a decoder, "
+            "expected a causal model or an encoder. "
+            "In Python, attnscope.interop.transformers.observing() accepts such models."
         )
     reads = getattr(class_of(config), "main_input_name", "input_ids")
     if reads != "input_ids":
         raise InspectionError(
-            f"model={str(source)!r} is {config.model_type}, which reads {reads}, expected a model that reads a text. In "
-            "Python, attnscope.interop.transformers.observing() accepts such models."
+            f"model={str(source)!r} is {config.model_type}, which reads {reads}, "
+            "expected a model that reads a text. "
+            "In Python, attnscope.interop.transformers.observing() accepts such models."
         )
 
 
@@ -241,20 +245,22 @@ def not_loaded(source: Path, error: Exception) -> str:
     version = f"Transformers {transformers.__version__}"
     if "trust_remote_code" in str(error):
         return (
-            f"model={str(source)!r} needs Python code from its own folder: {version} does not include this type of model. "
-            "Code from a model folder is never run, and no option changes that. Use a model whose type is part of "
-            "Transformers, or install a version of Transformers that includes this type."
+            f"model={str(source)!r} needs Python code from its own folder: "
+            f"{version} does not include this type of model. "
+            "Code from a model folder is never run, and no option changes that. "
+            "Use a model whose type is part of Transformers, "
+            "or install a version of Transformers that includes this type."
         )
-    if isinstance(error, ImportError) or " is required when " in str(
-        error
-    ):  # for a GGUF file: gguf, accelerate
+    # The second text is that of a missing gguf or accelerate, which a GGUF file needs.
+    if isinstance(error, ImportError) or " is required when " in str(error):
         return (
-            f"model={str(source)!r} needs a package that is not installed: {reason(error)} Install all of them: "
-            "pip install 'attnscope[transformers]'."
+            f"model={str(source)!r} needs a package that is not installed: {reason(error)} "
+            "Install all of them: pip install 'attnscope[transformers]'."
         )
     return (
-        f"model={str(source)!r} cannot be loaded by {version}: {reason(error)} Give the folder of a causal model or an "
-        "encoder with its tokenizer, or a GGUF file with an architecture that Transformers supports."
+        f"model={str(source)!r} cannot be loaded by {version}: {reason(error)} "
+        "Give the folder of a causal model or an encoder with its tokenizer, "
+        "or a GGUF file with an architecture that Transformers supports."
     )
 
 

@@ -1,4 +1,4 @@
-"""Changes of Transformers' caches: the methods that reorder rows or remove tokens, wrapped while someone follows them.
+"""Report changes of Transformers' caches by wrapping the methods that reorder rows or remove tokens.
 
 They are wrapped in the classes: a copy of a cache would keep what is wrapped in the cache itself.
 """

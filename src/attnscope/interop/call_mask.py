@@ -52,9 +52,9 @@ def check_without_mask(
     )
     if causal or (sliding_window is not None and key.shape[2] > sliding_window):
         raise UnsupportedProblemError(
-            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys without a mask, "
-            f"is_causal={causal}, sliding_window={sliding_window}: eager attention shows every key then, sdpa "
-            f"does not. Give the model a mask. {EAGER}"
+            f"{type(module).__name__} attends {query.shape[2]} queries to {key.shape[2]} keys "
+            f"without a mask, is_causal={causal}, sliding_window={sliding_window}: "
+            f"eager attention shows every key then, sdpa does not. Give the model a mask. {EAGER}"
         )
 
 

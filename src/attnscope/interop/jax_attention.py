@@ -78,8 +78,8 @@ def attention(  # noqa: PLR0913  # the options of attention()
     """
     if jax.default_backend() != "cpu":
         raise UnsupportedProblemError(
-            f"JAX computes on {jax.default_backend()}, and attnscope on the CPU. Set JAX_PLATFORMS=cpu, or use "
-            "jax.nn.dot_product_attention."
+            f"JAX computes on {jax.default_backend()}, and attnscope on the CPU. "
+            "Set JAX_PLATFORMS=cpu, or use jax.nn.dot_product_attention."
         )
     constants = Constants(mask, scale, softcap, threads)
     output: jax.Array = recorded(constants, query, key, value, bias, sinks)

@@ -18,7 +18,7 @@ from attnscope.interop.cache_edits import followed_edits
 
 
 class Run(NamedTuple):
-    """A forward pass: the number of its cache, how many tokens that held before, and the tokens it was given."""
+    """A forward pass: the number of its cache, how many tokens that already held, and the input tokens."""
 
     cache: int | None
     start: int
@@ -35,7 +35,7 @@ class Edit(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a cache holds of a run at the end: the rows that its rows continue, and how many tokens; None: all."""
+    """What a cache keeps of a run: the rows that its rows continue, and the number of tokens; None: all."""
 
     rows: NDArray[np.intp] | None
     tokens: int | None
@@ -43,7 +43,7 @@ class Kept(NamedTuple):
 
 @dataclass
 class Runs:
-    """Every forward pass of a model and its parts, with its cache, and how caches were changed between them."""
+    """Every forward pass of a model and its parts with its cache, and the changes of caches between them."""
 
     runs: list[Run] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Runs:
 
 
 class OfThisModel:
-    """A hook that a copy of the model does not have: deepcopy() copies hooks, and removing them is up to us."""
+    """A hook that does nothing in a deepcopy() of the model, which copies its hooks."""
 
     def __init__(self, noted: Any) -> None:
         self.noted = noted

@@ -1,4 +1,4 @@
-"""A mask that models pass from layer to layer as they would a tensor, without a matrix unless one computes with it."""
+"""A mask that models pass between layers as a tensor. A matrix is built only if a model computes with it."""
 
 import warnings
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class SymbolicMask(torch.Tensor):  # type: ignore[misc]  # torch has no types he
 
 
 def as_numbers(shown: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """What eager attention adds to scores: 0 for a visible key, the format's least number for a hidden one."""
+    """What eager attention adds to scores: 0 for a visible key, the format's minimum for a hidden one."""
     return torch.where(shown, torch.zeros((), dtype=dtype), torch.finfo(dtype).min)
 
 

@@ -123,8 +123,8 @@ def check_recorded(*tensors: torch.Tensor) -> None:
     for name, tensor in zip(NAMES, tensors, strict=False):
         if torch.is_inference_mode_enabled() and tensor.requires_grad and tensor.is_leaf:
             raise AttentionError(
-                f"{name} requires a gradient, and torch.inference_mode() records none. Leave inference_mode() to train, "
-                f"or pass {name}.detach()."
+                f"{name} requires a gradient, and torch.inference_mode() records none. "
+                f"Leave inference_mode() to train, or pass {name}.detach()."
             )
         if torch.is_grad_enabled() and tensor.is_inference() and needs_gradients(*tensors):
             raise AttentionError(
@@ -219,6 +219,6 @@ class AttentionBackward(torch.autograd.Function):  # type: ignore[misc]
     def backward(_: Any, *__: torch.Tensor) -> Any:
         """Refuse a second derivative."""
         raise UnsupportedProblemError(
-            "attention was differentiated twice, expected once: attnscope has no second derivative. Leave out "
-            "create_graph=True, or use torch.nn.functional.scaled_dot_product_attention."
+            "attention was differentiated twice, expected once: attnscope has no second derivative. "
+            "Leave out create_graph=True, or use torch.nn.functional.scaled_dot_product_attention."
         )

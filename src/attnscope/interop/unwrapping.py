@@ -1,4 +1,4 @@
-"""The model of Transformers within what people hold: compiled, PEFT's, DataParallel, SentenceTransformer, pipelines."""
+"""The Transformers model inside a compiled one, PEFT's, DataParallel, SentenceTransformer or a pipeline."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +24,13 @@ def model_within(given: Any) -> Any:
         return models[0][1]
     if not models:
         raise UnsupportedProblemError(
-            f"model is a {type(given).__name__}, expected a model of Transformers, or a module around one. For "
-            "other code, call observe()."
+            f"model is a {type(given).__name__}, expected a model of Transformers, or a module around one. "
+            "For other code, call observe()."
         )
     names = ", ".join(name for name, _ in models)
     raise UnsupportedProblemError(
-        f"model is a {type(given).__name__} with {len(models)} models of Transformers inside: {names}. Observe "
-        "one of them."
+        f"model is a {type(given).__name__} with {len(models)} models of Transformers inside: {names}. "
+        "Observe one of them."
     )
 
 

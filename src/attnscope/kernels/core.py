@@ -1,4 +1,4 @@
-"""The compiled core: the only import of `_core`, so that a missing or foreign one is explained in one sentence."""
+"""The compiled core. The only import of `_core`: a missing or foreign one is explained in one sentence."""
 
 import platform
 import struct

@@ -98,7 +98,7 @@ def run_gradients(
 
 
 def zeros_like(array: NDArray[Any]) -> NDArray[Any]:
-    """Zeros in a new array whose first three axes are in the same order in memory; pages are mapped when written."""
+    """New zeros whose first three axes have the same order in memory; pages are mapped when written."""
     order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
     zeros = np.zeros([array.shape[axis] for axis in (*order, 3)], array.dtype)
     return zeros.transpose(*(order.index(axis) for axis in range(3)), 3)

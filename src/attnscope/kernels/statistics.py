@@ -109,7 +109,8 @@ def prepare(shape: AttentionShape, asked: Questions) -> tuple[Arrays, Statistics
     """The arrays that the kernel fills."""
     if shape.key_len >= MOST_KEYS:
         raise UnsupportedProblemError(
-            f"key_len={shape.key_len}: statistics take fewer than {MOST_KEYS} keys. Observe some of the keys at a time."
+            f"key_len={shape.key_len}: statistics take fewer than {MOST_KEYS} keys. "
+            "Observe some of the keys at a time."
         )
     rows = (shape.batch, shape.query_heads, shape.query_len)
     arrays: Arrays = {name: np.empty(rows, np.float32) for name in OF_FLOATS}

@@ -1,32 +1,50 @@
-"""The entry point for learners: at.lesson.check(number, *answers)."""
+"""The entry points for learners: at.lesson.check(number, *answers) and at.lesson.solution(number)."""
 
+import ast
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from importlib.resources import files
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from attnscope.lesson.verdict import LessonError, Verdict
+from attnscope.lesson.verdict import LessonError, Verdict, named
 
 if TYPE_CHECKING:
     from attnscope.lesson.question import Exercise, Task
 
 EXERCISES = {
-    1: "softmax_and_attention",
-    2: "who_may_see_whom",
+    1: "soft_retrieval",
+    2: "scaled_dot_product",
     3: "masked_attention",
-    4: "heads",
-    5: "entropy",
-    6: "not_an_explanation",
-    7: "alibi",
-    8: "decode",
-    9: "serving",
-    10: "flash",
+    4: "not_an_explanation",
+    5: "heads",
+    6: "alibi",
+    7: "decode",
+    8: "flash",
+    9: "leaks",
+    10: "induction",
 }
+PROJECTS = {"A": "flash_backward", "B": "ablation", "C": "decoder"}  # beyond the ten
+TRIES = 3  # failed ones after which a solution may be seen
 SECONDS = 20.0  # for one call of an answer; all calls of an exercise together take less than one second
+# The outcomes of each exercise and of each stretch part since Python started
+tried: defaultdict[tuple[int | str, bool], list[bool]] = defaultdict(list)
 
 
-def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SECONDS) -> Verdict:
-    """Judge a learner's answer to one of the lesson's ten exercises.
+@dataclass(frozen=True)
+class Solution:
+    """Python source that prints as such."""
+
+    source: str
+
+    def __repr__(self) -> str:
+        return self.source
+
+
+def check(number: int | str, *answers: Any, stretch: bool = False, seconds: float = SECONDS) -> Verdict:
+    """Judge a learner's answer to one of the lesson's ten exercises, or to a project.
 
     The answers are called with random and adversarial arguments, the same ones each time, and compared with
     `at.reference` under a derived error bound, so any style passes. A wrong answer is compared with known
@@ -34,8 +52,8 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
 
     Parameters
     ----------
-    number : int
-        The exercise, 1 to 10.
+    number : int or str
+        The exercise, 1 to 10, or the project, "A" to "C".
     *answers : callable or mapping
         The exercise's functions in its order; or one mapping or module with them, such as `globals()`.
     stretch : bool
@@ -61,7 +79,7 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
     ...     return -(weights * np.log2(np.where(weights > 0, weights, 1))).sum(axis=-1)
     >>> def effective_keys(weights):
     ...     return np.exp(entropy(weights))
-    >>> print(check(5, entropy, effective_keys).message)
+    >>> print(check(4, {"entropy": entropy, "effective_keys": effective_keys}).message)
     entropy: the entropy is in bits, from a logarithm to base 2; expected nats, from the natural logarithm.
     """
     from attnscope.lesson.calling import Answers  # loaded when the first answer is checked
@@ -69,14 +87,80 @@ def check(number: int, *answers: Any, stretch: bool = False, seconds: float = SE
 
     exercise = exercise_of(number)
     functions = by_name(exercise, exercise.stretch if stretch else exercise.tasks, answers, stretch)
-    return judge(exercise, Answers(functions, seconds, library_allowed=stretch), stretch=stretch)
+    verdict = judge(exercise, Answers(functions, seconds, library_allowed=stretch), stretch=stretch)
+    tried[number, stretch].append(verdict.passed)
+    return verdict
 
 
-def exercise_of(number: int) -> "Exercise":
-    """One of the ten exercises, loaded when it is first needed. Raises LessonError for another number."""
-    if isinstance(number, bool) or not isinstance(number, int) or number not in EXERCISES:
-        raise LessonError(f"number={number!r} is no exercise, expected 1 to {len(EXERCISES)}.")
-    exercise: Exercise = import_module(f"attnscope.lesson.exercises.{EXERCISES[number]}").EXERCISE
+def solution(number: int | str, *, stretch: bool = False) -> Solution:
+    """Show a commented solution, after a pass or three failed tries.
+
+    Parameters
+    ----------
+    number : int or str
+        The exercise, 1 to 10, or the project, "A" to "C".
+    stretch : bool
+        Show the solution of the stretch part instead.
+
+    Returns
+    -------
+    Solution
+        Python source; it prints as such.
+
+    Raises
+    ------
+    LessonError
+        If there is no such exercise, or it was neither passed nor tried three times since Python started.
+
+    Examples
+    --------
+    >>> solution(9)
+    Traceback (most recent call last):
+      ...
+    attnscope.lesson.verdict.LessonError: exercise 9 was tried 0 times. A pass or 3 tries show its solution.
+    """
+    exercise = exercise_of(number)
+    outcomes = tried[number, stretch]
+    if not any(outcomes) and len(outcomes) < TRIES:
+        times = "once" if len(outcomes) == 1 else f"{len(outcomes)} times"
+        raise LessonError(
+            f"{named(exercise.number)} was tried {times}. A pass or {TRIES} tries show its solution."
+        )
+    tasks = exercise.stretch if stretch else exercise.tasks
+    return Solution(source_of([task.name for task in tasks]))
+
+
+def source_of(names: list[str]) -> str:
+    """The source of these functions, and of those that they call, in the order of the file."""
+    text = files("attnscope.lesson").joinpath("solutions.py").read_text(encoding="utf-8")
+    parts = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    wanted: list[str] = []
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        wanted.append(name)
+        called = {node.id for node in ast.walk(parts[name]) if isinstance(node, ast.Name)}
+        own = {each.arg for each in ast.walk(parts[name]) if isinstance(each, ast.arg)}
+        waiting += [each for each in called & set(parts) - own if each not in wanted]
+    lines = text.splitlines()
+    found = (
+        "\n".join(lines[node.lineno - 1 : node.end_lineno]) for name, node in parts.items() if name in wanted
+    )
+    return "\n\n\n".join(found)
+
+
+def exercise_of(number: int | str) -> "Exercise":
+    """One exercise or project, loaded when it is first needed. Raises LessonError if there is no such one."""
+    file = None
+    if isinstance(number, str):
+        file = PROJECTS.get(number)
+    elif isinstance(number, int) and not isinstance(number, bool):
+        file = EXERCISES.get(number)
+    if file is None:
+        raise LessonError(
+            f'number={number!r} is no exercise, expected 1 to {len(EXERCISES)}, or a project, "A" to "C".'
+        )
+    exercise: Exercise = import_module(f"attnscope.lesson.exercises.{file}").EXERCISE
     return exercise
 
 
@@ -91,8 +175,8 @@ def by_name(
     if len(answers) != len(names):
         more = ", stretch=True" if stretch else ""
         raise LessonError(
-            f"exercise {exercise.number} takes {len(names)} answer{'s' * (len(names) > 1)}, "
-            f"and {len(answers)} came. Use check({exercise.number}, {', '.join(names)}{more})."
+            f"{named(exercise.number)} takes {len(names)} answer{'s' * (len(names) > 1)}, "
+            f"and {len(answers)} came. Use check({exercise.number!r}, {', '.join(names)}{more})."
         )
     own = [getattr(answer, "__name__", None) for answer in answers]
     if sorted(map(str, own)) == sorted(names):  # their order does not matter then

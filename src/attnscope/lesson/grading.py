@@ -3,44 +3,64 @@
 The functions import what they need, so that `import attnscope` does not load the judge.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from attnscope.lesson.check import EXERCISES, exercise_of
+from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
 from attnscope.lesson.notebook import Limits, code_cells
-from attnscope.lesson.verdict import LessonError, Verdict, internal_error
+from attnscope.lesson.verdict import LessonError, Verdict, internal_error, named
 
 if TYPE_CHECKING:
     from attnscope.lesson.process import Host
-    from attnscope.lesson.question import Exercise
+    from attnscope.lesson.question import Exercise, Task
 
+PASSED = "passed"
+UNWRITTEN = "is not written yet: it returns nothing."
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Grade:
-    """One exercise of a notebook; `example` is the printed counterexample, or None."""
+    """One exercise or project of a notebook.
 
-    number: int
+    Parameters
+    ----------
+    number : int or str
+        The exercise, or the project's letter.
+    title : str
+        What it is about.
+    passed : bool
+        Whether all its functions are right.
+    message : str
+        What is wrong, or that it is right.
+    example : str, optional
+        The printed counterexample.
+    stretch : str, optional
+        What is wrong with the stretch part, or "passed"; None if it was not written.
+    """
+
+    number: int | str
     title: str
     passed: bool
     message: str
     example: str | None = None
+    stretch: str | None = None
 
 
 @dataclass(frozen=True)
 class Graded:
-    """A notebook's ten grades.
+    """The grades of a notebook: the ten exercises, and the projects that it contains.
 
     Parameters
     ----------
     file : str
         The notebook's path.
     grades : tuple of Grade
-        One per exercise.
+        One per exercise, then one per project that the notebook defines. One of projects alone has no others.
     notes : tuple of str
         Cells that failed: "cell 3: NameError: ...".
     trouble : str, optional
@@ -54,17 +74,22 @@ class Graded:
 
     @property
     def passed(self) -> int:
-        """How many exercises passed."""
+        """How many exercises and projects passed."""
         return sum(grade.passed for grade in self.grades)
 
     @property
+    def stretched(self) -> int:
+        """How many stretch parts passed."""
+        return sum(grade.stretch == PASSED for grade in self.grades)
+
+    @property
     def complete(self) -> bool:
-        """Whether all exercises passed."""
-        return self.trouble is None and self.passed == len(EXERCISES)
+        """Whether all exercises passed; in a notebook of projects alone, all that it contains."""
+        return self.trouble is None and all(grade.passed for grade in self.grades) and bool(self.grades)
 
 
 def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Graded:
-    """Run a notebook, find its functions by name, and judge all ten exercises.
+    """Run a notebook, find its functions by name, and judge all ten exercises and the projects in it.
 
     Raises LessonError if the file is no notebook. Any other error is the result's `trouble`.
     """
@@ -78,23 +103,45 @@ def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Grade
 
 
 def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> Graded:
-    """The ten grades of a notebook."""
+    """The grades of a notebook."""
     from attnscope.lesson.process import Host
 
+    source = "\n".join(code_cells(path))
     grades = []
     with Host(path, limits, monotonic() + limits.seconds) as host:
-        for number in EXERCISES:
+        for number in graded_numbers(source):
             exercise = exercise_of(number)
             if progress is not None:
-                progress(f"exercise {number}")
+                progress(named(number))
             verdict = verdict_on(exercise, host)
             example = None if verdict.counterexample is None else str(verdict.counterexample)
-            grades.append(Grade(number, exercise.title, verdict.passed, verdict.message, example))
+            stretch = stretch_of(exercise, host) if defines(source, exercise.stretch) else None
+            grades.append(Grade(number, exercise.title, verdict.passed, verdict.message, example, stretch))
         notes = tuple(f"cell {cell}: {text}" for cell, text in sorted(host.notes.items()))
     return Graded(str(path), tuple(grades), notes)
 
 
-def verdict_on(exercise: "Exercise", host: "Host") -> Verdict:
+def graded_numbers(source: str) -> list[int | str]:
+    """The ten exercises and the projects that a notebook defines; projects alone if there is nothing else."""
+    projects = [letter for letter in PROJECTS if defines(source, exercise_of(letter).tasks)]
+    written = any(defines(source, exercise_of(number).tasks) for number in EXERCISES)
+    return [*(EXERCISES if written or not projects else ()), *projects]
+
+
+def defines(source: str, tasks: "tuple[Task, ...]") -> bool:
+    """Whether the code contains a function of one of these names."""
+    return any(re.search(rf"\b{task.name}\b", source) for task in tasks)
+
+
+def stretch_of(exercise: "Exercise", host: "Host") -> str | None:
+    """What is wrong with the stretch part, or PASSED; None if it is not written."""
+    verdict = verdict_on(exercise, host, stretch=True)
+    if verdict.passed:
+        return PASSED
+    return None if verdict.message.endswith(UNWRITTEN) else verdict.message
+
+
+def verdict_on(exercise: "Exercise", host: "Host", *, stretch: bool = False) -> Verdict:
     """The judge's verdict, or why the notebook could not be asked."""
     from attnscope.lesson.judge import judge
     from attnscope.lesson.process import RemoteAnswers
@@ -103,7 +150,7 @@ def verdict_on(exercise: "Exercise", host: "Host") -> Verdict:
     try:
         if host.process is None:
             host.start()
-        return judge(exercise, RemoteAnswers(host, exercise))
+        return judge(exercise, RemoteAnswers(host, exercise, stretch), stretch=stretch)
     except TimeoutError:
         message = f"the notebook did not run through in {host.limits.seconds:g} s."
     except WireError as error:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 from attnscope.lesson.calling import Answers, line_of
-from attnscope.lesson.check import EXERCISES, exercise_of
+from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
 from attnscope.lesson.notebook import code_cells
 from attnscope.lesson.verdict import Verdict
 from attnscope.lesson.wire import WireError, receive, send, with_suspects
@@ -26,7 +26,8 @@ def main() -> None:
     """Serve one judge. Arguments: two file descriptors, the notebook, its limits, and the cells to skip."""
     reading, writing, path, cell_seconds, call_seconds, memory_bytes, *skipped = sys.argv[1:]
     with os.fdopen(int(reading), "rb") as requests, os.fdopen(int(writing), "wb") as replies:
-        for number in EXERCISES:
+        numbers: tuple[int | str, ...] = (*EXERCISES, *PROJECTS)
+        for number in numbers:
             exercise_of(number)  # loaded before the notebook can change anything
         limit_memory(int(memory_bytes))
         sys.path.insert(0, str(Path(path).parent))
@@ -87,8 +88,10 @@ def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: Bi
         except WireError:
             return
         exercise = exercise_of(asked["exercise"])
-        task = next(task for task in exercise.tasks if task.name == asked["task"])
-        answers = Answers(space, seconds)
+        stretch = bool(asked["stretch"])
+        tasks = exercise.stretch if stretch else exercise.tasks
+        task = next(task for task in tasks if task.name == asked["task"])
+        answers = Answers(space, seconds, library_allowed=stretch)
         outcome = answers.ask(task, with_suspects(asked["arguments"]), measured=asked["measured"])
         send(
             replies,

@@ -19,7 +19,7 @@ from attnscope.lesson.comparing import (
     wrong_shape,
 )
 from attnscope.lesson.question import Arguments, Arrays, Exercise, Expected, Misconception, Question, Task
-from attnscope.lesson.verdict import Verdict, internal_error
+from attnscope.lesson.verdict import Verdict, internal_error, named
 from attnscope.probing import Counterexample, captured, shrink
 
 MOST_TRIES = 150  # simpler questions while an example shrinks
@@ -60,7 +60,7 @@ def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict
     try:
         return first_failure(exercise, asked, stretch)
     except Exception as error:  # noqa: BLE001  # answers are foreign and may cause anything
-        return Verdict(False, f"exercise {exercise.number} could not be judged: {internal_error(error)}")
+        return Verdict(False, f"{named(exercise.number)} could not be judged: {internal_error(error)}")
 
 
 def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
@@ -71,9 +71,9 @@ def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
         if verdict is not None:
             return verdict
     questions = sum(len(task.questions) for task in tasks)
-    part = "the stretch part of exercise" if stretch else "exercise"
+    part = f"the stretch part of {named(exercise.number)}" if stretch else named(exercise.number)
     how = f"right in all {questions} questions that were asked" if questions > 1 else "right"
-    return Verdict(True, f"{part} {exercise.number}, {exercise.title}: {how}.")
+    return Verdict(True, f"{part}, {exercise.title}: {how}.")
 
 
 @dataclass(frozen=True, eq=False)

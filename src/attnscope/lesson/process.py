@@ -144,11 +144,13 @@ class RemoteAnswers:
 
     host: Host
     exercise: Exercise
+    stretch: bool = False
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         """Call the task's function. A call without a reply is an outcome too."""
         message = {
             "exercise": self.exercise.number,
+            "stretch": self.stretch,
             "task": task.name,
             "arguments": arguments,
             "measured": measured,

@@ -178,9 +178,28 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """An exercise: the functions that a learner writes for it, and those of its stretch part."""
+    """An exercise: the functions that a learner writes for it, and those of its stretch part.
 
-    number: int
+    Parameters
+    ----------
+    number : int or str
+        1 to 10, the page that it belongs to; "A" to "C" for a project.
+    title : str
+        What it is about.
+    tasks, stretch : tuple of Task
+        The functions.
+    difficulty : int
+        1 to 3.
+    minutes : int
+        How long it takes a learner who has read the page.
+    after : tuple of int
+        Exercises that it builds upon.
+    """
+
+    number: int | str
     title: str
     tasks: tuple[Task, ...]
-    stretch: tuple[Task, ...]
+    stretch: tuple[Task, ...] = ()
+    difficulty: int = 1
+    minutes: int = 20
+    after: tuple[int, ...] = ()

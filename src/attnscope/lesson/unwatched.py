@@ -56,6 +56,23 @@ def within_a_window(answer: Answer, arguments: dict[str, Any]) -> Any:
     return np.concatenate(outputs, axis=1), np.array(sizes)
 
 
+def greedily(answer: Answer, arguments: dict[str, Any]) -> Any:
+    """Feed a prompt token by token, then the best tokens; returns tokens, logits and the cache's bytes."""
+    model, cache = arguments["model"], None
+    words = model["unembedding"].shape[1]
+    fed = [int(token) for token in arguments["prompt"]]
+    new: list[int] = []
+    logits, sizes = [], []
+    for step in range(len(fed) + arguments["new_tokens"] - 1):
+        token = fed[step] if step < len(fed) else new[-1]
+        row, cache = output_and_cache(answer(model, cache, token), (words,))
+        logits.append(row)
+        sizes.append(len(pickle.dumps(cache)))
+        if step >= len(fed) - 1:
+            new.append(int(np.argmax(row)))
+    return np.array(new, dtype=float), np.array(logits), np.array(sizes, dtype=float)
+
+
 class StepResultError(ValueError):
     """A step returned something other than an output and a cache."""
 
@@ -113,6 +130,8 @@ class Plan:
         What the suspect is called.
     leaks : frozenset of (query, key)
         Later keys that a query reads.
+    blind : frozenset of (query, key)
+        Keys that a query may see, and does not read.
     through : {"key and value", "key", "value"}
         Whether a leaked key takes part in the softmax, its value in the mix, or both.
     noisy : bool
@@ -121,6 +140,7 @@ class Plan:
 
     name: str
     leaks: Pairs = frozenset()
+    blind: Pairs = frozenset()
     through: Through = "key and value"
     noisy: bool = False
 
@@ -129,7 +149,9 @@ class Plan:
     ) -> NDArray[np.float64]:
         """The output of one query."""
         leaked = sorted(j for q, j in self.leaks if q == i and j < len(key))
-        own = list(range(i + 1))
+        own = [j for j in range(i + 1) if (i, j) not in self.blind]
+        if not own:
+            return np.zeros(value.shape[-1])
         scored = own + (leaked if self.through != "value" else [])
         scores = key[scored] @ query[i] / np.sqrt(query.shape[-1])
         parts = np.exp(scores - scores.max())
@@ -148,6 +170,7 @@ class Plan:
 def suspects(tokens: int) -> dict[str, Plan]:
     """All suspects by name, for this number of tokens."""
     pairs = [(i, j) for i in range(tokens) for j in range(i + 1, tokens)]
+    seen = [(i, j) for i in range(tokens) for j in range(i + 1)]
     next_key = frozenset((i, i + 1) for i in range(tokens - 1))
     last = tokens - 1
     of_first = frozenset({(0, last)} if last else ())
@@ -159,11 +182,20 @@ def suspects(tokens: int) -> dict[str, Plan]:
         Plan("causal attention whose last bits vary", noisy=True),
         Plan("attention that sees the next key", next_key),
         Plan("attention that sees everything", frozenset(pairs)),
-        Plan("attention whose softmax counts the next key", next_key, "key"),
-        Plan("attention that mixes in the next value", next_key, "value"),
+        Plan("attention whose softmax counts the next key", next_key, through="key"),
+        Plan("attention that mixes in the next value", next_key, through="value"),
         Plan("attention whose first query sees the last key", of_first),
         Plan("attention in which the query before the last sees the last key", before_last),
         Plan("attention in blocks of two", in_blocks),
         Plan("attention that sees the key after the next", after_next),
+        Plan("attention with a window of two", blind=frozenset(p for p in seen if p[0] - p[1] > 1)),
+        Plan(
+            "attention that does not see its own token", blind=frozenset(p for p in seen if p[0] == p[1] > 0)
+        ),
+        Plan(
+            "attention whose last query does not see the first key",
+            blind=frozenset({(last, 0)} if last else ()),
+        ),
+        Plan("attention that returns zeros", blind=frozenset(seen)),
     ]
     return {plan.name: plan for plan in plans}

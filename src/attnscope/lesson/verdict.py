@@ -66,3 +66,8 @@ def printable(text: str) -> str:
     '\\x1b[2J \\ud800'
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def named(number: int | str) -> str:
+    """Its name in a sentence: exercise 3, project A."""
+    return f"exercise {number}" if isinstance(number, int) else f"project {number}"

@@ -90,7 +90,7 @@ def previous_bytes() -> Layer:
 
 
 def induction_and_background() -> Layer:
-    """One head copies what followed the best match; the other reads all bytes equally and votes with little weight.
+    """One head copies what followed the best match; the other reads all bytes equally, with a small vote.
 
     A match of all bits scores 8 * sum(worth). If not even half of that is found, the sink of the induction
     head has the weight, and only the background head's byte frequencies remain.

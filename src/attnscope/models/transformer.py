@@ -92,7 +92,7 @@ class Reading:
         --------
         >>> from attnscope.models import copying_transformer
         >>> seen = copying_transformer().read(b"a cat, a c").observe(0)
-        >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself, with little weight
+        >>> [int(key) for key in seen.max_key[0]]  # the head "1 back"; byte 0 sees only itself
         [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
         """
         query, key, value = self.query[layer], self.key[layer], self.value[layer]
@@ -229,7 +229,7 @@ class Transformer:
         mask: Mask,
         ablate: Collection[Head],
     ) -> tuple[Floats, tuple[Floats, ...]]:
-        """Logits and queries of a text at positions start, start + 1, ...; earlier keys and values are in memory."""
+        """Logits and queries of a text from position start on; earlier keys and values are in memory."""
         end = start + len(text)
         residual = self.embedding[text]
         queries = []

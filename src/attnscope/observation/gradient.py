@@ -62,7 +62,7 @@ def attention_times_gradient(
     >>> import numpy as np
     >>> query, key = np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32)
     >>> value = np.array([[3.0], [-1.0]], np.float32)
-    >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # weights of 1/2 times values
+    >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # 1/2 * value
     array([ 1.5, -0.5], dtype=float32)
     """
     if query.ndim > 2 and key.shape[:-2] != query.shape[:-2]:

@@ -115,8 +115,8 @@ def describe_pages(
     query = read_vectors(query, "query")
     if FORMAT_NAMES[query.dtype] == "float64":
         raise AttentionFormatError(
-            "query is float64, expected float32, bfloat16 or float16: attention over pages computes in float32. "
-            "Use query.astype(np.float32)."
+            "query is float64, expected float32, bfloat16 or float16: "
+            "attention over pages computes in float32. Use query.astype(np.float32)."
         )
     (_, kv_heads, _, key_dim), sequences = pages.key.shape, len(pages.key_lens)
     if query.ndim != 4 or query.shape[0] != sequences or query.shape[3] != key_dim:

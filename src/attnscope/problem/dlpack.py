@@ -1,7 +1,7 @@
 """Arrays of other libraries, read in place through DLPack: torch's tensors, JAX's arrays.
 
-NumPy reads them, except for bfloat16, which its own DLPack reader does not know. Those are read here, from the
-structure that the standard fixes: https://dmlc.github.io/dlpack/latest/c_api.html.
+NumPy reads them, except for bfloat16, which its own DLPack reader does not know. Those are read here, from
+the structure that the standard fixes: https://dmlc.github.io/dlpack/latest/c_api.html.
 """
 
 import ctypes
@@ -59,7 +59,7 @@ _get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object
 
 
 class _Shared:
-    """NumPy's array interface to a capsule's memory. The capsule is kept: when it goes, its memory is released."""
+    """NumPy's array interface to a capsule's memory, which is released together with the capsule."""
 
     def __init__(self, capsule: Any, tensor: _Tensor, *, writable: bool) -> None:
         shape = tuple(tensor.shape[: tensor.ndim])
@@ -80,8 +80,8 @@ def shared(given: Any, name: str, *, error: type[AttentionError]) -> NDArray[Any
         device = int(given.__dlpack_device__()[0])
         if device not in HOST_MEMORY:
             raise error(
-                f"{name} is a {kind} in memory of {DEVICES.get(device, f'device type {device}')}, expected the CPU's. "
-                "Move it to the CPU first."
+                f"{name} is a {kind} in memory of {DEVICES.get(device, f'device type {device}')}, "
+                "expected the CPU's. Move it to the CPU first."
             )
         if str(getattr(given, "dtype", "")).rpartition(".")[2] == "bfloat16":
             return _bfloat16(given)
@@ -91,8 +91,8 @@ def shared(given: Any, name: str, *, error: type[AttentionError]) -> NDArray[Any
             raise
         reason = " ".join(str(refusal).split()).rstrip(".")
         raise error(
-            f"{name} is a {kind} that cannot be read in place: {reason}. Pass a dense array in the CPU's memory; "
-            "attnscope.interop.torch and .jax have functions with gradients."
+            f"{name} is a {kind} that cannot be read in place: {reason}. "
+            "Pass a dense array in the CPU's memory; attnscope.interop.torch and .jax have functions with gradients."
         ) from refusal
 
 
@@ -109,7 +109,7 @@ def _bfloat16(given: Any) -> NDArray[Any]:
 
 
 def _capsule(given: Any) -> Any:
-    """The exporter's capsule: of DLPack 1.0, which marks memory that must not be written, if it knows that."""
+    """The exporter's capsule; of DLPack 1.0, if it knows that, which marks read-only memory."""
     try:
         return given.__dlpack__(max_version=(1, 0))
     except TypeError:

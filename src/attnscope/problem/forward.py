@@ -1,4 +1,4 @@
-"""What a backward pass reads besides the operands: the incoming gradient, and the results of the forward pass."""
+"""What a backward pass reads besides the operands: the incoming gradient and the forward results."""
 
 from typing import Any, NamedTuple
 
@@ -77,7 +77,8 @@ def _expect(
 
 
 ORIGIN = {
-    "grad_output": "Pass the gradient of the loss with respect to attention()'s output, in the query's format.",
+    "grad_output": "Pass the gradient of the loss with respect to attention()'s output, "
+    "in the query's format.",
     "output": "Pass the output of attention() or partial_attention() for this query.",
     "logsumexp": "Pass the logsumexp of partial_attention() for this query.",
 }

@@ -53,9 +53,10 @@ def print_opening(facts: TourFacts, console: Console) -> None:
     print_text(console, f"[dim]{facts.machine}[/]")
     print_text(
         console,
-        """A transformer of two attention layers reads this text byte by byte. It was not trained: its weights are written
-        by hand, so its behaviour can be explained. Six heads attend 1 to 6 bytes back. An induction head finds earlier
-        occurrences of the last bytes and copies what came next. A background head attends to all bytes equally.""",
+        """A transformer of two attention layers reads this text byte by byte. It was not trained: its weights
+        are written by hand, so its behaviour can be explained. Six heads attend 1 to 6 bytes back. An
+        induction head finds earlier occurrences of the last bytes and copies what came next. A background
+        head attends to all bytes equally.""",
     )
 
 
@@ -71,8 +72,8 @@ def print_writing(facts: TourFacts, console: Console) -> None:
     writing = facts.writing
     print_text(
         console,
-        f"""The text is cut at byte {writing.cut:,}, and the model continues it. All that it knows is the text before the
-        cut, and attention finds things in it: in-context learning in its simplest form.""",
+        f"""The text is cut at byte {writing.cut:,}, and the model continues it. All that it knows is the text
+        before the cut, and attention finds things in it: in-context learning in its simplest form.""",
     )
     table = plain_table("left", "left")
     table.add_row("before", Styled("…" + writing.prompt, style="dim"))
@@ -103,8 +104,9 @@ def print_looking(facts: TourFacts, console: Console) -> None:
     last_row = maps[0].first_row + len(maps[0].row_bytes) - 1
     print_text(
         console,
-        f"""A row is a byte that reads ({maps[0].first_row:,} to {last_row:,}), a column is a byte that is read, and the
-        shade is the weight. The induction head looks up a place that the text itself determines.""",
+        f"""A row is a byte that reads ({maps[0].first_row:,} to {last_row:,}), a column is a byte that is
+        read, and the shade is the weight. The induction head looks up a place that the text itself
+        determines.""",
     )
     console.print(maps_table(maps))
     console.print(Styled(LEGEND, style="dim"))
@@ -115,8 +117,8 @@ def print_looking(facts: TourFacts, console: Console) -> None:
     console.print(table)
     print_text(
         console,
-        """Entropy measures how many keys a row reads: e^entropy is the number of equally weighted keys with the same
-        entropy. Weights show what a head reads, not what it changes; that takes an experiment.""",
+        """Entropy measures how many keys a row reads: e^entropy is the number of equally weighted keys with
+        the same entropy. Weights show what a head reads, not what it changes; that takes an experiment.""",
     )
 
 
@@ -154,8 +156,8 @@ def print_ablated(facts: TourFacts, console: Console) -> None:
     ablated = facts.ablated
     print_text(
         console,
-        """The same cut, with the output of that head left out. What is lost is its effect. What remains is the guess of
-        the background head: the most frequent byte.""",
+        """The same cut, with the output of that head left out. What is lost is its effect. What remains is
+        the guess of the background head: the most frequent byte.""",
     )
     table = plain_table("left", "left")
     add_continuation(table, ablated, "ablated")
@@ -172,10 +174,10 @@ def print_leak(facts: TourFacts, console: Console) -> None:
     print_text(
         console,
         f"""With mask={leak.mask}, each byte sees one later byte. The best guess is then correct
-        [bold]{leak.predicted_leaking:.1%}[/] of the time instead of {leak.predicted_causal:.1%}. In training, such a leak
-        looks like success; in generation, there is no later byte to see. A perturbation finds it: byte
-        {leak.changed_byte:,} is changed from {escape(leak.before)} to {escape(leak.after)}, and no earlier row may change
-        by a single bit.""",
+        [bold]{leak.predicted_leaking:.1%}[/] of the time instead of {leak.predicted_causal:.1%}. In training,
+        such a leak looks like success; in generation, there is no later byte to see. A perturbation finds it:
+        byte {leak.changed_byte:,} is changed from {escape(leak.before)} to {escape(leak.after)}, and no
+        earlier row may change by a single bit.""",
     )
     table = plain_table("left", "left")
     table.add_row("Causal()", f"changed rows: [bold green]{leak.rows_moved_causal}[/]")
@@ -195,8 +197,8 @@ def print_race(facts: TourFacts, console: Console) -> None:
         return
     print_text(
         console,
-        f"""Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim} dims, float32, timed now.
-        NumPy stores a tokens x tokens matrix of weights; the kernel does not.""",
+        f"""Causal attention over {race.tokens:,} tokens, {race.heads} heads of {race.head_dim} dims, float32,
+        timed now. NumPy stores a tokens x tokens matrix of weights; the kernel does not.""",
     )
     table = plain_table("left", "right", "left")
     table.add_row("plain NumPy", f"{race.numpy_seconds * 1e3:,.0f} ms", memory(race.numpy_bytes))
@@ -223,8 +225,8 @@ def print_cache(facts: TourFacts, console: Console) -> None:
     tokens = facts.cache_sizes[0].tokens
     print_text(
         console,
-        f"""To generate a token, a model reads the keys and values of all earlier tokens. The KV cache keeps them, so that
-        they are not computed again. For {tokens:,} tokens (here: bytes) it takes:""",
+        f"""To generate a token, a model reads the keys and values of all earlier tokens. The KV cache keeps
+        them, so that they are not computed again. For {tokens:,} tokens (here: bytes) it takes:""",
     )
     table = plain_table("left", "right", "right")
     add_headings(table, "", "bytes per token: heads x (key + value dims) x size", "total")

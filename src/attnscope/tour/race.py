@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Race:
-    """Medians in seconds, and peak bytes beyond inputs and output; None if the system does not report them."""
+    """Median seconds, and peak bytes beyond inputs and output; None if the system does not report them."""
 
     tokens: int
     heads: int

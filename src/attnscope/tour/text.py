@@ -137,11 +137,10 @@ def own_readme() -> tuple[str, bytes]:
 
 
 def shown(content: bytes) -> str:
-    """Bytes on one line: signs for line ends and tabs, countable blanks, no incomplete characters at the ends."""
+    """Bytes on one line: signs for line ends, tabs and repeated blanks, no incomplete characters."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    text = decoder.decode(
-        content.lstrip(CONTINUATION_BYTES)
-    )  # not final: an incomplete character at the end is left out
+    # Not final: an incomplete character at the end is left out.
+    text = decoder.decode(content.lstrip(CONTINUATION_BYTES))
     text = "".join(map(shown_character, text))
     return re.sub(r"(?<!␣)␣(?!␣)", " ", text)
 

@@ -38,7 +38,7 @@ class Writing:
 
 @dataclass(frozen=True)
 class Leak:
-    """A perturbation test: one byte is changed, and the earlier rows with other logits are counted, by any bit."""
+    """A perturbation test: change one byte, and count the earlier rows whose logits change in any bit."""
 
     mask: str
     predicted_causal: float

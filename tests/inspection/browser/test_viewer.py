@@ -356,7 +356,7 @@ def test_a_browser_that_is_too_old_gets_a_message(open_page: Open, example: Insp
 
 
 def test_a_hover_on_a_long_text_changes_only_the_tokens_that_it_shows(open_page: Open) -> None:
-    """With 72 heads and 2,000 tokens, a hover must not touch, and lay out anew, the tokens that are not concerned."""
+    """With 72 heads and 2,000 tokens, a hover must not touch other tokens: they would be laid out anew."""
     opened = ready(open_page(random_inspection(2, 36, 2000)))
     touched: list[int] = opened.tab.evaluate(
         """async () => {
@@ -364,7 +364,9 @@ def test_a_hover_on_a_long_text_changes_only_the_tokens_that_it_shows(open_page:
             const text = document.getElementById("text");
             for (let token = 0; token < 100; token++) {
                 const observer = new MutationObserver(() => {});
-                observer.observe(text, { subtree: true, attributes: true, childList: true, characterData: true });
+                observer.observe(text, {
+                    subtree: true, attributes: true, childList: true, characterData: true,
+                });
                 const hovered = document.getElementById(`t${token * 7}`);
                 hovered.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
                 const changed = new Set(observer.takeRecords().map((record) => record.target));
@@ -379,14 +381,13 @@ def test_a_hover_on_a_long_text_changes_only_the_tokens_that_it_shows(open_page:
     assert len(touched) == 100
     assert min(touched) > 0
     readers = max_readers(random_inspection(2, 36, 2000))
-    assert max(touched) <= 2 * (
-        2 + 8 + readers
-    )  # of the token before and of this one: itself, its keys, its readers
+    # Of the token before and of this one: itself, its keys, its readers.
+    assert max(touched) <= 2 * (2 + 8 + readers)
     opened.check()
 
 
 def max_readers(found: Inspection) -> int:
-    """The largest number of tokens that have the same token among the strongest keys that the page keeps, in one head."""
+    """The largest number of tokens, in one head, that share one of the strongest keys that the page keeps."""
     kept = top_keys_kept(found)
     return max(
         int(np.bincount(head[head >= 0], minlength=1).max())

@@ -1,4 +1,6 @@
-"""python -m tests.interop.sweep [--page FILE] [TYPE ...]: every type of Transformers' models beside eager attention.
+"""Compare every type of Transformers' models with eager attention.
+
+    python -m tests.interop.sweep [--page FILE] [TYPE ...]
 
 Prints an outcome per line as JSON, and exits with 1 if one differs. It takes an hour of two cores, so it runs
 at night.
@@ -45,7 +47,7 @@ def judge_here(types: Sequence[str]) -> None:
 
 
 def judged(types: Sequence[str]) -> list[dict[str, Any]]:
-    """All outcomes, a few types per process: a model can take down its process, and loading files takes memory."""
+    """All outcomes, a few types per process: a model can crash its process, and loaded files take memory."""
     chunks = [list(types[start : start + AT_ONCE]) for start in range(0, len(types), AT_ONCE)]
     found: list[dict[str, Any]] = []
     with ThreadPoolExecutor(PROCESSES) as processes:

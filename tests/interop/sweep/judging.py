@@ -1,4 +1,4 @@
-"""One type of Transformers' models with "attnscope" beside eager: equal, refused, not attending, or different."""
+"""Judge one type of Transformers' models beside eager attention: equal, refused, not attending, different."""
 
 import warnings
 from collections.abc import Iterator
@@ -228,7 +228,8 @@ def differs(outcome: Outcome, reason: str) -> Outcome:
 def differing(ours: list[Any], eager: list[Any], real: Any) -> str:
     """How two answers differ beyond rounding at real tokens; "" if they do not."""
     if [each.shape for each in ours] != [each.shape for each in eager]:
-        return f"shapes {[list(each.shape) for each in ours][:4]} instead of {[list(each.shape) for each in eager][:4]}"
+        shapes = [[list(each.shape) for each in answer][:4] for answer in (ours, eager)]
+        return f"shapes {shapes[0]} instead of {shapes[1]}"
     for number, (one, other) in enumerate(zip(ours, eager, strict=True)):
         if real is not None and one.shape[:2] == real.shape:
             one, other = one[real], other[real]

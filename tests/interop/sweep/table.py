@@ -7,9 +7,12 @@ import torch
 import transformers
 
 MEANING = {
-    "equal": "The outputs equal eager's to rounding, in every case that the model has: plain, padding on either side, generation. A few are sdpa's, from which the model's own eager attention differs.",
+    "equal": "The outputs equal eager's to rounding, in every case that the model has: plain, "
+    "padding on either side, generation. "
+    "A few are sdpa's, from which the model's own eager attention differs.",
     "refused": "An error says why; eager attention runs the model.",
-    "not attending": "The model computes its attention by itself, or has none: no call arrives, and its outputs are eager's.",
+    "not attending": "The model computes its attention by itself, or has none: "
+    "no call arrives, and its outputs are eager's.",
     "not run": "No tiny model of the type, or no inputs for it, could be made here: nothing is known.",
     "differs": "A silent difference: a bug.",
 }
@@ -21,9 +24,10 @@ def page(outcomes: Iterable[dict[str, Any]]) -> str:
     """Counts, then each verdict with its types; those without a reason on one line."""
     found = sorted(outcomes, key=lambda each: each["model_type"])
     lines = [
-        f"# Transformers' models with attnscope, beside eager attention\n\n`{COMMAND}` printed this page: tiny random "
-        f"models of all {len(found)} configuration types of Transformers {transformers.__version__}, torch "
-        f"{torch.__version__}, float32.\n\n| verdict | types | meaning |\n|---|---|---|"
+        "# Transformers' models with attnscope, beside eager attention\n\n"
+        f"`{COMMAND}` printed this page: tiny random models of all {len(found)} configuration types of "
+        f"Transformers {transformers.__version__}, torch {torch.__version__}, float32.\n\n"
+        "| verdict | types | meaning |\n|---|---|---|"
     ]
     by_verdict = {verdict: [each for each in found if each["verdict"] == verdict] for verdict in MEANING}
     lines += [

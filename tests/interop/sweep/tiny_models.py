@@ -20,7 +20,8 @@ NUMBER_OF_LAYERS = re.compile(r"(^|_)(layers|n_layer|layer|depth|layers_block|bl
 NARROW_HEAD = 8
 TOKEN_ID = re.compile(r"(token_id|token_index|_id|_index)$")
 NARROW = {
-    r"^(hidden_size|d_model|n_embd|dim|emb_dim|embed_dim|model_dim|word_embed_proj_dim|d_embed|hidden_dim)$": 32,
+    r"^(hidden_size|d_model|n_embd|dim|emb_dim|embed_dim|model_dim)$": 32,
+    r"^(word_embed_proj_dim|d_embed|hidden_dim)$": 32,
     r"^(projection_dim|embedding_size|output_dim|out_hidden_size|d_cross|text_hidden_size|width)$": 32,
     r"(^|_)(num_attention_heads|n_head|n_heads|num_heads|attention_heads|num_decoder_attention_heads)$": 4,
     r"^(num_key_value_heads|num_kv_heads|multi_query_group_num|num_query_groups)$": 2,
@@ -33,7 +34,8 @@ NARROW = {
     r"^(n_group|topk_group|n_shared_experts)$": 1,
 }
 SMALL = {
-    r"^(vocab_size|text_vocab_size|decoder_vocab_size|audio_vocab_size|n_words|vocab_size_per_layer_input)$": 99,
+    r"^(vocab_size|text_vocab_size|decoder_vocab_size|audio_vocab_size)$": 99,
+    r"^(n_words|vocab_size_per_layer_input)$": 99,
     r"^(codebook_size|num_embeddings)$": 64,
     r"^(image_size|input_size)$": 64,
     r"^index_topk$": 4,
@@ -92,7 +94,7 @@ def small_config(kind: Any, rules: dict[str, int]) -> Any:
 
 
 def smaller(config: Any, rules: dict[str, int]) -> dict[str, Any]:
-    """Values for the fields of a configuration that make it small; those that it derives from others are left out."""
+    """Values for the fields of a configuration that make it small, without those derived from others."""
     declared = {each.name: each for each in dataclasses.fields(config)}
     layers = layers_to_keep(config)
     small: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Exercises 5 to 10, in many styles."""
+"""Exercises 4 and 6 to 10, in many styles."""
 
 import math
 from itertools import product
@@ -15,10 +15,12 @@ from tests.lesson.solutions import (
     effective_keys,
     entropy,
     flash,
+    induction_score,
     leaks,
     masked_attention,
     max_sequences,
     merge,
+    needed_gap,
 )
 
 
@@ -42,14 +44,28 @@ def entropy_in_bits_and_back(weights):
     return -np.einsum("...k,...k->...", weights, logs) * math.log(2)
 
 
-correct(5, "float32", single(entropy), single(effective_keys))
-correct(5, "loops", entropy_in_loops, lambda weights: np.exp(entropy_in_loops(weights)))
-correct(5, "epsilon", entropy_with_epsilon, lambda weights: np.exp(entropy_with_epsilon(weights)))
-correct(5, "nan-to-num", entropy_with_nan_to_num, lambda weights: math.e ** entropy_with_nan_to_num(weights))
+correct("float32", entropy=single(entropy), effective_keys=single(effective_keys))
+correct("loops", entropy=entropy_in_loops, effective_keys=lambda weights: np.exp(entropy_in_loops(weights)))
 correct(
-    5, "bits-and-back", entropy_in_bits_and_back, lambda w: 2 ** (entropy_in_bits_and_back(w) / math.log(2))
+    "epsilon",
+    entropy=entropy_with_epsilon,
+    effective_keys=lambda weights: np.exp(entropy_with_epsilon(weights)),
 )
-correct(5, "product-of-powers", entropy, lambda weights: 1 / np.prod(weights**weights, axis=-1))
+correct(
+    "nan-to-num",
+    entropy=entropy_with_nan_to_num,
+    effective_keys=lambda weights: math.e ** entropy_with_nan_to_num(weights),
+)
+correct(
+    "bits-and-back",
+    entropy=entropy_in_bits_and_back,
+    effective_keys=lambda w: 2 ** (entropy_in_bits_and_back(w) / math.log(2)),
+)
+correct(
+    "product-of-powers",
+    entropy=entropy,
+    effective_keys=lambda weights: 1 / np.prod(weights**weights, axis=-1),
+)
 
 
 def four_keys():
@@ -80,7 +96,7 @@ def lightest_twice():
 
 
 for counter in (four_keys, in_single, as_lists, large, lightest_twice):
-    correct(6, counter.__name__, counter)
+    correct(counter.__name__, counterexample=counter)
 
 
 def alibi_in_loops(heads, query_len, key_len):
@@ -112,7 +128,7 @@ def alibi_lists(heads, query_len, key_len):
 
 
 for answer in (alibi_in_loops, alibi_by_outer, alibi_single, alibi_lists):
-    correct(7, answer.__name__, answer)
+    correct(answer.__name__, alibi=answer)
 
 
 def a_list_that_grows(cache, query, key, value):
@@ -152,7 +168,7 @@ def online_state(cache, query, key, value):
 
 
 for step in (a_list_that_grows, a_buffer, newest_in_front, online_state, single(decode_step)):
-    correct(8, step.__name__, step)
+    correct(step.__name__, decode_step=step)
 
 
 def bytes_in_floats(config, tokens, batch):
@@ -181,16 +197,24 @@ def seconds_in_parts(config, context, batch, bandwidth):
     return config["weight_bytes"] / bandwidth + batch * cache_bytes(config, context, 1) / bandwidth
 
 
-correct(9, "floats", bytes_in_floats, sequences_by_floor, decode_seconds)
-correct(9, "counting", cache_bytes, sequences_by_counting, seconds_in_parts)
 correct(
-    9,
-    "numpy-integers",
-    lambda c, t, b: np.int64(cache_bytes(c, t, b)),
-    max_sequences,
-    lambda *a: np.float32(decode_seconds(*a)),
+    "floats", cache_bytes=bytes_in_floats, max_sequences=sequences_by_floor, decode_seconds=decode_seconds
 )
-correct(9, "zero-dimensional-arrays", lambda *a: np.asarray(cache_bytes(*a)), max_sequences, decode_seconds)
+correct(
+    "counting", cache_bytes=cache_bytes, max_sequences=sequences_by_counting, decode_seconds=seconds_in_parts
+)
+correct(
+    "numpy-integers",
+    cache_bytes=lambda c, t, b: np.int64(cache_bytes(c, t, b)),
+    max_sequences=max_sequences,
+    decode_seconds=lambda *a: np.float32(decode_seconds(*a)),
+)
+correct(
+    "zero-dimensional-arrays",
+    cache_bytes=lambda *a: np.asarray(cache_bytes(*a)),
+    max_sequences=max_sequences,
+    decode_seconds=decode_seconds,
+)
 
 
 def flash_row_by_row(query, key, value, block):
@@ -283,8 +307,49 @@ def leaks_both_at_once(attention_fn, tokens):
     return {tuple(pair) for pair in np.argwhere(np.triu(table, 1)).tolist()}
 
 
-correct(10, "row-by-row-and-nan", flash_row_by_row, leaks_by_nan)
-correct(10, "two-passes-and-allclose", flash_in_two_passes, leaks_by_allclose)
-correct(10, "merging-and-an-array", flash_by_merging, leaks_as_an_array)
-correct(10, "normalized-and-both-at-once", flash_of_normalized, leaks_both_at_once)
-correct(10, "float32", single(flash), leaks)
+correct("row-by-row-and-nan", flash=flash_row_by_row, leaks=leaks_by_nan)
+correct("two-passes-and-allclose", flash=flash_in_two_passes, leaks=leaks_by_allclose)
+correct("merging-and-an-array", flash=flash_by_merging, leaks=leaks_as_an_array)
+correct("normalized-and-both-at-once", flash=flash_of_normalized, leaks=leaks_both_at_once)
+correct("float32", flash=single(flash), leaks=leaks)
+
+
+def induction_in_loops(weights, tokens):
+    last: dict[int, int] = {}
+    total, rows = np.zeros(len(weights)), 0
+    for row, token in enumerate(tokens.tolist()):
+        if token in last:
+            total += weights[:, row, last[token] + 1]
+            rows += 1
+        last[token] = row
+    return total / rows if rows else total
+
+
+def induction_by_a_table(weights, tokens):
+    n = len(tokens)
+    same = (tokens[:, None] == tokens) & np.tri(n, k=-1, dtype=bool)
+    rows = np.flatnonzero(same.any(axis=1))
+    if not len(rows):
+        return [0.0] * len(weights)
+    last = n - 1 - same[rows, ::-1].argmax(axis=1)
+    return weights[:, rows, last + 1].mean(axis=1)
+
+
+def gap_by_halving(others, share):
+    low, high = -50.0, 80.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if 1 / (1 + others * math.exp(-middle)) < share else (low, middle)
+    return middle
+
+
+correct(
+    "loops", induction_score=induction_in_loops, needed_gap=lambda n, s: math.log(n) + math.log(s / (1 - s))
+)
+correct("table", induction_score=induction_by_a_table, needed_gap=gap_by_halving)
+correct("float32", induction_score=single(induction_score), needed_gap=needed_gap)
+correct(
+    "arrays",
+    induction_score=lambda w, t: list(induction_score(w, t)),
+    needed_gap=lambda n, s: -np.log((1 / s - 1) / n),
+)

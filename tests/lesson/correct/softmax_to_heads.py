@@ -1,11 +1,19 @@
-"""Exercises 1 to 4, in many styles."""
+"""Exercises 1, 2, 3 and 5, in many styles."""
 
 import math
 
 import numpy as np
 
 from tests.lesson.correct.registry import correct
-from tests.lesson.solutions import attention, masked_attention, multi_head, softmax, visible
+from tests.lesson.solutions import (
+    attention,
+    masked_attention,
+    masked_softmax,
+    multi_head,
+    soft_lookup,
+    softmax,
+    visible,
+)
 
 
 def single(function):
@@ -83,15 +91,14 @@ def attention_with_scaled_query(query, key, value):
     return [weights.dot(value), weights]
 
 
-correct(1, "float32", single(softmax), single(attention))
-correct(1, "lists", softmax_in_lists, attention_in_loops)
-correct(1, "in-place-on-copies", softmax_in_place, attention_by_einsum)
-correct(1, "nan-to-num", softmax_by_nan_to_num, attention_with_scaled_query)
+correct("float32", softmax=single(softmax), attention=single(attention))
+correct("lists", softmax=softmax_in_lists, attention=attention_in_loops)
+correct("in-place-on-copies", softmax=softmax_in_place, attention=attention_by_einsum)
+correct("nan-to-num", softmax=softmax_by_nan_to_num, attention=attention_with_scaled_query)
 correct(
-    1,
     "logaddexp",
-    softmax_by_logarithm,
-    lambda q, k, v: (attention(q, k, v)[0], attention(q, k, v)[1].tolist()),
+    softmax=softmax_by_logarithm,
+    attention=lambda q, k, v: (attention(q, k, v)[0], attention(q, k, v)[1].tolist()),
 )
 
 
@@ -123,14 +130,13 @@ def visible_by_outer(query_len, key_len, key_lengths):
     return np.stack([causal & (np.arange(key_len) < length) for length in key_lengths])
 
 
-correct(2, "lists", visible_in_loops)
-correct(2, "tri", visible_by_tri)
-correct(2, "from-the-hidden", visible_from_the_hidden)
-correct(2, "outer", visible_by_outer)
+correct("lists", visible=visible_in_loops)
+correct("tri", visible=visible_by_tri)
+correct("from-the-hidden", visible=visible_from_the_hidden)
+correct("outer", visible=visible_by_outer)
 correct(
-    2,
     "keywords",
-    lambda query_len, key_len, key_lengths: visible(
+    visible=lambda query_len, key_len, key_lengths: visible(
         query_len=query_len, key_len=key_len, key_lengths=list(key_lengths)
     ),
 )
@@ -138,7 +144,7 @@ correct(
 
 def masked_by_einsum(query, key, value, visible):
     scores = np.einsum("...id,...jd->...ij", query, key) / np.sqrt(query.shape[-1])
-    return np.einsum("...ij,...jd->...id", softmax(np.where(visible, scores, -np.inf)), value)
+    return np.einsum("...ij,...jd->...id", masked_softmax(np.where(visible, scores, -np.inf)), value)
 
 
 def masked_in_loops(query, key, value, visible):
@@ -172,11 +178,11 @@ def masked_by_where(query, key, value, visible):
         return np.nan_to_num(parts / parts.sum(-1, keepdims=True)) @ value
 
 
-correct(3, "float32", single(masked_attention))
-correct(3, "einsum", masked_by_einsum)
-correct(3, "loops", masked_in_loops)
-correct(3, "in-place", masked_in_place)
-correct(3, "where", masked_by_where)
+correct("float32", masked_attention=single(masked_attention))
+correct("einsum", masked_attention=masked_by_einsum)
+correct("loops", masked_attention=masked_in_loops)
+correct("in-place", masked_attention=masked_in_place)
+correct("where", masked_attention=masked_by_where)
 
 
 def heads_in_loops(x, w_q, w_k, w_v, w_o, heads, kv_heads, visible=None):
@@ -223,8 +229,31 @@ def heads_by_batch(x, *rest):
     return np.stack([heads_in_loops(one, *rest) for one in x]) if x.ndim == 3 else heads_in_loops(x, *rest)
 
 
-correct(4, "float32", single(multi_head))
-correct(4, "loops", heads_in_loops)
-correct(4, "einsum", heads_by_einsum)
-correct(4, "sum-over-heads", heads_summed_up)
-correct(4, "one-batch-entry-after-the-other", heads_by_batch)
+correct("float32", multi_head=single(multi_head))
+correct("loops", multi_head=heads_in_loops)
+correct("einsum", multi_head=heads_by_einsum)
+correct("sum-over-heads", multi_head=heads_summed_up)
+correct("one-batch-entry-after-the-other", multi_head=heads_by_batch)
+
+
+def lookup_in_loops(query, keys, values, beta):
+    scores = [beta * sum(q * k for q, k in zip(query.tolist(), key, strict=True)) for key in keys.tolist()]
+    parts = [math.exp(score - max(scores)) for score in scores]
+    columns = zip(*values.tolist(), strict=True)
+    return [sum(p * v for p, v in zip(parts, column, strict=True)) / sum(parts) for column in columns]
+
+
+def lookup_by_einsum(query, keys, values, beta):
+    scores = np.einsum("d,jd->j", beta * query, keys)
+    return np.einsum("j,jc->c", softmax(scores), values)
+
+
+def lookup_of_columns(query, keys, values, beta):
+    weights = softmax((beta * keys @ query[:, None]).T)
+    return (weights @ values)[0]
+
+
+correct("float32-lookup", soft_lookup=single(soft_lookup))
+correct("einsum-lookup", soft_lookup=lookup_by_einsum)
+correct("columns", soft_lookup=lookup_of_columns)
+correct("loops-lookup", soft_lookup=lookup_in_loops)

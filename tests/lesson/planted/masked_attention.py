@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.lesson.planted.registry import planted
-from tests.lesson.solutions import softmax
+from tests.lesson.solutions import masked_softmax
 
 
 def scores_of(query, key):
@@ -50,7 +50,7 @@ def no_mask(query, key, value, visible):
 
 @planted(3, "masked_attention", "inverted")
 def inverted(query, key, value, visible):
-    return softmax(np.where(visible, -np.inf, scores_of(query, key))) @ value
+    return masked_softmax(np.where(visible, -np.inf, scores_of(query, key))) @ value
 
 
 @planted(3, "masked_attention", "a fully masked row is NaN")
@@ -75,24 +75,24 @@ def ten_thousand(query, key, value, visible):
 
 @planted(3, "masked_attention", "not scaled")
 def unscaled(query, key, value, visible):
-    return softmax(np.where(visible, query @ key.swapaxes(-1, -2), -np.inf)) @ value
+    return masked_softmax(np.where(visible, query @ key.swapaxes(-1, -2), -np.inf)) @ value
 
 
 @planted(3, "masked_attention", "length of a value")
 def scaled_by_value_dim(query, key, value, visible):
     scores = query @ key.swapaxes(-1, -2) / np.sqrt(value.shape[-1])
-    return softmax(np.where(visible, scores, -np.inf)) @ value
+    return masked_softmax(np.where(visible, scores, -np.inf)) @ value
 
 
 @planted(3, "masked_attention", "runs over the queries")
 def along_queries(query, key, value, visible):
     scores = np.where(visible, scores_of(query, key), -np.inf)
-    return np.swapaxes(softmax(np.swapaxes(scores, -1, -2)), -1, -2) @ value
+    return np.swapaxes(masked_softmax(np.swapaxes(scores, -1, -2)), -1, -2) @ value
 
 
 @planted(3, "masked_attention", "raises ValueError")
 def two_axes_only(query, key, value, visible):
-    return softmax(np.where(visible, query @ key.T / np.sqrt(query.shape[-1]), -np.inf)) @ value
+    return masked_softmax(np.where(visible, query @ key.T / np.sqrt(query.shape[-1]), -np.inf)) @ value
 
 
 @planted(3, "masked_attention", "the largest score that was subtracted is a hidden one")
@@ -122,15 +122,15 @@ def unshifted(query, key, value, visible):
 def empty_rows_average(query, key, value, visible):
     scores = np.where(visible, scores_of(query, key), -np.inf)
     scores = np.where(visible.any(-1, keepdims=True), scores, 0)
-    return softmax(scores) @ value
+    return masked_softmax(scores) @ value
 
 
 @planted(3, "masked_attention", "which the mask hides")
 def mask_of_short_rows_alone(query, key, value, visible):
     scores = scores_of(query, key)
-    return softmax(np.where(visible | (key.shape[-2] > 32), scores, -np.inf)) @ value
+    return masked_softmax(np.where(visible | (key.shape[-2] > 32), scores, -np.inf)) @ value
 
 
 @planted(3, "clean_attention", "0 times NaN is NaN", stretch=True)
 def poisoned(query, key, value, visible):
-    return softmax(np.where(visible, scores_of(query, key), -np.inf)) @ value
+    return masked_softmax(np.where(visible, scores_of(query, key), -np.inf)) @ value

@@ -1,4 +1,4 @@
-"""Pack arrays into text that fits into a page: quantised and compressed. viewer/assets/data.js unpacks them."""
+"""Pack arrays into the text of a page: quantised and compressed. viewer/assets/data.js unpacks them."""
 
 import base64
 import zlib
@@ -29,7 +29,7 @@ class Pack:
         self._add(name, kind, planes(array), {})
 
     def shares(self, name: str, array: Array) -> None:
-        """Add numbers from 0 to 1 in 8 bits, finer near 0: round(255 sqrt(share)), within 1/255 of each share."""
+        """Add numbers from 0 to 1 in 8 bits, finer near 0: round(255 sqrt(share)), each within 1/255."""
         steps = np.round(STEPS_8_BITS * np.sqrt(np.clip(np.nan_to_num(array), 0.0, 1.0)))
         self._add(name, "share8", steps.astype(np.uint8).tobytes(), {})
 

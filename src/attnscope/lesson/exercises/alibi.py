@@ -1,4 +1,4 @@
-"""Exercise 7: ALiBi, a penalty for distance; and rotary positions."""
+"""Exercise 6: ALiBi, a penalty for distance; and rotary positions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -210,4 +210,4 @@ ROTARY = Task(
     ),
 )
 
-EXERCISE = Exercise(7, "ALiBi", (ALIBI,), (ROTARY,))
+EXERCISE = Exercise(6, "ALiBi", (ALIBI,), (ROTARY,), difficulty=2, minutes=25)

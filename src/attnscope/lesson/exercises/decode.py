@@ -1,4 +1,4 @@
-"""Exercise 8: decode with a cache; a step's output is a row of the prefill's."""
+"""Exercise 7: decode with a cache; a step's output is a row of the prefill's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from attnscope.lesson.attending import Array, attend, causal, softmax, softmax_of_one_shift
 from attnscope.lesson.comparing import wrong_entries
 from attnscope.lesson.exact import exact
+from attnscope.lesson.exercises.serving import BYTES, SECONDS, SEQUENCES, WINDOWED_BYTES
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.unwatched import token_by_token, within_a_window
 from attnscope.problem import Window
@@ -270,4 +271,12 @@ WINDOWED = Task(
     judged=judged_window,
 )
 
-EXERCISE = Exercise(8, "decode with a cache", (DECODE,), (WINDOWED,))
+EXERCISE = Exercise(
+    7,
+    "the cache",
+    (DECODE, BYTES, SEQUENCES, SECONDS),
+    (WINDOWED, WINDOWED_BYTES),
+    difficulty=2,
+    minutes=40,
+    after=(3,),
+)

@@ -1,4 +1,4 @@
-"""Exercise 5: entropy, and the effective number of keys."""
+"""Part of exercise 4: entropy, and the effective number of keys."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from attnscope.lesson.question import (
     Arguments,
     Arrays,
     Draw,
-    Exercise,
     Expected,
     Misconception,
     Symptom,
@@ -218,5 +217,3 @@ TEMPERATURE = Task(
     draws=(Draw("random scores", scores_and_target, {"keys": 6}, round=False, seeds=6),),
     judged=at_temperature,
 )
-
-EXERCISE = Exercise(5, "entropy", (ENTROPY, EFFECTIVE), (TEMPERATURE,))

@@ -1,4 +1,4 @@
-"""Exercise 10: flash attention, the online softmax over blocks; merging two parts; and finding a leak."""
+"""Exercise 8: flash attention, the online softmax over blocks; and merging two parts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from attnscope.lesson.attending import Array, attend, scored
 from attnscope.lesson.exact import UNIT, exact
-from attnscope.lesson.exercises.leaks import LEAKS
 from attnscope.lesson.question import (
     Arguments,
     Draw,
@@ -369,4 +368,4 @@ def bare_merge(output_a: Array, log_a: Array, output_b: Array, log_b: Array) -> 
     return (one * output_a + other * output_b) / (one + other), top + np.log(one + other)[:, 0]
 
 
-EXERCISE = Exercise(10, "flash, and find the leak", (FLASH, LEAKS), (MERGE,))
+EXERCISE = Exercise(8, "flash attention", (FLASH,), (MERGE,), difficulty=3, minutes=40, after=(1,))

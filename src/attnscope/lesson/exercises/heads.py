@@ -1,4 +1,4 @@
-"""Exercise 4: heads. Split, attend, join, project; grouped key heads."""
+"""Exercise 5: heads. Split, attend, join, project; grouped key heads."""
 
 from typing import Any
 
@@ -257,4 +257,4 @@ POOL = Task(
     ),
 )
 
-EXERCISE = Exercise(4, "heads", (HEADS,), (POOL,))
+EXERCISE = Exercise(5, "heads", (HEADS,), (POOL,), difficulty=2, minutes=30, after=(3,))

@@ -1,4 +1,4 @@
-"""Finding a leak: which later tokens move which outputs of a function that claims to be causal."""
+"""Exercise 9: find the leak. Which tokens move which outputs of a function that claims to be causal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array
-from attnscope.lesson.question import Arguments, Draw, Expected, Misconception, Symptom, Task
+from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Symptom, Task
 from attnscope.lesson.unwatched import Suspect, suspects
 
 
@@ -158,3 +158,55 @@ LEAKS = Task(
         ),
     ),
 )
+
+
+def hidden_pairs(attention_fn: Any, tokens: int) -> Array:
+    """The pairs that a suspect's plan hides, although the query may see the key."""
+    table = np.zeros((tokens, tokens), dtype=bool)
+    for pair in suspects(tokens)[repr(attention_fn)[1:-1]].blind:
+        table[pair] = True
+    return table
+
+
+def still(attention_fn: Any, tokens: int, **options: Any) -> Array:
+    """Pairs without an effect, of those that a query may see."""
+    return np.tril(~moved(attention_fn, tokens, **options))
+
+
+BLIND = Task(
+    name="blind",
+    parameters=("attention_fn", "tokens"),
+    results=("blind",),
+    kind="pairs",
+    draws=tuple(
+        Draw(name, suspected(name), {"tokens": 6}, {"tokens": 4})
+        for name in (
+            "causal attention",
+            "attention with a window of two",
+            "attention that does not see its own token",
+            "attention whose last query does not see the first key",
+            "attention that sees the next key",
+            "attention that returns zeros",
+        )
+    ),
+    expected=lambda attention_fn, tokens: (Expected(hidden_pairs(attention_fn, tokens)),),
+    misconceptions=(
+        Misconception(
+            "pairs that do move the output are reported; expected those that should and do not.",
+            lambda fn, n: np.tril(moved(fn, n)),
+        ),
+        Misconception(
+            "later keys are reported, too: a query is right not to see those.",
+            lambda fn, n: ~moved(fn, n),
+        ),
+        Misconception(
+            "a token's own key is left out: a query has to see itself as well.",
+            lambda fn, n: np.tril(still(fn, n), -1),
+        ),
+        Misconception(
+            "the pairs are in the wrong order: expected (query, key).", lambda fn, n: still(fn, n).T
+        ),
+    ),
+)
+
+EXERCISE = Exercise(9, "find the leak", (LEAKS,), (BLIND,), difficulty=3, minutes=30, after=(3,))

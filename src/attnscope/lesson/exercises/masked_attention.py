@@ -1,4 +1,4 @@
-"""Exercise 3: masked attention. Keys are hidden before the softmax; a fully masked row is 0."""
+"""Exercise 3: masks. Keys are hidden before the softmax; a fully masked row is 0."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from attnscope.lesson.attending import (
     unshifted_softmax,
 )
 from attnscope.lesson.exact import exact
+from attnscope.lesson.exercises.who_may_see_whom import VISIBLE, VISIBLE_IN_WINDOW
 from attnscope.lesson.question import (
     Answer,
     Arguments,
@@ -366,4 +367,6 @@ CLEAN = Task(
     ),
 )
 
-EXERCISE = Exercise(3, "masked attention", (MASKED,), (CLEAN,))
+EXERCISE = Exercise(
+    3, "masks", (VISIBLE, MASKED), (VISIBLE_IN_WINDOW, CLEAN), difficulty=2, minutes=35, after=(1, 2)
+)

@@ -1,4 +1,4 @@
-"""Exercise 6: a weight is not an explanation.
+"""Exercise 4: reading weights, and why a weight is not an explanation.
 
 Removing a key rescales the other weights. So if a key's value equals the mix of the others, the key can be
 removed, whatever its weight.
@@ -8,6 +8,7 @@ import numpy as np
 
 from attnscope.lesson.attending import Array
 from attnscope.lesson.exact import exact
+from attnscope.lesson.exercises.entropy import EFFECTIVE, ENTROPY, TEMPERATURE
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Task
 
 CLEARLY = 10.0  # times what rounding can do: a change that is not rounding
@@ -167,4 +168,12 @@ TWINS = Task(
     judged=judged_twins,
 )
 
-EXERCISE = Exercise(6, "a weight is not an explanation", (COUNTEREXAMPLE,), (TWINS,))
+EXERCISE = Exercise(
+    4,
+    "reading weights",
+    (ENTROPY, EFFECTIVE, COUNTEREXAMPLE),
+    (TEMPERATURE, TWINS),
+    difficulty=2,
+    minutes=35,
+    after=(1,),
+)

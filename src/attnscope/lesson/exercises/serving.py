@@ -1,4 +1,4 @@
-"""Exercise 9: serving numbers. Bytes of a cache, sequences that fit, seconds per step."""
+"""Part of exercise 7: serving numbers. Bytes of a cache, sequences that fit, seconds per step."""
 
 from collections.abc import Callable
 from math import ceil
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.exact import UNIT
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
+from attnscope.lesson.question import Arguments, Draw, Expected, Misconception, Task
 
 Config = dict[str, int]
 FIELDS = ("layers", "kv_heads", "key_dim", "value_dim", "bytes_per_element", "weight_bytes")
@@ -282,7 +282,7 @@ def windowed(config: dict[str, Any], tokens: int, batch: int, kept: Any = min) -
     return batch * sum(of_layer * (tokens if w is None else kept(tokens, w)) for w in config["windows"])
 
 
-WINDOWED = Task(
+WINDOWED_BYTES = Task(
     name="windowed_cache_bytes",
     parameters=("config", "tokens", "batch"),
     results=("cache_bytes",),
@@ -316,5 +316,3 @@ WINDOWED = Task(
         ),
     ),
 )
-
-EXERCISE = Exercise(9, "serving numbers", (BYTES, SEQUENCES, SECONDS), (WINDOWED,))

@@ -1,4 +1,4 @@
-"""Exercise 2: who may see whom. Causal, aligned to the end, with right padding."""
+"""Part of exercise 3: who may see whom. Causal, aligned to the end, with right padding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, causal
-from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
+from attnscope.lesson.question import Arguments, Draw, Expected, Misconception, Task
 from attnscope.problem import Causal, KeyLengths, Window
 
 Mask = Callable[[Array, Array, Array], Any]
@@ -214,5 +214,3 @@ VISIBLE_IN_WINDOW = Task(
         Misconception("the window makes no difference.", window_instead(lambda i, j, w: j <= i)),
     ),
 )
-
-EXERCISE = Exercise(2, "who may see whom", (VISIBLE,), (VISIBLE_IN_WINDOW,))
