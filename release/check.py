@@ -1,7 +1,7 @@
 """`python -m release.check FOLDER`: inspect each wheel, run those that can run here, and build the sdist.
 
-A wheel that runs must have the digest that src/attnscope/doctor stores, at every level of this CPU. `make test`
-compares the build from source with the same digest.
+A wheel that runs must have the digest that src/attnscope/doctor stores, at every level of this CPU. The tests
+compare the build from source with the same digest.
 """
 
 import json

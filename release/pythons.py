@@ -1,4 +1,4 @@
-"""The interpreters whose headers the wheels are compiled against: CPython 3.11, and 3.12 or later for abi3."""
+"""The interpreters whose headers the wheels are compiled against: CPython 3.11, and a later one for abi3."""
 
 import json
 import os

@@ -15,3 +15,5 @@ set(CMAKE_CXX_ARCHIVE_APPEND "<CMAKE_AR> ar q <TARGET> <OBJECTS>")
 set(CMAKE_CXX_ARCHIVE_FINISH "<CMAKE_AR> ranlib <TARGET>")
 
 set(ATTNSCOPE_ZIG ON)  # CMakeLists.txt reads it
+# nanobind 3.1 writes to stderr without <cstdio>, which Python.h does not bring along for the stable ABI
+set(CMAKE_CXX_FLAGS_INIT "-include cstdio")

@@ -92,7 +92,8 @@ def shared(given: Any, name: str, *, error: type[AttentionError]) -> NDArray[Any
         reason = " ".join(str(refusal).split()).rstrip(".")
         raise error(
             f"{name} is a {kind} that cannot be read in place: {reason}. "
-            "Pass a dense array in the CPU's memory; attnscope.interop.torch and .jax have functions with gradients."
+            "Pass a dense array in the CPU's memory; "
+            "attnscope.interop.torch and .jax have functions with gradients."
         ) from refusal
 
 
