@@ -21,7 +21,8 @@ before = set(sys.modules)
 from attnscope.cli import main
 main(["size", sys.argv[1], "--hardware", "h100"], standalone_mode=False)
 loaded = {name.split(".")[0] for name in set(sys.modules) - before}
-print(*sorted(loaded - sys.stdlib_module_names - {"attnscope"}), file=sys.stderr)
+own = {"attnscope", "__mp_main__"}  # multiprocessing's name for this program
+print(*sorted(loaded - sys.stdlib_module_names - own), file=sys.stderr)
 """
 
 

@@ -104,6 +104,7 @@ def test_the_race_and_the_cache_are_in_the_facts(facts: dict[str, Any]) -> None:
 
 def test_a_cpu_without_a_kernel_level_has_a_tour(monkeypatch: pytest.MonkeyPatch, text_file: str) -> None:
     monkeypatch.setattr(sys.modules["attnscope.kernels.level"], "_from_environment", lambda: None)
+    monkeypatch.setattr(sys.modules["attnscope.kernels.run"], "why_no_level", lambda: "this CPU lacks AVX2")
     facts = CliRunner().invoke(main, ["tour", "--json", text_file])
     assert json.loads(facts.stdout)["race"] is None
     page = CliRunner().invoke(main, ["tour", text_file])

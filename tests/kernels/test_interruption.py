@@ -17,6 +17,7 @@ def attend(threads):
 """
 CTRL_C = """
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
 threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
     attend({threads})
