@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attnscope.lesson.question import Exercise, Task
 
 PASSED = "passed"
+SHARES = 3  # an exercise may take this share of its notebook's time
 UNWRITTEN = "is not written yet: it returns nothing."
 Progress = Callable[[str], None]
 
@@ -106,9 +107,10 @@ def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> G
     """The grades of a notebook."""
     from attnscope.lesson.process import Host
 
-    source = "\n".join(code_cells(path))
+    cells = code_cells(path)
+    source = "\n".join(cells)
     grades = []
-    with Host(path, limits, monotonic() + limits.seconds) as host:
+    with Host(path, limits, monotonic() + limits.seconds, len(cells)) as host:
         for number in graded_numbers(source):
             exercise = exercise_of(number)
             if progress is not None:
@@ -150,7 +152,8 @@ def verdict_on(exercise: "Exercise", host: "Host", *, stretch: bool = False) -> 
     try:
         if host.process is None:
             host.start()
-        return judge(exercise, RemoteAnswers(host, exercise, stretch), stretch=stretch)
+        until = min(host.until, monotonic() + host.limits.seconds / SHARES)
+        return judge(exercise, RemoteAnswers(host, exercise, stretch), stretch=stretch, until=until)
     except TimeoutError:
         message = f"the notebook did not run through in {host.limits.seconds:g} s."
     except WireError as error:

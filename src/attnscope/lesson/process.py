@@ -16,8 +16,9 @@ from attnscope.lesson.calling import PATIENCE, Outcome
 from attnscope.lesson.notebook import Limits
 from attnscope.lesson.question import Arguments, Exercise, Task
 from attnscope.lesson.verdict import printable
-from attnscope.lesson.wire import WireError, receive, send
+from attnscope.lesson.wire import WireError, encoded, receive
 
+MOST_TEXT = 400  # characters of a message from the process
 MOST_STARTS = 16  # per notebook: a cell or function that ends the process is left out, and the rest run again
 START = "from attnscope.lesson.host import main; main()"
 DTYPE_KINDS = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}
@@ -30,6 +31,7 @@ class Host:
     path: Path
     limits: Limits
     until: float
+    cells: int
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     skipped: set[int] = field(default_factory=set)
@@ -48,13 +50,21 @@ class Host:
         """
         if self.process is None:
             self.start()
-        send(self.requests, message)
-        return self.reply(seconds)
-
-    def reply(self, seconds: float) -> dict[str, Any]:
-        """The next message."""
         until = min(monotonic() + seconds, self.until)
+        self.write(encoded(message), until)
         return receive(lambda count: self.read(count, until))
+
+    def write(self, data: bytes, until: float) -> None:
+        """Write all of it. Raises TimeoutError if the process does not read it in time."""
+        rest = memoryview(data)
+        while rest:
+            left = until - monotonic()
+            if left <= 0 or not select([], [self.requests], [], left)[1]:
+                raise TimeoutError
+            try:
+                rest = rest[self.requests.write(rest) or 0 :]
+            except OSError as error:
+                raise WireError(str(error)) from error
 
     def read(self, count: int, until: float) -> bytes:
         """That many bytes, or fewer if the process has ended. Raises TimeoutError if they come too late."""
@@ -88,20 +98,22 @@ class Host:
     def run_cells(self) -> int | None:
         """Wait for the cells to run. Returns the number of the cell that ended the process, or None."""
         cell = 0
-        while True:
+        for _ in range(2 * self.cells + 1):  # each is announced, and may fail
             try:
-                reply = self.reply(self.limits.seconds)
+                reply = receive(lambda count: self.read(count, self.until))
             except WireError:
                 if cell == 0:
                     raise
                 return cell
             if reply.get("ready"):
                 return None
-            if not isinstance(reply.get("cell"), int):
+            number = reply.get("cell")
+            if not isinstance(number, int) or not cell <= number <= self.cells:
                 return cell
-            cell = reply["cell"]
+            cell = number
             if "trouble" in reply:
-                self.notes[cell] = printable(str(reply["trouble"]))
+                self.notes[cell] = printable(str(reply["trouble"])[:MOST_TEXT])
+        return cell
 
     def spawn(self) -> None:
         """Start the process in its own group, so that everything it starts can be ended with it."""
@@ -123,7 +135,11 @@ class Host:
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
-            self.requests, self.replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb", buffering=0)
+            os.set_blocking(ours_out, False)
+            self.requests, self.replies = (
+                os.fdopen(ours_out, "wb", buffering=0),
+                os.fdopen(ours_in, "rb", buffering=0),
+            )
 
     def end(self) -> None:
         """End the process and everything that it started."""
@@ -134,8 +150,7 @@ class Host:
         self.process.wait()
         self.process = None
         for stream in (self.requests, self.replies):
-            with suppress(OSError):  # unsent bytes have no reader any more
-                stream.close()
+            stream.close()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +190,7 @@ def outcome_of(reply: dict[str, Any], task: Task) -> Outcome:
     arrays = reply.get("arrays")
     peak = reply.get("peak_bytes")
     if reply.get("trouble") is not None:
-        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))))
+        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))[:MOST_TEXT]))
     if not isinstance(arrays, list) or len(arrays) != len(task.results):
         raise WireError("no results")
     kind = DTYPE_KINDS[task.kind]
