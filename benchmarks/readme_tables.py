@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decode, interop, memory, observe, prefill, small_call, window
+from benchmarks import decode, gradients, interop, memory, observe, prefill, small_call, window
 from benchmarks.claim import Results, duration, one
 from benchmarks.error import WORKS as ERROR_WORKS
 from benchmarks.peers.call import OURS
@@ -104,14 +104,18 @@ def compared(label: str, results: Results, work: Work, libraries: Sequence[str])
 
 
 def machine_line(measured: Measured) -> str:
-    """Which machine and which versions the numbers are of."""
-    machines = [claim["machine"] for claim in measured.claims.values()]
-    first = machines[0]
+    """Which machine and which versions the numbers are of; a second machine is named with its claims."""
+    claims_of: dict[str, list[str]] = {}
     versions: dict[str, str] = {}
-    for each in machines:
-        versions |= {name: number for name, number in each["versions"].items() if number}
-    named = ", ".join(f"{TITLES.get(name, name)} {number}" for name, number in versions.items())
-    return f"{first['cpu']}, {first['threads']} threads, level {first['level']}; {named}."
+    for name, claim in measured.claims.items():
+        machine = claim["machine"]
+        line = f"{machine['cpu']}, {machine['threads']} threads, level {machine['level']}"
+        claims_of.setdefault(line, []).append(name)
+        versions |= {package: number for package, number in machine["versions"].items() if number}
+    first, *others = sorted(claims_of, key=lambda line: -len(claims_of[line]))
+    lines = [first, *(f"{', '.join(claims_of[line])}: {line}" for line in others)]
+    named = ", ".join(f"{TITLES.get(package, package)} {number}" for package, number in versions.items())
+    return f"{'; '.join(lines)}; {named}."
 
 
 def calls_table(measured: Measured) -> str:
@@ -155,6 +159,20 @@ def formats_table(measured: Measured) -> str:
     ]
     label = f"{decode.MIDDLE.key_len:,} keys, {heads(decode.MIDDLE)}: time over float32's"
     return table(["cache", *decode.FORMATS], [[label, *map(ratio, times)]])
+
+
+def gradients_table(measured: Measured) -> str:
+    """Forward and backward pass beside torch's autograd, and our backward pass alone."""
+    results = measured.results("gradients")
+    rows = []
+    for work in gradients.ROUNDS:
+        both, alone = (one(results, work=work.name, call=call) for call in (OURS, gradients.BACKWARD))
+        torch = one(results, work=work.name, call="torch").get("times_ours")
+        if both:
+            cells = [work.name, duration(both["seconds"]), ratio(torch)]
+            rows.append([*cells, duration(alone["seconds"]), percent(alone["share"])])
+    header = ["work", "forward and backward", "torch", "backward alone", "of the limit"]
+    return table(header, rows)
 
 
 def observe_table(measured: Measured) -> str:
@@ -235,6 +253,7 @@ TABLES: dict[str, Callable[[Measured], str]] = {
     "calls": calls_table,
     "decode": decode_table,
     "cache formats": formats_table,
+    "gradients": gradients_table,
     "observe": observe_table,
     "models": models_table,
     "other": other_table,

@@ -20,6 +20,20 @@ def brief(given: Any) -> str:
         return f"a {kind_of(given)}"
 
 
+def printable(text: object) -> str:
+    r"""Text for any output: control characters, escape sequences and lone surrogates are written as escapes.
+
+    Line feeds stay. Marks that change the direction of text are escaped, too.
+
+    >>> print(printable(chr(27) + "[31m"), printable("a" + chr(0x202E) + "b"))
+    \x1b[31m a\u202eb
+    """
+    given = str(text)
+    if given.isprintable():
+        return given
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in given)
+
+
 def kind_of(given: Any) -> str:
     """The type's name as one would import it: list, torch.Tensor."""
     kind = type(given)

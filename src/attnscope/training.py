@@ -9,6 +9,7 @@ python -m attnscope.training [FILE.npz]
 A passage of 8 to 24 words is read again and again. The loss falls in two steps: first the model learns which
 word follows which; then, in the second reading, an induction head finds what came next the first time.
 Attention's own gradients are a function that is passed in: a learner's backward pass can drive the training.
+The matrix products are small: on a busy machine OPENBLAS_NUM_THREADS=1 keeps NumPy's threads from waiting.
 """
 
 import re
@@ -38,7 +39,7 @@ Tokens = NDArray[np.uint8]
 AttentionGradients = Callable[[Floats, Floats, Floats, Floats], tuple[Any, Any, Any]]
 
 WORDS, WIDTH, HEADS, DIM, LAYERS = 256, 80, 5, 16, 2
-CONTEXT, BATCH, STEPS = 64, 16, 1000
+CONTEXT, BATCH, STEPS = 64, 16, 1500
 SHORTEST, LONGEST = 8, 24  # words of a passage
 RATE, WARM_UP, COOL_DOWN = 0.01, 50, 0.8
 CONSTANT = 2.0  # the first number of every embedding: positions alone can decide where a head looks

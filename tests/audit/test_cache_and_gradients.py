@@ -190,7 +190,7 @@ def test_state_that_leaks_into_uncached_calls_is_found() -> None:
         return at.attention(query, key, value, mask=at.Causal(offset=offset) if causal else None)
 
     [finding] = attention(function, Contract(causal=True, cache=Leaving)).findings
-    assert finding.sentence == "the function answers differently after a cache was used"
+    assert finding.sentence == "the function without a cache gives another answer after a cache was used"
 
 
 Rule = Callable[..., Any]

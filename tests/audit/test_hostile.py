@@ -12,6 +12,8 @@ import pytest
 
 import attnscope as at
 from attnscope.audit import Contract, ContractError, attention
+from attnscope.probing.calls import TimeIsUp
+from tests.audit import unhurried
 from tests.audit.plain import Plain
 
 CAUSAL = Contract(causal=True)
@@ -134,10 +136,10 @@ def test_audits_in_several_threads_keep_their_output_apart(capsys: pytest.Captur
 def test_one_that_hangs_at_one_length_only() -> None:
     def sometimes(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
         if key.shape[2] == 1_031:
-            time.sleep(30)
+            raise TimeIsUp  # as the alarm does
         return right(query, key, value)  # and forgets causal
 
-    report = attention(sometimes, CAUSAL, seconds_per_call=0.1)
+    report = unhurried.attention(sometimes, CAUSAL)
     assert {"call", "dependence"} <= {finding.check for finding in report.findings}
 
 
@@ -178,13 +180,42 @@ def test_one_that_warns() -> None:
     assert attention(noisy, CAUSAL).ok
 
 
-def test_the_time_of_an_audit_is_limited() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of audits in seconds, which only a test advances."""
+    now = [0.0]
+    for module in ("run", "suspect", "probes.exactness"):
+        monkeypatch.setattr(f"attnscope.audit.{module}.monotonic", lambda: now[0])
+    return now
+
+
+def test_the_time_of_an_audit_is_limited(clock: list[float]) -> None:
     def slow(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
-        time.sleep(0.05)
+        clock[0] += 1.0
         return right(query, key, value, causal=causal)
 
-    report = attention(slow, CAUSAL, seconds=1.0)
-    assert report.calls < 40
+    report = attention(slow, CAUSAL, seconds=16.0)
+    assert (report.calls, report.seconds) == (16, 16.0)
+    assert any("time was up" in each for each in report.not_covered)
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_a_call_that_the_end_of_the_time_stops_is_a_finding_if_it_is_the_first(
+    clock: list[float], answers: int
+) -> None:
+    calls = []
+
+    def stopped(query: Any, key: Any, value: Any, *, causal: bool) -> Any:
+        calls.append(query)
+        if len(calls) <= answers:
+            return right(query, key, value, causal=causal)
+        clock[0] += 4.0
+        raise TimeIsUp  # as the alarm does
+
+    report = attention(stopped, CAUSAL, seconds=3.0)
+    assert report.calls == answers + 1
+    sentences = [each.sentence.split(", with")[0] for each in report.findings]
+    assert sentences == ["it gave no answer within 3 s"] * (answers == 0)
     assert any("time was up" in each for each in report.not_covered)
 
 
@@ -201,3 +232,82 @@ def test_what_is_no_function_is_refused() -> None:
         attention(3, CAUSAL)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"contract=\{\}: expected a Contract"):
         attention(Plain(), {})  # type: ignore[arg-type]
+
+
+class Strange:
+    """An output whose attributes do what they like."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    @property
+    def __array__(self) -> Any:
+        if self.how == "no attribute":
+            raise RuntimeError("no array today")
+        return self.convert
+
+    def convert(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.how == "ends the process":
+            raise SystemExit(0)
+        if self.how == "hangs":
+            time.sleep(30)
+        raise ValueError("cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("no attribute", "raises RuntimeError: no array today"),
+        ("ends the process", "ends the process: SystemExit(0)"),
+        ("hangs", "gave no answer within 0.3 s"),
+        ("raises", "raises ValueError: cannot be read"),
+    ],
+)
+def test_an_output_that_misbehaves_when_it_is_read_is_a_finding(how: str, words: str) -> None:
+    limit = 0.3 if how == "hangs" else 60.0
+    report = attention(lambda query, key, value, causal: Strange(how), CAUSAL, seconds_per_call=limit)
+    assert words in report.findings[0].sentence
+
+
+SHAPES: dict[str, Any] = {
+    "scalar": lambda output: np.float32(1),
+    "0-d": lambda output: np.array(1.0, np.float32),
+    "value_dim 0": lambda output: output[..., :0],
+    "one dim more": lambda output: output[None],
+    "flat": lambda output: output.ravel(),
+    "no rows": lambda output: output[:, :, :0],
+    "object": lambda output: output.astype(object),
+    "complex": lambda output: output.astype(np.complex64),
+    "text": lambda output: output.astype(str),
+    "a matrix": lambda output: np.ma.masked_array(output, output > 0),
+    "nested": lambda output: ((output,), output),
+    "a generator": lambda output: (each for each in output),
+    "records": lambda output: np.zeros(output.shape, [("a", np.float32)]),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("logsumexp", [False, True])
+def test_any_wrong_output_is_a_finding_and_no_exception(kind: str, logsumexp: bool) -> None:
+    def wrong(query: Any, key: Any, value: Any, *, causal: bool, return_logsumexp: bool = False) -> Any:
+        output = SHAPES[kind](at.attention(query, key, value))
+        return (output, SHAPES[kind](query[..., 0])) if return_logsumexp else output
+
+    contract = Contract(causal=True, logsumexp=logsumexp, gradients=wrong_gradients, cache=WrongCache)
+    assert attention(wrong, contract, seconds=2.0).findings
+
+
+def wrong_gradients(*arrays: Any, **options: Any) -> Any:
+    return (arrays[0][..., :0], None, "text")
+
+
+class WrongCache:
+    """Accepts everything, and answers with another shape each time."""
+
+    calls = 0
+
+    def append(self, key: Any, value: Any) -> None:
+        self.calls += 1
+
+    def attend(self, query: Any) -> Any:
+        return query[..., : self.calls % 3]

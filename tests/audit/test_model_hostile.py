@@ -8,7 +8,8 @@ import pytest
 
 import attnscope as at
 from attnscope.audit import ContractError, Report
-from tests.audit.models.host import Generation, Host
+from tests.audit.models.host import Generation, Host, RightPadded, Windowed, WithPrefix
+from tests.audit.unhurried import model
 
 
 class Wrapped:
@@ -179,3 +180,49 @@ def test_claims_that_cannot_be_checked(claims: dict[str, Any], words: str) -> No
 def test_what_cannot_be_called() -> None:
     with pytest.raises(ContractError, match="logits_fn=3"):
         at.audit.model(3, vocab_size=9)  # type: ignore[arg-type]
+
+
+class Reshaped(Generation):
+    """A generation whose later steps return something else."""
+
+    change: Any = None
+
+    def step(self, ids: Any, mask: Any) -> Any:
+        logits = super().step(ids, mask)
+        return logits if self.cache.tokens == ids.shape[1] else type(self).change(logits)
+
+
+STEPS: dict[str, Any] = {
+    "a feature less": lambda logits: logits[..., :-1],
+    "no token": lambda logits: logits[:, :0],
+    "one row": lambda logits: logits[:1],
+    "a dimension less": lambda logits: logits[0],
+    "NaN": lambda logits: np.full_like(logits, np.nan),
+    "tokens rolled": lambda logits: np.roll(logits, 1, axis=1),
+    "rows rolled": lambda logits: np.roll(logits, 1, axis=0),
+    "doubled": lambda logits: logits * 2,
+    "nothing": lambda logits: None,
+}
+
+
+@pytest.mark.parametrize("host", [Host, RightPadded, Windowed, WithPrefix])
+@pytest.mark.parametrize("change", STEPS)
+def test_any_wrong_cached_step_is_a_finding_and_no_exception(host: type[Host], change: str) -> None:
+    class Broken(Reshaped):
+        pass
+
+    Broken.change = staticmethod(STEPS[change])
+    subject = host()
+    assert model(subject, **{**subject.claims, "decode": lambda: Broken(subject)}).findings
+
+
+def test_features_that_change_from_call_to_call_are_a_finding() -> None:
+    """A model whose number of features is not declared, as of a torch module without vocabulary."""
+    from attnscope.audit.models.audited import audited
+    from attnscope.audit.models.claims import Limits, ModelClaims
+    from attnscope.audit.models.subject import Subject
+
+    host = Host()
+    subject = Subject(lambda ids, mask: host(ids, mask)[..., : 9 + ids.shape[1] % 3], ModelClaims(31), 60.0)
+    report = audited(subject, Limits(), "m")
+    assert {each.check for each in report.findings} == {"call"}

@@ -130,6 +130,19 @@ def test_a_counterexample_repeats_the_finding(tmp_path: Path) -> None:
     assert np.abs(output[row] - kept["expected_output"][row]).max() > 1e-3
 
 
+def test_no_output_contains_control_characters() -> None:
+    """Escape sequences, direction marks and lone surrogates from foreign errors and names."""
+    foreign = "\x1b[31mred\x1b[0m \x9b2J \x00 \u202eback \ud800"
+    shown = Counterexample(foreign, {}, indices={"query": 0})
+    finding = Finding("call", Severity.WRONG, f"it raises ValueError: {foreign}", shown, foreign, foreign)
+    report = Report(foreign, foreign, (finding,), {"call": 1}, (foreign,))
+    ET.fromstring(report.to_junit())
+    for text in (str(report), report.to_json(), report.to_junit(), report.to_sarif()):
+        text.encode("utf-8")
+        assert all(each.isprintable() or each == "\n" for each in text)
+    assert "\\x1b[31mred" in str(report)
+
+
 @pytest.mark.parametrize("name", ["CausalIgnored", "SumStuckInFloat16", "DropoutIsOn"])
 def test_real_reports_can_be_written_in_all_forms(name: str) -> None:
     planted = PLANTED[name]

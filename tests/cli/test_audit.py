@@ -10,6 +10,10 @@ from click.testing import CliRunner, Result
 from attnscope.cli import main
 
 MODULE = """
+import itertools
+import os
+import signal
+
 import attnscope as at
 
 def right(query, key, value, *, causal):
@@ -33,6 +37,42 @@ def on_tokens(query, key, value, *, causal):
 def make_cache():
     raise RuntimeError("no cache today")
 
+def leaving(query, key, value, *, causal):
+    os._exit(0)
+
+def exiting(query, key, value, *, causal):
+    raise SystemExit(0)
+
+def crashing(query, key, value, *, causal):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+def stubborn(query, key, value, *, causal):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+
+def busy(query, key, value, *, causal):
+    while True:
+        pass
+
+def in_one_c_call(query, key, value, *, causal):
+    all(itertools.repeat(True))
+
+def leaving_late(query, key, value, *, causal):
+    if key.shape[2] == 67:
+        os._exit(0)
+    return right(query, key, value, causal=causal)
+
+def raising(query, key, value, *, causal):
+    raise ValueError("\\x1b[31mred")
+
+class Unmade:
+    def __init__(self):
+        raise SystemExit(0)
+
 number = 3
 """
 
@@ -45,7 +85,9 @@ def module(tmp_path: Path) -> str:
 
 
 def audit(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["audit", *arguments])
+    """Run the command, with time enough on a busy machine."""
+    limit = [] if "--seconds" in arguments or not arguments else ["--seconds", "1000"]
+    return CliRunner().invoke(main, ["audit", *arguments, *limit])
 
 
 def test_nothing_found_ends_with_0(module: str) -> None:
@@ -105,15 +147,78 @@ def test_a_cache_by_name(module: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("leaving", "it ends the process: exit code 0"),
+        ("exiting", "it ends the process: SystemExit(0)"),
+        ("crashing", "it ends the process: SIGSEGV"),
+        ("leaving_late", "it ends the process: exit code 0, in the call batch=2"),
+        ("busy", "it gave no answer within"),
+        ("stubborn", "it gives no answer within 1 s and cannot be interrupted, in the call batch="),
+        ("in_one_c_call", "it gives no answer within 1 s and cannot be interrupted, in the call batch="),
+    ],
+)
+def test_a_subject_that_ends_or_blocks_the_process_is_a_finding(
+    module: str, tmp_path: Path, name: str, words: str
+) -> None:
+    junit = tmp_path / "a.xml"
+    seconds = "1" if "no answer" in words else "60"
+    done = audit(f"{module}:{name}", "--causal", "--junit", str(junit), "--seconds", seconds)
+    assert done.exit_code == 1, done.output
+    assert words in " ".join(done.output.split())
+    assert ET.parse(junit).getroot().find("testsuite/testcase[@name='call']/failure") is not None
+
+
+def test_foreign_escape_sequences_do_not_reach_the_terminal(module: str) -> None:
+    done = audit(f"{module}:raising", "--causal")
+    assert "\x1b" not in done.output
+    assert "raises ValueError: \\x1b[31mred" in done.output
+
+
+def test_a_module_that_blocks_when_it_is_imported_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnscope.cli.child.SECONDS_TO_BEGIN", 2.0)
+    path = tmp_path / "blocking_module.py"
+    path.write_text("while True: pass")
+    done = audit(f"{path}:f")
+    assert done.exit_code == 2
+    assert "cannot be loaded: it gives no answer within 2 s" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(0)", "raise SystemExit(0)", "def f(:", "1 / 0"])
+def test_a_module_that_cannot_be_imported_ends_with_2(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "broken_module.py"
+    path.write_text(code)
+    done = audit(f"{path}:f")
+    assert done.exit_code == 2
+    assert "broken_module.py" in done.output
+    assert "cannot be" in done.output
+
+
+def test_paths_of_reports_are_checked_before_the_audit(module: str, tmp_path: Path) -> None:
+    for option, path in (
+        ("--junit", tmp_path / "nosuch" / "a.xml"),
+        ("--sarif", tmp_path / "audited_module.py" / "a.sarif"),
+        ("--save", tmp_path / "audited_module.py" / "folder"),
+    ):
+        done = audit(f"{module}:stubborn", option, str(path))
+        assert done.exit_code == 2
+        assert option in done.output
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["nosuch:thing"], "nosuch cannot be imported: No module named 'nosuch'"),
         (["{module}"], "expected module:function, or file.py:function."),
         (["{module}:nosuch"], "has no 'nosuch'."),
         (["{module}:number"], "expected a function, got a int."),
+        (["{module}:Unmade"], "cannot be made: it raises SystemExit: 0"),
         (["nosuch.py:thing"], "nosuch.py is no file that could be imported."),
         (["{module}:right", "--contract", "{module}"], "expected a .toml or a .json file."),
         (["{module}:right", "--alignment", "left"], "'left' is not one of 'end', 'start'"),
+        (["{module}:right", "--seconds", "nan"], "--seconds nan: expected a number of seconds."),
         ([], "name either MODULE:FUNCTION or --model DIR."),
     ],
 )

@@ -9,6 +9,7 @@ from attnscope.audit.models import transformers as transformers
 from attnscope.audit.options import OPTIONS as OPTIONS
 from attnscope.audit.report import Report as Report
 from attnscope.audit.run import attention as attention
+from attnscope.audit.targets import TargetError as TargetError
 from attnscope.audit.targets import adapted as adapted
 from attnscope.audit.targets import claims_of_file as claims_of_file
 from attnscope.audit.targets import contract_for as contract_for

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.arguments import brief, whole_number
 from attnscope.audit.options import BY_NAME
 from attnscope.errors import AttentionError
 from attnscope.problem import FORMATS
@@ -122,20 +123,22 @@ class Contract:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.causal, bool) or self.causal == "always"):
-            raise ContractError(f"causal={self.causal!r}: expected True, False or 'always'.")
+            raise ContractError(f"causal={brief(self.causal)}: expected True, False or 'always'.")
         for name in SWITCHES:
             given = getattr(self, name)
             if not isinstance(given, bool):
-                raise ContractError(f"{name}={given!r}: expected True or False: does the function take it?")
+                raise ContractError(
+                    f"{name}={brief(given)}: expected True or False: does the function take it?"
+                )
         for name, allowed in (("alignment", Alignment), ("masked_rows", MaskedRows)):
             if getattr(self, name) not in get_args(allowed):
                 raise ContractError(
-                    f"{name}={getattr(self, name)!r}: expected one of {list(get_args(allowed))}."
+                    f"{name}={brief(getattr(self, name))}: expected one of {list(get_args(allowed))}."
                 )
         for name in CALLABLES:
             given = getattr(self, name)
             if given is not None and not callable(given):
-                raise ContractError(f"{name}={given!r}: expected a callable, or None if there is none.")
+                raise ContractError(f"{name}={brief(given)}: expected a callable, or None if there is none.")
         object.__setattr__(self, "dtypes", read_dtypes(self.dtypes))
 
     @classmethod
@@ -167,7 +170,7 @@ class Contract:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 meant = f"Did you mean {near[0]!r}?" if near else f"Use some of {known}."
-                raise ContractError(f"{name!r} is no field of a contract. {meant}")
+                raise ContractError(f"{brief(name)} is no field of a contract. {meant}")
         return cls(**claims)
 
     @property
@@ -194,6 +197,14 @@ class Contract:
         return f"Contract({', '.join(claims)})"
 
 
+def check_limits(seed: Any, **seconds: Any) -> None:
+    """Refuse a seed that is no whole number, and limits that are no time."""
+    whole_number(seed, "seed", minimum=0, error=ContractError)
+    for name, given in seconds.items():
+        if isinstance(given, bool) or not isinstance(given, int | float | np.number) or not given > 0:
+            raise ContractError(f"{name}={brief(given)}: expected a number of seconds above 0.")
+
+
 def read_dtypes(given: Any) -> tuple[str, ...]:
     """Names of number formats, from one or several names or dtypes; ContractError for others."""
     several = given if isinstance(given, tuple | list) else (given,)
@@ -202,7 +213,8 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
         name = each if isinstance(each, str) else _dtype_name(each)
         if name not in FORMATS:
             raise ContractError(
-                f"dtypes={given!r}: {each!r} is no format that is audited. Use some of {list(FORMATS)}."
+                f"dtypes={brief(given)}: {brief(each)} is no format that is audited. "
+                f"Use some of {list(FORMATS)}."
             )
         names.append(name)
     if not names:
@@ -213,8 +225,8 @@ def read_dtypes(given: Any) -> tuple[str, ...]:
 def _dtype_name(given: Any) -> str:
     try:
         return str(np.dtype(given).name)
-    except TypeError:
-        return repr(given)
+    except Exception:  # noqa: BLE001  # NumPy raises many kinds of errors for what is no dtype
+        return brief(given)
 
 
 def _shown(value: Any) -> str:

@@ -6,19 +6,21 @@ from time import process_time
 
 import numpy as np
 
-from attnscope.audit.case import Case
+from attnscope.audit.case import Case, shrink_case
+from attnscope.audit.data import REGIMES
+from attnscope.audit.expectation import explaining
 from attnscope.audit.interpretation import Row
 from attnscope.audit.judgement import Failure, Reach, judge, of_error, of_reach, only_rounding
-from attnscope.audit.mistakes import explaining
 from attnscope.audit.options import BY_NAME, HIDING
-from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect
 from attnscope.probing import Finding, KnownMistake, Severity
 
 MOST_FINDINGS = 16
-MOST_VOTERS = 24
+MOST_VOTERS = 12
 REPRESENTATIVES = 6
 APART = ("layouts", "dtypes", "magnitudes")
+MUCH_WORK = 2_000  # scores, above which one head speaks for all
+SHORTEST_BLOCK = 8  # keys
 BY_CHANCE = 3  # failures that may agree with a mistake by chance
 
 
@@ -32,7 +34,9 @@ class Cause:
 
     def explains(self, failure: Failure) -> bool:
         rows = deviating_heads(failure) if self.in_some else None
-        return bool(explaining(failure.expected, failure.answer, self.beside, (self.mistake,), rows))
+        expected, answer, only_worst = failure.expected, failure.answer, failure.case.work > MUCH_WORK
+        found = explaining(expected, answer, self.beside, (self.mistake,), rows, only_worst=only_worst)
+        return bool(found)
 
     def __str__(self) -> str:
         return f"agrees with: {self.mistake.name}{', in some heads or batch items' if self.in_some else ''}"
@@ -126,7 +130,7 @@ class Diagnosis:
         chosen, smallest = self.add(rest[:1], [*rest[:REPRESENTATIVES], *hiding[:REPRESENTATIVES]], None)
         alike = [each for each in rest if each is not chosen and self.swallows(smallest, each)]
         sample = alike[: 2 * MOST_VOTERS]
-        agreeing = [explaining(each.expected, each.answer) for each in sample]
+        agreeing = [explaining(each.expected, each.answer, only_worst=True) for each in sample]
         counts = Counter(mistake for each in agreeing for mistake in each)
         others = {
             id(each)
@@ -137,13 +141,15 @@ class Diagnosis:
 
     def swallows(self, smallest: Case, failure: Failure) -> bool:
         """Whether a failure is likely the same as the one that was shrunk to this case."""
-        case = failure.case
-        main = self.suspect.contract.main_format
+        case, main = failure.case, self.suspect.contract.main_format
+        special = [name for name in smallest.options if BY_NAME[name].is_special(smallest.kind(name))]
+        alike = any(BY_NAME[name].is_special(case.kind(name)) for name in special)
+        larger = case.sizes.key_len >= smallest.sizes.key_len and case.sizes.batch >= smallest.sizes.batch
+        same_array = case.layout != "contiguous" and case.placed in (smallest.placed, "all")
         return (
             set(smallest.options) <= set(case.options)
-            and case.sizes.key_len >= smallest.sizes.key_len
-            and case.sizes.batch >= smallest.sizes.batch
-            and smallest.layout in ("contiguous", case.layout)
+            and (alike if special else larger)
+            and (smallest.layout == "contiguous" or same_array)
             and smallest.number_format in (main, case.number_format)
             and (not smallest.extreme or case.extreme)
         )
@@ -232,7 +238,7 @@ class Diagnosis:
             sentence = of_reach(reach, row, shown.case, shown.expected)
         else:
             sentence = of_error(row, shown.case, what, *shown.worst_entry(row))
-        guess = None
+        guess = self.guess(shown.case, severity)
         if severity is Severity.INEXACT:
             guess = f"arithmetic in a shorter format than {shown.case.number_format} in one of the steps"
         return Finding(
@@ -244,6 +250,35 @@ class Diagnosis:
             fix=cause.mistake.fix if cause else None,
             cases=cases,
         )
+
+    def guess(self, case: Case, severity: Severity) -> str | None:
+        """The likely cause without a known mistake: the property that the shrunk case still needs."""
+        if case.layout != "contiguous":
+            arrays = "arrays" if case.placed == "all" else case.placed
+            return f"strides of the {arrays} that are ignored, assumed, or taken from another array"
+        if case.offset < 0:
+            return (
+                "a running maximum that starts above the row's scores, or another row's: all are far below 0"
+            )
+        if case.offset > 0:
+            return "a largest score that is not subtracted, or another row's: scores are far above 0"
+        if case.regime == "high keys" and severity is Severity.LEAK:
+            return "a finite number is used for minus infinity: a hidden key scores far above the others"
+        if REGIMES[case.regime].guess is not None:
+            return REGIMES[case.regime].guess
+        if case.sizes.key_len >= SHORTEST_BLOCK:
+            return self.guess_of_length(case)
+        return None
+
+    def guess_of_length(self, case: Case) -> str | None:
+        """Whether a failing length needs whole blocks of keys, or only so many keys."""
+        length = case.sizes.key_len
+        longer = judge(self.suspect, case.but(key_len=length + 1), noted=False)
+        if longer is None and length % SHORTEST_BLOCK == 0:
+            return (
+                f"whole blocks of keys that are treated unlike incomplete ones: key_len={length + 1} is right"
+            )
+        return f"a block of keys, or what is counted in a short format, that ends below key_len={length}"
 
     def check_of(self, shown: Failure, row: Row, reach: Reach | None, cause: Cause | None) -> str:
         """The promise that is broken."""

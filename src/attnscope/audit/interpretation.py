@@ -58,6 +58,8 @@ class Interpretation:
         The inputs of the reference.
     answering : callable
         inputs -> (output, logsumexp).
+    local : bool
+        Whether `answering` treats each batch item and head on its own.
     """
 
     call: Call
@@ -65,6 +67,7 @@ class Interpretation:
     masks: dict[str, Mask]
     inputs: Inputs
     answering: Answering = by_definition
+    local: bool = True
 
     @classmethod
     def of(cls, call: Call, contract: Contract) -> Self:
@@ -111,17 +114,34 @@ class Interpretation:
         """The same interpretation with some inputs changed."""
         return replace(self, inputs=replace(self.inputs, **changes))
 
-    def answered(self, answering: Answering) -> "Interpretation":
+    def answered(self, answering: Answering, *, local: bool = True) -> "Interpretation":
         """The same inputs with another computation."""
-        return replace(self, answering=answering)
+        return replace(self, answering=answering, local=local)
 
     @quietly
     def answer(self) -> tuple[Floats, Floats]:
         """(output, logsumexp)."""
         return self.answering(self.inputs)
 
+    def of_head(self, one: tuple[int, int]) -> Inputs:
+        """The inputs of one batch item and query head."""
+        batch, head = one
+        arrays = {
+            name: getattr(self.inputs, name)[batch : batch + 1, head : head + 1]
+            for name in ("query", "key", "value", "visible", "bias")
+            if getattr(self.inputs, name) is not None
+        }
+        sinks = self.inputs.sinks
+        return replace(self.inputs, **arrays, sinks=None if sinks is None else sinks[head : head + 1])
+
     def shown_by(self, *options: str) -> Bools:
-        """The slots that all these options show, (batch, query_heads, query_len, key_len)."""
+        """The slots that all these options show, (batch, query_heads, query_len, key_len); read-only."""
+        known: dict[tuple[str, ...], Bools] = self.__dict__.setdefault("_shown", {})
+        if options not in known:
+            known[options] = self._shown_by(options)
+        return known[options]
+
+    def _shown_by(self, options: tuple[str, ...]) -> Bools:
         batch, heads, query_len, key_len = self.shape
         shape = (batch, heads, query_len, key_len) if batch * heads > 1 else (1, 1, query_len, key_len)
         visible = np.ones(self.shape, np.bool_)

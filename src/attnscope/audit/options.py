@@ -29,9 +29,9 @@ def sinks_around(kind: Kind, seed: int, sizes: AttentionShape) -> Any:
     return float(kind) + np.random.default_rng([seed, 7]).standard_normal(sizes.query_heads)
 
 
-def becoming(simplest: Kind) -> Callable[[Kind], Iterator[Kind]]:
-    """Return a function that shrinks any other kind to the simplest one."""
-    return lambda kind: iter(() if kind == simplest else (simplest,))
+def towards(*simple: Kind) -> Callable[[Kind], Iterator[Kind]]:
+    """Return a function that shrinks any other kind to one of these, the simplest first."""
+    return lambda kind: iter(simple[: simple.index(kind)] if kind in simple else simple)
 
 
 def narrower(window: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -104,6 +104,14 @@ class Option:
     plural: bool = False
     hides: str = ""
 
+    def is_special(self, kind: Kind) -> bool:
+        """Whether a kind is named, and is none of those that others are shrunk to."""
+        return isinstance(kind, str) and bool(list(self.simpler(kind)))
+
+    def phrase(self, kind: Kind) -> str:
+        """The option in a sentence, with its kind if that is special: "a mask (a staircase)"."""
+        return f"{self.words} ({kind})" if self.is_special(kind) else self.words
+
 
 OPTIONS = (
     Option(
@@ -118,20 +126,20 @@ OPTIONS = (
         "key_mask",
         "key_mask=bool[batch, key_len], True = visible",
         "a key mask",
-        kinds=("right padding", "left padding", "holes", "all visible"),
+        kinds=tuple(KEY_MASKS)[:-1],
         draw=drawn(KEY_MASKS, 8),
         mask=lambda given, offset: Dense(given[:, None, None, :]),
-        simpler=becoming("right padding"),
+        simpler=towards("right padding", "holes"),
         hides="the key mask hides",
     ),
     Option(
         "mask",
         "mask=bool[batch, 1 or heads, query_len, key_len], True = visible",
         "a mask",
-        kinds=("the same for all heads", "one for each head", "all visible"),
+        kinds=tuple(MASKS)[:-1],
         draw=drawn(MASKS, 4),
         mask=lambda given, offset: Dense(given),
-        simpler=becoming("the same for all heads"),
+        simpler=towards("the same for all heads"),
         hides="the mask hides",
     ),
     Option(
@@ -153,11 +161,11 @@ OPTIONS = (
         "documents",
         check="documents",
         plural=True,
-        kinds=("runs", "scattered", "one"),
+        kinds=tuple(DOCUMENTS)[:-1],
         draw=drawn(DOCUMENTS, 9),
         by_position=True,
         mask=lambda given, offset: Documents(given, offset),
-        simpler=becoming("runs"),
+        simpler=towards("runs"),
         hides="documents hide",
         large=({"documents": "large ids"},),
     ),
@@ -193,10 +201,10 @@ OPTIONS = (
         "a bias",
         check="bias",
         scoring=True,
-        kinds=("full", "the same for the batch", "of keys", "the same for batch and heads"),
+        kinds=tuple(BIASES)[:-1],
         draw=drawn(BIASES, 4),
         in_format=True,
-        simpler=becoming("full"),
+        simpler=towards("full"),
         large=({"bias": "large"},),
         extreme_kinds=("large",),
     ),
@@ -209,7 +217,7 @@ OPTIONS = (
         kinds=(0.0, 2.0, -1.0),
         draw=sinks_around,
         in_format=True,
-        simpler=becoming(0.0),
+        simpler=towards(0.0),
         plural=True,
         large=({"sinks": 120.0}, {"sinks": -120.0}),
         extreme_kinds=(120.0, -120.0),

@@ -7,10 +7,11 @@ JUnit's few elements are written with the standard library: a package would be a
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import printable
 from attnscope.probing import Finding, Severity
 
 Progress = Callable[[float, str], None]  # takes the completed share and the name of the next step
@@ -63,9 +64,11 @@ class Report:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "findings", tuple(sorted(self.findings, key=lambda each: each.severity.rank))
-        )
+        findings = sorted(map(printable_finding, self.findings), key=lambda each: each.severity.rank)
+        object.__setattr__(self, "findings", tuple(findings))
+        for name in ("target", "claims"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "not_covered", tuple(map(printable, self.not_covered)))
 
     @property
     def ok(self) -> bool:
@@ -231,6 +234,18 @@ class Report:
         lines += [f"not covered  {each}" for each in self.not_covered]
         lines += [f"             {self.calls} calls in {self.seconds:.1f} s, seed {self.seed}"]
         return "\n".join(lines)
+
+
+def printable_finding(finding: Finding) -> Finding:
+    """The finding without control characters, which errors and names of foreign code may contain."""
+    shown = finding.counterexample
+    return replace(
+        finding,
+        sentence=printable(finding.sentence),
+        counterexample=shown and replace(shown, call=printable(shown.call)),
+        cause=finding.cause and printable(finding.cause),
+        fix=finding.fix and printable(finding.fix),
+    )
 
 
 def facts_of(finding: Finding) -> dict[str, Any]:

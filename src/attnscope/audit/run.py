@@ -4,9 +4,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from attnscope.audit.contract import Contract, ContractError
+from attnscope.audit.contract import Contract, ContractError, check_limits
 from attnscope.audit.report import Progress, Report
-from attnscope.audit.suspect import Suspect
+from attnscope.audit.suspect import Suspect, Watch
 
 NOT_PROBED = (
     "sequences longer than 65,701 keys, and calls without a key or without a query",
@@ -23,6 +23,7 @@ def attention(
     seconds: float = 60.0,
     progress: Progress | None = None,
     name: str | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Find which promises of its contract an attention function breaks.
 
@@ -46,6 +47,8 @@ def attention(
         Called with the completed share and the name of the next step.
     name : str, optional
         The function's name in the report.
+    watch : callable, optional
+        Called with the description of each call before it is made: a call that ends the process can be named.
 
     Returns
     -------
@@ -79,12 +82,14 @@ def attention(
         raise ContractError(
             f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True)."
         )
+    check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
     # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
     from attnscope.audit.grid import Grid
-    from attnscope.audit.probes import PROBES, Setting, run_all
+    from attnscope.audit.probes.probe import Setting, run_all
+    from attnscope.audit.probes.table import PROBES
 
     start = monotonic()
-    suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds)
+    suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds, watch=watch)
     setting = Setting(suspect, Grid(contract, seed))
     findings, checks = run_all(PROBES, setting, progress or (lambda share, step: None))
     return Report(
@@ -101,7 +106,7 @@ def attention(
 
 def checks_of(contract: Contract) -> list[str]:
     """The names of all checks of the promises that a contract makes."""
-    from attnscope.audit.probes import PROBES
+    from attnscope.audit.probes.table import PROBES
 
     applicable = [probe for probe in PROBES if probe.applies(contract)]
     return list(dict.fromkeys(check for probe in applicable for check in probe.checks(contract)))

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.arrays import LAYOUTS
 from attnscope.audit.case import FORMAT_NAMES, Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.probing import NoAnswer, Printed, guarded
 
-MOST_HANGS = 4  # then nothing more is asked
+Result = TypeVar("Result")
+Watch = Callable[[str], None]  # takes the description of each call before it is made
+MOST_HANGS = 4  # after which no more calls are made
+SHORTEST = 1e-3  # seconds of a call: an alarm after 0 s would never ring
+LATE = "late"  # the kind of a call that the end of the audit's time prevented or stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,12 @@ class Answer:
         wide = None if logsumexp is None else logsumexp.astype(np.float64)
         bits = output.tobytes() + (b"" if logsumexp is None else logsumexp.tobytes())
         return cls(output.astype(np.float64), wide, bits)
+
+    def of_head(self, one: tuple[int, int]) -> "Answer":
+        """The answer of one batch item and head."""
+        chosen = tuple(slice(each, each + 1) for each in one)
+        logs = None if self.logsumexp is None else self.logsumexp[chosen]
+        return Answer(self.output[chosen], logs, b"")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +74,10 @@ class Suspect:
         What the function wrote to the standard streams.
     calls, passed_over : int
         Calls that were made, and calls that were left out since smaller ones hung.
+    answered : bool
+        Whether a call gave an answer. The first one may take all of the audit's time, then that is a finding.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     """
 
     function: Callable[..., Any]
@@ -76,15 +89,17 @@ class Suspect:
     printed: Printed = field(default_factory=Printed)
     first_print: Case | None = None
     calls: int = 0
+    answered: bool = False
     hung: list[Case] = field(default_factory=list)
     passed_over: int = 0
+    watch: Watch | None = None
 
     @property
     def given_up(self) -> str | None:
         """Why no more calls are made, or None."""
         if len(self.hung) >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
-        if monotonic() > self.deadline:
+        if monotonic() >= self.deadline:
             return "everything after the audit's time was up"
         return None
 
@@ -93,13 +108,11 @@ class Suspect:
         if self.given_up or self.would_hang(case):
             return None
         call = call or case.build(self.contract)
-        given = laid_out(call, case.layout)
+        given = case.laid_out(call)
         try:
-            returned = self.run(lambda: self.function(*given.arrays, **given.options), case)
-            answer = read_answer(returned, call)
+            answer = self.run(lambda: read_answer(self.function(*given.arrays, **given.options), call), case)
         except NoAnswer as no_answer:
-            self.hung += [case] if no_answer.kind == "hung" else []
-            if noted:
+            if noted and no_answer.kind != LATE:
                 self.troubles.append(Trouble(case, no_answer.kind, no_answer.sentence))
             return None
         self.watch_inputs(case, call, given)
@@ -116,10 +129,22 @@ class Suspect:
         self.passed_over += found
         return found
 
-    def run(self, work: Callable[[], Any], case: Case) -> Any:
+    def run(self, work: Callable[[], Result], case: Case) -> Result:
         """Run foreign code as one call of this audit; NoAnswer if it fails."""
+        if self.given_up:
+            raise NoAnswer(LATE, self.given_up)
         self.calls += 1
-        returned = guarded(work, self.seconds_per_call, self.printed)
+        if self.watch is not None:
+            self.watch(str(case))
+        left = max(self.deadline - monotonic(), SHORTEST)
+        try:
+            returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
+        except NoAnswer as no_answer:
+            if no_answer.kind == "hung" and left < self.seconds_per_call and self.answered:
+                raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
+            self.hung += [case] if no_answer.kind == "hung" else []
+            raise
+        self.answered = True
         if self.printed.text and self.first_print is None:
             self.first_print = case
         return returned
@@ -130,17 +155,6 @@ class Suspect:
         changed = [name for name, array in was.items() if array.tobytes() != now[name].tobytes()]
         if changed:
             self.mutations.append(Trouble(case, "mutation", " and ".join(changed)))
-
-
-def laid_out(call: Call, layout: str) -> Call:
-    """The same call on new arrays with this memory layout."""
-    lay = LAYOUTS[layout]
-    own = call.copy()
-    options = {
-        name: lay(each) if isinstance(each, np.ndarray) and each.ndim == 4 else each
-        for name, each in own.options.items()
-    }
-    return Call(lay(own.query), lay(own.key), lay(own.value), options)
 
 
 def read_answer(returned: Any, call: Call) -> Answer:

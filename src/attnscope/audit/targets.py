@@ -6,7 +6,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.audit.contract import CALLABLES, Contract, ContractError
+from attnscope.probing import error_in_words, message_of
 
+MOST_BYTES = 1_000_000  # of a contract's file
 TORCH_ADAPTER = "attnscope.interop.torch:scaled_dot_product_attention"
 # Functions with other arguments than those of a contract, and their adapters.
 ADAPTED = {
@@ -40,12 +42,13 @@ def load_target(target: str) -> Callable[..., Any]:
     if not (place and colon and path):
         raise TargetError(f"target {target!r}: expected module:function, or file.py:function.")
     found: Any = module_of(place)
-    for name in path.split("."):
-        if not hasattr(found, name):
-            raise TargetError(f"target {target!r}: {place} has no {path!r}.")
-        found = getattr(found, name)
+    try:
+        for name in path.split("."):
+            found = getattr(found, name)
+    except AttributeError:
+        raise TargetError(f"target {target!r}: {place} has no {path!r}.") from None
     if isinstance(found, type):
-        found = found()
+        found = loaded(f"target {target!r}", "made", found)
     if not callable(found):
         raise TargetError(f"target {target!r}: expected a function, got a {type(found).__name__}.")
     function: Callable[..., Any] = found
@@ -54,14 +57,11 @@ def load_target(target: str) -> Callable[..., Any]:
 
 def module_of(place: str) -> Any:
     """Import a module by its name or its file; the current folder is searched first."""
-    try:
-        if place.endswith(".py"):
-            return module_of_file(Path(place))
-        if "" not in sys.path:
-            sys.path.insert(0, "")
-        return importlib.import_module(place)
-    except ImportError as error:
-        raise TargetError(f"{place} cannot be imported: {error}") from error
+    if place.endswith(".py"):
+        return module_of_file(Path(place))
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    return loaded(place, "imported", lambda: importlib.import_module(place))
 
 
 def module_of_file(path: Path) -> Any:
@@ -71,8 +71,18 @@ def module_of_file(path: Path) -> Any:
         raise TargetError(f"{path} is no file that could be imported.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    loaded(str(path), "imported", partial(spec.loader.exec_module, module))
     return module
+
+
+def loaded(place: str, done: str, work: Callable[[], Any]) -> Any:
+    """Run code of a target that is loaded; TargetError for whatever it raises."""
+    try:
+        return work()
+    except ImportError as error:
+        raise TargetError(f"{place} cannot be {done}: {message_of(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{place} cannot be {done}: it raises {error_in_words(error)}") from error
 
 
 def tokens_first(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,9 +180,11 @@ def claims_of_file(path: Path) -> dict[str, Any]:
     readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
     if path.suffix not in readers:
         raise ContractError(f"{path}: expected a .toml or a .json file.")
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        raise ContractError(f"{path}: expected a file of at most {MOST_BYTES} bytes.")
     try:
         claims = readers[path.suffix](path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ContractError(f"{path} cannot be read: {error}") from error
     if not isinstance(claims, dict):
         raise ContractError(f"{path}: expected fields of a contract, such as causal = true.")

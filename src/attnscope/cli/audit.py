@@ -1,15 +1,22 @@
 """The verb `attnscope audit`: check that a function or a model keeps its promises."""
 
+import os
 import sys
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
 
 from attnscope.audit import (
     OPTIONS,
+    Counterexample,
+    Finding,
     Report,
+    Severity,
+    TargetError,
     adapted,
     attention,
     claims_of_file,
@@ -18,6 +25,7 @@ from attnscope.audit import (
     load_target,
     transformers,
 )
+from attnscope.cli.child import LostError, Messages, in_child
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar
 from attnscope.problem import FORMATS
@@ -26,6 +34,8 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+FIX_OF_LOST = "Return an output or raise an error, within the time of a call. The audit ended with this call."
+Work = Callable[..., Report]
 
 
 def declared(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -95,49 +105,116 @@ def audit(target: str | None, model: Path | None, **given: Any) -> None:
     """  # noqa: D301 - click reads \b as: keep these lines
     if (target is None) == (model is None):
         raise click.UsageError("name either MODULE:FUNCTION or --model DIR.")
-    run = {name: value for name in ("seed", "seconds") if (value := given.pop(name)) is not None}
+    run = {"seed": given.pop("seed"), "seconds": given.pop("seconds") or (60.0 if target else 240.0)}
+    if not isfinite(run["seconds"]):
+        raise click.UsageError(f"--seconds {run['seconds']}: expected a number of seconds.")
     written = {name: given.pop(name) for name in ("as_json", "junit", "sarif", "save")}
+    check_paths({f"--{name}": path for name, path in written.items() if isinstance(path, Path)})
+    work, arguments = function_work(str(target), given) if model is None else model_work(model, given)
     with explained(), bar("audit") as progress:
-        if model is not None:
-            report = model_report(model, given, progress, run)
-        else:
-            report = function_report(str(target), given, progress, run)
-    write_report(report, **written)
+        report = audited(target or str(model), work, arguments | run, progress)
+        write_report(report, **written)
     sys.exit(report.exit_status)
 
 
-def function_report(
-    target: str, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
-) -> Report:
-    """The audit of a function, by its name and its contract."""
+def function_work(target: str, given: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """The audit of a function, with its arguments."""
     adapters = {"on_tensors": given.pop("on_tensors"), "heads_last": given.pop("tokens_first")}
     file = given.pop("contract_file")
     flags = {name: value for name, value in given.items() if value not in (None, ())}
-    fn = load_target(target)
-    contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
-    return attention(adapted(fn, **adapters), contract, name=target, progress=progress, **run)
+    return audit_function, {"target": target, "adapters": adapters, "file": file, "flags": flags}
 
 
-def model_report(
-    folder: Path, given: dict[str, Any], progress: Callable[[float, str], None], run: dict[str, Any]
-) -> Report:
-    """The audit of a model that Transformers loads; its class and configuration determine its claims."""
+def model_work(folder: Path, given: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """The audit of a model that Transformers loads, with its arguments; its configuration has its claims."""
     of_functions = [name for name, value in given.items() if value not in (None, (), False)]
     if of_functions:
         raise click.UsageError(
             f"--{of_functions[0].replace('_', '-')} applies to functions only. Leave it out with --model DIR."
         )
-    return transformers(load_model(folder), progress=progress, **run)
+    return audit_model, {"folder": folder}
+
+
+def audit_function(
+    messages: Messages,
+    *,
+    target: str,
+    adapters: dict[str, bool],
+    file: Path | None,
+    flags: dict[str, Any],
+    **run: Any,
+) -> Report:
+    """Audit a function in this process, which is a child."""
+    fn = load_target(target)
+    contract = contract_for(fn, claims_of_file(file) if file else {}, flags)
+    messages.begun()
+    return attention(
+        adapted(fn, **adapters),
+        contract,
+        name=target,
+        progress=messages.progress,
+        watch=messages.doing,
+        **run,
+    )
+
+
+def audit_model(messages: Messages, *, folder: Path, **run: Any) -> Report:
+    """Audit a model in this process, which is a child."""
+    model = load_model(folder)
+    messages.begun()
+    return transformers(model, progress=messages.progress, watch=messages.doing, **run)
+
+
+def audited(
+    target: str, work: Work, arguments: dict[str, Any], progress: Callable[[float, str], None]
+) -> Report:
+    """The report of an audit in a child process; a call that ends the child, or blocks it, is a finding."""
+    start = monotonic()
+    try:
+        report: Report = in_child(work, arguments, seconds=arguments["seconds"], progress=progress)
+    except LostError as lost:
+        if lost.doing is None:
+            raise TargetError(f"{target} cannot be loaded: it {lost.reason}.") from None
+        shown = Counterexample(lost.doing, seed=arguments["seed"])
+        finding = Finding(
+            "call", Severity.WRONG, f"it {lost.reason}, in the call {lost.doing}", shown, fix=FIX_OF_LOST
+        )
+        return Report(
+            target,
+            "not known, as the audit ended early",
+            (finding,),
+            {"call": lost.calls},
+            ("everything after this call",),
+            lost.calls,
+            monotonic() - start,
+            arguments["seed"],
+        )
+    return report
+
+
+def check_paths(paths: dict[str, Path]) -> None:
+    """Refuse paths that a report cannot be written to, before the audit."""
+    for option, path in paths.items():
+        existing = path if path.exists() else path.parent
+        while option == "--save" and not existing.exists():
+            existing = existing.parent
+        if not existing.exists():
+            raise click.UsageError(f"{option} {path}: {path.parent} does not exist. Make the folder first.")
+        if not os.access(existing, os.W_OK) or (existing != path and not existing.is_dir()):
+            raise click.UsageError(f"{option} {path}: {existing} cannot be written to.")
 
 
 def write_report(
     report: Report, *, as_json: bool, junit: Path | None, sarif: Path | None, save: Path | None
 ) -> None:
     """Print a report, and write the files that were asked for."""
-    if junit is not None:
-        junit.write_text(report.to_junit(), encoding="utf-8")
-    if sarif is not None:
-        sarif.write_text(report.to_sarif(), encoding="utf-8")
-    if save is not None:
-        report.save(save)
+    try:
+        if junit is not None:
+            junit.write_text(report.to_junit(), encoding="utf-8")
+        if sarif is not None:
+            sarif.write_text(report.to_sarif(), encoding="utf-8")
+        if save is not None:
+            report.save(save)
+    except OSError as error:
+        raise TargetError(f"the report cannot be written: {error}.") from error
     click.echo(report.to_json() if as_json else str(report))

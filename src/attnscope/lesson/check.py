@@ -151,8 +151,12 @@ def source_of(names: list[str]) -> str:
 
 def exercise_of(number: int | str) -> "Exercise":
     """One exercise or project, loaded when it is first needed. Raises LessonError if there is no such one."""
-    file = PROJECTS.get(number) if isinstance(number, str) else EXERCISES.get(number)
-    if file is None or isinstance(number, bool):
+    file = None
+    if isinstance(number, str):
+        file = PROJECTS.get(number)
+    elif isinstance(number, int) and not isinstance(number, bool):
+        file = EXERCISES.get(number)
+    if file is None:
         raise LessonError(
             f'number={number!r} is no exercise, expected 1 to {len(EXERCISES)}, or a project, "A" to "C".'
         )

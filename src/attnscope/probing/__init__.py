@@ -1,5 +1,6 @@
 """One engine for audits and the lesson's checks: guarded calls, error bounds, shrinking, findings."""
 
+from attnscope.probing.bound import FLOAT32_UNIT as FLOAT32_UNIT
 from attnscope.probing.bound import Arithmetic as Arithmetic
 from attnscope.probing.bound import Bound as Bound
 from attnscope.probing.bound import InputErrors as InputErrors
@@ -21,7 +22,7 @@ from attnscope.probing.findings import Finding as Finding
 from attnscope.probing.findings import KnownMistake as KnownMistake
 from attnscope.probing.findings import Severity as Severity
 from attnscope.probing.findings import listed as listed
+from attnscope.probing.findings import shrink as shrink
 from attnscope.probing.findings import written as written
 from attnscope.probing.output import buffers as buffers
 from attnscope.probing.output import captured as captured
-from attnscope.probing.shrinking import shrink as shrink

@@ -25,6 +25,7 @@ also judges the reference, whose weights are exact here. tests/probing/test_boun
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log2
 from typing import Any
 
@@ -57,17 +58,17 @@ class Arithmetic:
 
     number_format: str
 
-    @property
+    @cached_property
     def unit(self) -> float:
         """Half the distance from 1 to the next number."""
         return float(finfo(FORMATS[self.number_format]).eps) / 2
 
-    @property
+    @cached_property
     def smallest_normal(self) -> float:
         """The smallest positive normal number."""
         return float(finfo(FORMATS[self.number_format]).smallest_normal)
 
-    @property
+    @cached_property
     def smallest_subnormal(self) -> float:
         """The smallest positive number."""
         return float(finfo(FORMATS[self.number_format]).smallest_subnormal)
@@ -110,11 +111,14 @@ def bound_of(
     top = scores.max(axis=-1, initial=-np.inf)
     if inputs.sinks is not None:
         top = np.maximum(top, inputs.sinks[:, None])
-    hidden = np.isneginf(scores)
-    wrong_scores = score_errors(inputs, scores, top, u) + carried_to_scores(inputs, carried)
-    wrong_by = np.where(hidden, 0.0, wrong_scores)
-    above = (weights * np.exp(wrong_by)).sum(axis=-1)
-    below = (weights * np.exp(-wrong_by)).sum(axis=-1)
+    wrong_by = score_errors(inputs, scores, top, u)
+    if carried is not None:
+        wrong_by += carried_to_scores(inputs, carried)
+    wrong_by[np.isneginf(scores)] = 0.0
+    more = np.exp(wrong_by)
+    less = 1 / more
+    above = np.einsum("...k,...k->...", weights, more)
+    below = np.einsum("...k,...k->...", weights, less)
     if inputs.sinks is not None:
         sinks = inputs.sinks[:, None]
         weight = np.nan_to_num(np.exp(sinks - logsumexp))
@@ -123,9 +127,13 @@ def bound_of(
     empty = np.isneginf(logsumexp)
     above, below = np.where(empty, 1.0, above), np.where(empty, 1.0, below)
     sums = 3 * u.of_sum(scores.shape[-1]) + 32 * u.unit
-    relative = np.maximum(np.exp(wrong_by) / below[..., None] - 1, 1 - np.exp(-wrong_by) / above[..., None])
-    vanishing = u.smallest_normal * inputs.visible  # weights below it may be lost
-    wrong_weights = np.minimum(weights * (relative + sums * (1 + relative)), 1 + sums) + vanishing
+    more /= below[..., None]
+    less /= above[..., None]
+    relative = np.maximum(more - 1, 1 - less, out=more)
+    relative *= 1 + sums
+    relative += sums
+    wrong_weights = np.minimum(np.multiply(weights, relative, out=relative), 1 + sums, out=relative)
+    wrong_weights += u.smallest_normal * inputs.visible  # weights below it may be lost
     outputs = wrong_weights @ size_of(inputs.value)
     if carried is not None:
         outputs = outputs + (weights + wrong_weights) @ carried.value
@@ -139,9 +147,11 @@ def bound_of(
 
 def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> Floats:
     """d[j] of the proof."""
-    mass = inputs.scale * (size_of(inputs.query) @ size_of(inputs.key).swapaxes(-1, -2))
-    widened = 2 * size_of(scores - top[..., None]) + 4 * size_of(scores) + 8
-    errors: Floats = (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit) * mass + u.unit * widened
+    factor = inputs.scale * (u.of_sum(inputs.query.shape[-1]) + 8 * u.unit)
+    errors: Floats = (factor * size_of(inputs.query)) @ size_of(inputs.key).swapaxes(-1, -2)
+    errors += 2 * u.unit * size_of(scores - top[..., None])
+    errors += 4 * u.unit * size_of(scores)
+    errors += 8 * u.unit
     if inputs.softcap is not None:
         errors = errors + 16 * u.unit * inputs.softcap
     if inputs.bias is not None:
@@ -149,10 +159,8 @@ def score_errors(inputs: Inputs, scores: Floats, top: Floats, u: Arithmetic) -> 
     return errors
 
 
-def carried_to_scores(inputs: Inputs, carried: InputErrors | None) -> Floats | float:
+def carried_to_scores(inputs: Inputs, carried: InputErrors) -> Floats:
     """The error that queries and keys pass on to their products: |q| e(k) + e(q) |k| + e(q) e(k)."""
-    if carried is None:
-        return 0.0
     key_errors = carried.key.swapaxes(-1, -2)
     widest_keys = size_of(inputs.key).swapaxes(-1, -2) + key_errors
     both: Floats = size_of(inputs.query) @ key_errors + carried.query @ widest_keys
@@ -161,7 +169,10 @@ def carried_to_scores(inputs: Inputs, carried: InputErrors | None) -> Floats | f
 
 def size_of(array: Floats) -> Floats:
     """Absolute values; 0 for NaN and infinity."""
-    return np.abs(np.where(np.isfinite(array), array, 0.0))
+    sizes: Floats = np.abs(array)
+    if not np.isfinite(sizes.sum()):
+        sizes[~np.isfinite(sizes)] = 0.0
+    return sizes
 
 
 @quietly

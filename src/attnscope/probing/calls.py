@@ -64,14 +64,16 @@ def guarded(work: Callable[[], Any], seconds: float, printed: Printed) -> Any:
     Raises
     ------
     NoAnswer
-        If it raises, exits or takes longer than `seconds`.
+        If it raises, exits or takes longer than `seconds`. A NoAnswer that `work` raises passes.
     """
     buffer = StringIO()
     try:
         with captured(buffer), np.errstate(all="ignore"):
             return within(work, seconds, buffer)
     except TimeIsUp:
-        raise NoAnswer("hung", f"gave no answer within {seconds:g} s") from None
+        raise NoAnswer("hung", f"gave no answer within {seconds:.3g} s") from None
+    except NoAnswer:
+        raise
     except MemoryError as error:
         raise NoAnswer("raised", f"ran out of memory: {error_in_words(error)}") from error
     except Exception as error:

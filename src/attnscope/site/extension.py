@@ -1,6 +1,7 @@
 """A Sphinx extension: the figures' scripts, pages of code, and types as the source writes them."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_for_filename
 from sphinx.application import Sphinx
-from sphinx.util.fileutil import copy_asset_file
 
 from attnscope.lesson import FIGURES, figure
 from attnscope.site.stage import LESSON, linked_files
@@ -27,7 +27,7 @@ def write_figures(app: Sphinx, error: Exception | None) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in FIGURES:
         (target / f"{name}.js").write_text(figure(name).script, encoding="utf-8")
-        copy_asset_file(str(LESSON / "figures" / f"{name}.svg"), str(target))
+        shutil.copyfile(LESSON / "figures" / f"{name}.svg", target / f"{name}.svg")
 
 
 def code_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:

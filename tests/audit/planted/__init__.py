@@ -1,6 +1,32 @@
 """Real mistakes, each planted in the correct implementation by overriding one step."""
 
-from tests.audit.planted import causality, mixing, near, numbers, padding, scores, state
+from tests.audit.planted import (
+    causality,
+    crossings,
+    mixing,
+    near,
+    numbers,
+    padding,
+    placements,
+    regimes,
+    scores,
+    state,
+    structures,
+)
 from tests.audit.planted.registry import PLANTED, Planted
 
-__all__ = ["PLANTED", "Planted", "causality", "mixing", "near", "numbers", "padding", "scores", "state"]
+__all__ = [
+    "PLANTED",
+    "Planted",
+    "causality",
+    "crossings",
+    "mixing",
+    "near",
+    "numbers",
+    "padding",
+    "placements",
+    "regimes",
+    "scores",
+    "state",
+    "structures",
+]

@@ -123,7 +123,7 @@ class KeyMaskIndexWraps(Plain):
         return asked.key_mask[:, column][:, None, None, :]
 
 
-@planted("magnitudes", "leak")
+@planted("magnitudes", "wrong or leak")
 class LargestScoreOfTheWholeCall(Plain):
     """Subtracted from every row: rows far below it underflow, by what another batch item holds."""
 

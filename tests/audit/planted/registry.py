@@ -9,12 +9,13 @@ from attnscope.audit import Contract
 
 @dataclass(frozen=True)
 class Planted:
-    """A mistake, what it breaks, and how bad that is."""
+    """A mistake, the promise that it breaks, its severity, and words, one of which a finding must contain."""
 
     make: Callable[[], Callable[..., Any]]
     check: str
     severity: str
     contract: Contract
+    causes: tuple[str, ...] = ()
 
 
 PLANTED: dict[str, Planted] = {}
@@ -23,9 +24,12 @@ PLANTED: dict[str, Planted] = {}
 def planting(contract: Contract) -> Callable[..., Callable[[type], type]]:
     """Make the decorator of one section, whose mistakes are audited under one contract."""
 
-    def planted(check: str, severity: str = "wrong", **claims: Any) -> Callable[[type], type]:
+    def planted(
+        check: str, severity: str = "wrong", causes: tuple[str, ...] = (), **claims: Any
+    ) -> Callable[[type], type]:
         def register(mutant: type) -> type:
-            PLANTED[mutant.__name__] = Planted(mutant, check, severity, replace(contract, **claims))
+            own = replace(contract, **claims)
+            PLANTED[mutant.__name__] = Planted(mutant, check, severity, own, causes)
             return mutant
 
         return register

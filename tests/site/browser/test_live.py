@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
 
@@ -188,12 +188,16 @@ def test_without_the_token_there_is_a_question_for_it_and_nothing_else(live: Liv
         assert live.token not in answer.read().decode()
 
 
-def test_another_page_cannot_read_the_token(live: Live) -> None:
-    asked = Request(
-        f"{live.address}_static/server.json?token={live.token}", headers={"Referer": "http://example.com/"}
-    )
+def test_another_site_cannot_read_the_token(live: Live) -> None:
+    """A browser sends its cookie with every request; where the request comes from decides."""
+    browser = build_opener(HTTPCookieProcessor())
+    browser.open(f"{live.address}index.html?token={live.token}").close()
+    own = Request(f"{live.address}_static/server.json", headers={"Referer": f"{live.address}index.html"})
+    with browser.open(own) as answer:
+        assert json.load(answer)["token"] == live.token
+    foreign = Request(f"{live.address}_static/server.json", headers={"Referer": "http://example.com/"})
     with pytest.raises(HTTPError, match="403"):
-        urlopen(asked)
+        browser.open(foreign)
 
 
 def test_it_listens_on_this_machine_alone(live: Live) -> None:

@@ -24,8 +24,8 @@ def kv_heads_in(
     return mistaken
 
 
-def by(answering: Answering) -> Callable[[Interpretation], Interpretation | None]:
-    return lambda asked: asked.answered(answering)
+def by(answering: Answering, *, local: bool = True) -> Callable[[Interpretation], Interpretation | None]:
+    return lambda asked: asked.answered(answering, local=local)
 
 
 def everything(inputs: Inputs) -> np.ndarray:
@@ -107,7 +107,7 @@ def later_items_are_zero(asked: Interpretation) -> Interpretation | None:
         output[1:] = 0.0
         return output, logs
 
-    return asked.answered(answer) if asked.shape[0] > 1 else None
+    return asked.answered(answer, local=False) if asked.shape[0] > 1 else None
 
 
 def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Interpretation], Interpretation | None]:
@@ -118,6 +118,31 @@ def of_batch_item(order: Callable[[int], np.ndarray]) -> Callable[[Interpretatio
         return asked.but(key=asked.inputs.key[own], value=asked.inputs.value[own]) if len(own) > 1 else None
 
     return mistaken
+
+
+def started_from(start: float) -> Answering:
+    """The largest score of a row, but at least `start`, is subtracted: lower rows underflow in float32."""
+
+    def answer(inputs: Inputs) -> tuple[Floats, Floats]:
+        scores = masked_scores(inputs)
+        top = np.maximum(top_of(inputs), start)
+        parts = np.exp(scores - top[..., None]).astype(np.float32)
+        sinks = 0.0 if inputs.sinks is None else np.exp(inputs.sinks[:, None] - top).astype(np.float32)
+        total = (parts.sum(axis=-1) + sinks).astype(np.float64)
+        weights = parts / np.where(total == 0, 1, total)[..., None]
+        return mix(weights, inputs.visible, inputs.value), np.log(total) + top
+
+    return answer
+
+
+def in_float16(asked: Interpretation) -> Interpretation | None:
+    """Query, key and value pass through float16."""
+    if asked.call.query.dtype == np.float16:
+        return None
+    given = {name: getattr(asked.inputs, name) for name in ("query", "key", "value")}
+    with np.errstate(over="ignore"):
+        short = {name: array.astype(np.float16).astype(np.float64) for name, array in given.items()}
+    return asked.but(**short)
 
 
 def without_the_maximum(inputs: Inputs) -> tuple[Floats, Floats]:
@@ -139,6 +164,50 @@ def swapped(asked: Interpretation) -> Interpretation | None:
     return asked.but(key=value, value=key) if key.shape == value.shape else None
 
 
+FILLS = (
+    *(
+        KnownMistake(
+            f"{number:g} is used for minus infinity in the scores",
+            by(filled(number, added=False)),
+            "dependence",
+            MASK,
+        )
+        for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
+    ),
+    KnownMistake(
+        "plus infinity is used for minus infinity in the scores",
+        by(filled(np.inf, added=False)),
+        "dependence",
+        MASK,
+    ),
+    *(
+        KnownMistake(
+            f"{number:g} is added to hidden scores, instead of minus infinity",
+            by(filled(number, added=True)),
+            "dependence",
+            MASK,
+        )
+        for number in (-1.0, -10.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
+    ),
+)
+STARTS = tuple(
+    KnownMistake(
+        f"the running maximum of a row starts at {start:g}",
+        by(started_from(start)),
+        "magnitudes",
+        "Start the running maximum at minus infinity.",
+    )
+    for start in (
+        -1e9,
+        -1e6,
+        -1e5,
+        -65504.0,
+        -1e4,
+        -1e3,
+        -100.0,
+        0.0,
+    )  # the lowest that explains all failures
+)
 MIXING = (
     KnownMistake(
         "grouped heads tiled: query head h reads kv head h % kv_heads",
@@ -164,6 +233,7 @@ MIXING = (
         "head mapping",
         HEADS,
     ),
+    *STARTS,  # before the next one, which agrees with them if all scores are negative
     KnownMistake(
         "the softmax without subtracting the row's largest score",
         by(without_the_maximum),
@@ -171,8 +241,14 @@ MIXING = (
         "Subtract the largest score of a row from all of them before e^score.",
     ),
     KnownMistake(
+        "query, key and value converted to float16, whose numbers end at 65504",
+        in_float16,
+        "dtypes",
+        "Compute in the format of the arrays, or in a wider one.",
+    ),
+    KnownMistake(
         "the output's heads and tokens reshaped without a transpose",
-        by(not_transposed),
+        by(not_transposed, local=False),
         "head mapping",
         "Transpose [batch, tokens, heads, dim] to [batch, heads, tokens, dim]; a reshape mixes them up.",
     ),
@@ -190,30 +266,7 @@ MIXING = (
     ),
     KnownMistake("the mask added to the scores as 0 and 1", by(mask_added_as_numbers), "dependence", MASK),
     KnownMistake("the scores multiplied by the mask", by(mask_multiplied), "dependence", MASK),
-    *(
-        KnownMistake(
-            f"{number:g} is used for minus infinity in the scores",
-            by(filled(number, added=False)),
-            "dependence",
-            MASK,
-        )
-        for number in (0.0, -1.0, -10.0, -50.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
-    ),
-    KnownMistake(
-        "plus infinity is used for minus infinity in the scores",
-        by(filled(np.inf, added=False)),
-        "dependence",
-        MASK,
-    ),
-    *(
-        KnownMistake(
-            f"{number:g} is added to hidden scores, instead of minus infinity",
-            by(filled(number, added=True)),
-            "dependence",
-            MASK,
-        )
-        for number in (-1.0, -10.0, -100.0, -1e3, -1e4, -1e5, -1e6, -1e9)
-    ),
+    *FILLS,
     KnownMistake(
         "the softmax over the queries instead of the keys",
         by(over_the_queries),
@@ -222,7 +275,7 @@ MIXING = (
     ),
     KnownMistake(
         "the softmax over the heads instead of the keys",
-        by(over_the_heads),
+        by(over_the_heads, local=False),
         "exactness",
         "Normalise over the last axis, the keys.",
     ),

@@ -1,7 +1,9 @@
 """Known mistakes about masks by position: causal, windows and documents."""
 
 from collections.abc import Callable
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from attnscope.audit.interpretation import Bools, Interpretation
@@ -240,6 +242,17 @@ def started_at(first: Callable[[Interpretation], int]) -> Callable[[Interpretati
     return lambda asked: asked.keys <= first(asked) + np.arange(asked.shape[2])[:, None]
 
 
+def counted_in(number_format: Any) -> Callable[[Interpretation], Bools]:
+    """Return slots of `causal` whose positions are rounded to a short format."""
+
+    def shown(asked: Interpretation) -> Bools:
+        with np.errstate(over="ignore"):
+            keys, queries = asked.keys.astype(number_format), asked.positions.astype(number_format)
+        return np.asarray(keys <= queries)
+
+    return shown
+
+
 def all_masks_ignored(asked: Interpretation) -> Interpretation | None:
     others = set(asked.masks) - {"causal"}
     return asked.but(visible=np.ones_like(asked.inputs.visible)) if others and len(asked.masks) > 1 else None
@@ -280,6 +293,15 @@ CAUSAL = (
         causal_is(started_at(lambda asked: asked.shape[3] - asked.shape[2])),
         "alignment",
         "Hide the keys j > i; or declare alignment='end'.",
+    ),
+    *(
+        KnownMistake(
+            f"positions that are counted in {name}, which cannot represent every integer above {2**bits}",
+            causal_is(counted_in(kind)),
+            "dependence",
+            "Count positions in integers.",
+        )
+        for name, kind, bits in (("bfloat16", ml_dtypes.bfloat16, 8), ("float16", np.float16, 11))
     ),
     KnownMistake(
         "causal ignored: every query sees the future",

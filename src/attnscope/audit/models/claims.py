@@ -7,8 +7,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.contract import ContractError
+from attnscope.audit.contract import ContractError, check_limits
 from attnscope.audit.report import Progress
+from attnscope.audit.suspect import Watch
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -142,12 +143,18 @@ class Limits:
         Called with the completed share and the name of the next step.
     not_covered : tuple of str
         Sentences for the report.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     """
 
     seed: int = 0
     seconds: float = 240.0
     progress: Progress | None = None
     not_covered: tuple[str, ...] = ()
+    watch: Watch | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self.seed, seconds=self.seconds)
 
     def report(self, share: float, step: str) -> None:
         """Call `progress`, if there is one."""

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from attnscope.audit.contract import ContractError
+from attnscope.audit.contract import ContractError, check_limits
 from attnscope.audit.models.claims import Limits, ModelClaims, Side
 from attnscope.audit.models.subject import Subject
 from attnscope.audit.report import Progress, Report
 from attnscope.audit.run import name_of
+from attnscope.audit.suspect import Watch
 
 
 def model(  # noqa: PLR0913  # claims and limits, by name
@@ -31,6 +32,7 @@ def model(  # noqa: PLR0913  # claims and limits, by name
     seconds: float = 240.0,
     progress: Progress | None = None,
     name: str | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Find which promises the logits of a model break.
 
@@ -74,6 +76,8 @@ def model(  # noqa: PLR0913  # claims and limits, by name
         Called with the completed share and the name of the next step.
     name : str, optional
         The model's name in the report.
+    watch : callable, optional
+        Called with the description of each call before it is made.
 
     Returns
     -------
@@ -112,6 +116,7 @@ def model(  # noqa: PLR0913  # claims and limits, by name
         special_ids=special_ids,
         most_tokens=most_tokens,
     )
+    check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
     if not callable(logits_fn):
         raise ContractError(
             f"logits_fn={logits_fn!r}: expected logits_fn(token_ids, attention_mask) -> logits."
@@ -119,5 +124,7 @@ def model(  # noqa: PLR0913  # claims and limits, by name
     # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
     from attnscope.audit.models.audited import audited
 
-    subject = Subject(logits_fn, claims, seconds_per_call, monotonic() + seconds, features=vocab_size)
+    subject = Subject(
+        logits_fn, claims, seconds_per_call, monotonic() + seconds, features=vocab_size, watch=watch
+    )
     return audited(subject, Limits(seed, seconds, progress), name or name_of(logits_fn))

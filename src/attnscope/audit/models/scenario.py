@@ -12,7 +12,7 @@ from attnscope.probing import listed
 MaskKind = Literal["none", "int", "bool"]
 SHORT = (2, 3, 5, 8)
 PAST_BLOCKS = (21, 37, 70, 140, 270)  # past 16, 32, 64, 128, 256
-RAGGED = ((3, 1), (5, 2), (2, 7, 4), (11, 5, 8, 1))
+RAGGED = ((3, 1), (5, 2), (2, 7, 4), (11, 5, 8, 1, 3, 9, 2))
 RAGGED_PAST_BLOCKS = ((37, 20, 3), (70, 69, 4), (140, 75, 66), (270, 131, 5))
 
 
@@ -166,7 +166,7 @@ def padded(claims: ModelClaims) -> list[Scenario]:
     side = claims.padding
     found = [Scenario((4,), side, extra=2), Scenario((1,), side, extra=3)]
     found += [Scenario(lengths, side) for lengths in RAGGED]
-    found += [Scenario((3, 6, 6, 2), side, extra=3), Scenario((9, 2, 5), side, mask="bool")]
+    found += [Scenario((3, 6, 6, 2, 5, 4), side, extra=3), Scenario((9, 2, 5), side, mask="bool")]
     found += [
         Scenario(lengths, side, extra=extra)
         for lengths, extra in zip(RAGGED_PAST_BLOCKS, (0, 3, 0, 0), strict=True)
@@ -244,13 +244,14 @@ def chunked(claims: ModelClaims) -> list[Scenario]:
 
 
 def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
-    """Cached generations of rows padded on the left; the first chunk has a token of each row."""
+    """Cached generations of rows padded on the left; in one, a row begins after the first chunk."""
     found = [
         Scenario((4,), "left", extra=2, chunks=(4, 1, 1)),
         Scenario((7, 5, 4), "left", chunks=(5, 1, 1)),
         Scenario((7, 3), "left", chunks=(5, 2)),
-        Scenario((6, 9, 4), "left", extra=1, chunks=(7, 1, 1, 1)),
+        Scenario((6, 9, 4, 8, 5, 7), "left", extra=1, chunks=(7, 1, 1, 1)),
         Scenario((6, 9, 4), "left", extra=1, chunks=(7, 3)),
+        Scenario((9, 2, 3), "left", chunks=(4, 4, 1)),
         Scenario((10, 4, 8), "left", chunks=(10,)),
         Scenario((20, 31), "left", extra=2, chunks=(31, 1, 1)),
         Scenario((68, 40, 9), "left", chunks=(64, 1, 2, 1)),
@@ -263,5 +264,6 @@ def chunked_and_padded(claims: ModelClaims) -> list[Scenario]:
             Scenario((2 * w + 4, w + 2, w + 5), "left", chunks=(w + 3, 1, *(1,) * w)),
             Scenario((2 * w + 6, w + 3), "left", extra=1, chunks=(w + 6, w + 1)),
         ]
-    first = claims.prefix or 1
-    return [each for each in found if each.chunks[0] >= first + each.width - min(each.lengths)]
+    if claims.prefix is None:
+        return found
+    return [each for each in found if each.chunks[0] >= claims.prefix + each.width - min(each.lengths)]

@@ -69,7 +69,9 @@ class Session:
         given, mask = token_ids.copy(), mask_of(self.real, self.mask)
         kept = None if mask is None else mask.copy()
         step = self.generation.step
-        returned = subject.run(lambda: step(given, mask), question)
+        logits = subject.run(
+            lambda: subject.read(step(given, mask), token_ids.shape, last_only=True), question
+        )
         if not np.array_equal(given, token_ids) or (
             mask is not None and kept is not None and not np.array_equal(mask, kept)
         ):
@@ -77,7 +79,6 @@ class Session:
                 replace(question, token_ids=token_ids, attention_mask=kept),
                 {"token_ids": given, **({} if mask is None else {"attention_mask": mask})},
             )
-        logits = subject.read(returned, token_ids.shape, last_only=True)
         return Cached.of(logits, token_ids.shape[1])
 
     @property

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
-from attnscope.audit.suspect import kind_of
+from attnscope.audit.suspect import LATE, SHORTEST, Result, Watch, kind_of
 from attnscope.probing import NoAnswer, Printed, guarded
 
 Floats = NDArray[np.float64]
 NARROW = 2.0**-12  # a unit above it is a 16-bit format's: sums in it are taken in float32
 ENOUGH_NUMBERS = 32  # that all have 16 bits: not by chance
-LATE = "late"  # the kind of a call that was not made, as time was up
 MOST_HANGS = 3  # after which no more calls are made
 
 
@@ -59,6 +58,8 @@ class Subject:
         The size of an answer's last axis; None if it is not known.
     first_window : int, optional
         Tokens before its own that the first layer sees.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     """
 
     logits_fn: Callable[..., Any]
@@ -74,15 +75,16 @@ class Subject:
     first_print: Question | None = None
     written_as: np.dtype[Any] | None = None
     calls: int = 0
+    answered: bool = False
     hangs: int = 0
-    seconds_of_longest: float = 0.0
+    watch: Watch | None = None
 
     @property
     def given_up(self) -> str | None:
         """Why no more calls are made, or None."""
         if self.hangs >= MOST_HANGS:
             return f"everything after {MOST_HANGS} calls that gave no answer in time"
-        if monotonic() > self.deadline:
+        if monotonic() >= self.deadline:
             return "everything after the audit's time was up"
         return None
 
@@ -94,8 +96,9 @@ class Subject:
         arguments = [given["token_ids"], given.get("attention_mask")]
         arguments += [given["documents"]] if "documents" in given else []
         try:
-            returned = self.run(lambda: self.logits_fn(*arguments), question)
-            logits = self.read(returned, question.token_ids.shape)
+            logits = self.run(
+                lambda: self.read(self.logits_fn(*arguments), question.token_ids.shape), question
+            )
         except NoAnswer as no_answer:
             self.note(question, no_answer, when)
             return None
@@ -109,14 +112,22 @@ class Subject:
         self.hangs += no_answer.kind == "hung"
         self.troubles.append(Trouble(question, no_answer.kind, no_answer.sentence, when))
 
-    def run(self, work: Callable[[], Any], question: Question) -> Any:
+    def run(self, work: Callable[[], Result], question: Question) -> Result:
         """Run foreign code as one call of this audit; NoAnswer if it fails."""
         if self.given_up:
             raise NoAnswer(LATE, "was not called, as the audit's time was up")
         self.calls += 1
-        start = monotonic()
-        returned = guarded(work, self.seconds_per_call, self.printed)
-        self.seconds_of_longest = max(self.seconds_of_longest, monotonic() - start)
+        if self.watch is not None:
+            batch, tokens = question.token_ids.shape
+            self.watch(f"{batch} row{'s' if batch > 1 else ''} of {tokens} slots")
+        left = max(self.deadline - monotonic(), SHORTEST)
+        try:
+            returned: Result = guarded(work, min(self.seconds_per_call, left), self.printed)
+        except NoAnswer as no_answer:
+            if no_answer.kind == "hung" and left < self.seconds_per_call and self.answered:
+                raise NoAnswer(LATE, "was stopped, as the audit's time was up") from None
+            raise
+        self.answered = True
         if self.printed.text and self.first_print is None:
             self.first_print = question
         return returned
@@ -143,7 +154,7 @@ class Subject:
                 "shape",
                 f"returns logits of shape {list(array.shape)}, expected [{batch}, {tokens}, {features}]",
             )
-        self.written_as = array.dtype
+        self.written_as, self.features = array.dtype, array.shape[2]
         return array.astype(np.float64)
 
 

@@ -15,6 +15,7 @@ from attnscope.audit.contract import ContractError
 from attnscope.audit.models.claims import Limits, ModelClaims
 from attnscope.audit.models.subject import Subject
 from attnscope.audit.report import Progress, Report
+from attnscope.audit.suspect import Watch
 
 OUTPUTS = ("logits", "last_hidden_state", "prediction_logits")
 OF_HALF = "16-bit rounding: the model was audited in float32"
@@ -28,6 +29,7 @@ def torch_module(
     seed: int = 0,
     seconds: float = 240.0,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     **claims: Any,
 ) -> Report:
     """Audit a torch module as `attnscope.audit.model` does, and name the first layer that leaks.
@@ -48,6 +50,8 @@ def torch_module(
         Time limit of the audit, in seconds.
     progress : callable, optional
         Called with the completed share and the name of the next step.
+    watch : callable, optional
+        Called with the description of each call before it is made.
     **claims
         Further claims, as `attnscope.audit.model` takes them: causal, pad_id, padding, documents, window,
         prefix, decode, layers, ...
@@ -78,7 +82,9 @@ def torch_module(
     def forward(module: Any, *given: Any) -> Any:
         return module(*given[:takes])
 
-    return audit_module(module, forward, claimed, Limits(seed, seconds, progress), features=vocab_size)
+    return audit_module(
+        module, forward, claimed, Limits(seed, seconds, progress, watch=watch), features=vocab_size
+    )
 
 
 def takes_arguments(module: Any) -> int:
@@ -116,6 +122,7 @@ def audit_module(
         hidden=asked.hidden,
         features=features,
         first_window=first_window,
+        watch=limits.watch,
     )
     with evaluated(own):
         return audited(subject, limits, type(module).__name__)

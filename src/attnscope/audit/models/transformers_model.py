@@ -18,6 +18,7 @@ from attnscope.audit.models.torch_module import (
     to_torch,
 )
 from attnscope.audit.report import Progress, Report
+from attnscope.audit.suspect import Watch
 
 POSITIONS_GIVEN = (
     "left padding without position_ids: they were given, counted from the mask, as generate() gives them"
@@ -29,7 +30,7 @@ MORE_THAN_ROUNDING = 2.0**-7  # even in bfloat16
 TYPES_OF_WINDOWS = ("sliding_attention",)
 
 
-def transformers(
+def transformers(  # noqa: PLR0913  # claims and limits, by name
     model: Any,
     *,
     causal: bool | None = None,
@@ -39,6 +40,7 @@ def transformers(
     seed: int = 0,
     seconds: float = 240.0,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Audit a Transformers model as `attnscope.audit.model` does, and name the first layer that leaks.
 
@@ -65,6 +67,8 @@ def transformers(
         Time limit of the audit, in seconds.
     progress : callable, optional
         Called with the completed share and the name of the next step.
+    watch : callable, optional
+        Called with the description of each call before it is made.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def transformers(
     if caller.caches:
         claims = caller.with_decode(claims, own)
     not_covered += [OF_HALF] if halved else []
-    limits = Limits(seed, seconds, progress, tuple(not_covered))
+    limits = Limits(seed, seconds, progress, tuple(not_covered), watch)
     return audit_module(own, caller.forward, claims, limits, None, first_window_of(text))
 
 

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
-from attnscope.audit.expectation import Deviation, Expectation
+from attnscope.audit.expectation import Deviation, Expectation, explaining
 from attnscope.audit.interpretation import Floats, Interpretation
 from attnscope.audit.judgement import counterexample
-from attnscope.audit.mistakes import explaining
 from attnscope.audit.probes.probe import Probe, Setting
 from attnscope.audit.suspect import Answer, read_array
 from attnscope.probing import Finding, KnownMistake, NoAnswer, Severity
@@ -109,9 +108,10 @@ def attended(setting: Setting, session: Session, cache: Any) -> Iterator[Attende
 
 def compare(setting: Setting, session: Session, cache: Any, call: Call) -> Attended:
     case = session.case(call.key.shape[2], call.query.shape[2])
-    returned = setting.suspect.run(lambda: cache.attend(call.query.copy()), case)
     shape = (*call.query.shape[:3], call.value.shape[3])
-    answer = Answer.of(read_array(returned, shape, "the output"), None)
+    answer = setting.suspect.run(
+        lambda: Answer.of(read_array(cache.attend(call.query.copy()), shape, "the output"), None), case
+    )
     expected = Expectation.of(call, OF_CACHE)
     return Attended(case, call, answer, expected, expected.deviation(answer))
 

@@ -3,29 +3,30 @@
 A fully masked row has output 0; its logsumexp is -inf, or the sink's logit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from time import monotonic
 
 import numpy as np
 
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import Call, Case, shrink_case
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import Diagnosis
-from attnscope.audit.expectation import Expectation
+from attnscope.audit.expectation import Expectation, explains_masked_rows
 from attnscope.audit.interpretation import Row
-from attnscope.audit.judgement import Failure, Isolation, counterexample, judge
-from attnscope.audit.mistakes import explains_masked_rows
+from attnscope.audit.judgement import Failure, Isolation, counterexample, judge, moved_beyond_rounding
 from attnscope.audit.options import BY_NAME
 from attnscope.audit.probes.hidden_slots import AFTER_SOFTMAX
 from attnscope.audit.probes.probe import Probe, Setting, hides
-from attnscope.audit.shrink import shrink_case
+from attnscope.audit.probes.repetition import AGAIN, FIX_OF_RANDOM, RANDOM, differing
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity
 from attnscope.reference import biased, capped_scores
 
 SECONDS_OF_DIAGNOSIS = 6.0
+REPEATS = 3  # of a failing call
+MOST_REPEATED = 60  # failing calls
 SHARE_OF_TIME = 0.6  # for the grid; the rest is for the other probes
 
 
@@ -51,26 +52,57 @@ def checks(contract: Contract) -> tuple[str, ...]:
 
 def run(setting: Setting) -> list[Finding]:
     failures: list[Failure] = []
-    skipped = 0
-    now = monotonic()
-    until = now + SHARE_OF_TIME * (setting.suspect.deadline - now)
-    cases = setting.grid.cases()
-    for number, case in enumerate(cases):
-        if setting.suspect.given_up or monotonic() > until:
-            skipped += 1
-        else:
-            failure = judge(setting.suspect, case)
-            failures += [failure] if failure and not underflows(setting, failure) else []
-        setting.advance(number / len(cases))
-    if skipped:
-        why = setting.suspect.given_up or "they would have taken the time of other probes"
-        setting.not_covered.append(f"{skipped} calls of the grid: {why}")
+    for failure in failing(setting):
+        unstable = repeated(setting, failure) if len(failures) < MOST_REPEATED else None
+        if unstable is not None:
+            return [unstable]
+        if not underflows(setting, failure):
+            failures.append(failure)
     diagnosis = Diagnosis(setting.suspect, SECONDS_OF_DIAGNOSIS)
     findings = diagnosis.of(failures)
     setting.known += diagnosis.known
     if diagnosis.left_over:
         setting.not_covered.append(f"{diagnosis.left_over} more failing calls were not diagnosed")
     return findings
+
+
+def failing(setting: Setting) -> Iterator[Failure]:
+    """The failing cases of the grid, as far as there is time."""
+    skipped, now = 0, monotonic()
+    until = now + SHARE_OF_TIME * (setting.suspect.deadline - now)
+    cases = setting.grid.cases()
+    for number, case in enumerate(cases):
+        if setting.suspect.given_up or monotonic() > until:
+            skipped += 1
+            continue
+        failure = judge(setting.suspect, case)
+        if failure is not None:
+            yield failure
+        setting.advance(number / len(cases))
+    if skipped:
+        why = setting.suspect.given_up or "they would have taken the time of other probes"
+        setting.not_covered.append(f"{skipped} calls of the grid: {why}")
+
+
+def repeated(setting: Setting, failure: Failure) -> Finding | None:
+    """A finding if the failing call gives another answer when it is repeated: then its numbers have no cause.
+
+    Code that ignores strides may read memory that was never written, but then the layout is the cause.
+    """
+    plain = failure.case.but(layout="contiguous")
+    if plain != failure.case and judge(setting.suspect, plain, noted=False) is None:
+        return None
+    for _ in range(REPEATS):
+        again = setting.suspect.ask(failure.case, failure.call, noted=False)
+        if again is None or again.bits == failure.answer.bits:
+            continue
+        if any(
+            moved_beyond_rounding(failure.answer, again, failure.expected, row)
+            for row in failure.deviation.rows
+        ):
+            answers = (failure.answer, again)
+            return differing(setting, failure.case, failure.call, answers, AGAIN, RANDOM, FIX_OF_RANDOM)
+    return None
 
 
 def underflows(setting: Setting, failure: Failure) -> bool:

@@ -11,7 +11,7 @@ from attnscope.audit.expectation import Expectation
 from attnscope.audit.interpretation import joined, scoring_of
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import laid_out, read_array
+from attnscope.audit.suspect import read_array
 from attnscope.probing import Arithmetic, Finding, NoAnswer, Severity, size_of
 from attnscope.reference import Inputs, gradients, of_shared_heads, quietly
 
@@ -88,8 +88,14 @@ def gradients_of(setting: Setting, case: Case, call: Call, grad_output: NDArray[
     """The three gradients; NoAnswer if there are none."""
     function = setting.contract.gradients
     assert function is not None
-    given = laid_out(call, case.layout)
-    returned = setting.suspect.run(lambda: function(*given.arrays, grad_output.copy(), **given.options), case)
+    given = case.laid_out(call)
+    return setting.suspect.run(
+        lambda: read_gradients(function(*given.arrays, grad_output.copy(), **given.options), call), case
+    )
+
+
+def read_gradients(returned: Any, call: Call) -> dict[str, Floats]:
+    """Check three gradients, in a tuple, a dictionary or attributes; NoAnswer for anything else."""
     parts = [getattr(returned, name, None) for name in NAMES]
     if isinstance(returned, dict):
         parts = [returned.get(name) for name in NAMES]

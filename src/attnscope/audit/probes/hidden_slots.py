@@ -8,25 +8,33 @@ added. In both cases only the hidden value is changed. It has no weight, so a ro
 not move beyond rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 
-from attnscope.audit.case import Call, Case
+from attnscope.audit.case import Call, Case, shrink_case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.interpretation import Row
-from attnscope.audit.judgement import Isolation, counterexample
+from attnscope.audit.judgement import Isolation, counterexample, large_value
+from attnscope.audit.mistakes import FILLS
 from attnscope.audit.options import OPTIONS
-from attnscope.audit.probes.probe import Probe, Setting, hidden_keys, hides, hiding_cases
-from attnscope.audit.shrink import shrink_case
+from attnscope.audit.probes.probe import (
+    Probe,
+    Setting,
+    hidden_keys,
+    hides,
+    hiding_cases,
+    in_every_format,
+)
 from attnscope.audit.suspect import Answer
 from attnscope.probing import Finding, Severity, listed
 
 Part = Literal["value", "key"]
 PARTS: tuple[Part, ...] = ("value", "key")
+EVERY = 3  # each level is tried with every third case: one of three lengths
 POISONS = {"NaN": np.nan, "Inf": np.inf}
 WHY = {
     "value": "agrees with: 0 * NaN = NaN in the sum over the values",
@@ -115,7 +123,7 @@ def run(setting: Setting) -> list[Finding]:
 
 def first_of(setting: Setting, part: Part) -> Finding | None:
     """The finding of the first case that shows a mistake, shrunk."""
-    for case in hiding_cases(setting):
+    for case in in_every_format(setting, hiding_cases(setting)):
         if look(setting, case, part) is not None:
             smallest = shrink_case(case, setting.contract, shows(setting, part))
             return look(setting, smallest, part)
@@ -154,6 +162,8 @@ POISON = Probe(
 NOT_CAPPED = {row.name: None for row in OPTIONS if row.rescales == "caps"}
 LEVELS = {"float16": (20.0, 300.0, 2e4), "bfloat16": (20.0, 300.0, 2e4, 2e9)}
 USUAL_LEVELS = (20.0, 300.0, 2e4, 2e9)
+FILLED = "agrees with: a finite number, such as -1e4 or -1e9, is used for minus infinity in the scores"
+SMALL_WEIGHT = "hidden keys keep a small weight, as if the exponential had a smallest value"
 FIX_OF_FILL = (
     "Set hidden scores to -inf, not to a large negative number, and guard the rows that see nothing."
 )
@@ -174,28 +184,27 @@ def with_score(call: Call, score: float, hidden: int | None) -> Call:
 def moved(setting: Setting, case: Case, base: Call, key: int) -> tuple[Row, Call, Answer, Expectation] | None:
     """A row that depends on the value of a key that it does not see."""
     before = setting.suspect.ask(case, base, noted=False)
-    again = setting.suspect.ask(case, base, noted=False)
     other = base.copy()
-    other.value[:, :, key] = -3 * other.value[:, :, key] - 100
+    other.value[:, :, key] = large_value(case.number_format)
     after = setting.suspect.ask(case, other, noted=False)
-    if before is None or again is None or after is None or before.bits != again.bits:
+    if before is None or after is None or before.bits == after.bits:
         return None
     expected = Expectation.of(base, setting.contract)
     same = (before.output == after.output) | (np.isnan(before.output) & np.isnan(after.output))
     with np.errstate(invalid="ignore"):
         near = same | (np.abs(before.output - after.output) <= 2 * expected.bound.output)
     rows = ~near.all(axis=-1) & ~expected.inputs.visible[..., key] & ~expected.fully_masked
-    return (Row(*map(int, np.argwhere(rows)[0])), other, after, expected) if rows.any() else None
+    again = setting.suspect.ask(case, base, noted=False) if rows.any() else None
+    if again is None or before.bits != again.bits:
+        return None
+    return Row(*map(int, np.argwhere(rows)[0])), other, after, expected
 
 
 def run_extremes(setting: Setting) -> list[Finding]:
-    """Try rising levels, so that the finding names the smallest one that shows the mistake."""
-    if any("minus infinity" in mistake.name for mistake in setting.known):
+    """Try usual scores, then rising levels, so that the finding names the smallest level."""
+    if any(mistake in FILLS for mistake in setting.known):
         return []
-    levels = LEVELS.get(setting.contract.main_format, USUAL_LEVELS)
-    cases = [case.but(**NOT_CAPPED) for case in hiding_cases(setting) if case.sizes.key_len < 64]
-    scores = [sign * level for level in levels for sign in (-1, 1)]
-    for score, case in product(scores, cases):
+    for case, score in extreme_cases(setting):
         if shown_at(setting, case, score) is not None:
             smallest = shrink_case(case, setting.contract, shows_at(setting, score))
             found = shown_at(setting, smallest, score)
@@ -203,36 +212,52 @@ def run_extremes(setting: Setting) -> list[Finding]:
     return []
 
 
+def extreme_cases(setting: Setting) -> Iterator[tuple[Case, float]]:
+    """Cases with a score, in each format; each level meets every set of options at one of three lengths."""
+    for number_format in setting.contract.dtypes:
+        levels = LEVELS.get(number_format, USUAL_LEVELS)
+        short = [case for case in hiding_cases(setting) if case.sizes.key_len < 64]
+        cases = [case.but(number_format=number_format, **NOT_CAPPED) for case in short]
+        for turn, score in enumerate([0.0, *(sign * level for level in levels for sign in (-1, 1))]):
+            yield from ((case, score) for case in cases[turn % EVERY :: EVERY])
+
+
 def shows_at(setting: Setting, score: float) -> Callable[[Case], bool]:
     return lambda case: shown_at(setting, case, score) is not None
 
 
 def shown_at(setting: Setting, case: Case, score: float) -> Finding | None:
-    """The finding of one case at one level, unless the row depends on the key at any level."""
+    """The finding of one case at one level, unless the row depends on the key anyway."""
     call = case.build(setting.contract)
     expected = Expectation.of(call, setting.contract)
-    usual = setting.suspect.ask(case, call)
-    if usual is None:
-        return None
     for key in hidden_keys(expected.inputs.visible)[:2]:
-        found = moved(setting, case, with_score(call, score, None if score < 0 else key), key)
-        if found is None:
+        base = with_score(call, score, None if score < 0 else key) if score else call
+        found = moved(setting, case, base, key)
+        usual = setting.suspect.ask(case, call) if found else None
+        if found is None or usual is None:
             continue
         row, other, after, at_this_level = found
-        if Isolation(setting.suspect, case, call, usual, expected, row).moves(keys=np.array([key])):
+        isolation = Isolation(setting.suspect, case, call, usual, expected, row)
+        if isolation.moves(keys=np.array([key])):  # without large numbers: the grid finds it
             continue
         why = expected.asked.why_hidden(row, key)
-        level = f"visible scores are around {score:g}" if score < 0 else f"its score is around {score:g}"
         return Finding(
             "dependence",
             Severity.LEAK,
-            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, if {level}"
-            + case.condition(tuple(why)),
+            f"{row.words(case)} reads key {key}, which {listed(list(why.values()))}, "
+            f"if {level_in_words(score)}{case.condition(tuple(why))}",
             counterexample(case, other, after, at_this_level, {**row._asdict(), "key": key}),
-            "agrees with: a finite number, such as -1e4 or -1e9, is used for minus infinity in the scores",
+            FILLED if score else SMALL_WEIGHT,
             FIX_OF_FILL,
         )
     return None
+
+
+def level_in_words(score: float) -> str:
+    """The condition of a level, which follows "if"."""
+    if score == 0:
+        return "its value is large"
+    return f"visible scores are around {score:g}" if score < 0 else f"its score is around {score:g}"
 
 
 EXTREMES = Probe("extremes", lambda contract: ("dependence",), hides, run_extremes)

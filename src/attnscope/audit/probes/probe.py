@@ -1,8 +1,9 @@
 """What all probes share: the setting of an audit, and the cases with hidden keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from attnscope.audit.report import Progress
 from attnscope.audit.suspect import Suspect
 from attnscope.probing import Finding, KnownMistake, Severity
 
-LENGTHS = ((5, 9), (7, 7), (1, 11), (3, 67), (5, 133))
+LENGTHS = ((5, 9), (8, 8), (1, 16), (1, 67), (4, 128))
 
 
 @dataclass(eq=False)
@@ -119,6 +120,12 @@ def hiding_cases(setting: Setting) -> list[Case]:
     if "causal" in hiding:
         chosen += [("causal", name) for name in hiding if name != "causal"]
     return [setting.grid.case(options, lengths, batch=2) for options in chosen for lengths in LENGTHS]
+
+
+def in_every_format(setting: Setting, cases: list[Case]) -> Iterator[Case]:
+    """The cases, whose formats take turns."""
+    formats = cycle(setting.contract.dtypes)
+    return (case.but(number_format=next(formats)) for case in cases)
 
 
 def hidden_keys(visible: Bools) -> list[int]:

@@ -9,10 +9,16 @@ from attnscope.audit.case import Call, Case
 from attnscope.audit.expectation import Expectation
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.suspect import Answer, laid_out, read_answer
+from attnscope.audit.suspect import Answer, read_answer
 from attnscope.probing import Finding, NoAnswer, Severity, random_states
 
 REPEATS = 4
+AGAIN = "when it is repeated"
+RANDOM = (
+    "random numbers, such as dropout that is still on, threads that race for the same memory or sum in an "
+    "order of their own, or memory that is read before it is written"
+)
+FIX_OF_RANDOM = "Switch dropout off, give each thread memory of its own, and sum in a fixed order."
 
 
 def cases(setting: Setting) -> list[Case]:
@@ -67,9 +73,9 @@ def same_again(setting: Setting, case: Case) -> Iterator[Finding]:
                 case,
                 call,
                 (first, again),
-                "when it is repeated",
-                "random numbers, such as dropout that is still on, or sums whose order depends on threads",
-                "Switch dropout off, and sum in a fixed order.",
+                AGAIN,
+                RANDOM,
+                FIX_OF_RANDOM,
             )
 
 
@@ -117,13 +123,13 @@ def right(setting: Setting, case: Case, answer: Answer) -> bool:
 def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
     """Check that an output does not change when the function is called again, nor shares memory."""
     call, other = case.build(setting.contract), case.but(seed=case.seed + 1).build(setting.contract)
-    given = laid_out(call, case.layout)
+    given = case.laid_out(call)
     function, suspect = setting.suspect.function, setting.suspect
     try:
-        returned = suspect.run(lambda: function(*given.arrays, **given.options), case)
-        before = read_answer(returned, call)
-        suspect.run(lambda: function(*other.arrays, **other.options), case)
-        after = read_answer(returned, call)
+        returned, before = suspect.run(lambda: kept(function(*given.arrays, **given.options), call), case)
+        after = suspect.run(
+            lambda: (function(*other.arrays, **other.options), read_answer(returned, call))[1], case
+        )
     except NoAnswer:
         return
     if before.bits != after.bits:
@@ -147,6 +153,11 @@ def kept_outputs(setting: Setting, case: Case) -> Iterator[Finding]:
         )
 
 
+def kept(returned: Any, call: Call) -> tuple[Any, Answer]:
+    """What was returned, and a copy of its numbers."""
+    return returned, read_answer(returned, call)
+
+
 def shares_memory(returned: Any, array: np.ndarray) -> bool:
     outputs = returned if isinstance(returned, tuple | list) else (returned,)
     return any(isinstance(each, np.ndarray) and np.shares_memory(each, array) for each in outputs)
@@ -165,7 +176,7 @@ def reused_arrays(setting: Setting, case: Case) -> Iterator[Finding]:
             **other.options,
             **{name: given.options[name] for name in given.options if name in given.named_arrays},
         }
-        answer = read_answer(suspect.run(lambda: function(*given.arrays, **options), case), other)
+        answer = suspect.run(lambda: read_answer(function(*given.arrays, **options), other), case)
     except (NoAnswer, KeyError, ValueError):
         return
     fresh = suspect.ask(case, other)
@@ -214,7 +225,7 @@ def alone_and_among_others(setting: Setting) -> list[Finding]:
     options = setting.contract.options
     for chosen in dict.fromkeys([(), options[:1], options]):
         for lengths in ((5, 9), (1, 67), (33, 131), (1, 515)):
-            found = beside_others(setting, setting.grid.case(chosen, lengths, batch=3, dim=16))
+            found = beside_others(setting, setting.grid.case(chosen, lengths, batch=3, dims=(16, 16)))
             if found is not None:
                 return [found]
     return []

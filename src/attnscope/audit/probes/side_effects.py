@@ -2,12 +2,11 @@
 
 import re
 
-from attnscope.audit.case import Case
+from attnscope.audit.case import Case, shrink_case
 from attnscope.audit.contract import Contract
 from attnscope.audit.diagnosis import simplicity_of_case
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
-from attnscope.audit.shrink import shrink_case
 from attnscope.audit.suspect import Suspect, Trouble
 from attnscope.probing import Finding, Severity
 

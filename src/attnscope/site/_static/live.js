@@ -134,28 +134,36 @@
 
     // First what this cell may need: earlier cells that have not run since they were changed.
     async start() {
-      const before = this.cells.list.slice(0, this.cells.list.indexOf(this));
-      for (const cell of before) {
-        if (cell.ran !== cell.code && !cell.onlyChecks && !(await cell.run())) return;
+      this.begin();
+      for (const cell of this.cells.list.slice(0, this.cells.list.indexOf(this))) {
+        if (cell.ran !== cell.code && !cell.onlyChecks && !(await cell.run())) return this.end();
       }
       await this.run();
     }
 
-    async run() {
-      const code = this.code, verdicts = [];
+    begin() {
       this.running = true;
       this.button.textContent = "Stop";
       this.outputs.replaceChildren();
       this.element.classList.add("running");
+    }
+
+    end() {
+      this.running = false;
+      this.button.textContent = "Run";
+      this.element.classList.remove("running");
+    }
+
+    async run() {
+      const code = this.code, verdicts = [];
+      this.begin();
       let fine = false;
       try {
         fine = await this.cells.kernel.run(code, (output) => verdicts.push(...this.show(output)));
       } catch (error) {
         this.show({ output_type: "stream", name: "stderr", text: `The kernel cannot be reached (${error.message}). Is attnscope learn still running?` });
       }
-      this.running = false;
-      this.button.textContent = "Run";
-      this.element.classList.remove("running");
+      this.end();
       if (fine) this.ran = code;
       this.note(verdicts);
       // A stub in an earlier cell is no reason to stop: its exercise will say so itself

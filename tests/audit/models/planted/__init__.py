@@ -1,6 +1,6 @@
 """Real mistakes of models, each planted by overriding one step, with the check that must find it."""
 
-from tests.audit.models.planted import caches, neighbours, order, padding
+from tests.audit.models.planted import caches, generations, neighbours, order, padding
 from tests.audit.models.planted.registry import PLANTED
 
-__all__ = ["PLANTED", "caches", "neighbours", "order", "padding"]
+__all__ = ["PLANTED", "caches", "generations", "neighbours", "order", "padding"]

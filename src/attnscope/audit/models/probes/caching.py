@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from attnscope.audit.models.claims import ModelClaims
 from attnscope.audit.models.question import Question, Where
 from attnscope.audit.models.scenario import Scenario
 from attnscope.audit.models.session import Cached, cached
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
-from attnscope.audit.models.subject import Floats
 from attnscope.probing import Finding, Severity
 
 CHECK = "cache"
@@ -46,44 +46,48 @@ def look(setting: Setting, scenario: Scenario) -> Finding | None:
     )
 
 
-def after_padding(setting: Setting) -> Finding | None:
-    """Rows padded on the right continue after their padding, if the uncached model can do that."""
-    for lengths, tail in (((5, 3), (1, 1)), ((4, 6, 2), (1, 2)), ((6, 3), (3,))):
-        scenario = Scenario(lengths, "right", chunks=(max(lengths), *tail), tail=sum(tail))
-        question = setting.build(scenario)
-        whole = setting.ask(question)
-        parts = cached(setting.subject, question, scenario.chunks, "int")
-        if whole is None or parts is None or not as_alone(setting, question, whole):
-            return None
-        move = setting.differ(whole, parts.logits, question.real & parts.given)
-        if move is not None:
-            step, _ = step_of(scenario.chunks, move.slot)
-            cause, fix = cause_of(setting, scenario, question, parts, step)
+def after_padding(setting: Setting, scenario: Scenario) -> Finding | None:
+    """Rows padded on the right that continue after their padding are the same rows without padding."""
+    question = setting.build(scenario)
+    parts = cached(setting.subject, question, scenario.chunks, "int")
+    if parts is None:
+        return None
+    for row, real in enumerate(question.real):
+        alone = setting.ask(question.alone(row))
+        inside, given = parts.logits[row : row + 1, real], parts.given[row : row + 1, real]
+        move = setting.differ(alone, inside, given)
+        if move is not None and alone is not None:
+            slot = int(np.flatnonzero(real)[move.slot])
+            step, _ = step_of(scenario.chunks, slot)
             return finding_of(
                 CHECK,
                 Severity.WRONG,
-                f"the cached logits of {token_in_words(question, move.row, move.slot)} differ by "
-                f"{move.size:.2g} from the uncached ones, in {scenario.words}",
+                f"the cached logits of {token_in_words(question, row, slot)} differ by {move.size:.2g} from "
+                f"those of the same row without padding, in {scenario.words}",
                 scenario,
                 question,
-                {"logits": whole, "logits_cached": parts.logits},
-                {"row": move.row, "slot": move.slot, "step": step},
-                cause,
-                fix,
+                {"logits_alone": alone, "logits_cached": parts.logits},
+                {"row": row, "slot": slot, "step": step},
+                *cause_of(setting, scenario, question, parts, step),
             )
     return None
 
 
-def as_alone(setting: Setting, question: Question, whole: Floats) -> bool:
-    """Whether uncached rows with padding inside are right."""
-    for row, real in enumerate(question.real):
-        alone = setting.ask(question.alone(row))
-        if (
-            alone is None
-            or setting.differ(alone, whole[row : row + 1, real], np.ones((1, real.sum()), bool)) is not None
-        ):
-            return False
-    return True
+def continued(claims: ModelClaims) -> list[Scenario]:
+    """Rows of several lengths, padded on the right, that continue after their padding."""
+    shapes = (
+        ((5, 3), (1, 1)),
+        ((4, 6, 2), (1, 2)),
+        ((6, 3), (3,)),
+        ((8, 3, 5, 7, 4, 6), (1, 1)),
+        ((33, 20, 16), (1, 2)),
+    )
+    least = claims.prefix or 1
+    return [
+        Scenario(lengths, "right", chunks=(max(lengths), *tail), tail=sum(tail))
+        for lengths, tail in shapes
+        if min(lengths) >= least
+    ]
 
 
 def step_of(chunks: tuple[int, ...], slot: int) -> tuple[int, int]:

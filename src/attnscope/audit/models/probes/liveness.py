@@ -157,7 +157,10 @@ def positions(setting: Setting) -> Finding | None:
     for token in setting.claims.ordinary[:DRAWS]:
         question = question.with_tokens(np.full_like(question.token_ids, token))
         logits = setting.ask(question)
-        if logits is None or setting.differ(logits[:, :1], logits, question.real) is not None:
+        if logits is None:
+            return None
+        first = np.broadcast_to(logits[:, :1], logits.shape)
+        if setting.differ(first, logits, question.real) is not None:
             return None
     return finding_of(
         "positions",

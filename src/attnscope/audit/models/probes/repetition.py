@@ -106,17 +106,23 @@ def kept_arrays(setting: Setting, scenario: Scenario) -> Finding | None:
     arrays = {name: array.copy() for name, array in question.named_arrays().items()}
     arguments: list[Any] = [arrays["token_ids"], arrays.get("attention_mask")]
     arguments += [arrays["documents"]] if "documents" in arrays else []
+    shape = question.token_ids.shape
+
+    def kept() -> tuple[Any, Floats]:
+        returned = subject.logits_fn(*arguments)
+        return returned, subject.read(returned, shape)
+
+    def again(returned: Any) -> Floats:
+        subject.logits_fn(other.token_ids.copy(), *arguments[1:])
+        return subject.read(returned, shape)
+
     try:
-        returned = subject.run(lambda: subject.logits_fn(*arguments), question)
-        before = subject.read(returned, question.token_ids.shape)
-        subject.run(lambda: subject.logits_fn(other.token_ids.copy(), *arguments[1:]), other)
-        after = subject.read(returned, question.token_ids.shape)
+        returned, before = subject.run(kept, question)
+        after = subject.run(lambda: again(returned), other)
         if any(not np.array_equal(arrays[name], array) for name, array in question.named_arrays().items()):
             return None  # inputs were written to, which another check reports
         arrays["token_ids"][...] = other.token_ids
-        reused = subject.read(
-            subject.run(lambda: subject.logits_fn(*arguments), other), question.token_ids.shape
-        )
+        reused = subject.run(lambda: subject.read(subject.logits_fn(*arguments), shape), other)
     except NoAnswer:
         return None
     if distances(before, after).any():

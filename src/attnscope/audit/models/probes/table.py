@@ -12,6 +12,7 @@ from attnscope.audit.models.probes import (
     liveness,
     padding,
     repetition,
+    stale_state,
     window,
 )
 from attnscope.audit.models.scenario import Scenario
@@ -154,12 +155,12 @@ PROBES = (
         "cached after padding",
         "cache",
         lambda claims: cached(claims) and claims.padding == "right",
-        caching.after_padding,
+        each_of(caching.continued, caching.after_padding),
         "cached",
     ),
-    Probe("reorder", "reorder", cached, cache_changes.reorder),
+    Probe("reorder", "reorder", cached, cache_changes.reorder, "reordered"),
     Probe("truncate", "truncate", cached, cache_changes.truncate),
-    Probe("stale state", "stale state", cached, cache_changes.stale),
+    Probe("stale state", "stale state", cached, stale_state.stale),
 )
 
 
