@@ -183,7 +183,7 @@ def test_check_ends_with_0_if_all_passed(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "1   passed   soft retrieval" in done.output
     assert "cell 35: ZeroDivisionError" in done.output
-    assert done.output.endswith("10 of 10 exercises passed, 10 stretch parts\n")
+    assert "\n10 of 10 exercises passed, 10 stretch parts\nBounds in force: " in done.output
 
 
 def test_check_prints_everything_as_json(tmp_path: Path) -> None:
