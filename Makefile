@@ -8,6 +8,7 @@ THREADS_SANITIZED := .venv-sanitize-threads
 BENCH := .venv-bench
 MODELS := .venv-models
 LESSON := .venv-lesson
+WHEELS := .venv-wheels
 SITE := build/site
 FOLDER ?=
 PORT ?=
@@ -30,8 +31,10 @@ INSTALL := -m pip install -qq --disable-pip-version-check
 BUILD := $(INSTALL) --no-build-isolation --no-deps
 BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
+WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
+
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep site learn test-browser lint format types sanitize sanitize-threads bench wheel clean check FORCE
+.PHONY: help tour test test-models sweep site learn test-browser lint format types sanitize sanitize-threads bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,8 +102,13 @@ bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, Op
 
 wheel: dist/built  ## dist/attnscope-*.whl
 
+# Two wheels per platform: of CPython 3.11, and abi3, of 3.12 and later. PYTHON_311 and PYTHON_ABI3 name the interpreters.
+wheels: $(WHEELS)/installed  ## dist/wheels: Linux x86-64 and aarch64, macOS arm64 and x86-64; built by Zig, checked, and run if possible
+	$(WHEELS)/bin/python -m release.build dist/wheels
+	$(WHEELS)/bin/python -m release.check dist/wheels
+
 clean:  ## remove everything that these targets made
-	rm -rf build dist bench $(VENV) $(SANITIZED) $(THREADS_SANITIZED) $(BENCH) $(MODELS) $(LESSON) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist bench $(VENV) $(SANITIZED) $(THREADS_SANITIZED) $(BENCH) $(MODELS) $(LESSON) $(WHEELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 check:
@@ -184,6 +192,12 @@ $(LESSON)/installed: dist/built | $(LESSON)/pip
 
 $(LESSON)/browser: $(LESSON)/installed
 	$(LESSON)/bin/python $(INSTALL) 'attnscope[site]'
+	@touch $@
+
+$(WHEELS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(WHEELS)
+	$(WHEELS)/bin/python $(INSTALL) --upgrade pip
+	$(WHEELS)/bin/python $(INSTALL) $$($(WHEELS)/bin/python -c '$(WHEEL_TOOLS)')
 	@touch $@
 
 .SECONDARY:

@@ -1,5 +1,7 @@
 #include "dispatch.hpp"
 
+#include "cpu_features.hpp"
+
 namespace attnscope {
 
 #if defined(__x86_64__)
@@ -13,11 +15,9 @@ const std::vector<const KernelTable*>& usable_levels() {
     static const std::vector<const KernelTable*> usable = [] {
         std::vector<const KernelTable*> found;
 #if defined(__x86_64__)
-        // These check every feature of the level (v3: AVX2, FMA, F16C, BMI, LZCNT, MOVBE, ...), and XCR0:
-        // that the operating system saves the registers.
-        __builtin_cpu_init();
-        if (__builtin_cpu_supports("x86-64-v4")) found.push_back(&x86_v4_kernel);
-        if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&x86_v3_kernel);
+        const CpuRegisters cpu = read_cpu_registers();
+        for (const KernelTable* table : {&x86_v4_kernel, &x86_v3_kernel})
+            if (missing_features(table->level, cpu).empty()) found.push_back(table);
 #elif defined(__aarch64__)
         found.push_back(&neon_kernel);  // part of the AArch64 baseline
 #endif

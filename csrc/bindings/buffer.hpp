@@ -135,7 +135,9 @@ private:
             aligned = aligned && (view_.shape[axis] == 1 || view_.strides[axis] % bytes == 0);
         return aligned;
     }
-    static std::string text(const Py_ssize_t* numbers, std::size_t count) {
+    // Integer: Py_ssize_t or std::int64_t, which differ on macOS
+    template <typename Integer>
+    static std::string text(const Integer* numbers, std::size_t count) {
         std::string list = "[";
         for (std::size_t i = 0; i < count; ++i) list += (i == 0 ? "" : ", ") + std::to_string(numbers[i]);
         return list + "]";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../cpu_features.hpp"
 #include "../dispatch.hpp"
 #include "limits.hpp"
 #include "plan.hpp"
@@ -38,6 +39,30 @@ void apply_function(const std::string& level, const std::string& function, Array
     if (count % table.lanes != 0) input.fail("expected a multiple of the level's lanes");
     table.apply_function(function == "tanh", input.contiguous<float>({count}),
                          output.contiguous<float>({count}), count);
+}
+
+std::vector<std::string> missing_of(const std::string& level, const std::vector<std::uint64_t>& registers) {
+    if (registers.size() != 4) throw nb::value_error("registers: expected the four of cpu_registers()");
+    const CpuRegisters cpu = {.leaf1_ecx = static_cast<std::uint32_t>(registers[0]),
+                              .leaf7_ebx = static_cast<std::uint32_t>(registers[1]),
+                              .extended_ecx = static_cast<std::uint32_t>(registers[2]),
+                              .saved = registers[3]};
+    const std::vector<const char*> missing = missing_features(level, cpu);
+    return {missing.begin(), missing.end()};
+}
+
+void bind_levels(nb::module_& m) {
+    m.def("usable_levels", [] {
+        std::vector<std::string> names;
+        for (const KernelTable* table : usable_levels()) names.emplace_back(table->level);
+        return names;
+    });
+    m.def("cpu_registers", [] {
+        const CpuRegisters cpu = read_cpu_registers();
+        return std::vector<std::uint64_t>{cpu.leaf1_ecx, cpu.leaf7_ebx, cpu.extended_ecx, cpu.saved};
+    });
+    m.def("missing_features", &missing_of, "level"_a, "registers"_a);
+    m.def("lanes", [](const std::string& level) { return level_named(level).lanes; }, "level"_a);
 }
 
 void bind_statistics(nb::module_& m) {
@@ -160,12 +185,7 @@ NB_MODULE(_core, m) {
     nb::set_leak_warnings(false);
     bind_statistics(m);
     bind_plan(m);
-    m.def("usable_levels", [] {
-        std::vector<std::string> names;
-        for (const KernelTable* table : usable_levels()) names.emplace_back(table->level);
-        return names;
-    });
-    m.def("lanes", [](const std::string& level) { return level_named(level).lanes; }, "level"_a);
+    bind_levels(m);
     m.def("apply_function", &apply_function, "level"_a, "function"_a, "from_"_a, "to"_a);
     m.def(
         "fma_limit",

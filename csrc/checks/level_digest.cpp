@@ -18,6 +18,10 @@ std::uint64_t digest(std::uint64_t so_far, const void* data, std::size_t size) {
 }  // namespace
 
 int main() {
+    if (attnscope::usable_levels().empty()) {
+        std::fprintf(stderr, "level_digest: this CPU can run none of the compiled levels\n");
+        return 1;
+    }
     for (const attnscope::KernelTable* table : attnscope::usable_levels()) {
         std::uint64_t sum = 14695981039346656037u;
         for (int number = 0; number < 200; ++number) {

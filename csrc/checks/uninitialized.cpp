@@ -27,6 +27,10 @@ bool backward_is_clean(const attnscope::KernelTable& table, int number) {
 }  // namespace
 
 int main() {
+    if (attnscope::usable_levels().empty()) {
+        std::fprintf(stderr, "uninitialized: this CPU can run none of the compiled levels\n");
+        return 1;
+    }
     int failures = 0;
     for (const attnscope::KernelTable* table : attnscope::usable_levels())
         for (int number = 0; number < 280; ++number) {

@@ -84,6 +84,9 @@ def attention(
 
     Notes
     -----
+    Arrays of other libraries that export DLPack from the CPU's memory, such as torch's tensors and JAX's
+    arrays, are read in place, and written as `out`; without `out`, the result is a NumPy array.
+
     Arrays may have any strides if the last axis is contiguous: pass [batch, tokens, heads, dim] as
     x.swapaxes(1, 2).
 
@@ -105,16 +108,15 @@ def attention(
     array([[15.]], dtype=float32)
     """
     problem, operands = describe(query, key, value, mask=mask, **scoring)
-    if out is not None:
-        check_out(out, problem, operands)
+    written = None if out is None else check_out(out, problem, operands)
     if chosen(implementation, problem) == "kernel":
-        rows = None if out is None else out[(None,) * (4 - operands.rank)]
+        rows = None if written is None else written[(None,) * (4 - operands.rank)]
         output, _ = kernels.run(problem, operands, out=rows, threads=threads)
         return output[operands.added_axes] if out is None else out
     computed = reference.attention(query, key, value, mask=mask, **scoring)
-    if out is None:
-        return computed.astype(query.dtype)
-    out[...] = computed
+    if out is None or written is None:
+        return computed.astype(operands.query.dtype)
+    written[...] = computed
     return out
 
 

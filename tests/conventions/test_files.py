@@ -8,7 +8,7 @@ import pytest
 
 from tests.conventions.source_tree import ROOT
 
-FOLDERS = ("src", "csrc", "tests", "benchmarks", "docs", ".ci")
+FOLDERS = ("src", "csrc", "tests", "benchmarks", "docs", "release", ".ci")
 CODE = {".py", ".pyi", ".cpp", ".hpp"}
 SAYS_NOTHING = {"utils", "util", "common", "helpers", "misc", "base"}
 LONGEST = 400

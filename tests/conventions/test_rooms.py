@@ -24,12 +24,25 @@ MAY_IMPORT = {
     "models": {"attention", "observation", "positions", "problem"},
     "machine": {"kernels"},
     "bench": {"attention", "cache", "kernels", "machine", "problem", "sizing"},
+    "doctor": {"attention", "cache", "gradients", "kernels", "problem"},
     "tour": {"attention", "kernels", "machine", "models", "problem", "reference"},
     "inspection": {"interop", "kernels", "models", "observation"},
     "training": {"attention", "gradients", "models", "positions", "problem", "reference"},
     "lesson": {"audit", "models", "positions", "probing", "problem", "reference"},
     "site": {"lesson"},
-    "cli": {INDEX, "audit", "bench", "inspection", "lesson", "machine", "problem", "site", "sizing", "tour"},
+    "cli": {
+        INDEX,
+        "audit",
+        "bench",
+        "doctor",
+        "inspection",
+        "lesson",
+        "machine",
+        "problem",
+        "site",
+        "sizing",
+        "tour",
+    },
 }
 OF_THE_TERMINAL = {"click", "rich"}
 # Files that belong to another tool: each imports it, and is imported only by who asks for it

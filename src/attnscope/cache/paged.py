@@ -142,7 +142,7 @@ def attend_pages(
     """attend() over pages that are known to be right, and a query that is a plain array."""
     problem, operands = describe_pages(query, pages, mask=mask, **scoring)
     if out is not None:
-        check_out(out, problem, operands)
+        out = check_out(out, problem, operands)
     output, _ = run_pages(
         query,
         pages,

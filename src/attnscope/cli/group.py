@@ -10,6 +10,7 @@ import click
 from attnscope.cli.audit import audit
 from attnscope.cli.bench import bench
 from attnscope.cli.check import check
+from attnscope.cli.doctor import doctor
 from attnscope.cli.inspect import inspect
 from attnscope.cli.learn import learn
 from attnscope.cli.refusals import explained
@@ -53,11 +54,12 @@ def main() -> None:
       attnscope size config.json     the size of a model's KV cache
       attnscope learn                the lesson, in JupyterLab
       attnscope check lesson.ipynb   check the exercises of a notebook
+      attnscope doctor               is this installation sound
     """  # noqa: D301 - click needs \b before lines that it must not wrap
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without "█" shows "?" instead of an error
 
 
-for verb in (tour, inspect, audit, bench, size, learn, check):
+for verb in (tour, inspect, audit, bench, size, learn, check, doctor):
     main.add_command(verb)

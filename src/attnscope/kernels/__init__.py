@@ -2,8 +2,10 @@
 
 from attnscope.kernels.gradients import run_gradients as run_gradients
 from attnscope.kernels.level import forced_level as forced_level
+from attnscope.kernels.level import lacking_features as lacking_features
 from attnscope.kernels.level import level as level
 from attnscope.kernels.level import usable_levels as usable_levels
+from attnscope.kernels.level import why_no_level as why_no_level
 from attnscope.kernels.limits import measure_fma_limit as measure_fma_limit
 from attnscope.kernels.limits import measure_read_bandwidth as measure_read_bandwidth
 from attnscope.kernels.pages import run_pages as run_pages

@@ -2,6 +2,7 @@
 The compiled kernel. Arrays arrive validated; bfloat16 arrives as its bits, uint16.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing
@@ -99,6 +100,8 @@ class Plan:
     ) -> None: ...
 
 def usable_levels() -> list[str]: ...
+def cpu_registers() -> list[int]: ...
+def missing_features(level: str, registers: Sequence[int]) -> list[str]: ...
 def lanes(level: str) -> int: ...
 def apply_function(
     level: str, function: str, from_: numpy.typing.NDArray[Any], to: numpy.typing.NDArray[Any]

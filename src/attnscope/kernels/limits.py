@@ -3,7 +3,7 @@
 import numpy as np
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels._core import fma_limit, read_bandwidth
+from attnscope.kernels.core import fma_limit, read_bandwidth
 from attnscope.kernels.level import level
 from attnscope.kernels.threads import checked_threads, default_threads
 

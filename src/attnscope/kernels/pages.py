@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels._core import StatisticsArrays
-from attnscope.kernels.level import level
+from attnscope.kernels.core import StatisticsArrays
+from attnscope.kernels.level import level, why_no_level
 from attnscope.kernels.plan import NAMES, as_bits, make_plan
 from attnscope.kernels.threads import checked_threads, default_threads
 from attnscope.problem import AttentionShape, KeyBitmap, KeySpans, Pages, Scoring
@@ -79,9 +79,7 @@ def run_pages(  # noqa: PLR0913  # as attention()
     threads = default_threads() if threads is None else checked_threads(threads, "threads")
     name = level()
     if name is None:
-        raise UnsupportedProblemError(
-            "paged attention needs the kernel, and this CPU has none of its levels."
-        )
+        raise UnsupportedProblemError(f"paged attention needs the kernel, and {why_no_level()}.")
     shape = shape_of_pages(query, pages)
     plan = make_plan(
         name,

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.kernels._core import Plan
+from attnscope.kernels.core import Plan
 from attnscope.problem import AttentionShape, KeyBitmap, KeySpans, Scoring
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels._core import Plan, StatisticsArrays
-from attnscope.kernels.level import level
+from attnscope.kernels.core import Plan, StatisticsArrays
+from attnscope.kernels.level import level, why_no_level
 from attnscope.kernels.plan import DTYPES, as_bits, make_plan, mask_bytes
 from attnscope.kernels.threads import checked_threads, default_threads
 from attnscope.problem import AttentionProblem, Operands, lower
@@ -41,9 +41,7 @@ def why_not(problem: AttentionProblem) -> str | None:
     """
     if problem.number_format not in DTYPES:
         return f"it computes in float32, and the arrays are {problem.number_format}"
-    if level() is None:
-        return "this CPU has none of its levels (x86-64-v3, x86-64-v4, neon)"
-    return None
+    return why_no_level()
 
 
 def run(

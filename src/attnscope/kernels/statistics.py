@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import UnsupportedProblemError
-from attnscope.kernels._core import StatisticsArrays
+from attnscope.kernels.core import StatisticsArrays
 from attnscope.kernels.pages import run_pages, shape_of_pages
 from attnscope.kernels.run import run
 from attnscope.problem import (

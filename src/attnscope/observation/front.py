@@ -95,5 +95,5 @@ def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each stati
         output, seen = kernels.observe(problem, operands, asked, threads=threads)
     else:
         output, seen = reference.statistics(query, key, value, questions=asked, mask=mask, **scoring)
-        output = output.astype(query.dtype)
+        output = output.astype(operands.query.dtype)
     return Observation.of(output, seen, asked, problem.shape.key_len, operands.added_axes)

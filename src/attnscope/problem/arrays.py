@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from attnscope.arguments import kind_of
 from attnscope.errors import AttentionError, AttentionFormatError
+from attnscope.problem.dlpack import shared
 
 # name -> dtype, in this machine's byte order
 FORMATS: dict[str, np.dtype[Any]] = {
@@ -56,12 +57,14 @@ def read_vectors(given: Any, name: str) -> NDArray[Any]:
 
 
 def plain(given: Any, name: str, *, error: type[AttentionError] = AttentionFormatError) -> NDArray[Any]:
-    """View the same memory as an array of no subclass.
+    """View the same memory as an array of no subclass; arrays of other libraries through DLPack.
 
-    Raises `error` if it is no array, or a masked array, whose mask would be lost.
+    Raises `error` if it is no array, not in the CPU's memory, or a masked array, whose mask would be lost.
     """
     kind = type(given)
     if not issubclass(kind, np.ndarray):
+        if hasattr(kind, "__dlpack__"):
+            return shared(given, name, error=error)
         raise error(not_an_array(given, name))
     if is_masked(given):
         raise error(

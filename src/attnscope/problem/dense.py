@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from attnscope.arguments import brief, kind_of
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
+from attnscope.problem.dlpack import shared
 from attnscope.problem.mask import Mask
 from attnscope.problem.rule import Bools
 from attnscope.problem.runs import Runs, runs_of_rows
@@ -133,6 +134,8 @@ def _restored(shape: Shape, bits_shape: tuple[int, ...], content: bytes) -> Dens
 
 def read_visible(given: Any) -> Bools:
     """Check a bool array of what is visible; raise AttentionMaskError for anything else."""
+    if hasattr(type(given), "__dlpack__") and not issubclass(type(given), np.ndarray):
+        given = shared(given, "mask", error=AttentionMaskError)
     if not issubclass(type(given), np.ndarray) or is_masked(given) or given.dtype != np.bool_:
         raise AttentionMaskError(_not_bool(given))
     visible: Bools = np.ndarray.view(given, np.ndarray)

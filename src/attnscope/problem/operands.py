@@ -48,34 +48,35 @@ class Operands(NamedTuple):
         return rows
 
 
-def check_out(out: NDArray[Any], problem: AttentionProblem, operands: Operands) -> None:
-    """Check that the output fits into `out`, and that writing it overwrites no input.
+def check_out(out: Any, problem: AttentionProblem, operands: Operands) -> NDArray[Any]:
+    """View `out` as an array; check that the output fits into it, and that writing it overwrites no input.
 
     `out` has shape (batch, query_heads, query_len, value_dim), without the axes that the caller's query
     lacks. Raises AttentionFormatError or AttentionShapeError.
     """
-    if type(out) not in (np.ndarray, np.memmap):
-        plain(out, "out")
+    written = plain(out, "out")
+    if isinstance(out, np.ndarray) and type(out) not in (np.ndarray, np.memmap):
         raise AttentionFormatError(
             f"out is a {kind_of(out)}, expected a plain array. Pass np.asarray(out), a view."
         )
-    _check_kind(out, problem, operands)
-    check_vectors(out, "out")
-    if not out.flags.writeable:
+    _check_kind(written, problem, operands)
+    check_vectors(written, "out")
+    if not written.flags.writeable:
         raise AttentionFormatError(
             "out is read-only, expected a writable array. Pass another array, or omit out=."
         )
-    if out.size and not _entries_apart(out):
+    if written.size and not _entries_apart(written):
         raise AttentionFormatError(
             "out is a view whose entries share memory, expected separate entries. Pass an array of its own."
         )
     for name, array in operands._asdict().items():
-        if isinstance(array, np.ndarray) and overlap(out, array):
+        if isinstance(array, np.ndarray) and overlap(written, array):
             raise AttentionFormatError(
                 f"out overlaps {name} in memory, expected separate memory: {name} would be overwritten "
                 "while it is "
                 "read. Pass another array."
             )
+    return written
 
 
 def _check_kind(out: NDArray[Any], problem: AttentionProblem, operands: Operands) -> None:

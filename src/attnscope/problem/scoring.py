@@ -217,7 +217,7 @@ def _per_head(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """One number per query head: in the format of the sums, and as given. A wider array is refused."""
     accumulation = accumulation_dtype(number_format)
-    if issubclass(type(given), np.ndarray):
+    if issubclass(type(given), np.ndarray) or hasattr(type(given), "__dlpack__"):
         array = plain(given, name)
         check_array(array, name)
         if array.dtype.itemsize > accumulation.itemsize:

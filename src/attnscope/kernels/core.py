@@ -1,0 +1,49 @@
+"""The compiled core. The only import of `_core`: a missing or foreign one is explained in one sentence."""
+
+import platform
+import struct
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+CORE = "attnscope.kernels._core"
+
+
+def why_not_loaded(folder: Path, error: ImportError) -> str:
+    """One sentence: the core is missing, or of another Python or platform, or cannot be loaded here."""
+    python = (
+        f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, "
+        f"on {sys.platform} {platform.machine()} ({' '.join(platform.libc_ver()).strip() or 'no glibc'})"
+    )
+    found = sorted(path.name for path in folder.glob("_core.*") if path.suffix != ".pyi")
+    if not found:
+        return (
+            f"attnscope's compiled core is missing in {folder}: expected _core{EXTENSION_SUFFIXES[0]}. "
+            "Install a wheel, or run `pip install .` in a clone."
+        )
+    if CORE in sys.modules:
+        return (
+            f"attnscope's Python files and its compiled core in {folder} are of two versions: {error}. "
+            "Uninstall attnscope until pip finds none, then install it once."
+        )
+    if not {name.removeprefix("_core") for name in found} & set(EXTENSION_SUFFIXES):
+        return (
+            f"attnscope's compiled core was built for another Python or platform: found {', '.join(found)}, "
+            f"and this is {python}. Install attnscope with this Python."
+        )
+    return (
+        f"attnscope's compiled core cannot be loaded: {error}; this is {python}. "
+        "Build it on this machine: `pip install .` in a clone."
+    )
+
+
+try:
+    from attnscope.kernels._core import Plan as Plan
+    from attnscope.kernels._core import StatisticsArrays as StatisticsArrays
+    from attnscope.kernels._core import cpu_registers as cpu_registers
+    from attnscope.kernels._core import fma_limit as fma_limit
+    from attnscope.kernels._core import missing_features as missing_features
+    from attnscope.kernels._core import read_bandwidth as read_bandwidth
+    from attnscope.kernels._core import usable_levels as usable_levels
+except ImportError as core_error:
+    raise ImportError(why_not_loaded(Path(__file__).parent, core_error)) from core_error
