@@ -28,7 +28,7 @@ needs_bwrap = pytest.mark.skipif(BWRAP.program is None, reason=str(BWRAP.trouble
 @pytest.fixture(autouse=True)
 def _no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saves half a second per notebook. test_correct.py and test_planted.py run the audit."""
-    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 0.0)
+    monkeypatch.setattr("attnscope.lesson.exercises.masked_attention.AUDIT_SECONDS", 1e-9)
 
 
 def passed(graded: Graded) -> list[int | str]:

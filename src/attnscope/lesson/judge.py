@@ -282,9 +282,9 @@ class TaskJudge:
         if self.task.audited is None:
             return None
         report = self.task.audited(self.answer)
-        self.check_clock()  # an answer that came too late is no finding
         if report.ok:
             return None
+        self.check_clock()  # an answer that came too late is no finding
         finding = report.findings[0]
         cause = "" if finding.cause is None else f" It {finding.cause.replace('agrees with:', 'looks like')}."
         message = f"{self.task.name}: {finding.sentence}.{cause}"
