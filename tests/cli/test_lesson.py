@@ -174,7 +174,8 @@ def test_check_prints_ten_lines_and_a_total(tmp_path: Path) -> None:
     lines = done.output.splitlines()
     assert [line.split()[0] for line in lines[:10]] == [str(number) for number in range(1, 11)]
     assert lines[0].rstrip() == "1   not yet  softmax is not written yet: it returns nothing."
-    assert lines[10:] == ["0 of 10 exercises passed"]
+    assert lines[10] == "0 of 10 exercises passed"
+    assert lines[11].startswith("Bounds in force: time, memory, file size, open files,")
 
 
 def test_check_ends_with_0_if_all_passed(tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_check_ends_with_0_if_all_passed(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "1   passed   soft retrieval" in done.output
     assert "cell 35: ZeroDivisionError" in done.output
-    assert done.output.endswith("10 of 10 exercises passed, 10 stretch parts\n")
+    assert "\n10 of 10 exercises passed, 10 stretch parts\nBounds in force: " in done.output
 
 
 def test_check_prints_everything_as_json(tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ def check(path: Path, as_json: bool, seconds: float, memory: int, jobs: int) -> 
 
     Each notebook runs in its own process. Its functions are found by name, in any cell, and judged from
     outside: what it prints, or replaces check() by, does not count. The exit code is 0 if all ten exercises
-    passed, 1 if some did not, and 2 if there is no notebook. The limits guard against mistakes and are no
-    sandbox: a notebook can read and write your files, so run only what you would open.
+    passed, 1 if some did not, and 2 if there is no notebook. With bubblewrap (bwrap), a notebook has no
+    network and does not see your files. Without it, only the limits hold: run only what you would open. The
+    last line reports which bounds were in force.
 
     \b
     Examples:
@@ -125,6 +126,16 @@ def print_grades(graded: "Graded") -> None:
     kind = "exercises" if any(isinstance(grade.number, int) for grade in graded.grades) else "projects"
     stretched = f", {graded.stretched} stretch parts" if graded.stretched else ""
     console.print(f"{graded.passed} of {len(graded.grades)} {kind} passed{stretched}")
+    print_bounds(graded)
+
+
+def print_bounds(graded: "Graded") -> None:
+    """Print which bounds were in force, and why others were not."""
+    console = terminal()
+    console.print(f"Bounds in force: {', '.join(graded.bounds)}.", style="dim")
+    if graded.unconfined is not None:
+        why = f"It could use the network and your files: {graded.unconfined}."
+        console.print(shown(why), style="yellow")
 
 
 def empty_table() -> "Table":
@@ -162,6 +173,8 @@ def print_class(folder: Path, graded: list["Graded"]) -> None:
     for each in graded:
         if each.trouble is not None:
             console.print(shown(each.trouble), style="yellow")
+    for each in [each for each in graded if each.bounds][:1]:  # they are the same for all
+        print_bounds(each)
 
 
 def class_table(folder: Path, graded: list["Graded"]) -> "Table":

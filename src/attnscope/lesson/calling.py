@@ -8,6 +8,7 @@ call inside NumPy, is left behind. `attnscope check` runs a notebook in a proces
 import gc
 import linecache
 import sys
+import threading
 import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
@@ -71,6 +72,7 @@ class Answers:
     functions: Mapping[str, Any]
     seconds: float
     library_allowed: bool = False
+    threads_too: bool = False  # also watch the threads that an answer starts; no other call may be under way
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         """Call the task's function."""
@@ -85,6 +87,8 @@ class Answers:
         seen = Seen()
         call = partial(read_answer, task, answer, given, arguments)  # no lambda: the watch would see it
         work = partial(observed, seen, call, watched=not self.library_allowed, measured=measured)
+        if self.threads_too:
+            work = partial(with_its_threads, seen, work, watched=not self.library_allowed)
         run = run_in_thread(work, self.seconds, PATIENCE, buffers()[-1] if buffers() else None)
         return self.outcome(run, seen, task, arguments, given)
 
@@ -124,6 +128,15 @@ def observed(seen: Seen, work: Callable[[], Any], *, watched: bool, measured: bo
     """Do the work in this thread, and note what is seen."""
     with memory_of(seen) if measured else nullcontext():
         return under_watch(seen, work) if watched else work()
+
+
+def with_its_threads(seen: Seen, work: Callable[[], Any], *, watched: bool) -> Any:
+    """Do the work; threads that it starts are watched too."""
+    threading.setprofile(watch(seen) if watched else None)
+    try:
+        return work()
+    finally:
+        threading.setprofile(None)
 
 
 def under_watch(seen: Seen, work: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.lesson.question import Arguments, Arrays, Kind, Task
+from attnscope.lesson.wire import MOST_ARRAY_BYTES
 
 LONGEST = 300  # digits of a whole number: a float holds no more, and no answer needs so many
 LARGEST = 10**LONGEST
@@ -36,9 +37,12 @@ def read(raw: Any, task: Task, arguments: Arguments) -> Arrays:
         "whole numbers": whole_number,
         "pairs": lambda part, name: pairs(part, name, int(arguments["tokens"])),
     }
-    return tuple(
+    arrays = tuple(
         part_read(readers[task.kind], part, name) for part, name in zip(parts, task.results, strict=True)
     )
+    if sum(array.nbytes for array in arrays) > MOST_ARRAY_BYTES:
+        raise FormError(f"returns more than {MOST_ARRAY_BYTES >> 20} MiB; no right answer is as large")
+    return arrays
 
 
 def part_read(reader: Callable[[Any, str], NDArray[Any]], part: Any, name: str) -> NDArray[Any]:

@@ -17,8 +17,10 @@ from attnscope.lesson.verdict import LessonError, Verdict, internal_error, named
 if TYPE_CHECKING:
     from attnscope.lesson.process import Host
     from attnscope.lesson.question import Exercise, Task
+    from attnscope.lesson.sandbox import Sandbox
 
 PASSED = "passed"
+SHARES = 3  # an exercise may take this share of its notebook's time
 UNWRITTEN = "is not written yet: it returns nothing."
 Progress = Callable[[str], None]
 
@@ -65,12 +67,18 @@ class Graded:
         Cells that failed: "cell 3: NameError: ...".
     trouble : str, optional
         Why the file could not be graded at all.
+    bounds : tuple of str
+        What bounded the notebook's process: "memory", "no network".
+    unconfined : str, optional
+        Why it was not confined by bubblewrap; None if it was.
     """
 
     file: str
     grades: tuple[Grade, ...] = ()
     notes: tuple[str, ...] = ()
     trouble: str | None = None
+    bounds: tuple[str, ...] = ()
+    unconfined: str | None = None
 
     @property
     def passed(self) -> int:
@@ -88,27 +96,33 @@ class Graded:
         return self.trouble is None and all(grade.passed for grade in self.grades) and bool(self.grades)
 
 
-def grade(path: Path, limits: Limits, progress: Progress | None = None) -> Graded:
+def grade(
+    path: Path, limits: Limits, progress: Progress | None = None, sandbox: "Sandbox | None" = None
+) -> Graded:
     """Run a notebook, find its functions by name, and judge all ten exercises and the projects in it.
 
-    Raises LessonError if the file is no notebook. Any other error is the result's `trouble`.
+    Looks for a sandbox if none is passed. Raises LessonError if the file is no notebook. Any other error is
+    the result's `trouble`.
     """
+    from attnscope.lesson.sandbox import find_sandbox
+
     try:
         code_cells(path)
-        return graded_exercises(path, limits, progress)
+        return graded_exercises(path, limits, progress, find_sandbox() if sandbox is None else sandbox)
     except LessonError:
         raise
     except Exception as error:  # noqa: BLE001  # any error costs this notebook, and not the class
         return Graded(str(path), trouble=f"{path} could not be graded: {internal_error(error)}")
 
 
-def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> Graded:
+def graded_exercises(path: Path, limits: Limits, progress: Progress | None, sandbox: "Sandbox") -> Graded:
     """The grades of a notebook."""
     from attnscope.lesson.process import Host
 
-    source = "\n".join(code_cells(path))
+    cells = code_cells(path)
+    source = "\n".join(cells)
     grades = []
-    with Host(path, limits, monotonic() + limits.seconds) as host:
+    with Host(path, limits, monotonic() + limits.seconds, len(cells), sandbox) as host:
         for number in graded_numbers(source):
             exercise = exercise_of(number)
             if progress is not None:
@@ -117,8 +131,8 @@ def graded_exercises(path: Path, limits: Limits, progress: Progress | None) -> G
             example = None if verdict.counterexample is None else str(verdict.counterexample)
             stretch = stretch_of(exercise, host) if defines(source, exercise.stretch) else None
             grades.append(Grade(number, exercise.title, verdict.passed, verdict.message, example, stretch))
-        notes = tuple(f"cell {cell}: {text}" for cell, text in sorted(host.notes.items()))
-    return Graded(str(path), tuple(grades), notes)
+        notes = tuple(f"cell {cell}: {text}" if cell else text for cell, text in sorted(host.notes.items()))
+    return Graded(str(path), tuple(grades), notes, bounds=sandbox.bounds, unconfined=sandbox.trouble)
 
 
 def graded_numbers(source: str) -> list[int | str]:
@@ -150,7 +164,8 @@ def verdict_on(exercise: "Exercise", host: "Host", *, stretch: bool = False) -> 
     try:
         if host.process is None:
             host.start()
-        return judge(exercise, RemoteAnswers(host, exercise, stretch), stretch=stretch)
+        until = min(host.until, monotonic() + host.limits.seconds / SHARES)
+        return judge(exercise, RemoteAnswers(host, stretch), stretch=stretch, until=until)
     except TimeoutError:
         message = f"the notebook did not run through in {host.limits.seconds:g} s."
     except WireError as error:
@@ -180,15 +195,18 @@ def grade_all(paths: list[Path], limits: Limits, jobs: int) -> Iterator[Graded]:
     """Grade several notebooks at once. One that cannot be read is reported and stops none of the others."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
+    from attnscope.lesson.sandbox import find_sandbox
+
+    sandbox = find_sandbox()
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(grade_or_trouble, path, limits) for path in paths]
+        waiting = [pool.submit(grade_or_trouble, path, limits, sandbox) for path in paths]
         for done in as_completed(waiting):
             yield done.result()
 
 
-def grade_or_trouble(path: Path, limits: Limits) -> Graded:
+def grade_or_trouble(path: Path, limits: Limits, sandbox: "Sandbox") -> Graded:
     """The grades of one notebook, or why there are none."""
     try:
-        return grade(path, limits)
+        return grade(path, limits, sandbox=sandbox)
     except LessonError as error:
         return Graded(str(path), trouble=str(error))

@@ -1,38 +1,70 @@
 """The process of a learner's notebook: it runs the cells, then its functions, as often as the judge asks.
 
-The judge is in the process that started this one; nothing is judged here. Arrays go back, and nothing that a
-notebook prints, or replaces `check` by, is a verdict. This is no sandbox: a notebook can read and write
-files.
+The judge is in the process that started this one; nothing is judged here, and the right answers are not
+loaded. Arrays go back, and nothing that a notebook prints, or replaces `check` by, is a verdict. The process
+limits what it may use; sandbox.py decides what it may see.
 """
 
+import json
 import linecache
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from attnscope.lesson import unwatched
 from attnscope.lesson.calling import Answers, line_of
-from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
-from attnscope.lesson.notebook import code_cells
+from attnscope.lesson.notebook import code_cells, plain_python
+from attnscope.lesson.question import Task
 from attnscope.lesson.verdict import Verdict
 from attnscope.lesson.wire import WireError, receive, send, with_suspects
 from attnscope.probing import TimeIsUp, alarm, message_of
 
+MOST_FILE_BYTES = 64 << 20
+MOST_OPEN_FILES = 256
 OUT_OF_MEMORY = "it needed more memory than it may have"
 
 
 def main() -> None:
-    """Serve one judge. Arguments: two file descriptors, the notebook, its limits, and the cells to skip."""
-    reading, writing, path, cell_seconds, call_seconds, memory_bytes, *skipped = sys.argv[1:]
-    with os.fdopen(int(reading), "rb") as requests, os.fdopen(int(writing), "wb") as replies:
-        numbers: tuple[int | str, ...] = (*EXERCISES, *PROJECTS)
-        for number in numbers:
-            exercise_of(number)  # loaded before the notebook can change anything
-        limit_memory(int(memory_bytes))
-        sys.path.insert(0, str(Path(path).parent))
-        space = run_cells(Path(path), float(cell_seconds), {int(index) for index in skipped}, replies)
-        serve(space, float(call_seconds), requests, replies)
+    """Serve one judge. The argument is JSON: two file descriptors, the notebook and its bounds."""
+    given = json.loads(sys.argv[1])
+    path = Path(given["path"])
+    with os.fdopen(given["requests"], "rb") as requests, os.fdopen(given["replies"], "wb") as replies:
+        limit(given["memory_bytes"], given["processes"])
+        become(given["user"])
+        if not path.parent.samefile("."):  # it can only be read there
+            shutil.copytree(path.parent, "work")
+            os.chdir("work")
+        sys.path.insert(0, str(Path.cwd()))
+        space = run_cells(Path(path.name), given["cell_seconds"], set(given["skipped"]), replies)
+        serve(space, given["call_seconds"], requests, replies)
+
+
+def become(user: int | None) -> None:
+    """Become this user, without rights or groups of another one."""
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+
+
+def limit(memory_bytes: int, processes: int) -> None:
+    """Limit what this process and those that it starts may use, each by itself."""
+    import resource
+
+    limit_memory(memory_bytes)
+    limits = {
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_FSIZE: MOST_FILE_BYTES,
+        resource.RLIMIT_NOFILE: MOST_OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        highest = resource.getrlimit(kind)[1]
+        most = most if highest == resource.RLIM_INFINITY else min(most, highest)
+        resource.setrlimit(kind, (most, most))
 
 
 def limit_memory(most_bytes: int) -> None:
@@ -53,7 +85,8 @@ def run_cells(path: Path, seconds: float, skipped: set[int], replies: BinaryIO) 
     vars(module).update(display=nothing, __builtins__=__builtins__)
     for name in ("attnscope.lesson", "attnscope.lesson.check"):
         sys.modules[name].check = later  # type: ignore[attr-defined]  # a verdict in here would not count
-    for number, source in enumerate(code_cells(path), start=1):
+        sys.modules[name].solution = nothing  # type: ignore[attr-defined]
+    for number, source in enumerate(map(plain_python, code_cells(path)), start=1):
         if number in skipped:
             continue
         send(replies, {"cell": number})
@@ -87,11 +120,8 @@ def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: Bi
             asked = receive(requests.read)
         except WireError:
             return
-        exercise = exercise_of(asked["exercise"])
-        stretch = bool(asked["stretch"])
-        tasks = exercise.stretch if stretch else exercise.tasks
-        task = next(task for task in tasks if task.name == asked["task"])
-        answers = Answers(space, seconds, library_allowed=stretch)
+        task = task_of(asked["task"])
+        answers = Answers(space, seconds, library_allowed=asked["stretch"], threads_too=True)
         outcome = answers.ask(task, with_suspects(asked["arguments"]), measured=asked["measured"])
         send(
             replies,
@@ -104,10 +134,23 @@ def serve(space: dict[str, Any], seconds: float, requests: BinaryIO, replies: Bi
         )
 
 
+def task_of(given: dict[str, Any]) -> Task:
+    """A task as far as a call needs it."""
+    return Task(
+        given["name"],
+        tuple(given["parameters"]),
+        tuple(given["results"]),
+        draws=(),
+        ask=getattr(unwatched, given["ask"]),
+        kind=given["kind"],
+        writes=given["call"],
+    )
+
+
 def later(*_answers: Any, **_options: Any) -> Verdict:
     """Replaces check() while the cells run."""
     return Verdict(True, "to be judged when all cells have run.")
 
 
 def nothing(*_things: Any, **_options: Any) -> None:
-    """Replaces IPython's display()."""
+    """Replaces IPython's display(), and solution()."""

@@ -1,8 +1,10 @@
 """The judge: ask an answer every question, and show the first failure on the smallest call that has it."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -27,6 +29,10 @@ MOST_SECONDS = 5.0  # for them
 # An example keeps an error that one can see, relative to the largest number, if the first failure had one
 VISIBLE_ERROR = 0.1
 SHOWN_BY_A_CALL = ("raised", "wrote", "form")
+
+
+class OutOfTimeError(Exception):
+    """The time for an exercise is over, in which the judge's own computing counts too."""
 
 
 class Asked(Protocol):
@@ -55,19 +61,26 @@ class Reply:
         return agree(misconception, self.arguments, self.outcome.arrays)
 
 
-def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False) -> Verdict:
-    """Judge an exercise's tasks until one fails. An error of the judge costs only this one."""
+def judge(exercise: Exercise, asked: Asked, *, stretch: bool = False, until: float = math.inf) -> Verdict:
+    """Judge an exercise's tasks until one fails, or `monotonic()` reaches `until`.
+
+    An error of the judge costs only this exercise.
+    """
     try:
-        return first_failure(exercise, asked, stretch)
+        return first_failure(exercise, asked, stretch, until)
+    except OutOfTimeError:
+        return Verdict(
+            False, f"{named(exercise.number)} could not be judged to its end in the time it may take."
+        )
     except Exception as error:  # noqa: BLE001  # answers are foreign and may cause anything
         return Verdict(False, f"{named(exercise.number)} could not be judged: {internal_error(error)}")
 
 
-def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
+def first_failure(exercise: Exercise, asked: Asked, stretch: bool, until: float) -> Verdict:
     """The verdict on the first task that fails, or that all passed."""
     tasks = exercise.stretch if stretch else exercise.tasks
     for task in tasks:
-        verdict = TaskJudge(task, asked).verdict()
+        verdict = TaskJudge(task, asked, until).verdict()
         if verdict is not None:
             return verdict
     questions = sum(len(task.questions) for task in tasks)
@@ -78,17 +91,29 @@ def first_failure(exercise: Exercise, asked: Asked, stretch: bool) -> Verdict:
 
 @dataclass(frozen=True, eq=False)
 class TaskJudge:
-    """Judges one function."""
+    """Judges one function. The clock is read between its calls and the judge's own computations."""
 
     task: Task
     asked: Asked
+    until: float = math.inf
+
+    def ask(self, arguments: Arguments, *, measured: bool = False) -> Outcome:
+        """Call the function."""
+        self.check_clock()
+        return self.asked.ask(self.task, arguments, measured=measured)
+
+    def check_clock(self) -> None:
+        """Raise OutOfTimeError if the time is over."""
+        if monotonic() >= self.until:
+            raise OutOfTimeError
 
     def verdict(self) -> Verdict | None:
         """What is wrong, or None."""
         replies: list[Reply] = []
         for question in self.task.questions:
             arguments = question.arguments
-            outcome = self.asked.ask(self.task, arguments)
+            outcome = self.ask(arguments)
+            self.check_clock()
             if outcome.trouble is not None:
                 if any(each.wrong for each in replies):
                     break
@@ -115,7 +140,7 @@ class TaskJudge:
     def reply(self, question: Question) -> Reply:
         """Ask one more question."""
         arguments = question.arguments
-        outcome = self.asked.ask(self.task, arguments)
+        outcome = self.ask(arguments)
         return Reply(question, arguments, outcome, self.expected(arguments))
 
     def of(self, message: str, arguments: Arguments, outcome: Outcome) -> Verdict:
@@ -130,7 +155,7 @@ class TaskJudge:
         if not replies:
             return None
         first = replies[0]
-        again = self.asked.ask(self.task, first.question.arguments)
+        again = self.ask(first.question.arguments)
         if again.trouble in ("time", "ended"):  # no evidence of memory between calls
             return None
         if again.trouble is None and all(map(close, again.arrays, first.outcome.arrays)):
@@ -150,7 +175,9 @@ class TaskJudge:
 
         def fails_alike(simpler: Question) -> bool:
             nonlocal found
-            tried = self.asked.ask(self.task, simpler.arguments)
+            if monotonic() >= self.until:
+                return False
+            tried = self.ask(simpler.arguments)
             alike = same_trouble(tried, outcome)
             found = tried if alike else found
             return alike
@@ -179,6 +206,7 @@ class TaskJudge:
         """The misconception that agrees with most wrong replies, and whether it agrees with all replies."""
         best, most = None, 0
         for misconception in self.task.misconceptions:
+            self.check_clock()
             hits = sum(each.agrees(misconception) for each in wrong)
             if hits == len(wrong) and all(each.agrees(misconception) for each in replies):
                 return misconception, True
@@ -194,6 +222,8 @@ class TaskJudge:
 
         def fails_alike(simpler: Question) -> bool:
             nonlocal found
+            if monotonic() >= self.until:
+                return False
             tried = self.reply(simpler)
             came = tried.outcome.arrays
             alike = tried.outcome.trouble is None and tried.wrong
@@ -235,7 +265,7 @@ class TaskJudge:
         if memory is None:
             return None
         question = Question(memory.draw, memory.draw.sizes, 7)
-        outcome = self.asked.ask(self.task, question.arguments, measured=True)
+        outcome = self.ask(question.arguments, measured=True)
         if outcome.trouble is not None:
             return Verdict(False, f"{outcome.message} The call had {question.shown_sizes}.")
         peak = outcome.peak_bytes or 0
@@ -254,6 +284,7 @@ class TaskJudge:
         report = self.task.audited(self.answer)
         if report.ok:
             return None
+        self.check_clock()  # an answer that came too late is no finding
         finding = report.findings[0]
         cause = "" if finding.cause is None else f" It {finding.cause.replace('agrees with:', 'looks like')}."
         message = f"{self.task.name}: {finding.sentence}.{cause}"
@@ -268,7 +299,7 @@ class TaskJudge:
 
     def answer(self, *arguments: Any) -> Any:
         """The learner's function as the audit calls it. Raises NoAnswerError if there is no result."""
-        outcome = self.asked.ask(self.task, dict(zip(self.task.parameters, arguments, strict=True)))
+        outcome = self.ask(dict(zip(self.task.parameters, arguments, strict=True)))
         if outcome.trouble is not None:
             raise NoAnswerError(outcome.message)
         return outcome.arrays[0]
@@ -301,6 +332,11 @@ def same_trouble(one: Outcome, other: Outcome) -> bool:
 
 def constant(replies: list[Reply]) -> bool:
     """Whether all results are the same, although the right ones are not."""
-    came = {repr([array.tolist() for array in each.outcome.arrays]) for each in replies}
+    came = {tuple(map(content, each.outcome.arrays)) for each in replies}
     right = {repr([part.value.tolist() for part in each.expected]) for each in replies}
     return len(replies) > 1 and len(came) == 1 and len(right) > 1
+
+
+def content(array: NDArray[Any]) -> tuple[tuple[int, ...], bytes | str]:
+    """The shape and the numbers of an array."""
+    return array.shape, str(array) if array.dtype.kind == "O" else array.tobytes()

@@ -7,6 +7,7 @@ from typing import Any
 
 from attnscope.lesson.verdict import LessonError, printable
 
+MOST_BYTES = 64 << 20  # of a notebook's file
 PYTHON_MAGICS = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python
 
 
@@ -33,7 +34,7 @@ class Limits:
 
 
 def code_cells(path: Path) -> list[str]:
-    """The sources of a notebook's code cells, without lines that only IPython understands.
+    """The sources of a notebook's code cells.
 
     Raises LessonError if the file is not a notebook of format 4, or its language is not Python.
     """
@@ -47,16 +48,16 @@ def code_cells(path: Path) -> list[str]:
     language = nested(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
         raise LessonError(f"{path} is a notebook in {printable(str(language))}, expected Python.")
-    return [
-        plain_python(source_of(cell))
-        for cell in cells
-        if isinstance(cell, dict) and cell.get("cell_type") == "code"
-    ]
+    return [source_of(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 
 def parsed(path: Path) -> dict[str, Any]:
     """The file as a JSON object."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise LessonError(
+                f"{path} has more than {MOST_BYTES >> 20} MiB. Clear its outputs and save it again."
+            )
         # Python refuses to read an int of more than 4300 digits; as a float it is inf, and harmless
         notebook = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float)
     except OSError as error:

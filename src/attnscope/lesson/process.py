@@ -1,5 +1,6 @@
 """A notebook's process as the judge uses it: start it, ask it, end it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import numpy as np
 
 from attnscope.lesson.calling import PATIENCE, Outcome
 from attnscope.lesson.notebook import Limits
-from attnscope.lesson.question import Arguments, Exercise, Task
+from attnscope.lesson.question import Arguments, Task
+from attnscope.lesson.sandbox import HANDED_IN, INSIDE, Sandbox, copied_folder, environment, remove
 from attnscope.lesson.verdict import printable
-from attnscope.lesson.wire import WireError, receive, send
+from attnscope.lesson.wire import WireError, encoded, receive
 
+MOST_TEXT = 400  # characters of a message from the process
 MOST_STARTS = 16  # per notebook: a cell or function that ends the process is left out, and the rest run again
+TOO_MUCH_BESIDE = "the files beside the notebook are too many or too large: it was run without them"
 START = "from attnscope.lesson.host import main; main()"
 DTYPE_KINDS = {"booleans": "b", "pairs": "b", "numbers": "f", "whole numbers": "O"}
 
@@ -30,7 +34,10 @@ class Host:
     path: Path
     limits: Limits
     until: float
+    cells: int
+    sandbox: Sandbox
     process: subprocess.Popen[bytes] | None = None
+    folder: Path | None = None
     starts: int = 0
     skipped: set[int] = field(default_factory=set)
     notes: dict[int, str] = field(default_factory=dict)
@@ -48,13 +55,21 @@ class Host:
         """
         if self.process is None:
             self.start()
-        send(self.requests, message)
-        return self.reply(seconds)
-
-    def reply(self, seconds: float) -> dict[str, Any]:
-        """The next message."""
         until = min(monotonic() + seconds, self.until)
+        self.write(encoded(message), until)
         return receive(lambda count: self.read(count, until))
+
+    def write(self, data: bytes, until: float) -> None:
+        """Write all of it. Raises TimeoutError if the process does not read it in time."""
+        rest = memoryview(data)
+        while rest:
+            left = until - monotonic()
+            if left <= 0 or not select([], [self.requests], [], left)[1]:
+                raise TimeoutError
+            try:
+                rest = rest[self.requests.write(rest) or 0 :]
+            except OSError as error:
+                raise WireError(str(error)) from error
 
     def read(self, count: int, until: float) -> bytes:
         """That many bytes, or fewer if the process has ended. Raises TimeoutError if they come too late."""
@@ -88,54 +103,75 @@ class Host:
     def run_cells(self) -> int | None:
         """Wait for the cells to run. Returns the number of the cell that ended the process, or None."""
         cell = 0
-        while True:
+        for _ in range(2 * self.cells + 1):  # each is announced, and may fail
             try:
-                reply = self.reply(self.limits.seconds)
+                reply = receive(lambda count: self.read(count, self.until))
             except WireError:
                 if cell == 0:
                     raise
                 return cell
             if reply.get("ready"):
                 return None
-            if not isinstance(reply.get("cell"), int):
+            number = reply.get("cell")
+            if not isinstance(number, int) or not cell <= number <= self.cells:
                 return cell
-            cell = reply["cell"]
+            cell = number
             if "trouble" in reply:
-                self.notes[cell] = printable(str(reply["trouble"]))
+                self.notes[cell] = printable(str(reply["trouble"])[:MOST_TEXT])
+        return cell
 
     def spawn(self) -> None:
         """Start the process in its own group, so that everything it starts can be ended with it."""
+        self.folder, whole = copied_folder(self.path.resolve())
+        if not whole:
+            self.notes[0] = TOO_MUCH_BESIDE
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        limits = (self.limits.cell_seconds, self.limits.call_seconds, self.limits.memory_bytes)
-        arguments = map(str, (theirs_in, theirs_out, self.path.resolve(), *limits, *self.skipped))
+        confined = self.sandbox.program is not None
+        given = {
+            "requests": theirs_in,
+            "replies": theirs_out,
+            "path": str(Path(HANDED_IN if confined else self.folder) / self.path.name),
+            "cell_seconds": self.limits.cell_seconds,
+            "call_seconds": self.limits.call_seconds,
+            "memory_bytes": self.limits.memory_bytes,
+            "processes": self.sandbox.processes(),
+            "user": self.sandbox.user(),
+            "skipped": sorted(self.skipped),
+        }
+        python = [sys.executable, "-P", "-c", START, json.dumps(given)]
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, *arguments],
+                [*self.sandbox.command(self.folder), *python],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                cwd=self.path.resolve().parent,
+                cwd=self.folder,
                 pass_fds=(theirs_in, theirs_out),
-                env={**os.environ, "MPLBACKEND": "Agg"},
+                env=environment(INSIDE if confined else str(self.folder)),
                 start_new_session=True,
             )
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
-            self.requests, self.replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb", buffering=0)
+            os.set_blocking(ours_out, False)
+            self.requests, self.replies = (
+                os.fdopen(ours_out, "wb", buffering=0),
+                os.fdopen(ours_in, "rb", buffering=0),
+            )
 
     def end(self) -> None:
-        """End the process and everything that it started."""
-        if self.process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, 9)
-        self.process.wait()
-        self.process = None
-        for stream in (self.requests, self.replies):
-            with suppress(OSError):  # unsent bytes have no reader any more
+        """End the process and everything that it started, and remove its folder."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, 9)
+            self.process.wait()
+            self.process = None
+            for stream in (self.requests, self.replies):
                 stream.close()
+        if self.folder is not None:
+            remove(self.folder.parent)
+            self.folder = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +179,20 @@ class RemoteAnswers:
     """A notebook's functions, called in its process."""
 
     host: Host
-    exercise: Exercise
     stretch: bool = False
 
     def ask(self, task: Task, arguments: Arguments, *, measured: bool = False) -> Outcome:
         """Call the task's function. A call without a reply is an outcome too."""
         message = {
-            "exercise": self.exercise.number,
             "stretch": self.stretch,
-            "task": task.name,
+            "task": {
+                "name": task.name,
+                "call": task.call,
+                "parameters": task.parameters,
+                "results": task.results,
+                "kind": task.kind,
+                "ask": task.ask.__name__,
+            },
             "arguments": arguments,
             "measured": measured,
         }
@@ -175,7 +216,7 @@ def outcome_of(reply: dict[str, Any], task: Task) -> Outcome:
     arrays = reply.get("arrays")
     peak = reply.get("peak_bytes")
     if reply.get("trouble") is not None:
-        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))))
+        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))[:MOST_TEXT]))
     if not isinstance(arrays, list) or len(arrays) != len(task.results):
         raise WireError("no results")
     kind = DTYPE_KINDS[task.kind]

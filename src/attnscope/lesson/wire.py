@@ -1,32 +1,42 @@
 """Messages between the judge and a notebook's process: JSON and arrays, nothing that can run.
 
-A message is the length of its header and of its arrays, a header in JSON, and the arrays, each as NumPy's own
-file format writes it, without pickles. So a message from a notebook is data and nothing else.
+A message is the length of its header and of its arrays, a header in JSON, and the numbers of the arrays. So
+a message from a notebook is data and nothing else. Its lengths are checked before anything is read, and the
+size of an array before it is made, so that no forged message costs memory.
 """
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnscope.lesson.unwatched import Suspect, suspects
 
-LONGEST = 1 << 28  # bytes of a message: no question has a longer answer
+MOST_HEADER_BYTES = 1 << 16
+MOST_ARRAY_BYTES = 8 << 20  # twice the longest question; the longest right answer is a fiftieth of it
+MOST_AXES = 8
 
 
 class WireError(Exception):
     """The other process has ended, or its message cannot be read."""
 
 
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
-    """Write one message. Raises WireError if the other process no longer reads."""
+def encoded(message: dict[str, Any]) -> bytes:
+    """A message as bytes."""
     arrays = BytesIO()
     header = json.dumps(packed(message, arrays)).encode()
+    return struct.pack("<QQ", len(header), arrays.tell()) + header + arrays.getvalue()
+
+
+def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+    """Write one message. Raises WireError if the other process no longer reads."""
     try:
-        stream.write(struct.pack("<QQ", len(header), arrays.tell()) + header + arrays.getvalue())
+        stream.write(encoded(message))
         stream.flush()
     except (OSError, ValueError) as error:
         raise WireError(str(error)) from error
@@ -35,17 +45,26 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
 def receive(read: Callable[[int], bytes]) -> dict[str, Any]:
     """Read one message. `read` returns that many bytes, or fewer if no more will come.
 
-    Raises WireError if there is no message, or none that can be read. A TimeoutError of `read` is passed on.
+    Raises WireError if there is no message, or it is too long or cannot be read. A TimeoutError of `read` is
+    passed on.
     """
     try:
         sizes = struct.unpack("<QQ", exactly(read, 16))
-        if max(sizes) > LONGEST:
+        if sizes[0] > MOST_HEADER_BYTES or sizes[1] > MOST_ARRAY_BYTES:
             raise WireError("the message is too long")
         header, arrays = exactly(read, sizes[0]), BytesIO(exactly(read, sizes[1]))
         message = unpacked(json.loads(header), arrays)
     except TimeoutError:  # an OSError too, but the other process may still be there
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise WireError(str(error)) from error
     if not isinstance(message, dict):
         raise WireError("the message is not an object")
@@ -71,8 +90,8 @@ def packed(value: Any, arrays: BytesIO) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype == object:  # a whole number, which may be too long for NumPy's formats
             return {"whole": str(value[()])}
-        np.save(arrays, value, allow_pickle=False)
-        return {"array": True}
+        arrays.write(value.tobytes())
+        return {"array": value.dtype.str, "shape": list(value.shape)}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -88,7 +107,17 @@ def unpacked(value: Any, arrays: BytesIO) -> Any:
         return str(value["suspect"])
     if "whole" in value:
         return np.asarray(int(value["whole"]), dtype=object)
-    return np.lib.format.read_array(arrays, allow_pickle=False)
+    return array_of(np.dtype(str(value["array"])), list(value["shape"]), arrays)
+
+
+def array_of(dtype: np.dtype[Any], shape: list[Any], arrays: BytesIO) -> NDArray[Any]:
+    """The next array. Raises ValueError unless its numbers are there."""
+    if dtype.kind not in "biuf" or len(shape) > MOST_AXES:
+        raise ValueError("expected an array of numbers")
+    if not all(isinstance(size, int) and 0 <= size <= MOST_ARRAY_BYTES for size in shape):
+        raise ValueError("expected sizes")
+    data = bytearray(arrays.read(math.prod(shape) * dtype.itemsize))
+    return np.ndarray(shape, dtype, data)  # fails if bytes are missing
 
 
 def with_suspects(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from attnscope.lesson.exact import exact
 from attnscope.lesson.exercises.entropy import EFFECTIVE, ENTROPY, TEMPERATURE
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Task
 
+MOST_KEYS = 128  # more show nothing else, and each of them may have to be removed
+MOST_DIMS = 128
 CLEARLY = 10.0  # times what rounding can do: a change that is not rounding
 
 
@@ -54,6 +56,11 @@ def shapes(query: Array, key: Array, value: Array) -> str | None:
         return f"key has shape {key.shape}, expected (keys, {query.shape[1]}), as long as the query."
     if value.ndim != 2 or len(value) != len(key):
         return f"value has shape {value.shape}, expected ({len(key)}, value_dim): one for each key."
+    if len(key) > MOST_KEYS or max(key.shape[1], value.shape[1]) > MOST_DIMS:
+        return (
+            f"key has shape {key.shape} and value {value.shape}: use at most {MOST_KEYS} keys of at most "
+            f"{MOST_DIMS} numbers. Three keys are enough."
+        )
     if not all(np.isfinite(array).all() for array in (query, key, value)):
         return "expected finite numbers: NaN and inf explain nothing."
     return too_little(query, key, value)
