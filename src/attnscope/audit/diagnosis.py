@@ -258,8 +258,8 @@ class Diagnosis:
             return f"strides of the {arrays} that are ignored, assumed, or taken from another array"
         if case.offset < 0:
             return (
-                "a running maximum that starts above the row's scores, or a largest score that is another row's "
-                "or not subtracted: all are far below 0"
+                "a running maximum that starts above the row's scores, or a largest score that is another "
+                "row's or not subtracted: all are far below 0"
             )
         if case.offset > 0:
             return "a largest score that is not subtracted, or another row's: scores are far above 0"

@@ -118,7 +118,7 @@ def solution(number: int | str, *, stretch: bool = False) -> Solution:
     ...     return 0.0
     >>> for _ in range(3):
     ...     verdict = check(4, {"entropy": entropy, "effective_keys": entropy})
-    >>> print(repr(solution(4)).partition("\\n")[0])
+    >>> print(repr(solution(4)).splitlines()[0])
     def entropy(weights):
     """
     exercise = exercise_of(number)
