@@ -12,7 +12,13 @@ from attnscope.probing import Finding, Severity
 
 MOST_KINDS = 6
 BROADCAST = ("of keys", "the same for batch and heads")
-STRANGE_LAYOUTS = ("tokens backwards", "dims before tokens", "column-major", "every second token")
+STRANGE_LAYOUTS = (
+    "tokens backwards",
+    "dims before tokens",
+    "column-major",
+    "every second token",
+    "broadcast",
+)
 
 
 def run(setting: Setting) -> list[Finding]:
