@@ -51,6 +51,9 @@ test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX
 	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py $(TEST_ARGS)  # one process loads Gemma
 
+sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
+	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
+
 # A warning is a link that leads nowhere, or a formula that stays raw.
 site: $(LESSON)/installed  ## the website, everything executed: build/site/index.html, a folder for any static host
 	$(LESSON)/bin/python -m attnscope.site.build $(SITE) --execute
@@ -61,7 +64,9 @@ learn: $(LESSON)/installed  ## the site with a kernel behind it: exercises with 
 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
 test-browser: site $(LESSON)/browser  ## the site, the page of make learn and the viewer of attnscope inspect in a real browser
-	$(LESSON)/bin/python -m pytest --numprocesses auto tests/site/browser tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
+	$(LESSON)/bin/python -m pytest --numprocesses auto tests/site tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
+
+CPP_SOURCES = $(or $(shell find csrc -name '*.?pp'),$(error csrc has no C++ files))
 
 lint: $(VENV)/dev  ## ruff and clang-format: rules and format
 	$(VENV)/bin/ruff check
