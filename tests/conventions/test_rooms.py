@@ -51,6 +51,7 @@ OF_ANOTHER_TOOL = {
     "audit/targets.py": {"torch"},
     "audit/models/torch_module.py": {"torch"},
     "audit/models/transformers_model.py": {"transformers"},
+    "doctor/libraries.py": {"packaging"},
     "inspection/transformers_model.py": {"torch", "transformers"},
     "interop/cache_edits.py": {"torch", "transformers"},
     "interop/call_mask.py": {"torch", "transformers"},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from attnscope import kernels
+from attnscope.kernels.core import why_not_loaded
 from tests.conventions.source_tree import PACKAGE
 
 SUFFIX = EXTENSION_SUFFIXES[0]
@@ -60,6 +61,12 @@ def test_python_files_and_a_core_of_two_versions_are_named(installed: Path) -> N
     message = failed_import(installed)
     assert "are of two versions: cannot import name 'Plan'" in message
     assert message.endswith("Uninstall attnscope until pip finds none, then install it once.")
+
+
+def test_an_older_core_in_another_folder_is_no_missing_one(tmp_path: Path) -> None:
+    """An editable installation keeps its core away from the Python files, and this process has loaded it."""
+    message = why_not_loaded(tmp_path, ImportError("cannot import name 'Plan'"))
+    assert "are of two versions: cannot import name 'Plan'" in message
 
 
 def test_a_core_that_loads_is_no_error(installed: Path) -> None:

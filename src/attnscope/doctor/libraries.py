@@ -1,13 +1,12 @@
 """Which libraries are installed, and whether their versions are supported, by metadata: none is imported."""
 
-import re
 from importlib import metadata
-from itertools import zip_longest
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from attnscope.doctor.findings import Finding, Status
-
-REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)\s*\(?(?P<range>[^;)]*)\)?")
-CLAUSE = re.compile(r"(==|>=|<=|<|>|!=)\s*([\w.]+)")
 
 
 def examine_library(name: str, *, needed: bool) -> Finding:
@@ -19,46 +18,22 @@ def examine_library(name: str, *, needed: bool) -> Finding:
         if needed:
             return Finding(name, "problem", "not installed", f"Run `pip install '{name}{allowed}'`.")
         return Finding(name, "ok", "not installed; only attnscope.interop and models need it")
-    if is_allowed(version, allowed):
+    if allowed.contains(version, prereleases=True):
         return Finding(name, "ok", f"{version}, supported ({allowed or 'any version'})")
     status: Status = "problem" if needed else "warning"
     return Finding(name, status, f"{version}, tested with {allowed}", f"Run `pip install '{name}{allowed}'`.")
 
 
-def allowed_range(name: str) -> str:
-    """Such as ">=2.0": what the installed attnscope requires of a library; "" if it names no range."""
+def allowed_range(name: str) -> SpecifierSet:
+    """Such as >=2.0: what the installed attnscope requires of a library; empty if it names no range."""
     try:
-        requirements = metadata.requires("attnscope") or []
+        stated = metadata.requires("attnscope") or []
     except metadata.PackageNotFoundError:
-        requirements = []
-    for requirement in requirements:
-        match = REQUIREMENT.match(requirement)
-        if match and match["name"].lower().replace("-", "_") == name.lower().replace("-", "_"):
-            return match["range"].replace(" ", "")
-    return ""
-
-
-def is_allowed(version: str, allowed: str) -> bool:
-    """Whether a version is in a range of clauses; a local part, as in 2.13.0+cpu, does not count."""
-    return all(holds(version.split("+")[0], sign, bound) for sign, bound in CLAUSE.findall(allowed))
-
-
-def holds(version: str, sign: str, bound: str) -> bool:
-    pairs = zip_longest(release(version), release(bound), fillvalue=0)
-    order = next(((a > b) - (a < b) for a, b in pairs if a != b), 0)
-    return {
-        "==": order == 0,
-        "!=": order != 0,
-        ">=": order >= 0,
-        "<=": order <= 0,
-        "<": order < 0,
-        ">": order > 0,
-    }[sign]
-
-
-def release(version: str) -> list[int]:
-    """The leading numbers of a version: [2, 13, 0] of 2.13.0rc1."""
-    return [int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number]  # type: ignore[index]
+        stated = []
+    for requirement in map(Requirement, stated):
+        if canonicalize_name(requirement.name) == canonicalize_name(name):
+            return requirement.specifier
+    return SpecifierSet()
 
 
 def examine_copies() -> Finding:

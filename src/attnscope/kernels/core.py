@@ -15,16 +15,16 @@ def why_not_loaded(folder: Path, error: ImportError) -> str:
         f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, "
         f"on {sys.platform} {platform.machine()} ({' '.join(platform.libc_ver()).strip() or 'no glibc'})"
     )
+    if CORE in sys.modules:  # it was loaded, perhaps from another folder: an editable installation's
+        return (
+            f"attnscope's Python files in {folder} and its compiled core are of two versions: {error}. "
+            "Uninstall attnscope until pip finds none, then install it once."
+        )
     found = sorted(path.name for path in folder.glob("_core.*") if path.suffix != ".pyi")
     if not found:
         return (
             f"attnscope's compiled core is missing in {folder}: expected _core{EXTENSION_SUFFIXES[0]}. "
             "Install a wheel, or run `pip install .` in a clone."
-        )
-    if CORE in sys.modules:
-        return (
-            f"attnscope's Python files and its compiled core in {folder} are of two versions: {error}. "
-            "Uninstall attnscope until pip finds none, then install it once."
         )
     if not {name.removeprefix("_core") for name in found} & set(EXTENSION_SUFFIXES):
         return (

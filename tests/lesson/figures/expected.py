@@ -308,7 +308,7 @@ def training(state: State, data: Data) -> Numbers:
 
 
 def segments(state: State, data: Data) -> Numbers:
-    """What docs/figures/observe.py stored; make test-models computes it again."""
+    """What docs/figures/observe.py stored; test_gemma.py computes it again."""
     observed = json.loads((ROOT / "docs" / "figures" / "gemma.json").read_text(encoding="utf-8"))["prompt"]
     names, answer = ["<bos>", *(name for name, _ in observed["segments"])], observed["answers"][state["out"]]
     return {
