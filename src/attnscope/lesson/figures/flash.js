@@ -1,4 +1,4 @@
-// Page 8: tiles of keys taken one at a time: running maximum, sum and output; numbers moved and held beside attention written out.
+// Page 8: tiles of keys taken one at a time: running maximum, sum and output; numbers moved and held beside naive attention.
 
 import { logsumexp, mix, online, range, scores, softmax } from "./attention.js";
 import { slider, steps } from "./controls.js";
@@ -36,7 +36,7 @@ export const flash = (host, data) => {
       // Numbers moved so far: each block of queries in, its outputs out; per tile a block of keys and of values
       const finished = Math.floor(step / count), begun = Math.min(count, Math.ceil(step / count));
       const moved = begun * state.block * d + finished * state.block * d + step * 2 * state.block * d;
-      return { step, done, count, kept, moved, held: state.block * state.block + 2 * state.block, textbook: 4 * n * d + 4 * n * n,
+      return { step, done, count, kept, moved, held: state.block * state.block + 2 * state.block, naive: 4 * n * d + 4 * n * n,
         right: mix(softmax(all[state.row]), data.value), logsumexp: logsumexp(all[state.row]) };
     },
     panels: [
@@ -81,7 +81,7 @@ export const flash = (host, data) => {
       [{ width: 230, height: TOP + 262, label: "Numbers moved and held" }, (p, state, now) => {
         const high = (v) => 150 * Math.min(1, v / 1500);
         p.title("Moved, and held");
-        const bars = [["tiles", now.moved, "query", 0], ["written out", now.textbook, "alarm", 62], ["tiles", now.held, "query", 140], ["written out", n * n, "alarm", 186]];
+        const bars = [["tiles", now.moved, "query", 0], ["naive", now.naive, "alarm", 62], ["tiles", now.held, "query", 140], ["naive", n * n, "alarm", 186]];
         bars.forEach(([words, value, role, x], i) => {
           p.rect(`bar ${i}`, x, TOP + 178 - high(value), 34, high(value), { class: role });
           p.text(`value ${i}`, x + 17, TOP + 170 - high(value), [whole(`${i < 2 ? "moved" : "held"} ${words}`, value)], { class: "middle" });

@@ -73,7 +73,7 @@ export const heads = (host, data) => figure(host, {
         p.text(`shape ${i}`, 292, y, ["[", ...shape.flatMap((size, axis) => [...(axis ? [", "] : []), whole(`${name} ${axis}`, size)]), "]"], { class: here ? "strong end" : "end label" });
       });
       p.line("rule", 0, 256, 300, 256, { class: "axis" });
-      p.text("weights", 8, 278, ["weights of the layer"], { class: "label" });
+      p.text("weights", 8, 278, ["parameters of the layer"], { class: "label" });
       p.text("weights are", 292, 278, [whole("layer weights", now.weights)], { class: "strong end" });
       p.text("cached", 8, 300, ["numbers cached per token"], { class: "label" });
       p.text("cached are", 292, 300, [whole("cached", now.cached)], { class: "strong end" });
