@@ -24,6 +24,8 @@ unexport PYTHONPATH PYTHONHOME
 # the list of Python files counts: the editable install maps module names to files.
 CORE_SOURCES := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 PYTHON_SOURCES := $(sort $(shell find src -name '*.py*' -not -name '*.pyc'))
+# What the wheel holds: pages, figures and models too.
+PACKAGE_FILES := $(shell find src -type f -not -name '*.pyc')
 
 # Not isolated: the build folder remembers where cmake and nanobind lie. In an isolated build that is a temporary
 # folder, so every build would start from nothing; here ninja compiles only what changed.
@@ -34,7 +36,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep site learn test-browser lint format types sanitize sanitize-threads bench wheel wheels clean check FORCE
+.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +67,12 @@ learn: $(LESSON)/installed  ## the site with a kernel behind it: exercises with 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
 test-browser: site $(LESSON)/browser  ## the site, the page of make learn and the viewer of attnscope inspect in a real browser
 	$(LESSON)/bin/python -m pytest --numprocesses auto tests/site tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
+
+# The data is written into the source tree; the drawings are of the wheel that is then built from it.
+figures: $(VENV)/built  ## write the data and the drawings of the lesson's figures anew; needs Chromium
+	$(VENV)/bin/python docs/figures/data.py
+	@$(MAKE) --no-print-directory $(LESSON)/browser
+	$(LESSON)/bin/python docs/figures/draw.py
 
 CPP_SOURCES = $(or $(shell find csrc -name '*.?pp'),$(error csrc has no C++ files))
 
@@ -158,7 +166,7 @@ $(THREADS_SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(THREADS_SANIT
 	$*/bin/python $(INSTALL) 'attnscope[dev]'
 	@touch $@
 
-dist/built: $(CORE_SOURCES) $(PYTHON_SOURCES) README.md LICENSE | $(VENV)/built
+dist/built: $(CORE_SOURCES) $(PACKAGE_FILES) README.md LICENSE | $(VENV)/built
 	rm -rf dist
 	$(VENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
 	@ls -l dist

@@ -1,4 +1,4 @@
-"""Audits with one contract ask the same calls: arrays and right answers are computed once per process."""
+"""Audits with one contract ask the same calls: arrays and right answers are computed once per contract."""
 
 from collections.abc import Iterator
 
@@ -31,6 +31,8 @@ class Kept:
         found = self.calls.get(case)
         if found is None:
             found = self.calls[case] = self.build(case, contract)
+            for array in found.named_arrays.values():
+                array.flags.writeable = False
             self.by_id[id(found)] = found, None
         return found
 
@@ -47,10 +49,11 @@ class Kept:
         return answer
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _kept_answers() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="package")
+def kept_answers() -> Iterator[Kept]:
+    """In this folder alone: other folders' tests run in the same process."""
     kept = Kept()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Case, "build", lambda case, contract: kept.call(case, contract))
         patch.setattr(Expectation, "of", kept.expectation)
-        yield
+        yield kept

@@ -5,6 +5,7 @@ Public text is what a reader sees: documents, docstrings, comments, messages and
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections.abc import Iterator
@@ -64,9 +65,20 @@ def text_of_document(source: str) -> Iterator[tuple[int, str]]:
     yield from enumerate(kept.splitlines(), 1)
 
 
+def text_of_notebook(source: str) -> Iterator[tuple[int, str]]:
+    """Markdown cells, and docstrings, comments and strings of code cells, each with its cell's number."""
+    for number, cell in enumerate(json.loads(source)["cells"]):
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            yield number, text
+        else:
+            yield from ((number, found) for _, found in text_of_python(text))
+
+
 READERS = {
     ".py": text_of_python,
     ".md": text_of_document,
+    ".ipynb": text_of_notebook,
     ".html": text_of_document,
     ".cpp": text_of_cpp,
     ".hpp": text_of_cpp,
@@ -102,3 +114,10 @@ def test_a_retired_word_is_found_in_text_and_not_in_names(name: str) -> None:
     comment = {"a.py": "#", "a.md": "", "a.hpp": "//", "a.js": "//"}[name]
     assert len(found_in(Path(name), f"x = 1\n{comment} one {word} here\n")) == 1
     assert found_in(Path(name), f"x_{word.split()[0]} = 1\n") == []
+
+
+def test_a_retired_word_is_found_in_a_notebook_s_text_and_comments_and_not_in_its_code() -> None:
+    word = next(iter(retired()))
+    cells = [("markdown", f"one {word} here"), ("code", f"x = 1  # {word}"), ("code", f"x_{word.split()[0]} = 1")]
+    source = json.dumps({"cells": [{"cell_type": kind, "source": [text]} for kind, text in cells]})
+    assert [line.split(":")[1] for line in found_in(Path("a.ipynb"), source)] == ["0", "1"]

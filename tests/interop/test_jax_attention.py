@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -40,13 +41,17 @@ def test_output_and_gradients_have_the_bits_of_the_arrays(compiled: bool, tokens
         assert np.asarray(gradient).tobytes() == getattr(expected, name).tobytes(), name
 
 
-def test_bfloat16_stays_bfloat16() -> None:
-    query, key, value = (jax.numpy.asarray(each, jax.numpy.bfloat16) for each in arrays())
+def test_bfloat16_stays_bfloat16_with_the_bits_of_the_arrays() -> None:
+    query, key, value = arrays(ml_dtypes.bfloat16)
     gradient = jax.grad(lambda *given: attention(*given).astype(np.float32).sum(), argnums=1)(
-        query, key, value
+        *map(jax.numpy.asarray, (query, key, value))
+    )
+    output, part = at.attention(query, key, value), at.partial_attention(query, key, value)
+    expected = at.attention_gradients(
+        query, key, value, np.ones_like(output), output=output, logsumexp=part.logsumexp
     )
     assert gradient.dtype == jax.numpy.bfloat16
-    assert gradient.shape == key.shape
+    assert np.asarray(gradient).tobytes() == expected.key.tobytes()
 
 
 def test_vmap_calls_once_per_item() -> None:

@@ -1,5 +1,6 @@
 """Models of Transformers train through "attnscope": losses and gradients are eager's within rounding."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -139,19 +140,28 @@ def test_an_observed_model_that_trains_is_refused() -> None:
         model(**inputs("none"))
 
 
-def test_training_runs_are_the_same_to_the_bit() -> None:
+@pytest.fixture
+def threads_of_torch() -> Iterator[Callable[[int], None]]:
+    """Sets torch's threads, and puts back what they were."""
+    before = torch.get_num_threads()
+    try:
+        yield torch.set_num_threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_training_runs_are_the_same_to_the_bit(threads_of_torch: Callable[[int], None]) -> None:
     """Five steps have the same losses with one thread of torch and with two."""
     losses = []
     for threads in (1, 2):
         model = build("LlamaForCausalLM", **WITHOUT_DROPOUT)
-        torch.set_num_threads(threads)
+        threads_of_torch(threads)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         found = []
         for _ in range(5):
             found.append(train_step(model, register(), inputs("none"))["loss"])
             optimizer.step()
         losses.append(torch.stack(found))
-    torch.set_num_threads(1)
     assert torch.equal(*losses)
 
 

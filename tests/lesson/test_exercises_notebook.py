@@ -8,6 +8,7 @@ import pytest
 
 from attnscope.lesson.check import EXERCISES, exercise_of
 from tests.lesson.notebooks import SHIPPED, shipped, source_of
+from tests.lesson.page import LESSON
 
 CELLS = shipped()["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
@@ -91,3 +92,24 @@ def test_it_is_written_as_a_person_would_compare_it() -> None:
     content = SHIPPED.read_text(encoding="utf-8")
     assert content.endswith("}\n")
     assert "\\u" not in content
+
+
+OVERVIEW = (LESSON / "overview.md").read_text(encoding="utf-8")
+HEADING = re.compile(r"^## (\d+)\..*?^\*\*Page .*?· (★+) · (\d+) minutes · builds on ([^*]*)\*\*$", re.DOTALL | re.MULTILINE)
+ROW = re.compile(r"^\| (\d+) \| \[.*?\| (★+) \| (\d+) \| ([\d, ]*) \|$", re.MULTILINE)
+
+
+def stated(pattern: re.Pattern[str], text: str) -> dict[int, tuple[int, int, tuple[int, ...]]]:
+    """Difficulty, minutes and what each exercise builds on."""
+    return {
+        int(number): (len(stars), int(minutes), tuple(map(int, re.findall(r"\d+", after))))
+        for number, stars, minutes, after in pattern.findall(text)
+    }
+
+
+def test_difficulty_minutes_and_prerequisites_are_those_of_the_overview_and_of_the_checks() -> None:
+    exercises = {number: exercise_of(number) for number in EXERCISES}
+    right = {number: (each.difficulty, each.minutes, each.after) for number, each in exercises.items()}
+    assert stated(ROW, OVERVIEW) == right
+    headings = [text for text in TEXT if text.startswith("## ")]
+    assert {number: row for text in headings for number, row in stated(HEADING, text).items()} == right

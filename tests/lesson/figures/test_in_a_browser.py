@@ -1,6 +1,7 @@
 """Each figure in a real browser: every control moves it, and what it states is what attnscope computes."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,35 +37,121 @@ def agrees(figure: Shown, name: str) -> None:
 def test_every_control_moves_the_figure_and_every_number_is_the_library_s(show: Show, name: str) -> None:
     figure = show(name)
     agrees(figure, name)
-    for control in figure.page.locator("[data-control]").all():
-        if not control.is_visible() and control.get_attribute("type") != "radio":
-            continue
-        for key in moves(control):
-            before = figure.state
-            if key == "click":
-                control.check(force=True) if control.get_attribute("type") in (
-                    "radio",
-                    "checkbox",
-                ) else control.click()
-            else:
-                control.focus()
-                control.press(key)
+    seen, tried = set(visible_controls(figure)), set[str]()
+    while waiting := [each for each in visible_controls(figure) if each not in tried]:
+        # A control that has just appeared may be gone after the next move, so it is tried first
+        control = next((each for each in waiting if each not in seen), waiting[0])
+        seen |= set(waiting)
+        tried.add(control)
+        for _ in moved_by(figure, control):
             agrees(figure, name)
-            assert key == "click" or figure.state != before or at_its_end(control), (name, key)
+    assert tried == set(figure.page.locator(".af [data-control]").evaluate_all(CONTROL_NAMES))
     assert figure.messages == []
 
 
-def moves(control: Any) -> list[str]:
-    """How a control is tried."""
-    if control.get_attribute("type") == "range":
-        return ["End", "Home", *["ArrowRight"] * 5, "PageUp"]
-    if "play" in (control.get_attribute("data-control") or ""):
-        return []
-    return ["click"]
+@every_moving
+def test_every_mark_that_can_be_clicked_moves_the_figure(show: Show, name: str) -> None:
+    figure = show(name)
+    marks = figure.page.evaluate_handle(
+        "[...document.querySelectorAll('.af svg *')].filter(mark => mark.onclick)"
+    )
+    count = marks.evaluate("marks => marks.length")
+    assert (count > 0) == (name in CLICKED)
+    for place in (0, count // 3, count - 1) if count else ():
+        before = figure.state
+        marks.evaluate_handle("(marks, place) => marks[place]", place).as_element().click(force=True)
+        assert figure.state != before, place
+        agrees(figure, name)
+    assert figure.messages == []
 
 
-def at_its_end(control: Any) -> bool:
-    return bool(control.evaluate("e => e.value === e.max || e.value === e.min"))
+CLICKED = {"masks", "weights", "positions", "leaks", "segments"}
+CONTROL_NAMES = "all => all.map(each => each.dataset.control)"
+
+
+def visible_controls(figure: Shown) -> list[str]:
+    """What can be tried in this state; a radio button itself is drawn by its label."""
+    shown = "all => all.filter(each => (each.closest('label') ?? each).offsetParent)"
+    controls = figure.page.locator(".af [data-control]")
+    found: list[str] = controls.evaluate_all(f"all => ({CONTROL_NAMES})(({shown})(all))")
+    return found
+
+
+def moved_by(figure: Shown, name: str) -> Iterator[None]:
+    """Moves of a control, one by one; the state after each is the one that the move asks for."""
+    control = figure.page.locator(f'.af [data-control="{name}"]')
+    kind = control.get_attribute("type")
+    move = {"radio": chosen, "checkbox": switched, "range": slid, "button": stepped}[kind]
+    yield from move(figure, control, name)
+
+
+def chosen(figure: Shown, control: Any, name: str) -> Iterator[None]:
+    """One of a few, after another one."""
+    part, _, value = name.partition("=")
+    if control.is_checked():
+        group = control.get_attribute("name")
+        figure.page.locator(f'input[name="{group}"]:not(:checked)').first.check(force=True)
+    before = figure.state
+    control.check(force=True)
+    assert figure.state[part] != before[part], name
+    assert figure.page.evaluate(f"String(JSON.parse({STATE})['{part}'])") == value
+    yield
+
+
+STATE = "document.querySelector('.af').dataset.state"
+
+
+def switched(figure: Shown, control: Any, name: str) -> Iterator[None]:
+    """On and off again."""
+    for _ in range(2):
+        before = figure.state
+        control.click()
+        assert figure.state == {**before, name: not before[name]}
+        yield
+
+
+def slid(figure: Shown, control: Any, name: str) -> Iterator[None]:
+    """To both ends, and some steps."""
+    low, high, step = (float(control.get_attribute(each)) for each in ("min", "max", "step"))
+    for key in ("End", "Home", *["ArrowRight"] * 5, "PageUp"):
+        place, before = float(control.input_value()), figure.state
+        control.focus()
+        control.press(key)
+        reached = float(control.input_value())
+        nearest = {"End": high, "Home": low, "ArrowRight": min(place + step, high)}.get(key)
+        if nearest is None:
+            assert reached > place or place == high, (name, key)
+        else:
+            assert reached == pytest.approx(nearest, abs=step / 2), (name, key)
+        assert (figure.state[name] != before[name]) == (reached != place), (name, key)
+        yield
+
+
+def stepped(figure: Shown, control: Any, name: str) -> Iterator[None]:
+    """One on, one back; or played to the end, begun again, and paused."""
+    part, _, what = name.partition(" ")
+    slider = figure.page.locator(f'.af [data-control="{part}"]')
+    if what in ("on", "back"):
+        slider.press("Home" if what == "on" else "End")
+        before = figure.state[part]
+        control.click()
+        assert figure.state[part] == before + (1 if what == "on" else -1)
+        yield
+        return
+    slider.press("End")
+    last = figure.state[part]
+    slider.press("ArrowLeft")
+    assert figure.state[part] == last - 1
+    control.click()
+    assert control.inner_text() == "Pause"
+    figure.page.wait_for_function(f"JSON.parse({STATE})['{part}'] === {last}", timeout=15_000)
+    yield
+    figure.page.wait_for_function("play => play.textContent === 'Play'", arg=control.element_handle())
+    control.click()
+    assert figure.state[part] == 0
+    control.click()
+    assert control.inner_text() == "Play"
+    yield
 
 
 @every_figure
@@ -109,11 +196,26 @@ def test_a_keyboard_reaches_every_control(show: Show, name: str) -> None:
     wanted = set(
         page.evaluate(
             """() => [...document.querySelectorAll('.af [data-control]')]
-                .filter(e => !e.disabled && e.offsetParent)
-                .map(e => e.type === 'radio' ? null : e.dataset.control).filter(Boolean)"""
+                .filter(e => !e.disabled && (e.closest('label') ?? e).offsetParent)
+                .filter(e => e.type !== 'radio' || e.checked).map(e => e.dataset.control)"""
         )
     )
+    assert wanted
     assert wanted <= reached
+
+
+@every_moving
+def test_arrow_keys_choose_among_a_few(show: Show, name: str) -> None:
+    figure = show(name)
+    groups = figure.page.locator(".af fieldset").all()
+    assert bool(groups) == (name not in ("cache", "flash", "training"))
+    for group in groups:
+        before = figure.state
+        group.locator("input:checked").focus()
+        figure.page.keyboard.press("ArrowRight")
+        part = group.locator("input:checked").get_attribute("data-control").partition("=")[0]
+        assert figure.state[part] != before[part]
+        agrees(figure, name)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -12,7 +12,7 @@ ALL = sorted(
 )
 GUIDES = ["index.html", "compute.html", "see.html", "check.html", "size.html"]
 PAGES = [name for name in ALL if name[:2].isdigit()]
-FORMULAS = [*PAGES, "overview.html", "theory.html", "exercises.html"]
+FORMULAS = [*PAGES, *(f"{each}.html" for each in ("overview", "theory", "exercises", "projects", "instructors"))]
 Open = Callable[..., Visit]
 
 # Text as a reader sees it: without code, and without what MathJax keeps for screen readers
@@ -55,6 +55,8 @@ def test_a_page_opens_without_an_error_and_fits_a_desk_and_a_phone(visit: Open, 
     )
     assert broken == []
     assert page.locator(".moving:has(svg)").count() == page.locator(".moving").count()
+    if name in PAGES:
+        assert page.locator(".moving:has([data-control])").count() >= 1
     if name in FORMULAS:
         every_formula_is_drawn(page)
     for size in (DESKTOP, PHONE):
@@ -63,8 +65,7 @@ def test_a_page_opens_without_an_error_and_fits_a_desk_and_a_phone(visit: Open, 
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert wide <= shown, size
-        if name in (*GUIDES, *PAGES):
-            assert page.evaluate(WIDE_CODE) == [], size
+        assert page.evaluate(WIDE_CODE) == [], size
     assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.bd-main')).fontSize)") >= 15
     assert seen.errors == []
     assert seen.foreign == []
@@ -87,11 +88,13 @@ def every_formula_is_drawn(page: Any) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("name", ["index.html", "03-masks.html", "theory.html", "reference/masks.html"])
 def test_text_and_code_stand_out_from_what_is_behind_them(visit: Open, name: str, dark: bool) -> None:
-    page = visit(name, dark=dark).page
+    seen = visit(name, dark=dark)
+    page = seen.page
     for selector in (".bd-article p", ".bd-article pre", ".bd-sidebar-primary a"):
         contrast, behind = page.evaluate(CONTRAST, selector)
         assert contrast >= 4.5
         assert (behind < 0.2) == dark
+    assert seen.errors == []
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
