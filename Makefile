@@ -24,6 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 # the list of Python files counts: the editable install maps module names to files.
 CORE_SOURCES := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 PYTHON_SOURCES := $(sort $(shell find src -name '*.py*' -not -name '*.pyc'))
+PACKAGE_FILES := $(shell find src -type f -not -name '*.pyc')
 
 # Not isolated: the build folder remembers where cmake and nanobind lie. In an isolated build that is a temporary
 # folder, so every build would start from nothing; here ninja compiles only what changed.
@@ -158,7 +159,7 @@ $(THREADS_SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(THREADS_SANIT
 	$*/bin/python $(INSTALL) 'attnscope[dev]'
 	@touch $@
 
-dist/built: $(CORE_SOURCES) $(PYTHON_SOURCES) README.md LICENSE | $(VENV)/built
+dist/built: $(CORE_SOURCES) $(PACKAGE_FILES) README.md LICENSE | $(VENV)/built
 	rm -rf dist
 	$(VENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
 	@ls -l dist
