@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import attnscope as at
 from benchmarks.claim import Claim, Floor, Results, Row, at_least, at_most, duration, largest, least, one
@@ -28,7 +27,7 @@ from benchmarks.memory import forget_peak, memory_bytes
 from benchmarks.peers.attnscope_calls import mask_of
 from benchmarks.peers.call import OURS
 from benchmarks.report import run
-from benchmarks.work import Work
+from benchmarks.work import Inputs, Work
 from benchmarks.worker import limit_threads, measure_limits, sent_by
 
 TRAINED = Work("8 x 2,048 x 128", 2048, 2048, causal=True)
@@ -48,22 +47,16 @@ ROUNDS = {TRAINED: 9, SHORT: 9, LONG: 7, WINDOW: 3}
 BACKWARD = "attention_gradients()"
 
 
-def tensors_of(work: Work, seed: int = 0) -> list[Any]:
+def incoming(work: Work) -> Inputs:
+    """Random arrays, of which the query has the shape of the output: the incoming gradient."""
+    return replace(work, key_dim=work.value_dim).inputs(1)
+
+
+def tensors_of(work: Work) -> list[Any]:
     """query, key, value, which require gradients, and the incoming gradient."""
-    import torch
+    from benchmarks.peers.torch_calls import tensors
 
-    inputs = work.inputs(seed)
-    grad = replace(work, key_dim=work.value_dim).inputs(seed + 1).query
-    made = [tensor_of(each) for each in (inputs.query, inputs.key, inputs.value, grad)]
-    return [each.requires_grad_() for each in made[:3]] + made[3:] if torch.is_grad_enabled() else made
-
-
-def tensor_of(array: NDArray[Any]) -> Any:
-    import torch
-
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+    return [*(each.requires_grad_() for each in tensors(work.inputs())), tensors(incoming(work))[0]]
 
 
 def functions(work: Work) -> dict[str, Callable[..., Any]]:
@@ -115,7 +108,7 @@ def backward_alone(work: Work) -> Callable[[], Any]:
     """attention_gradients() with the results of the forward pass."""
     inputs, mask = work.inputs(), mask_of(work)
     query, key, value = inputs.query, inputs.key, inputs.value
-    grad = replace(work, key_dim=work.value_dim).inputs(1).query
+    grad = incoming(work).query
     part = at.partial_attention(query, key, value, mask=mask)
     output = part.output.astype(query.dtype)
     threads = default_threads()
@@ -129,7 +122,7 @@ def serve_errors(connection: Connection, work: Work) -> None:
     tensors = tensors_of(work)
     inputs = work.inputs()
     query, key, value = (np.asarray(each, np.float64) for each in (inputs.query, inputs.key, inputs.value))
-    grad = np.asarray(replace(work, key_dim=work.value_dim).inputs(1).query, np.float64)
+    grad = np.asarray(incoming(work).query, np.float64)
     exact = at.attention_gradients(query, key, value, grad, mask=mask_of(work))
     found = {}
     for library, function in functions(work).items():
@@ -146,11 +139,11 @@ def serve_memory(connection: Connection, work: Work) -> None:
     """Send the peak of our backward pass beyond inputs and gradients."""
     limit_threads(default_threads())
     backward_alone(replace(work, query_len=64, key_len=64))()
-    call, entries = backward_alone(work), 2 * work.query_heads * work.query_len
+    call = backward_alone(work)
     before = forget_peak()
     call()
     gradients = work.query_heads * work.query_len * (2 * work.key_dim + work.value_dim) * work.item_bytes
-    connection.send((memory_bytes("VmHWM") - before - gradients, entries))
+    connection.send(memory_bytes("VmHWM") - before - gradients)
 
 
 def measure() -> Results:
@@ -174,7 +167,7 @@ def measure() -> Results:
             entry = {"work": work.name, "call": library, "gradient": name}
             results.append(entry | {"largest": most, "relative": relative})
     progress(f"{MEMORY.name}: memory")
-    peak_bytes, _ = sent_by(serve_memory, MEMORY)
+    peak_bytes = sent_by(serve_memory, MEMORY)
     results.append({"work": MEMORY.name, "call": BACKWARD, "peak_bytes": peak_bytes})
     progress("")
     return results

@@ -14,24 +14,19 @@ from pathlib import Path
 
 import ziglang
 
-from release.pythons import with_headers
+from release.pythons import PYTHONS, python_of
 from release.targets import TARGETS, Target
 
 ROOT = Path(__file__).parent.parent
 SCRATCH = ROOT / "build" / "wheels"
 ZIG = Path(ziglang.__file__).parent / "zig"
+INSTALL = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 
 
 def main(folder: str) -> None:
     """Build all wheels into a folder; a second time, compile what changed."""
     started = time.monotonic()
-    pythons = {
-        "cp311-cp311": with_headers("PYTHON_311", (3, 11), (3, 11)),
-        "cp312-abi3": with_headers("PYTHON_ABI3", (3, 12), (3, 99)),
-    }
-    environments = {
-        tag: with_build_tools(python, SCRATCH / f"tools-{tag}") for tag, python in pythons.items()
-    }
+    environments = {tag: with_build_tools(python_of(tag), SCRATCH / f"tools-{tag}") for tag in PYTHONS}
     for target in TARGETS:
         for tag, environment in environments.items():
             build(target, tag, environment, Path(folder).resolve())
@@ -44,8 +39,7 @@ def with_build_tools(python: Path, folder: Path) -> Path:
     if not folder.exists():
         subprocess.run([python, "-m", "venv", folder], check=True)
     environment = folder / "bin" / "python"
-    install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    subprocess.run([environment, *install, "cmake", "ninja", *needed], check=True)
+    subprocess.run([environment, *INSTALL, "cmake", "ninja", *needed], check=True)
     return environment
 
 

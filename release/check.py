@@ -12,15 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from release.build import SCRATCH
+from release.build import INSTALL, ROOT, SCRATCH
 from release.emulated import emulated_python
 from release.inspect_wheel import expect, inspect_wheel
-from release.pythons import with_headers
+from release.pythons import python_of
 from release.targets import TARGETS, Target
 
-ROOT = Path(__file__).parent.parent
 NO_COMPILERS = {"PATH": ""}
-INSTALL = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 
 
 def main(folder: str) -> None:
@@ -51,11 +49,9 @@ def run(wheel: Path, target: Target) -> str:
 
 def doctor_here(wheel: Path, tag: str) -> list[str]:
     """Install a wheel into a fresh environment, with PATH empty: nothing can be compiled."""
-    lowest, highest = ((3, 11), (3, 11)) if tag == "cp311-cp311" else ((3, 12), (3, 99))
     environment = SCRATCH / f"installed-{tag}"
     shutil.rmtree(environment, ignore_errors=True)
-    python = with_headers("PYTHON_311" if lowest == highest else "PYTHON_ABI3", lowest, highest)
-    subprocess.run([python, "-m", "venv", environment], check=True)
+    subprocess.run([python_of(tag), "-m", "venv", environment], check=True)
     installed = environment / "bin" / "python"
     subprocess.run([installed, *INSTALL, wheel], env=NO_COMPILERS, check=True)
     return [str(installed), "-m", "attnscope", "doctor", "--json"]

@@ -14,6 +14,17 @@ print(json.dumps([sys.implementation.name, list(sys.version_info[:2]), headers])
 """
 
 
+PYTHONS = {  # tag of a wheel: the variable that names its interpreter, the lowest version, the highest
+    "cp311-cp311": ("PYTHON_311", (3, 11), (3, 11)),
+    "cp312-abi3": ("PYTHON_ABI3", (3, 12), (3, 99)),
+}
+
+
+def python_of(tag: str) -> Path:
+    """The interpreter for the wheels of a tag."""
+    return with_headers(*PYTHONS[tag])
+
+
 def with_headers(name: str, lowest: tuple[int, int], highest: tuple[int, int]) -> Path:
     """The interpreter that the environment variable `name` names, or the first suitable one that is found."""
     given = os.environ.get(name)

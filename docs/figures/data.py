@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 import attnscope as at
+from attnscope import training as small_model
 from attnscope.models.trained import stored_arrays
-from attnscope.training import shuffled_texts
+from attnscope.training import cross_entropy, shuffled_texts
 
 FOLDER = Path(at.__file__).parent / "lesson" / "figures"
 DIGITS = 6
-SENTENCE = "The trophy does not fit in the suitcase because it is too big"
+SENTENCE = small_model.SENTENCE.rstrip(".")
 LLAMA = {
     "model_type": "llama",
     "num_hidden_layers": 32,
@@ -171,11 +172,12 @@ def induction() -> dict[str, Any]:
     story = induction_story()
     exam = shuffled_texts(np.random.default_rng(1), np.arange(len(story.vocabulary.words), dtype=np.uint8))
     other = next(head for head in range(len(story.maps[0])) if head != story.previous)
+    found = induction_heads(story.model, exam)
     heads = {
         "none": [],
         "previous word": [(0, story.previous)],
         "one induction head": [(1, story.head)],
-        "all induction heads": [(1, head) for head in induction_heads(story.model, exam)],
+        "all induction heads": [(1, head) for head in found],
         "another head": [(0, other)],
     }
     predictions = {}
@@ -196,30 +198,25 @@ def induction() -> dict[str, Any]:
         "induction": story.maps[1][story.head, story.last],
         "predictions": predictions,
         "texts": len(exam),
-        "inductionHeads": induction_heads(story.model, exam),
+        "inductionHeads": found,
         "losses": {name: second_reading(story.model, exam, ablate) for name, ablate in heads.items()},
     }
 
 
 def induction_heads(model: Any, exam: np.ndarray) -> list[int]:
     """The heads of layer 1 that give a tenth of their weight, or more, to what followed last time."""
-    half, found = exam.shape[1] // 2, np.zeros(len(model.layers[1].names))
-    for text in exam:
-        reading = model.read(text)
-        maps = at.reference.weights(reading.query[1], reading.key[1], mask=at.Causal(), scale=1.0)
-        rows = np.arange(half, 2 * half - 1)
-        found += maps[:, rows, rows - half + 1].mean(axis=-1) / len(exam)
-    return [int(head) for head in np.flatnonzero(found > 0.1)]
+    seen = [
+        at.observation.head_scores(model.read(text).observe(1, top_keys=len(text)), text) for text in exam
+    ]
+    scores = np.mean([each.induction[0] for each in seen], axis=0)
+    return [int(head) for head in np.flatnonzero(scores > 0.1)]
 
 
 def second_reading(model: Any, exam: np.ndarray, ablate: list[tuple[int, int]]) -> float:
     """The mean loss of words that are read again."""
-    half, losses = exam.shape[1] // 2, []
-    for text in exam:
-        logits = model.logits(text, ablate=ablate)[half:-1].astype(float)
-        logits -= logits.max(axis=-1, keepdims=True)
-        losses.append(np.log(np.exp(logits).sum(axis=-1)) - logits[np.arange(half - 1), text[half + 1 :]])
-    return float(np.mean(losses))
+    half = exam.shape[1] // 2
+    read = [(model.logits(text, ablate=ablate)[half:-1].astype(float), text[half + 1 :]) for text in exam]
+    return float(np.mean([cross_entropy(logits, following)[0] for logits, following in read]))
 
 
 def training() -> dict[str, Any]:

@@ -16,7 +16,6 @@ from attnscope.lesson.figure import FIGURES, Figure, style
 FOLDER = Path(__file__).parents[2] / "src" / "attnscope" / "lesson" / "figures"
 WIDTH, MARGIN, GAP = 880, 20, 28
 COLOUR = re.compile(r"(--\w+): (#[0-9a-f]{6})")
-RULE = re.compile(r"^\.af (\.\w.*?|text.*?) \{(.*?)\}$", re.MULTILINE)
 # What a still drawing shows: the size of each panel, and its marks without what only a program reads
 PANELS = """() => {
     const kept = new Set([

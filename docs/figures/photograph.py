@@ -1,8 +1,8 @@
 """Small pictures of the pages: run `make site`, then this file, which writes docs/pages/*.png."""
 
-import os
-import shutil
 from pathlib import Path
+
+from draw import browser
 
 ROOT = Path(__file__).parents[2]
 SITE, FOLDER = ROOT / "build" / "site", ROOT / "docs" / "pages"
@@ -14,11 +14,10 @@ def photograph() -> None:
     """A picture of every guide from its top, and of every page of the lesson from its first moving figure."""
     from playwright.sync_api import sync_playwright
 
-    chromium = os.environ.get("ATTNSCOPE_CHROMIUM") or shutil.which("chromium")
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE).new_page()
+        opened = browser(driver)
+        page = opened.new_context(viewport=WINDOW, device_scale_factor=SCALE).new_page()
         for path in sorted([*(SITE / f"{name}.html" for name in PAGES), *SITE.glob("[0-9][0-9]-*.html")]):
             page.goto(path.as_uri())
             page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
@@ -28,7 +27,7 @@ def photograph() -> None:
                 )
             page.wait_for_timeout(400)
             page.screenshot(path=FOLDER / f"{path.stem}.png")
-        browser.close()
+        opened.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 from attnscope import kernels, reference
 from attnscope.errors import AttentionError
-from attnscope.problem import AttentionOptions, AttentionProblem, Mask, ScoringOptions, check_out, describe
+from attnscope.problem import (
+    AttentionOptions,
+    AttentionProblem,
+    Mask,
+    ScoringOptions,
+    accumulation_dtype,
+    check_out,
+    describe,
+)
 from attnscope.result import PartialAttention
 
 Implementation = Literal["auto", "kernel", "reference"]
@@ -182,7 +190,7 @@ def partial_attention(
         assert logsumexp is not None
         return PartialAttention(operands.like_query(output), operands.like_query(logsumexp))
     computed = reference.partial_attention(query, key, value, mask=mask, **scoring)
-    accumulated = np.float64 if problem.number_format == "float64" else np.float32
+    accumulated = accumulation_dtype(problem.number_format)
     return PartialAttention(computed.output.astype(accumulated), computed.logsumexp.astype(accumulated))
 
 

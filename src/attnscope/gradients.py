@@ -15,6 +15,7 @@ from attnscope.problem import (
     Mask,
     Operands,
     ScoringOptions,
+    accumulation_dtype,
     check_out,
     describe,
     read_forward,
@@ -134,7 +135,7 @@ def attention_and_logsumexp(
     if chosen("auto", problem) == "reference":
         part = reference.partial_attention(query, key, value, **options)
         out[...] = part.output
-        return part.logsumexp.astype(np.float64 if problem.number_format == "float64" else np.float32)
+        return part.logsumexp.astype(accumulation_dtype(problem.number_format))
     rows = out[(None,) * (4 - operands.rank)]
     _, logsumexp = kernels.run(problem, operands, out=rows, logsumexp=True, threads=threads)
     assert logsumexp is not None
@@ -179,7 +180,7 @@ def run_kernel(
 def in_formats(exact: Gradients, problem: AttentionProblem, bias_gradient: bool) -> Gradients:
     """The reference's gradients in the formats that the kernel returns."""
     dtype = FORMATS[problem.number_format]
-    accumulated = np.float64 if problem.number_format == "float64" else np.float32
+    accumulated = accumulation_dtype(problem.number_format)
     query, key, value = (each.astype(dtype) for each in (exact.query, exact.key, exact.value))
     bias, sinks = (None if each is None else each.astype(accumulated) for each in (exact.bias, exact.sinks))
     return Gradients(query, key, value, bias if bias_gradient else None, sinks)

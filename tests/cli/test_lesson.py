@@ -115,6 +115,20 @@ def test_learn_opens_jupyterlab_in_the_folder(tmp_path: Path, monkeypatch: pytes
     assert folder == tmp_path
 
 
+def test_jupyterlab_gets_the_port_and_no_browser_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, ...]] = []
+    monkeypatch.setattr("attnscope.cli.learn.open_jupyterlab", lambda folder, options: opened.append(options))
+    assert run("learn", tmp_path, "--lab", "--port", "9999", "--no-browser", "--", "--debug").exit_code == 0
+    assert opened == [("--port=9999", "--no-browser", "--debug")]
+
+
+def test_options_of_jupyterlab_without_lab_are_refused(tmp_path: Path) -> None:
+    done = run("learn", tmp_path / "lesson", "--", "--port", "9999")
+    assert done.exit_code == 2
+    assert "add --lab" in done.output
+    assert not (tmp_path / "lesson").exists()
+
+
 @pytest.mark.skipif(find_spec("jupyterlab") is not None, reason="JupyterLab is here, and would open")
 def test_learn_explains_how_to_get_jupyterlab(tmp_path: Path) -> None:
     done = run("learn", tmp_path, "--lab")

@@ -163,6 +163,20 @@ def test_what_inference_mode_does_not_record_is_refused() -> None:
         attention(query, made, value)
 
 
+@pytest.mark.parametrize(("name", "shape"), [("bias", (70, 70)), ("sinks", (4,))])
+def test_inference_mode_and_gradients_of_a_bias_or_sinks_are_refused_by_name(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    query, key, value = tensors()
+    learned = torch.zeros(shape, requires_grad=True)
+    with torch.inference_mode():
+        made = torch.zeros(shape)
+        with pytest.raises(at.AttentionError, match=rf"{name} requires a gradient, and torch\.inf"):
+            attention(query.detach(), key.detach(), value.detach(), **{name: learned})
+    with pytest.raises(at.AttentionError, match=rf"{name} was made under torch\.inference_mode\(\)"):
+        attention(query, key, value, **{name: made})
+
+
 def test_a_tensor_on_another_device_is_refused() -> None:
     query, key, value = tensors()
     with pytest.raises(at.AttentionFormatError, match=r"a tensor is on meta.*model\.to\('cpu'\)"):

@@ -11,6 +11,7 @@ import attnscope as at
 from attnscope.observation import attention_times_gradient
 from tests.gradient_tolerance import gradient_bounds
 from tests.mutants import case_of
+from tests.problem.exported import Exported
 from tests.problems import Case, problems
 from tests.tolerance import of_a_sum
 
@@ -54,3 +55,27 @@ def test_it_lacks_the_axes_that_the_query_lacks(rank: int) -> None:
     query, key, value = (each[(0,) * (4 - rank)] for each in case_of().arrays)
     grad_output = np.ones((*query.shape[:-1], 3), np.float32)
     assert attention_times_gradient(query, key, value, grad_output).shape == (*query.shape[:-2], 9)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda query, key, value: (query, key[0, 0], value), "key"),
+        (lambda query, key, value: (query.tolist(), key, value), "query is a list"),
+        (lambda query, key, value: (query, np.repeat(key, 4, 1), np.repeat(value, 4, 1)), "kv_heads=8"),
+    ],
+    ids=["a key without heads", "a list", "more kv heads than query heads"],
+)
+def test_wrong_arguments_are_refused_as_those_of_attention_gradients(spoil: Any, words: str) -> None:
+    query, key, value = spoil(*case_of().arrays)
+    with pytest.raises(at.AttentionError, match=words):
+        attention_times_gradient(query, key, value, np.ones((2, 4, 5, 3), np.float32))
+
+
+def test_arrays_of_other_libraries_are_read_as_attention_reads_them() -> None:
+    query, key, value = (each.astype(np.float64) for each in case_of().arrays)
+    grad_output = np.ones((2, 4, 5, 3))
+    exported: list[Any] = [Exported(each) for each in (query, key, value)]
+    found = attention_times_gradient(exported[0], exported[1], exported[2], grad_output)
+    assert found.dtype == np.float64
+    assert found.tobytes() == attention_times_gradient(query, key, value, grad_output).tobytes()

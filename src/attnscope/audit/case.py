@@ -14,9 +14,8 @@ from attnscope.audit.contract import Contract
 from attnscope.audit.data import LAYOUTS, REGIMES, Vectors
 from attnscope.audit.options import BY_NAME, DRAWN
 from attnscope.probing import listed, shrink
-from attnscope.problem import FORMATS, AttentionShape
+from attnscope.problem import FORMATS, AttentionShape, accumulation_dtype
 
-FORMAT_NAMES = {np.dtype(kind): name for name, kind in FORMATS.items()}
 CACHE_LINE = 64  # bytes
 SPIKES = 13
 
@@ -172,9 +171,7 @@ class Case:
             (sizes.batch, sizes.kv_heads, sizes.key_len, sizes.key_dim),
             (sizes.batch, sizes.kv_heads, sizes.key_len, sizes.value_dim),
         )
-        drawn_as: Any = (
-            np.float64 if self.number_format == "float64" else np.float32
-        )  # which is twice as fast
+        drawn_as: Any = accumulation_dtype(self.number_format)  # float32 is twice as fast
         query, key, value = (rng.standard_normal(shape, drawn_as).astype(np.float64) for shape in shapes)
         query, key = self.spread * query, self.spread * key
         if sizes.value_dim > 1:

@@ -236,7 +236,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "dims before tokens": permuted(0, 1, 3, 2),
     "column-major": np.asfortranarray,
 }
-# Last axes that are not contiguous, and negative strides
+# A function may refuse these: last axes that are not contiguous, negative strides, strides of 0
 UNUSUAL_LAYOUTS = (
     "tokens backwards",
     "dims before tokens",

@@ -7,12 +7,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.case import FORMAT_NAMES, Call
+from attnscope.audit.case import Call
 from attnscope.audit.contract import Contract
 from attnscope.audit.interpretation import Floats, Interpretation, Row
 from attnscope.audit.mistakes import CAUSAL, MASK_ARRAYS, MIXING, NEAR, SCORING
 from attnscope.audit.suspect import Answer
 from attnscope.probing import FLOAT32_UNIT, Arithmetic, Bound, KnownMistake, bound_of, size_of
+from attnscope.problem import FORMAT_NAMES
 from attnscope.reference import Inputs, masked_scores, mix, quietly, softmax
 
 LOOSE = 2.0**-10  # a bound over the largest output, below which the other one is larger

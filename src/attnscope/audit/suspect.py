@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.audit.case import FORMAT_NAMES, Call, Case
+from attnscope.audit.case import Call, Case
 from attnscope.audit.contract import Contract
 from attnscope.probing import NoAnswer, Printed, guarded
+from attnscope.problem import FORMAT_NAMES
 
 Result = TypeVar("Result")
 Watch = Callable[[str], None]  # takes the description of each call before it is made

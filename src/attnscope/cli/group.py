@@ -52,7 +52,7 @@ def main() -> None:
       attnscope bench --decode       how fast decoding from the cache runs
       attnscope audit m.py:attend    find bugs in an attention function
       attnscope size config.json     the size of a model's KV cache
-      attnscope learn                the lesson, in JupyterLab
+      attnscope learn                the lesson, on one local page
       attnscope check lesson.ipynb   check the exercises of a notebook
       attnscope doctor               is this installation sound
     """  # noqa: D301 - click needs \b before lines that it must not wrap

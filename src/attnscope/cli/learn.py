@@ -52,11 +52,14 @@ def learn(
       attnscope learn ~/attention --lab -- --port 8889
       attnscope learn --no-open && attnscope check attnscope-lesson/exercises.ipynb
     """  # noqa: D301 - click reads \b as: keep these lines
+    if options and not lab:
+        raise click.UsageError("options after -- are JupyterLab's: add --lab, or leave them out.")
     with explained():
         for copy in copy_lesson(folder):
             click.echo(f"{copy.done:<15} {folder / copy.name}")
         if opened and lab:
-            open_jupyterlab(folder, options)
+            of_ours = [*([f"--port={port}"] if port else []), *([] if browser else ["--no-browser"])]
+            open_jupyterlab(folder, (*of_ours, *options))
         elif opened:
             open_page(folder, port, browser)
 
@@ -143,15 +146,16 @@ def built_site() -> Path:
     if (site / "index.html").exists():
         return site
     click.echo("Building the pages; the first time takes about half a minute.")
-    with tempfile.TemporaryDirectory(prefix="attnscope-") as scratch:
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as scratch:
         made = Path(scratch) / "html"
         done = subprocess.run([sys.executable, "-m", "attnscope.site.build", str(made)], check=False)
         if done.returncode != 0:
             raise InputError(
                 "the pages could not be built, for the reasons above. Use attnscope learn --lab."
             )
-        cache.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(made, site, dirs_exist_ok=True)
+        shutil.rmtree(site, ignore_errors=True)  # one without its index was left by an interrupted copy
+        made.rename(site)
     return site
 
 

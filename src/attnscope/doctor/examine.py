@@ -1,16 +1,20 @@
 """examine(): every subject of an installation in turn."""
 
 import os
-import platform
-import struct
-import sys
 import time
 
 from attnscope.doctor.bits import EXPECTED_DIGEST, digest
 from attnscope.doctor.findings import Examination, Finding
 from attnscope.doctor.libraries import examine_copies, examine_library
 from attnscope.errors import AttentionError
-from attnscope.kernels import default_threads, lacking_features, level, usable_levels, why_no_level
+from attnscope.kernels import (
+    default_threads,
+    lacking_features,
+    level,
+    this_python,
+    usable_levels,
+    why_no_level,
+)
 
 NEEDED = ("numpy", "ml_dtypes", "click", "rich")
 OPTIONAL = ("torch", "transformers")
@@ -27,20 +31,10 @@ def examine() -> Examination:
         In the order: Python, attnscope, level, threads, libraries, BLAS variables, self-test.
     """
     bits, digests = examine_bits()
-    findings = [examine_python(), examine_copies(), examine_level(), examine_threads()]
+    findings = [Finding("Python", "ok", this_python()), examine_copies(), examine_level(), examine_threads()]
     findings += [examine_library(name, needed=True) for name in NEEDED]
     findings += [examine_library(name, needed=False) for name in OPTIONAL]
     return Examination((*findings, examine_blas(), bits), digests, EXPECTED_DIGEST)
-
-
-def examine_python() -> Finding:
-    """Python, its word size, and the platform that it runs on."""
-    libc = " ".join(platform.libc_ver()).strip()
-    found = (
-        f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, "
-        f"on {sys.platform} {platform.machine()}{', ' + libc if libc else ''}"
-    )
-    return Finding("Python", "ok", found)
 
 
 def examine_level() -> Finding:

@@ -17,7 +17,7 @@ def examine_library(name: str, *, needed: bool) -> Finding:
     except metadata.PackageNotFoundError:
         if needed:
             return Finding(name, "problem", "not installed", f"Run `pip install '{name}{allowed}'`.")
-        return Finding(name, "ok", "not installed; only attnscope.interop and models need it")
+        return Finding(name, "ok", "not installed; only attnscope.interop and `--model` need it")
     if allowed.contains(version, prereleases=True):
         return Finding(name, "ok", f"{version}, supported ({allowed or 'any version'})")
     status: Status = "problem" if needed else "warning"

@@ -63,7 +63,7 @@ def attention(  # noqa: PLR0913  # the options of attention()
     Raises
     ------
     UnsupportedProblemError
-        If an array is not on the CPU.
+        If JAX's default backend is not the CPU.
     AttentionError
         As attention() does; under jax.jit() when the program runs.
 

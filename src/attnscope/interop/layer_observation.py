@@ -126,7 +126,7 @@ def held_apart(observation: Observation) -> Observation:
     """The same in memory of its own, if it is large.
 
     Rows that are kept between the model's large temporary tensors leave gaps that the next tensors do not fit
-    in: 70 MB per layer of 3,000 tokens, for 1 MB of rows.
+    in.
     """
     arrays = {name: each for name, each in vars(observation).items() if isinstance(each, np.ndarray)}
     sizes = [-(-each.nbytes // ALIGNMENT) * ALIGNMENT for each in arrays.values()]

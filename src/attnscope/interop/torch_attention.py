@@ -79,7 +79,7 @@ def attention(  # noqa: PLR0913  # the options of attention()
     Raises
     ------
     AttentionError
-        As attention() does; if a tensor is not on the CPU; if query, key or value requires a gradient that
+        As attention() does; if a tensor is not on the CPU; if an input requires a gradient that
         torch.inference_mode() does not record; if alibi_slopes requires one.
     UnsupportedProblemError
         In a double backward pass: attention has no second derivative here.
@@ -102,7 +102,7 @@ def attention(  # noqa: PLR0913  # the options of attention()
         alibi_slopes=constant(alibi_slopes),
         threads=threads(),
     )
-    check_recorded(query, key, value)
+    check_recorded(*inputs)
     return differentiable(constants, *inputs)
 
 
@@ -118,15 +118,16 @@ def constant(slopes: Any) -> Any:
     return array_of(slopes)
 
 
-def check_recorded(*tensors: torch.Tensor) -> None:
+def check_recorded(*inputs: torch.Tensor | None) -> None:
     """Raise AttentionError if inference_mode() keeps torch from recording a gradient that is required."""
-    for name, tensor in zip(NAMES, tensors, strict=False):
+    given = {name: tensor for name, tensor in zip(NAMES, inputs, strict=True) if tensor is not None}
+    for name, tensor in given.items():
         if torch.is_inference_mode_enabled() and tensor.requires_grad and tensor.is_leaf:
             raise AttentionError(
-                f"{name} requires a gradient, and torch.inference_mode() records none. "
-                f"Leave inference_mode() to train, or pass {name}.detach()."
+                f"{name} requires a gradient, and torch.inference_mode() records none. Leave "
+                f"inference_mode() to train, or pass {name}.detach()."
             )
-        if torch.is_grad_enabled() and tensor.is_inference() and needs_gradients(*tensors):
+        if torch.is_grad_enabled() and tensor.is_inference() and needs_gradients(*given.values()):
             raise AttentionError(
                 f"{name} was made under torch.inference_mode(), and cannot be kept for a backward pass. "
                 f"Pass {name}.clone()."

@@ -1,5 +1,6 @@
 """The compiled kernel: CPU levels, threads, and described problems computed on them."""
 
+from attnscope.kernels.core import this_python as this_python
 from attnscope.kernels.gradients import run_gradients as run_gradients
 from attnscope.kernels.level import forced_level as forced_level
 from attnscope.kernels.level import lacking_features as lacking_features

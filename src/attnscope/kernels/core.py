@@ -9,12 +9,16 @@ from pathlib import Path
 CORE = "attnscope.kernels._core"
 
 
-def why_not_loaded(folder: Path, error: ImportError) -> str:
-    """One sentence: the core is missing, or of another Python or platform, or cannot be loaded here."""
-    python = (
+def this_python() -> str:
+    """Python, its word size, and the platform that it runs on."""
+    return (
         f"{platform.python_implementation()} {platform.python_version()}, {struct.calcsize('P') * 8} bits, "
         f"on {sys.platform} {platform.machine()} ({' '.join(platform.libc_ver()).strip() or 'no glibc'})"
     )
+
+
+def why_not_loaded(folder: Path, error: ImportError) -> str:
+    """One sentence: the core is missing, or of another Python or platform, or cannot be loaded here."""
     if CORE in sys.modules:  # it was loaded, perhaps from another folder: an editable installation's
         return (
             f"attnscope's Python files in {folder} and its compiled core are of two versions: {error}. "
@@ -29,10 +33,10 @@ def why_not_loaded(folder: Path, error: ImportError) -> str:
     if not {name.removeprefix("_core") for name in found} & set(EXTENSION_SUFFIXES):
         return (
             f"attnscope's compiled core was built for another Python or platform: found {', '.join(found)}, "
-            f"and this is {python}. Install attnscope with this Python."
+            f"and this is {this_python()}. Install attnscope with this Python."
         )
     return (
-        f"attnscope's compiled core cannot be loaded: {error}; this is {python}. "
+        f"attnscope's compiled core cannot be loaded: {error}; this is {this_python()}. "
         "Build it on this machine: `pip install .` in a clone."
     )
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from attnscope.errors import UnsupportedProblemError
 from attnscope.kernels.core import StatisticsArrays
 from attnscope.kernels.level import level, why_no_level
-from attnscope.kernels.plan import NAMES, as_bits, make_plan
+from attnscope.kernels.plan import as_bits, make_plan
 from attnscope.kernels.threads import checked_threads, default_threads
-from attnscope.problem import AttentionShape, KeyBitmap, KeySpans, Pages, Scoring
+from attnscope.problem import FORMAT_NAMES, AttentionShape, KeyBitmap, KeySpans, Pages, Scoring
 
 
 def shape_of_pages(query: NDArray[Any], pages: Pages) -> AttentionShape:
@@ -86,9 +86,9 @@ def run_pages(  # noqa: PLR0913  # as attention()
         shape,
         visible,
         scoring,
-        number_format=NAMES[query.dtype],
-        key_value_format="int8" if pages.key.dtype == np.int8 else NAMES[pages.key.dtype],
-        output_format=NAMES[query.dtype],
+        number_format=FORMAT_NAMES[query.dtype],
+        key_value_format="int8" if pages.key.dtype == np.int8 else FORMAT_NAMES[pages.key.dtype],
+        output_format=FORMAT_NAMES[query.dtype],
     )
     rows = (shape.batch, shape.query_heads, shape.query_len)
     if out is None:

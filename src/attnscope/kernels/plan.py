@@ -2,25 +2,18 @@
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.kernels.core import Plan
-from attnscope.problem import AttentionShape, KeyBitmap, KeySpans, Scoring
+from attnscope.problem import FORMATS, AttentionShape, KeyBitmap, KeySpans, Scoring
 
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-DTYPES: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "bfloat16": BFLOAT16,
-    "float16": np.dtype(np.float16),
-}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DTYPES = {name: FORMATS[name] for name in ("float32", "bfloat16", "float16")}
 
 
 def as_bits(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself, or a bfloat16 array's bits: the buffer protocol has no bfloat16."""
-    return array.view(np.uint16) if array.dtype == BFLOAT16 else array
+    return array.view(np.uint16) if array.dtype == FORMATS["bfloat16"] else array
 
 
 def make_plan(

@@ -1,7 +1,7 @@
 """The library's code that runs inside an answer's call, and is not counted as a call to the library.
 
 Two things are here: how an answer is called, at once or one token at a time; and the attention functions that
-an answer is given in exercise 10. A call into any other file of the library ends the answer
+an answer is given in exercise 9. A call into any other file of the library ends the answer
 (lesson/calling.py).
 """
 

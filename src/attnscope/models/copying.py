@@ -16,7 +16,7 @@ Learning and Induction Heads", arXiv:2209.11895.
 
 import numpy as np
 
-from attnscope.models.layer import Floats, Layer
+from attnscope.models.layer import NO_SINK, Floats, Layer
 from attnscope.models.transformer import Transformer
 from attnscope.positions import apply_rotary
 
@@ -27,7 +27,6 @@ MATCH = 9.0  # the score of an equal bit of the nearest byte; a third of it for 
 RECENCY = 3e-4  # the latest of several equal matches has a slightly higher score
 VOTE = 32.0  # the logit of a byte that has all weight of the induction head
 BACKGROUND_VOTE = 0.1  # the vote of the background head, relative to the induction head's
-NO_SINK = -100.0  # the logit of a sink without weight
 
 # The axes of the residual stream.
 BYTE = slice(0, 256)  # the byte here, one-hot

@@ -11,6 +11,7 @@ from attnscope.positions import apply_rotary
 from attnscope.problem import Mask
 
 Floats = NDArray[np.float32]
+NO_SINK = -100.0  # the logit of a sink without weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
-from attnscope.models.layer import Layer
+from attnscope.models.layer import NO_SINK, Layer
 from attnscope.models.transformer import Transformer
 
 WORD = re.compile(r"[a-z]+|[.,:;?!]")
 WEIGHTS = files("attnscope.models").joinpath("trained.npz")
-NO_SINK = -100.0  # the logit of a sink without weight
 
 
 @dataclass(frozen=True)

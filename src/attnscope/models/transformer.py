@@ -1,10 +1,11 @@
-"""A transformer of attention layers alone, over bytes.
+"""A transformer of attention layers alone. A token is a number of one byte: a byte of text, or a word.
 
-    residual[i]  = embedding[byte i]
-    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o    for each
-    layer logits[i]    = residual[i] unembedding
+    residual[i]  = embedding[token i]
+    residual[i] += sum over heads of attention(residual W_q, residual W_k, residual W_v)[i] W_o
+                   in each layer
+    logits[i]    = residual[i] unembedding
 
-The logits of position i score every byte that can come next.
+The logits of position i score every token that can come next.
 """
 
 from collections.abc import Collection
@@ -118,12 +119,12 @@ class Reading:
 
 
 class Transformer:
-    """An attention-only transformer over bytes, in float32.
+    """An attention-only transformer in float32, over at most 256 tokens: bytes, or the words of a vocabulary.
 
     Parameters
     ----------
-    embedding : ndarray of float32, (256, width)
-        The residual stream of each byte.
+    embedding : ndarray of float32, (tokens, width)
+        The residual stream that each token begins with.
     layers : tuple of Layer
         The attention layers.
     unembedding : ndarray of float32, (width, 256)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from attnscope.attention import CallOptions
 from attnscope.gradients import attention_gradients
+from attnscope.problem import FORMAT_NAMES, accumulation_dtype, read_vectors
 
 
 def attention_times_gradient(
@@ -65,13 +66,24 @@ def attention_times_gradient(
     >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # 1/2 * value
     array([ 1.5, -0.5], dtype=float32)
     """
-    if query.ndim > 2 and key.shape[:-2] != query.shape[:-2]:
-        group = query.shape[-3] // max(key.shape[-3], 1)
+    query, key, value = (
+        read_vectors(each, name) for each, name in ((query, "query"), (key, "key"), (value, "value"))
+    )
+    group = query_heads_per_kv_head(query, key, value)
+    if group > 1:
         key, value = (np.repeat(each, group, axis=-3) for each in (key, value))
     computed = attention_gradients(
         query, key, value, grad_output, output=output, logsumexp=logsumexp, bias_gradient=False, **options
     )
-    wide = np.float64 if value.dtype == np.float64 else np.float32
+    wide = accumulation_dtype(FORMAT_NAMES[value.dtype])
     visible = np.where(computed.value != 0, value, 0)  # what is hidden may be NaN
     relevance: NDArray[Any] = (visible.astype(wide) * computed.value.astype(wide)).sum(axis=-1)
     return relevance
+
+
+def query_heads_per_kv_head(query: NDArray[Any], key: NDArray[Any], value: NDArray[Any]) -> int:
+    """How many query heads share a kv head; 1 if the shapes do not fit, which is refused later."""
+    if not query.ndim == key.ndim == value.ndim > 2 or key.shape[-3] != value.shape[-3]:
+        return 1
+    heads, kv_heads = query.shape[-3], key.shape[-3]
+    return heads // kv_heads if kv_heads and heads % kv_heads == 0 else 1

@@ -2,6 +2,7 @@
 
 from attnscope.problem.arrays import FORMAT_NAMES as FORMAT_NAMES
 from attnscope.problem.arrays import FORMATS as FORMATS
+from attnscope.problem.arrays import accumulation_dtype as accumulation_dtype
 from attnscope.problem.arrays import check_vectors as check_vectors
 from attnscope.problem.arrays import overlap as overlap
 from attnscope.problem.arrays import plain as plain

@@ -12,14 +12,14 @@ from attnscope.site.stage import HERE, stage
 
 def build(folder: Path, *, execute: bool) -> bool:
     """Write the pages; False if Sphinx warned of anything. With `execute`, the theory notebook is run."""
-    os.environ["ATTNSCOPE_EXECUTE"] = "force" if execute else "off"
     with tempfile.TemporaryDirectory(prefix="attnscope-site-") as scratch:
         source = Path(scratch) / "source"
         os.environ["IPYTHONDIR"] = str(new_profile(Path(scratch)))
         stage(source)
         quiet = ["--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
         where = ["--conf-dir", str(HERE), "--doctree-dir", str(Path(scratch) / "doctrees")]
-        return bool(build_main([*quiet, *where, str(source), str(folder)]) == 0)
+        cells = [] if execute else ["--define", "nb_execution_mode=off"]  # a reader runs them
+        return bool(build_main([*quiet, *where, *cells, str(source), str(folder)]) == 0)
 
 
 def new_profile(folder: Path) -> Path:

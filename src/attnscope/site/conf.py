@@ -1,6 +1,5 @@
 """How Sphinx builds the site: `make site`, or `attnscope learn`. Its sources are laid out by stage.py."""
 
-import os
 from importlib import metadata
 
 from attnscope.site.stage import LESSON, STATIC
@@ -19,13 +18,10 @@ extensions = [
     "attnscope.site.extension",
 ]
 
-# A page that does not build, or a cell that fails, fails the site.
-nitpicky = False
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{path}}.html#{{fragment}}"}
-# attnscope learn sets this to "off": a reader runs the cells
-nb_execution_mode = os.environ.get("ATTNSCOPE_EXECUTE", "force")
+nb_execution_mode = "force"
 nb_execution_excludepatterns = ["exercises.ipynb", "projects.ipynb"]  # their functions are the learner's
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600

@@ -47,8 +47,7 @@ REFERENCE = {
 def stage(folder: Path) -> None:
     """Write all sources into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(GUIDES, folder)
-    (folder / "reference").mkdir()
+    (folder / "reference").mkdir(parents=True)
     for path in sorted([*LESSON.iterdir(), *GUIDES.iterdir()]):
         if path.suffix == ".md":
             (folder / path.name).write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -65,12 +64,14 @@ def page(text: str) -> str:
     text = NAVIGATION.sub("", text)
     number = re.search(r"^# (\d+)\. ", text, re.MULTILINE)
     if number:
-        text = text.replace("](theory.ipynb)", f"](theory.ipynb#{section_anchor(int(number[1]))})")
-        text = text.replace("](exercises.ipynb)", f"](exercises.ipynb#{exercise_anchor(int(number[1]))})")
+        for notebook in ("theory", "exercises"):
+            anchor = anchor_of(notebook, int(number[1]))
+            text = text.replace(f"]({notebook}.ipynb)", f"]({notebook}.ipynb#{anchor})")
     text = FIGURE.sub(lambda found: moving(found[1], found[2]), text)
     return TO_CODE.sub(
-        lambda link: f"](code:{code_page(link[1])}#{link[2]})" if on_disk(link[1]) else "]()", text
-    ).replace("]()", "](#in-the-library)")
+        lambda link: f"](code:{code_page(link[1])}#{link[2]})" if on_disk(link[1]) else "](#in-the-library)",
+        text,
+    )
 
 
 def moving(words: str, name: str) -> str:
@@ -85,18 +86,8 @@ def on_disk(target: str) -> bool:
     return (LESSON / target).resolve().is_file()
 
 
-def exercise_anchor(number: int) -> str:
-    """The anchor of an exercise, as MyST names it: "3-masks"."""
-    return anchor_of("exercises", number)
-
-
-def section_anchor(number: int) -> str:
-    """The anchor of a section of the theory notebook: "3-masks-before-softmax"."""
-    return anchor_of("theory", number)
-
-
 def anchor_of(notebook: str, number: int) -> str:
-    """The anchor of a numbered heading."""
+    """The anchor of a numbered heading, as MyST names it: "3-masks-before-softmax"."""
     cells = json.loads((LESSON / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
     text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     (heading,) = re.findall(rf"^## ({number}\. .*)$", text, re.MULTILINE)

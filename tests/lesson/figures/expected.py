@@ -219,9 +219,9 @@ def flash(state: State, data: Data) -> Numbers:
         "seen": seen,
         "blocks": blocks,
         "moved tiles": moved,
-        "moved textbook": 4 * n * d + 4 * n * n,
+        "moved written out": 4 * n * d + 4 * n * n,
         "held tiles": block * block + 2 * block,
-        "held textbook": n * n,
+        "held written out": n * n,
         "logsumexp": at.reference.partial_attention(query, key, value).logsumexp[row],
     }
     if seen:

@@ -4,6 +4,7 @@ import re
 
 from attnscope.audit.case import Case, shrink_case
 from attnscope.audit.contract import Contract
+from attnscope.audit.data import UNUSUAL_LAYOUTS
 from attnscope.audit.diagnosis import simplicity_of_case
 from attnscope.audit.judgement import counterexample
 from attnscope.audit.probes.probe import Probe, Setting
@@ -12,13 +13,6 @@ from attnscope.probing import Finding, Severity
 
 MOST_KINDS = 6
 BROADCAST = ("of keys", "the same for batch and heads")
-STRANGE_LAYOUTS = (
-    "tokens backwards",
-    "dims before tokens",
-    "column-major",
-    "every second token",
-    "broadcast",
-)
 
 
 def run(setting: Setting) -> list[Finding]:
@@ -27,7 +21,7 @@ def run(setting: Setting) -> list[Finding]:
 
 def may_refuse(case: Case) -> str | None:
     """What a function may refuse with an error without breaking its contract; None for anything else."""
-    if case.layout in STRANGE_LAYOUTS:
+    if case.layout in UNUSUAL_LAYOUTS:
         return f"{case.layout} arrays"
     if case.sizes.key_dim != case.sizes.value_dim:
         return "values of another dim than the keys"

@@ -168,10 +168,6 @@ def masked_with(normalize: Any = softmax, scale: Any = None) -> Any:
     return wrong
 
 
-def transposed(query: Array, key: Array, value: Array, visible: Array) -> Array:
-    return attend(query, key, value, visible.swapaxes(-1, -2))[0]
-
-
 def averaged_if_masked(query: Array, key: Array, value: Array, visible: Array) -> Array:
     shown = visible | ~visible.any(axis=-1, keepdims=True)
     uniform = np.broadcast_to(value.mean(axis=-2, keepdims=True), (*query.shape[:-1], value.shape[-1]))

@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// A number that the library can check: `name` caption which one it is, `value` is all its digits.
+// A number that the library can check: `name` states which one it is, `value` has all its digits.
 export const num = (name, value, digits = 3) => ({ name, value, text: fixed(value, digits) });
 
 export function fixed(value, digits) {
@@ -71,7 +71,7 @@ export class Panel {
     return this.mark("text", key, { x, y, ...attributes }, parts);
   }
 
-  // A title; `given` caption that a number in it is a name.
+  // A title; the class `given` marks a number in it that is only a name.
   title(parts, given = "") {
     this.text("title", 0, 14, parts, { class: `title ${given}` });
   }

@@ -1,4 +1,4 @@
-// Page 8: tiles of keys taken one at a time: running maximum, sum and output; numbers moved and held beside the textbook.
+// Page 8: tiles of keys taken one at a time: running maximum, sum and output; numbers moved and held beside attention written out.
 
 import { logsumexp, mix, online, range, scores, softmax } from "./attention.js";
 import { slider, steps } from "./controls.js";
@@ -81,7 +81,7 @@ export const flash = (host, data) => {
       [{ width: 230, height: TOP + 262, label: "Numbers moved and held" }, (p, state, now) => {
         const high = (v) => 150 * Math.min(1, v / 1500);
         p.title("Moved, and held");
-        const bars = [["tiles", now.moved, "query", 0], ["textbook", now.textbook, "alarm", 62], ["tiles", now.held, "query", 140], ["textbook", n * n, "alarm", 186]];
+        const bars = [["tiles", now.moved, "query", 0], ["written out", now.textbook, "alarm", 62], ["tiles", now.held, "query", 140], ["written out", n * n, "alarm", 186]];
         bars.forEach(([words, value, role, x], i) => {
           p.rect(`bar ${i}`, x, TOP + 178 - high(value), 34, high(value), { class: role });
           p.text(`value ${i}`, x + 17, TOP + 170 - high(value), [whole(`${i < 2 ? "moved" : "held"} ${words}`, value)], { class: "middle" });
@@ -93,7 +93,7 @@ export const flash = (host, data) => {
       }],
     ],
     caption: (state, now) => [
-      now.done === 0 ? "The chosen row has seen no key yet." : now.done < now.count ? "The output so far is exact attention over the keys that were seen." : "All keys were seen: the output is what the textbook computes, though no row of scores was ever whole.",
+      now.done === 0 ? "The chosen row has seen no key yet." : now.done < now.count ? "The output so far is exact attention over the keys that were seen." : "All keys were seen: the output is that of attention written out, though no row of scores was ever whole.",
     ],
   });
 };

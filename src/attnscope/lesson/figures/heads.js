@@ -42,10 +42,9 @@ export const heads = (host, data) => figure(host, {
         p.text("x words", 215, 205, [step ? "a row per token, added to the residual stream" : "a row per token"], { class: "label middle" });
       }
       for (const [name, role, heads] of [["q", "query", HEADS], ["k", "key", now.kv], ["v", "value", now.kv]]) {
-        if (step < 1 || step > 3 || (step === 3 && name === "q")) continue;
+        if (step < 1 || step > 3 || (step === 3 && name !== "v")) continue;
         for (const a of range(heads)) {
           const [x, y] = place(name, a, heads);
-          if (step === 3 && name === "k") continue;
           p.rect(`${name} ${a}`, x, y, slice - 1, tall, { class: role });
         }
         const [x] = place(name, 0, heads);
@@ -55,7 +54,7 @@ export const heads = (host, data) => figure(host, {
         for (const a of range(HEADS)) {
           if (step === 3) {
             p.grid(`weights ${a}`, 60, lane(a), H, TOKENS, TOKENS, (i, j) => ({ class: shade(data.maps[a][i][j] ** 0.6), width: H, height: H, rx: 0 }));
-            p.arrow(`reads ${a}`, 290 + slice + 6, lane(a) + tall / 2 + (now.kv < HEADS ? 0 : 0), 366, lane(a) + tall / 2, { class: "soft" });
+            p.arrow(`reads ${a}`, 290 + slice + 6, lane(a) + tall / 2, 366, lane(a) + tall / 2, { class: "soft" });
             p.line(`joins ${a}`, 60 + tall + 8, lane(a) + tall / 2, 282, lane(Math.floor(a / now.group) * now.group) + (now.group - 1) * 34 + tall / 2, { class: "line faint" });
           }
           const joined = 215 - (W * WIDTH) / 2 + slice * a;

@@ -8,7 +8,7 @@ import { figure } from "./figure.js";
 const [TOP, STEP] = [36, 17];
 const TITLES = [
   "The text, as the model reads it",
-  "Layer 0, row of [B]: the previous-word head",
+  "Layer 0, row of [B]: the previous-token head",
   "Layer 1, row of the second [A]: an induction head",
   "The prediction",
 ];
@@ -71,7 +71,7 @@ export const induction = (host, data) => {
       "Long before the second [A], the row of [B] looks one back and notes which word stood before it.",
       "The row of the second [A] looks for rows which note that they stood after an [A]. It finds the row of [B].",
       "What it finds there is copied.",
-    ][step], ablate === "none" ? "" : ` Without ${ablate === "previous word" ? "the previous-word head" : ablate}, the chance of \u201c${data.words[b]}\u201d is `, ...(ablate === "none" ? [] : [num("without", now.top.find(([word]) => word === data.words[b])?.[1] ?? 0), "."])],
+    ][step], ablate === "none" ? "" : ` Without ${ablate === "previous word" ? "the previous-token head" : ablate}, the chance of \u201c${data.words[b]}\u201d is `, ...(ablate === "none" ? [] : [num("without", now.top.find(([word]) => word === data.words[b])?.[1] ?? 0), "."])],
   });
 };
 

@@ -64,7 +64,7 @@ export const scale = (host, data) => figure(host, {
   ],
   caption: ({ d, scaled }, now) => ({
     plain: ["Unscaled, the spread of the scores grows like \u221ad. ", ...(now.steepest < 0.05 ? ["The softmax is saturated: one key takes ", num("best", Math.max(...now.weights)), ", and hardly any gradient is left."] : ["Move d up and watch the softmax saturate."])],
-    root: ["Divided by \u221ad, the spread stays near one for every d, and the slope with it."],
+    root: ["Divided by \u221ad, the spread stays near one for every d, and the slope settles."],
     width: [d < 8 ? "Divided by d: for small heads it makes little difference." : "Divided by d, wide heads see hardly any difference between keys: every weight is nearly the same."],
   })[scaled],
 });

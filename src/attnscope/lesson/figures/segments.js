@@ -56,10 +56,10 @@ export const segments = (host, data) => {
       }],
     ],
     caption: ({ out }, now) => ({
-      nothing: ["The note is data, and the model obeys it: nothing in the mathematics tells an instruction from a passage."],
+      nothing: ["The note is data, and the answer follows it: nothing in the mathematics tells an instruction from a passage."],
       rule: ["The rule is hidden, and hardly anything changes: it was not what kept the model from saying Lisbon."],
-      note: ["Hidden from every row behind it, the note has no effect: the passage is copied, with a chance of ", num("now right", now.answer.right), "."],
+      note: ["Hidden from every row after it, the note has no effect: the passage is copied, with a chance of ", num("now right", now.answer.right), "."],
       trophy: ["Without the passage there is nothing to copy: the chance of Lisbon falls to ", num("now right", now.answer.right), "."],
-    })[out] ?? [`The ${out} is hidden from every row behind it, in all layers. The chance of Lisbon is `, num("now right", now.answer.right), "."],
+    })[out] ?? [`The ${out} is hidden from every row after it, in all layers. The chance of Lisbon is `, num("now right", now.answer.right), "."],
   });
 };

@@ -62,7 +62,7 @@
 
     // Runs code; output() gets what it prints. Resolves to whether it ran without an error.
     async run(code, output) {
-      await (this.started ??= this.start());
+      await (this.started ??= this.start().catch((error) => { this.started = null; throw error; }));
       return this.execute(code, output);
     }
 

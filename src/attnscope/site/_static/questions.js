@@ -7,7 +7,7 @@
   const page = location.pathname.split("/").pop() || "index.html";
   const KEY = "attnscope-lesson";
 
-  // progress.get(), progress.set("03-masks.html question 1", true), progress.done("03-masks.html")
+  // progress.get(), progress.set("03-masks.html question 1", true)
   const progress = {
     get: () => JSON.parse(localStorage.getItem(KEY) || "{}"),
     set(name, done) {
