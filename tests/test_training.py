@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 
 import attnscope as at
 from attnscope.lesson.figure import Figure
@@ -45,9 +44,9 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     """Along the gradient itself the slope is its norm.
 
     A central difference over step h is wrong by c h^2 and by the rounding of both losses over h. Richardson's
-    (4 slope(h/2) - slope(h)) / 3 has no h^2 left, and what it changed bounds what is left; roundings add up to
-    (4 * 2 + 1) / 3 of those at h. A loss is rounded in its last bit, and so is each stored weight, which moves
-    the loss by at most that rounding's norm times the gradient's.
+    (4 slope(h/2) - slope(h)) / 3 has no h^2 left, and what it changed bounds what is left. Roundings add up
+    to (4 * 2 + 1) / 3 of those at h. A loss is rounded in its last bit, and so is each stored weight, which
+    moves the loss by at most that rounding's norm times the gradient's.
     """
     parameters = first_weights(np.random.default_rng(0), 256)
     _, gradients = loss_and_gradients(parameters, PASSAGES, by_the_reference)
@@ -116,7 +115,7 @@ def test_the_stored_model_needs_its_induction_heads_and_not_the_heads_beside_the
             losses.append((np.log(np.exp(shifted).sum(axis=-1)) - chosen).mean())
         return float(np.mean(losses))
 
-    heads = Figure("induction").data["inductionHeads"]
+    heads: Any = Figure("induction").data["inductionHeads"]
     others = [head for head in range(HEADS) if head != previous_word_head(model, exam[0])]
     whole = second_reading([])
     without = second_reading([(1, head) for head in heads])

@@ -1,15 +1,17 @@
 """What conftest.py keeps between audits is what the library would compute again."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import attnscope as at
 from attnscope.audit import Contract, attention
-from attnscope.audit.case import Call
-from attnscope.audit.expectation import Expectation
 from tests.audit.conftest import Kept
+
+if TYPE_CHECKING:
+    from attnscope.audit.case import Call
+    from attnscope.audit.expectation import Expectation
 
 CONTRACT = Contract(causal=True)
 

@@ -118,6 +118,10 @@ def test_a_retired_word_is_found_in_text_and_not_in_names(name: str) -> None:
 
 def test_a_retired_word_is_found_in_a_notebook_s_text_and_comments_and_not_in_its_code() -> None:
     word = next(iter(retired()))
-    cells = [("markdown", f"one {word} here"), ("code", f"x = 1  # {word}"), ("code", f"x_{word.split()[0]} = 1")]
+    cells = [
+        ("markdown", f"one {word} here"),
+        ("code", f"x = 1  # {word}"),
+        ("code", f"x_{word.split()[0]} = 1"),
+    ]
     source = json.dumps({"cells": [{"cell_type": kind, "source": [text]} for kind, text in cells]})
     assert [line.split(":")[1] for line in found_in(Path("a.ipynb"), source)] == ["0", "1"]

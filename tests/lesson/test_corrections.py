@@ -79,12 +79,16 @@ def small_fast_memory_saves_no_traffic() -> bool:
 
 
 def the_dictionary_passes_a_gradient_to_the_value_it_chose() -> bool:
-    """A hard lookup, differentiated: 1 to the chosen value, 0 to the other ones, to the query and to the keys."""
+    """A hard lookup, differentiated: 1 to the chosen value, 0 to all other arguments."""
 
     def look_up(query: Floats, keys: Floats, values: Floats) -> float:
         return float(values[np.argmax(keys @ query)])
 
-    arguments = np.array([1.0, 2.0]), np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array([3.0, 5.0, 7.0])
+    arguments = (
+        np.array([1.0, 2.0]),
+        np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]),
+        np.array([3.0, 5.0, 7.0]),
+    )
     before, step = look_up(*arguments), 2.0**-20  # exact in binary
     slopes = []
     for place, argument in enumerate(arguments):

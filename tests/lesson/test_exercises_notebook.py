@@ -95,7 +95,9 @@ def test_it_is_written_as_a_person_would_compare_it() -> None:
 
 
 OVERVIEW = (LESSON / "overview.md").read_text(encoding="utf-8")
-HEADING = re.compile(r"^## (\d+)\..*?^\*\*Page .*?· (★+) · (\d+) minutes · builds on ([^*]*)\*\*$", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(
+    r"^## (\d+)\..*?^\*\*Page .*?· (★+) · (\d+) minutes · builds on ([^*]*)\*\*$", re.DOTALL | re.MULTILINE
+)
 ROW = re.compile(r"^\| (\d+) \| \[.*?\| (★+) \| (\d+) \| ([\d, ]*) \|$", re.MULTILINE)
 
 

@@ -58,7 +58,10 @@ def test_attention_of_exported_arrays_has_the_bits_of_attention_of_their_arrays(
     dtype: Any, implementation: Any
 ) -> None:
     given = arrays(dtype)
-    options: dict[str, Any] = {"mask": np.random.default_rng(2).random((5, 9)) < 0.7, "bias": np.ones((5, 9), dtype)}
+    options: dict[str, Any] = {
+        "mask": np.random.default_rng(2).random((5, 9)) < 0.7,
+        "bias": np.ones((5, 9), dtype),
+    }
     options["sinks"] = np.zeros(4, dtype)
     expected = at.attention(*given, implementation=implementation, **options)
     shared: dict[str, Any] = {name: Exported(option) for name, option in options.items()}

@@ -27,9 +27,9 @@ def attention(
 ) -> Report:
     """Find which promises of its contract an attention function breaks.
 
-    The answers to hundreds to thousands of calls are compared with the float64 reference under a derived bound.
-    Dependence on hidden slots is tested by moving and poisoning them. Each failure is shrunk to the
-    smallest call that shows it.
+    The answers to hundreds or thousands of calls are compared with the float64 reference under a
+    derived bound. Dependence on hidden slots is tested by moving and poisoning them. Each failure is
+    shrunk to the smallest call that shows it.
 
     Parameters
     ----------

@@ -12,7 +12,10 @@ ALL = sorted(
 )
 GUIDES = ["index.html", "compute.html", "see.html", "check.html", "size.html"]
 PAGES = [name for name in ALL if name[:2].isdigit()]
-FORMULAS = [*PAGES, *(f"{each}.html" for each in ("overview", "theory", "exercises", "projects", "instructors"))]
+FORMULAS = [
+    *PAGES,
+    *(f"{each}.html" for each in ("overview", "theory", "exercises", "projects", "instructors")),
+]
 Open = Callable[..., Visit]
 
 # Text as a reader sees it: without code, and without what MathJax keeps for screen readers

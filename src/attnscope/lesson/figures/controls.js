@@ -27,7 +27,7 @@ export function slider(name, label, { min, max, step = 1, show = String, of = Nu
 // One of a few; options are [value, words].
 export function choice(name, label, options) {
   return (change) => {
-    const group = `${name}-${(choice.count = (choice.count ?? 0) + 1)}`;
+    const group = `${name}-${Math.random()}`; // the same figure can be there twice, in a notebook
     const inputs = options.map(([value]) =>
       make("input", { type: "radio", name: group, value, "data-control": `${name}=${value}`, onchange: () => change({ [name]: value }) }));
     const labels = options.map(([, words], i) => make("label", {}, inputs[i], make("span", {}, words)));
