@@ -28,7 +28,6 @@ from attnscope.result import PartialAttention
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
-MOST_LABELS = 64  # of observe()
 
 
 class KeptCall(NamedTuple):
@@ -61,15 +60,15 @@ class Follower(Observer):
         How many of its tokens the rows follow.
     hidden : ndarray of bool, (items, tokens)
         The tokens whose keys the rows of an item do not see; a row always sees its own.
-    labels : ndarray of int, (tokens,), or None
-        Sum the weights by these labels, of a single item.
+    factors : ndarray of float32, (rows,), or None
+        Of a single item: sum what each key receives from its rows, times these factors.
     """
 
     calls: list[KeptCall]
     held_keys: int
     hidden: Bools
-    labels: NDArray[np.int64] | None = None
-    masses: list[Array] = field(default_factory=list)  # one per call, (query_heads, rows, labels)
+    factors: NDArray[np.float32] | None = None
+    received: list[Array] = field(default_factory=list)  # one per call, (query_heads, keys)
     done: int = 0
     _entries: list[tuple[Mask | None, Bools]] = field(default_factory=list)
 
@@ -89,8 +88,8 @@ class Follower(Observer):
         prefix = KeptCall(module, kept.key[:, :, : self.held_keys], kept.value[:, :, : self.held_keys])
         options = dict(call.options)
         shown = self._shown(options.pop("mask", None), call.query.shape[2], call.key.shape[2])
-        if self.labels is not None:
-            self.masses.append(mass_by_label(call, prefix, shown, options, self.labels))
+        if self.factors is not None:
+            self.received.append(received_of(call, prefix, shown, options, self.factors))
         return attention_after(prefix, call, shown, options)
 
     def _shown(self, mask: Mask | None, rows: int, own_keys: int) -> Bools:
@@ -154,25 +153,16 @@ def with_keys(bias: Array, held: int, keys: int, *, own: bool) -> Array:
     return bias[..., held:] if own else bias[..., :held]
 
 
-def mass_by_label(
-    call: Call, prefix: KeptCall, shown: Bools, options: dict[str, Any], labels: NDArray[np.int64]
+def received_of(
+    call: Call, prefix: KeptCall, shown: Bools, options: dict[str, Any], factors: NDArray[np.float32]
 ) -> Array:
-    """The weight that each row of a single item gives to the keys of each label: (heads, rows, labels)."""
+    """What each key receives from the rows of a single item, times their factors: (query_heads, keys)."""
     key = np.concatenate([prefix.key, call.key], axis=2)
     value = np.concatenate([prefix.value, call.value], axis=2)
-    count = int(labels.max(initial=-1)) + 1
-    masses = []
-    for first in range(0, count, MOST_LABELS - 1):
-        last = min(first + MOST_LABELS - 1, count)
-        within = (labels >= first) & (labels < last)
-        group = np.where(within, labels - first, last - first)[: key.shape[2]]
-        seen = observe(call.query, key, value, mask=Dense(shown[:, None]), segments=group, **options)
-        assert seen.segment_mass is not None
-        mass = np.zeros((*seen.segment_mass.shape[1:3], last - first), np.float32)
-        found = seen.segment_mass[0][..., : last - first]
-        mass[..., : found.shape[-1]] = found
-        masses.append(mass)
-    return np.concatenate(masses, axis=-1)
+    seen = observe(call.query, key, value, mask=Dense(shown[:, None]), received=factors, **options)
+    assert seen.received is not None
+    received: Array = seen.received[0]
+    return received
 
 
 class PrefixLayer(cache_utils.DynamicLayer):  # type: ignore[misc]  # Transformers has no types here
@@ -222,7 +212,9 @@ class SharedPrefix:
             self.body(input_ids=torch.from_numpy(ids[None]), use_cache=False)
         self.calls = recorder.calls
 
-    def begin(self, held: int, hidden: Bools, labels: NDArray[np.int64] | None = None) -> "Continuation":
+    def begin(
+        self, held: int, hidden: Bools, factors: NDArray[np.float32] | None = None
+    ) -> "Continuation":
         """Start rows that follow the first `held` tokens of the text.
 
         Parameters
@@ -231,8 +223,8 @@ class SharedPrefix:
             The number of tokens.
         hidden : ndarray of bool, (items, tokens)
             The tokens whose keys the rows of an item do not see. A row always sees its own key.
-        labels : ndarray of int, (tokens,), optional
-            Of a single item: sum the weights by these labels; -1 is none.
+        factors : ndarray of float32, (rows,), optional
+            Of a single item: sum what each key receives from its rows, times these factors.
 
         Returns
         -------
@@ -240,7 +232,8 @@ class SharedPrefix:
             To run the rows.
         """
         layers = [PrefixLayer(held) if has_keys(each) else each for each in layers_of(self.model)]
-        return Continuation(self.model, Follower(calls=self.calls, held_keys=held, hidden=hidden, labels=labels), Cache(layers=layers))
+        follower = Follower(calls=self.calls, held_keys=held, hidden=hidden, factors=factors)
+        return Continuation(self.model, follower, Cache(layers=layers))
 
 
 @dataclass(eq=False)

@@ -1,0 +1,1 @@
+"""Which part of the prompt did the answer depend on?"""

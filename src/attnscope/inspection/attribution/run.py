@@ -1,0 +1,257 @@
+"""Attribute an answer: read the prompt once, then ablate one source after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from attnscope.inspection.attribution.answer import Answer, given_answer, with_sentences
+from attnscope.inspection.attribution.case import Case
+from attnscope.inspection.attribution.prompt import Prompt, read_prompt
+from attnscope.inspection.attribution.request import AttributionRequest
+from attnscope.inspection.attribution.result import Attribution, Floats, SourceEffect
+from attnscope.inspection.attribution.scorer import Scorer
+from attnscope.inspection.attribution.sources import (
+    PARAGRAPH,
+    SENTENCE,
+    Range,
+    Source,
+    Splitter,
+    owners_of,
+    paragraphs,
+    split,
+    tokens_of,
+)
+from attnscope.inspection.inspection import provenance
+from attnscope.inspection.run import Progress, load
+from attnscope.inspection.subject import Subject, Tokens
+from attnscope.inspection.text import InspectionError, shown_name
+
+SHARE_THAT_MATTERS = 0.1  # of the largest drop
+NATS_THAT_MATTER = 0.05
+NO_SPLITTER = "sentences need pysbd: pip install 'attnscope[attribution]'"
+
+
+def attribute(
+    request: AttributionRequest | None = None, progress: Progress = lambda _share, _next: None
+) -> Attribution:
+    """Measure on which parts of a prompt an answer depends.
+
+    `drop = log p(answer | prompt) - log p(answer | prompt without the source)`, teacher-forced, in nats. It is
+    positive if the source raised the answer's probability.
+
+    Parameters
+    ----------
+    request : AttributionRequest, optional
+        The prompt, its sources, the answer, the model and the method. Default: the example of the package,
+        read by the hand-written model.
+    progress : callable, optional
+        Called with the share that is done, 0 to 1, and the name of the next step.
+
+    Returns
+    -------
+    Attribution
+        The sources and their effects.
+
+    Raises
+    ------
+    InspectionError
+        If prompt, answer or model cannot be used; the message states what to do.
+    UnsupportedProblemError
+        If the model's attention cannot be replaced.
+
+    Notes
+    -----
+    *knockout* hides the source from the rows of the question and the answer, in all layers; rows before them
+    are unchanged, and a row always sees its own key. So it measures direct reading alone. *removal* cuts the
+    source out of the text, and measures all of its effect. The prompt is read once: an ablation computes the
+    rows of question and answer, a removal those from the first token that differs.
+
+    By default, sources are documents, messages or paragraphs, and then the sentences of those whose drop is
+    at least a tenth of the largest one, and 0.05 nats.
+
+    References
+    ----------
+    Geva et al. 2023, arXiv:2304.14767, for knockout. Cohen-Wang et al. 2024, arXiv:2409.00729, for removal.
+
+    Examples
+    --------
+    >>> found = attribute()
+    >>> found.answer.text, found.top(1)[0].name
+    (' the A-0 system in 1952.', 'hopper.txt, sentence 1')
+    """
+    request = AttributionRequest() if request is None else request
+    progress(0.0, "loading the model")
+    subject = load(request.model)
+    request = request.or_example()
+    started = perf_counter()
+    splitter = splitter_for(request)
+    prompt = read_prompt(request, subject, splitter)
+    scorer = subject.scorer(hides=request.method != "removal")
+    progress(0.0, "reading the prompt")
+    tokens, held, answer = read_answer(request, prompt, subject, scorer, splitter)
+    case = Case(subject, scorer, prompt, tokens, held, answer.ids)
+    run = Run(request, case, progress)
+    effects = run.effects(splitter)
+    facts = provenance(prompt.name, len(tokens.ids), subject)
+    if splitter is whole:
+        facts["sources"] = NO_SPLITTER
+    return Attribution(
+        request.method,
+        subject.name,
+        prompt.text,
+        answer,
+        run.log_probs,
+        tuple(effects),
+        scorer.rows,
+        perf_counter() - started,
+        facts,
+    )
+
+
+def splitter_for(request: AttributionRequest) -> Splitter:
+    """What splits texts into sentences: by default nothing does if pysbd is missing."""
+    try:
+        from attnscope.inspection.attribution.sentences import sentences
+    except ImportError as error:
+        if request.by == SENTENCE:
+            raise InspectionError(f"by='sentence': {NO_SPLITTER}.") from error
+        return whole
+    return sentences
+
+
+def whole(text: str) -> list[Range]:
+    """The text itself as one sentence."""
+    return [(0, len(text))] if text.strip() else []
+
+
+def read_answer(
+    request: AttributionRequest, prompt: Prompt, subject: Subject, scorer: Scorer, splitter: Splitter
+) -> tuple[Tokens, int, Answer]:
+    """The tokens of the prompt, which the scorer keeps; the first one of the question; the answer."""
+    tokens = subject.tokenize(prompt.text, templated=prompt.templated)
+    text = prompt.answer if request.answer is None else request.answer
+    if len(tokens.ids) == 0:
+        raise InspectionError(f"{shown_name(prompt.name)} has no token for {subject.name}. Give a longer text.")
+    answer = None if text is None else given_answer(text, prompt, tokens, subject, splitter)
+    check_context(prompt, tokens, request.new_tokens if answer is None else len(answer.ids), subject)
+    held = first_row(tokens, prompt.question)
+    scorer.keep(tokens.ids)
+    if answer is None:
+        generated = scorer.answer(held, tokens.ids[held:], request.new_tokens)
+        if not generated:
+            raise InspectionError(
+                f"{subject.name} answers with the token that ends its answers at once, so there is no answer. "
+                "Give one by --answer, or another question."
+            )
+        answer = with_sentences(generated, subject.pieces(generated), splitter)
+    return tokens, held, answer
+
+
+def check_context(prompt: Prompt, tokens: Tokens, answer: int, subject: Subject) -> None:
+    """Raise InspectionError if prompt and answer do not fit into the context of the model."""
+    count = len(tokens.ids)
+    if subject.context is None or count + answer <= subject.context:
+        return
+    owned = tokens_of(prompt.sources, tokens, len(prompt.text)).sum(axis=1)
+    longest = int(owned.argmax())
+    raise InspectionError(
+        f"{shown_name(prompt.name)} has {count:,} tokens and the answer {answer:,}, expected at most "
+        f"{subject.context:,} in all, the context of {subject.name}. The longest source is "
+        f"{shown_name(prompt.sources[longest].name)} with {owned[longest]:,} tokens: shorten it, or leave it out."
+    )
+
+
+def first_row(tokens: Tokens, character: int) -> int:
+    """The token of a character; the last token if there is none, since that one predicts the answer."""
+    after = np.flatnonzero((tokens.ends > character) & (tokens.starts < tokens.ends))
+    last = len(tokens.ids) - 1
+    return min(int(after[0]), last) if after.size else last
+
+
+@dataclass(eq=False)
+class Run:
+    """The ablations of one case, level by level."""
+
+    request: AttributionRequest
+    case: Case
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.log_probs = self.case.baseline()
+        self.received = None if self.request.method == "removal" else self.case.received()
+
+    def effects(self, splitter: Splitter) -> list[SourceEffect]:
+        """The effect of each source; by default, sentences of those that matter follow them."""
+        prompt, by = self.case.prompt, self.request.by
+        if by in (PARAGRAPH, SENTENCE):
+            parts = split(prompt.sources, prompt.text, by, paragraphs if by == PARAGRAPH else splitter)
+            return self.of_sources(parts)
+        wholes = self.of_sources(prompt.sources)
+        if by is not None or self.request.method == "attention":
+            return wholes
+        names = those_that_matter(wholes)
+        owners = prompt.sources
+        parts = [each for each in split(owners, prompt.text, SENTENCE, splitter) if each.whole in names]
+        counts = [sum(each.whole == name for each in parts) for name in names]
+        several = [name for name, count in zip(names, counts, strict=True) if count > 1]
+        effects = self.of_sources([each for each in parts if each.whole in several])
+        return [
+            each
+            for one in wholes
+            for each in (one, *(part for part in effects if part.source.whole == one.name))
+        ]
+
+    def of_sources(self, sources: Sequence[Source]) -> list[SourceEffect]:
+        """The effects of these sources, each ablated alone."""
+        if self.request.method == "removal":
+            sources = [each for each in sources if not each.is_template]  # a chat cannot be read without it
+        if not sources:
+            return []
+        drops = self.drops(sources, self.request.method)
+        others: list[float | None] = [None] * len(sources)
+        if self.request.through_others:
+            cut = [number for number, each in enumerate(sources) if not each.is_template]
+            removed = self.drops([sources[number] for number in cut], "removal")
+            for number, drop in zip(cut, removed, strict=True):
+                others[number] = float(drop.sum() - drops[number].sum())
+        texts = texts_of(sources, self.case.prompt.text)
+        return [
+            SourceEffect(source, text, drop, attention, other)
+            for source, text, drop, attention, other in zip(
+                sources, texts, drops, self.attention(sources), others, strict=True
+            )
+        ]
+
+    def drops(self, sources: Sequence[Source], method: str) -> Floats:
+        """By how many nats each answer token falls without each source, (sources, answer)."""
+        if method == "attention":
+            return np.full((len(sources), len(self.log_probs)), np.nan)
+        ablate = {"knockout": self.case.knockouts, "removal": self.case.removals}[method]
+
+        def step(done: int, count: int) -> None:
+            self.progress(done / count, f"{method} {done} of {count}")
+
+        return self.log_probs - ablate(sources, np.eye(len(sources), dtype=np.bool_), step)
+
+    def attention(self, sources: Sequence[Source]) -> list[float | None]:
+        """The weight on each source; None if it was not observed."""
+        if self.received is None:
+            return [None] * len(sources)
+        owned = tokens_of(sources, self.case.tokens, len(self.case.prompt.text))
+        return [float(self.received[inside].sum()) for inside in owned]
+
+
+def those_that_matter(effects: Sequence[SourceEffect]) -> list[str]:
+    """The names of sources whose drop is not small, beside the largest one."""
+    drops = [each.drop for each in effects if not each.source.is_template]
+    least = max(SHARE_THAT_MATTERS * max(drops, default=0.0), NATS_THAT_MATTER)
+    return [each.name for each in effects if each.drop >= least and not each.source.is_template]
+
+
+def texts_of(sources: Sequence[Source], text: str) -> list[str]:
+    """The text of each source; of the template, all characters that belong to no source."""
+    outside = owners_of(sources, len(text)) < 0
+    between = "".join(character for character, out in zip(text, outside, strict=True) if out)
+    return [between if each.is_template else text[each.start : each.end] for each in sources]
