@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.inspection.attribution.answer import Answer
 from attnscope.inspection.attribution.sources import Source
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from attnscope.inspection.text import InspectionError
 
 Floats = NDArray[np.float64]
 MEANINGS = {
@@ -139,24 +137,33 @@ class Attribution:
             return lambda each: each.attention or 0.0
         return lambda each: each.drop
 
-    def plot(self, ax: "Axes | None" = None, count: int = 20) -> "Axes":
-        """Draw the drops of the sources as bars, with matplotlib.
+    def plot(self, count: int = 20) -> Any:
+        """Draw the drops of the sources as bars. Needs the extra [plot].
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw. Default: new axes.
         count : int, default 20
             Draw at most so many sources, those with the largest effects.
 
         Returns
         -------
-        matplotlib.axes.Axes
-            The axes.
-        """
-        from attnscope.inspection.attribution.plot import plot_attribution
+        matplotlib.figure.Figure
 
-        return plot_attribution(self, ax, count)
+        Raises
+        ------
+        InspectionError
+            If count is not positive.
+        """
+        from attnscope.inspection.attribution.plot import bars
+
+        if count < 1:
+            raise InspectionError(f"count={count}, expected 1 or more.")
+        chosen = sorted(self.sources, key=lambda each: abs(self.ranking(each)), reverse=True)[:count]
+        shown = [each for each in self.sources if each in chosen]
+        unit = "share of the weight" if self.method == "attention" else "drop of the log probability in nats"
+        return bars(
+            [each.name for each in shown], [self.ranking(each) for each in shown], f"{unit}, {self.method}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers as types that JSON has.
