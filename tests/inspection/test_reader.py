@@ -46,7 +46,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("given", ["notes.txt", "some/folder", "./x"])
 def test_a_path_that_does_not_exist_is_not_inspected_as_words(given: str) -> None:
     with pytest.raises(
-        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"
+        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope \.\.\. -$"
     ):
         read_given(given)
 

@@ -86,7 +86,8 @@ def read_given(given: str) -> NamedText:
         return read_file(Path(given))
     if looks_like_path(given):
         raise InspectionError(
-            f"{given}: no such file. To give these words themselves, put them on standard input, and give - as TEXT."
+            f"{given}: no such file. To give these words themselves, put them on standard input: "
+            f"echo '{given}' | attnscope ... -"
         )
     shown = given if len(given) <= LONGEST_NAME else given[: LONGEST_NAME - 1] + "…"
     return checked(f'"{shown}"', given)

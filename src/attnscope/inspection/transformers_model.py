@@ -13,7 +13,11 @@ import transformers
 
 from attnscope.errors import AttentionError
 from attnscope.inspection.attribution.scorer import Scorer
-from attnscope.inspection.attribution.transformers_scorer import TransformersScorer, WholePasses, keeps_prefixes
+from attnscope.inspection.attribution.transformers_scorer import (
+    TransformersScorer,
+    WholePasses,
+    keeps_prefixes,
+)
 from attnscope.inspection.chat import Message
 from attnscope.inspection.subject import ObservedLayer, Step, Tokens
 from attnscope.inspection.text import InspectionError
@@ -129,7 +133,8 @@ class TransformersModel:
     def scorer(self, *, hides: bool) -> Scorer:
         if not self.model.can_generate():
             raise InspectionError(
-                f"{self.name} is a {type(self.model).__name__}, which generates no answer. Give a causal model."
+                f"{self.name} is a {type(self.model).__name__}, which generates no answer. "
+                "Give a causal model."
             )
         if not hides and not keeps_prefixes(self.model):
             return WholePasses(self.model, self.name)

@@ -25,8 +25,8 @@ class KeysHidden(Observer):
         rows, keys = call.query.shape[2], call.key.shape[2]
         if rows != keys:
             raise UnsupportedProblemError(
-                f"{type(module).__name__} attends {rows} queries to {keys} keys in one pass, expected the keys "
-                "of the same text."
+                f"{type(module).__name__} attends {rows} queries to {keys} keys in one pass, "
+                "expected the keys of the same text."
             )
         shown = np.ones((rows, keys), np.bool_)
         shown[self.first_row :, self.hidden] = False
@@ -39,7 +39,12 @@ class KeysHidden(Observer):
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def logits_of_pass(
-    model: Any, ids: NDArray[np.int64], last: int, *, first_row: int = 0, hidden: NDArray[np.bool_] | None = None
+    model: Any,
+    ids: NDArray[np.int64],
+    last: int,
+    *,
+    first_row: int = 0,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> Any:
     """Run a model once on a whole text, and return the logits of its last rows.
 

@@ -102,9 +102,9 @@ class Follower(Observer):
         if mask is not None:
             visible = mask.visible(rows, keys, batch=items).reshape(-1, rows, keys)
         own = np.arange(keys) == np.arange(keys - rows, keys)[:, None]
-        entries = visible & (~self.hidden[:, None, :keys] | own)
-        self._entries.append((mask, entries))
-        return entries
+        found: Bools = visible & (~self.hidden[:, None, :keys] | own)
+        self._entries.append((mask, found))
+        return found
 
 
 def attention_after(prefix: KeptCall, call: Call, shown: Bools, options: dict[str, Any]) -> Array:
@@ -212,9 +212,7 @@ class SharedPrefix:
             self.body(input_ids=torch.from_numpy(ids[None]), use_cache=False)
         self.calls = recorder.calls
 
-    def begin(
-        self, held: int, hidden: Bools, factors: NDArray[np.float32] | None = None
-    ) -> "Continuation":
+    def begin(self, held: int, hidden: Bools, factors: NDArray[np.float32] | None = None) -> "Continuation":
         """Start rows that follow the first `held` tokens of the text.
 
         Parameters

@@ -1,1 +1,1 @@
-"""Which part of the prompt did the answer depend on?"""
+"""Attribution: on which parts of a prompt an answer depends."""

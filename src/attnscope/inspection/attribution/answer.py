@@ -64,7 +64,9 @@ def given_answer(text: str, prompt: Prompt, tokens: Tokens, subject: Subject, sp
     return with_sentences(both.ids[count:], both.pieces[count:], splitter)
 
 
-def with_sentences(ids: Sequence[int] | NDArray[np.int64], pieces: Sequence[str], splitter: Splitter) -> Answer:
+def with_sentences(
+    ids: Sequence[int] | NDArray[np.int64], pieces: Sequence[str], splitter: Splitter
+) -> Answer:
     """An answer whose tokens belong to the sentence of their last character."""
     ends = np.cumsum([len(piece) for piece in pieces])
     starts = [start for start, _ in splitter("".join(pieces))] or [0]

@@ -42,12 +42,13 @@ class Case:
     def baseline(self) -> Floats:
         """The log probability of each answer token after the whole prompt, (answer,)."""
         nothing = np.zeros((1, self._length), np.bool_)
-        return self.scorer.after(self.held, self._tail, len(self.answer), nothing)[0]
+        [found] = self.scorer.after(self.held, self._tail, len(self.answer), nothing)
+        return np.asarray(found)
 
-    def received(self) -> Floats:
+    def received(self) -> Floats | None:
         """The attention that each token of the prompt receives from the rows that predict the answer."""
         received = self.scorer.received(self.held, self._tail, len(self.answer))
-        return received[: len(self.tokens.ids)]
+        return None if received is None else received[: len(self.tokens.ids)]
 
     def knockouts(self, sources: Sequence[Source], ablations: Bools, step: Step) -> Floats:
         """The log probabilities if sources are hidden from the rows of question and answer, (items, answer).

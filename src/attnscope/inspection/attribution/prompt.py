@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from attnscope.inspection.attribution.request import AttributionRequest
 from attnscope.inspection.attribution.sources import DOCUMENT, RANGE, Source, Splitter, paragraphs
@@ -63,12 +64,12 @@ def read_prompt(request: AttributionRequest, subject: Subject, splitter: Splitte
 
 
 def of_chat(request: AttributionRequest, subject: Subject, documents: tuple[NamedText, ...]) -> Prompt:
-    """The messages as the model reads them; an answer of the assistant at their end is no part of the prompt."""
+    """The messages as the model reads them. An answer of the assistant at their end is not in the prompt."""
     assert request.chat is not None
     if not subject.chats:
         raise InspectionError(
-            f"{subject.name} has no chat template, which defines how messages become a text. Give the text as "
-            "the model shall read it, as TEXT, and its parts by --source NAME:START-END."
+            f"{subject.name} has no chat template, which defines how messages become a text. "
+            "Give the text as the model shall read it, as TEXT, and its parts by --source NAME:START-END."
         )
     chat = parse_chat(read_file(request.chat))
     for number, message in enumerate(chat.messages):
@@ -156,7 +157,7 @@ def of_text(request: AttributionRequest, splitter: Splitter) -> Prompt:
 def check_apart(sources: Sequence[Source]) -> None:
     """Raise InspectionError if two ranges share a character."""
     ordered = sorted(sources, key=lambda each: each.start)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if other.start < one.end:
             raise InspectionError(
                 f"sources {one.name!r} and {other.name!r} overlap at character {other.start}, expected each "

@@ -60,6 +60,11 @@ class AttributionRequest:
     through_others: bool = False
 
     def __post_init__(self) -> None:
+        self._check_prompt()
+        self._check_options()
+
+    def _check_prompt(self) -> None:
+        """Raise InspectionError unless there is one prompt, with sources."""
         given = {"--question": self.question, "--chat": self.chat, "TEXT": self.text}
         named = [name for name, value in given.items() if value is not None]
         if len(named) > 1:
@@ -69,9 +74,14 @@ class AttributionRequest:
                 "--question needs sources: give documents by --document FILE, or the whole prompt as TEXT."
             )
         if self.documents and self.question is None and self.chat is None:
-            raise InspectionError("--document needs a question: give --question, or the whole chat by --chat.")
+            raise InspectionError(
+                "--document needs a question: give --question, or the whole chat by --chat."
+            )
         if self.sources and self.text is None:
             raise InspectionError("--source names characters of TEXT, but there is no TEXT. Give both.")
+
+    def _check_options(self) -> None:
+        """Raise InspectionError if an option is unknown, or does not fit the others."""
         if self.new_tokens < 1:
             raise InspectionError(f"new-tokens={self.new_tokens}, expected 1 or more.")
         for name, value, known in (("method", self.method, METHODS), ("by", self.by, (None, *LEVELS))):
@@ -80,6 +90,8 @@ class AttributionRequest:
                 raise InspectionError(f"{name}={value!r}, expected one of {expected}.")
         if self.by == "message" and self.chat is None:
             raise InspectionError("by='message' needs a chat. Give it by --chat, or choose another level.")
+        if self.by == "document" and not self.documents:
+            raise InspectionError("by='document' needs documents. Give them by --document.")
         if self.through_others and self.method != "knockout":
             raise InspectionError(
                 f"through-others compares removal with knockout, but method={self.method!r}. "

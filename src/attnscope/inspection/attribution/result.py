@@ -111,7 +111,7 @@ class Attribution:
         ndarray of float64, (sentences,)
             The sums.
         """
-        return np.bincount(self.answer.labels, values)
+        return np.asarray(np.bincount(self.answer.labels, values), np.float64)
 
     def top(self, count: int = 3) -> list[SourceEffect]:
         """The sources with the largest effects, the largest first.

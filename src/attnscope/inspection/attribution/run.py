@@ -38,8 +38,8 @@ def attribute(
 ) -> Attribution:
     """Measure on which parts of a prompt an answer depends.
 
-    `drop = log p(answer | prompt) - log p(answer | prompt without the source)`, teacher-forced, in nats. It is
-    positive if the source raised the answer's probability.
+    `drop = log p(answer | prompt) - log p(answer | prompt without the source)`, teacher-forced, in nats. It
+    is positive if the source raised the answer's probability.
 
     Parameters
     ----------
@@ -133,7 +133,9 @@ def read_answer(
     tokens = subject.tokenize(prompt.text, templated=prompt.templated)
     text = prompt.answer if request.answer is None else request.answer
     if len(tokens.ids) == 0:
-        raise InspectionError(f"{shown_name(prompt.name)} has no token for {subject.name}. Give a longer text.")
+        raise InspectionError(
+            f"{shown_name(prompt.name)} has no token for {subject.name}. Give a longer text."
+        )
     answer = None if text is None else given_answer(text, prompt, tokens, subject, splitter)
     check_context(prompt, tokens, request.new_tokens if answer is None else len(answer.ids), subject)
     held = first_row(tokens, prompt.question)
@@ -142,7 +144,7 @@ def read_answer(
         generated = scorer.answer(held, tokens.ids[held:], request.new_tokens)
         if not generated:
             raise InspectionError(
-                f"{subject.name} answers with the token that ends its answers at once, so there is no answer. "
+                f"{subject.name} ends its answer at once, so there is none to attribute. "
                 "Give one by --answer, or another question."
             )
         answer = with_sentences(generated, subject.pieces(generated), splitter)
@@ -159,7 +161,8 @@ def check_context(prompt: Prompt, tokens: Tokens, answer: int, subject: Subject)
     raise InspectionError(
         f"{shown_name(prompt.name)} has {count:,} tokens and the answer {answer:,}, expected at most "
         f"{subject.context:,} in all, the context of {subject.name}. The longest source is "
-        f"{shown_name(prompt.sources[longest].name)} with {owned[longest]:,} tokens: shorten it, or leave it out."
+        f"{shown_name(prompt.sources[longest].name)} with {owned[longest]:,} tokens: shorten it, "
+        "or leave it out."
     )
 
 
@@ -180,7 +183,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.log_probs = self.case.baseline()
-        self.received = None if self.request.method == "removal" else self.case.received()
+        self.received = self.case.received()
 
     def effects(self, splitter: Splitter) -> list[SourceEffect]:
         """The effect of each source; by default, sentences of those that matter follow them."""

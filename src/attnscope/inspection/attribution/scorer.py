@@ -48,10 +48,11 @@ class Scorer(Protocol):
             Per item, the tokens whose keys the rows do not see. A row always sees its own key.
         """
 
-    def received(self, held: int, tail: Ids, answer: int) -> Floats:
+    def received(self, held: int, tail: Ids, answer: int) -> Floats | None:
         """The attention that each token receives from the rows that predict the answer, (tokens,).
 
-        The mean over layers, heads and these rows. The arguments are those of after().
+        The mean over layers, heads and these rows; None if it cannot be observed. The arguments are those of
+        after().
         """
 
 
@@ -122,6 +123,6 @@ def check_finite(logits: NDArray[Any]) -> None:
     """Raise InspectionError if a log probability would not be a number."""
     if np.isnan(logits).any() or np.isposinf(logits).any():
         raise InspectionError(
-            "the model's logits are NaN or infinite, so the answer has no probability. Check its weights, for "
-            "example with `attnscope audit`."
+            "the model's logits are NaN or infinite, so the answer has no probability. "
+            "Check its weights, for example with `attnscope audit`."
         )

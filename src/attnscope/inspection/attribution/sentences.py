@@ -7,8 +7,8 @@ import pysbd
 from attnscope.inspection.attribution.sources import Range, trimmed
 
 ENGLISH = pysbd.Segmenter(language="en", clean=False, char_span=True)
-# pysbd ends a sentence at each line end. A text with lines of equal width has line ends within sentences: those
-# after a word or a comma, before a word. Lists, quotes, tables and headings begin their lines with a mark.
+# pysbd ends a sentence at each line end. A text with lines of equal width has line ends within sentences:
+# those after a word or a comma, before a word. Lists, quotes and headings begin their lines with a mark.
 WITHIN_SENTENCE = re.compile(r"(?<=[\w,)'\"])\n(?=[^\W\d_])")
 
 

@@ -122,9 +122,7 @@ def tokens_of(sources: Sequence[Source], tokens: Tokens, characters: int) -> NDA
     """
     owners = owners_of(sources, characters)
     own = np.where(tokens.starts < tokens.ends, owners[np.maximum(tokens.ends - 1, 0)], -1)
-    found = np.stack(
-        [own == (-1 if each.is_template else number) for number, each in enumerate(sources)]
-    )
+    found = np.stack([own == (-1 if each.is_template else number) for number, each in enumerate(sources)])
     for source, inside in zip(sources, found, strict=True):
         if not inside.any():
             raise InspectionError(

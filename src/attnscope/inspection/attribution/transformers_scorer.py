@@ -125,6 +125,9 @@ class WholePasses:
         self.rows += len(ids) - 1
         return log_probs(logits_of_pass(self.model, ids[:-1], answer)[None], targets)
 
+    def received(self, held: int, tail: Ids, answer: int) -> None:
+        """Nothing: the attention of such a model is not observed."""
+
 
 def keeps_prefixes(model: Any) -> bool:
     """Whether all that a model keeps of a text are keys and values."""
@@ -138,20 +141,18 @@ def keeps_prefixes(model: Any) -> bool:
 def ends_of(model: Any) -> set[int]:
     """The tokens that end an answer."""
     named = getattr(model.generation_config, "eos_token_id", None)
-    return set(named) if isinstance(named, list) else {named} - {None}
+    return {named} if isinstance(named, int) else set(named or ())
 
 
 def groups_of(hidden: Bools, held: int, rows: int, answer: int, vocabulary: int) -> list[Bools]:
     """The items in groups that fit into memory."""
-    most = min(
-        ROWS_AT_ONCE // rows, LOGITS_AT_ONCE // (answer * vocabulary), ENTRIES_AT_ONCE // (rows * (held + rows))
-    )
-    size = max(1, most)
+    entries, logits = rows * (held + rows), answer * vocabulary
+    size = max(1, min(ROWS_AT_ONCE // rows, LOGITS_AT_ONCE // logits, ENTRIES_AT_ONCE // entries))
     return [hidden[first : first + size] for first in range(0, len(hidden), size)]
 
 
 def log_probs(logits: Any, targets: NDArray[np.int64]) -> Floats:
-    """The log probability of each target, (items, targets), in nats, of logits (items, targets, vocabulary)."""
+    """The log probability of each target in nats, (items, targets), of logits (items, targets, words)."""
     wanted = torch.from_numpy(targets)
     total = torch.logsumexp(logits, dim=-1).double()
     chosen = logits[:, torch.arange(len(targets)), wanted].double() - total
