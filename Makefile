@@ -50,7 +50,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
-	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py $(TEST_ARGS)
+	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py tests/inspection/attribution/test_transformers.py $(TEST_ARGS)
 	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py $(TEST_ARGS)  # one process loads Gemma
 
 sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour

@@ -68,7 +68,7 @@ def test_a_document_is_marked_within_a_message() -> None:
 
 def test_a_document_that_is_not_in_the_chat_is_named_with_the_way_out() -> None:
     with pytest.raises(
-        InspectionError, match=r"document b.txt does not occur in t, .*give the question as TEXT"
+        InspectionError, match=r"document b.txt does not occur in t, .*give a question in place of the chat"
     ):
         mark_documents(TEXT, (NamedText("b.txt", "dogs"),))
 

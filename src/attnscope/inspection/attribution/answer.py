@@ -67,10 +67,9 @@ def given_answer(text: str, prompt: Prompt, tokens: Tokens, subject: Subject, sp
 def with_sentences(
     ids: Sequence[int] | NDArray[np.int64], pieces: Sequence[str], splitter: Splitter
 ) -> Answer:
-    """An answer whose tokens belong to the sentence of their last character."""
-    ends = np.cumsum([len(piece) for piece in pieces])
-    starts = [start for start, _ in splitter("".join(pieces))] or [0]
-    labels = np.searchsorted(starts, np.maximum(ends - 1, 0), side="right") - 1
-    used, numbered = np.unique(np.maximum(labels, 0), return_inverse=True)
-    assert len(used)
+    """An answer whose tokens belong to the sentence of their last character, or to the next one if blank."""
+    lasts = np.cumsum([len(piece) for piece in pieces]) - 1
+    ends = [end for _, end in splitter("".join(pieces))] or [len(pieces)]
+    labels = np.minimum(np.searchsorted(ends, lasts, side="right"), len(ends) - 1)
+    numbered = np.unique(labels, return_inverse=True)[1]
     return Answer(np.asarray(ids, np.int64), tuple(pieces), numbered)

@@ -90,13 +90,18 @@ class AttributionRequest:
                 raise InspectionError(f"{name}={value!r}, expected one of {expected}.")
         if self.by == "message" and self.chat is None:
             raise InspectionError("by='message' needs a chat. Give it by --chat, or choose another level.")
-        if self.by == "document" and not self.documents:
+        if self.by == "document" and not self.documents and not self.is_example:
             raise InspectionError("by='document' needs documents. Give them by --document.")
         if self.through_others and self.method != "knockout":
             raise InspectionError(
                 f"through-others compares removal with knockout, but method={self.method!r}. "
                 "Leave out one of them."
             )
+
+    @property
+    def is_example(self) -> bool:
+        """Whether there is no prompt, so that the example of the package is used."""
+        return self.question is None and self.chat is None and self.text is None
 
     def or_example(self) -> "AttributionRequest":
         """Use the example of the package if there is no prompt: two documents and a question.
@@ -106,7 +111,7 @@ class AttributionRequest:
         AttributionRequest
             A request with a prompt.
         """
-        if not (self.question is None and self.chat is None and self.text is None):
+        if not self.is_example:
             return self
         question = (EXAMPLE / "question.txt").read_text(encoding="utf-8")
         tokens = min(self.new_tokens, EXAMPLE_NEW_TOKENS) if self.model is None else self.new_tokens
