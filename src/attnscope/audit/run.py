@@ -85,8 +85,8 @@ def attention(
     check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
     # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
     from attnscope.audit.grid import Grid
+    from attnscope.audit.probes import PROBES
     from attnscope.audit.probes.probe import Setting, run_all
-    from attnscope.audit.probes.table import PROBES
 
     start = monotonic()
     suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds, watch=watch)
@@ -106,7 +106,7 @@ def attention(
 
 def checks_of(contract: Contract) -> list[str]:
     """The names of all checks of the promises that a contract makes."""
-    from attnscope.audit.probes.table import PROBES
+    from attnscope.audit.probes import PROBES
 
     applicable = [probe for probe in PROBES if probe.applies(contract)]
     return list(dict.fromkeys(check for probe in applicable for check in probe.checks(contract)))

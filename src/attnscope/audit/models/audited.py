@@ -5,11 +5,10 @@ from time import monotonic
 import numpy as np
 
 from attnscope.audit.models.claims import Limits
-from attnscope.audit.models.probes.table import PROBES, skipped
-from attnscope.audit.models.probes.troubles import found_beside
+from attnscope.audit.models.probes import PROBES, skipped
+from attnscope.audit.models.probes.side_effects import found_beside
 from attnscope.audit.models.probes.window import UNKNOWN_DEPTH, with_first_layer
-from attnscope.audit.models.question import build
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.question import Scenario, build
 from attnscope.audit.models.setting import Setting
 from attnscope.audit.models.subject import Floats, Rounding, Subject, distances, unit_of
 from attnscope.audit.report import Report

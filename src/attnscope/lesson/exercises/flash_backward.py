@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, causal, scored, softmax
-from attnscope.lesson.exact import UNIT, exact
+from attnscope.lesson.comparing import UNIT, exact
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Memory, Misconception, Task
 from attnscope.problem import Causal
 from attnscope.reference import gradients
