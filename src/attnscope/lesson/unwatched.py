@@ -78,7 +78,7 @@ class StepResultError(ValueError):
 
 
 def output_and_cache(result: Any, shape: tuple[int, ...], name: str = "output") -> tuple[Any, Any]:
-    """The two results of a step; the output, or what else `name` says, has the shape of one token."""
+    """The two results of a step. The first, called `name` in messages, has the shape of one token."""
     if result is None or result is ...:
         raise NotImplementedError
     if not isinstance(result, tuple | list) or len(result) != 2:
