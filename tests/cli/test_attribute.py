@@ -46,7 +46,10 @@ def test_it_runs_at_once_without_anything() -> None:
 
 def test_the_help_has_examples_and_lists_the_command() -> None:
     done = run("--help")
-    assert "attnscope attribute --chat chat.json --by sentence --model path/to/model" in done.output
+    assert (
+        "attnscope attribute --chat chat.json --by sentence --model path/to/model --html why.html"
+        in done.output
+    )
     assert "attribute" in CliRunner().invoke(main, ["--help"]).output
 
 

@@ -62,7 +62,8 @@ def plain_pass(model: Any, hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
 
     AttentionInterface.register("plain with hidden keys", plain_attention)
     AttentionMaskInterface.register("plain with hidden keys", mask)
-    return logits(model, "plain with hidden keys", input_ids=torch.from_numpy(tokens()[None]))[0]
+    [found] = logits(model, "plain with hidden keys", input_ids=torch.from_numpy(tokens()[None]))
+    return np.asarray(found)
 
 
 def after_prefix(model: Any, hidden: NDArray[np.bool_], last: int = TOKENS - HELD) -> NDArray[np.float64]:

@@ -75,13 +75,19 @@ NEW_TOKENS = 64
     help="Also run removal, and print what reached the answer through other tokens.",
 )
 @click.option(
+    "--html",
+    type=NEW_FILE,
+    metavar="OUT",
+    help="Write a page to explore, with the text coloured by effect: one file that needs no network.",
+)
+@click.option(
     "--json",
     "json_out",
     type=NEW_FILE,
     metavar="OUT",
     help='Write the numbers as JSON. With "-", print them instead of the table.',
 )
-def attribute(json_out: Path | None, **given: Any) -> None:
+def attribute(html: Path | None, json_out: Path | None, **given: Any) -> None:
     """Find on which parts of a prompt an answer depends.
 
     Measures by how many nats the log probability of the answer falls without each source: a document, a
@@ -96,16 +102,18 @@ def attribute(json_out: Path | None, **given: Any) -> None:
       attnscope attribute
       attnscope attribute --document a.txt --document b.txt --question "The A-0 system was"
       attnscope attribute --document a.txt --question "Who?" --model gemma-3-270m.gguf --answer " Ada."
-      attnscope attribute --chat chat.json --by sentence --model path/to/model
+      attnscope attribute --chat chat.json --by sentence --model path/to/model --html why.html
       attnscope attribute prompt.txt --source rules:0-120 --source data:121-480 --model path/to/model
       attnscope attribute --through-others --json - | jq '.sources[] | {name, drop}'
     """  # noqa: D301 - click needs \b before lines that it must not wrap
-    from attnscope.inspection import AttributionRequest, print_attribution
+    from attnscope.inspection import AttributionRequest, page, print_attribution
     from attnscope.inspection import attribute as run
 
-    check_outputs(json_out)
+    check_outputs(html, json_out)
     with explained(), bar("attribute") as progress:
-        found = run(AttributionRequest(**given), progress)
+        found = run(AttributionRequest(inspected=html is not None, **given), progress)
+    if html is not None:
+        write(html, page(found), "html")
     if json_out is not None:
         facts = json.dumps(found.as_json(), ensure_ascii=False)
         if json_out == STANDARD_OUTPUT:
@@ -113,3 +121,5 @@ def attribute(json_out: Path | None, **given: Any) -> None:
             return
         write(json_out, facts + "\n", "json")
     print_attribution(found, terminal())
+    if html is not None:
+        click.echo(f"\nThe page is in {html}. Open it in a browser.")

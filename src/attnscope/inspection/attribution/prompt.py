@@ -6,7 +6,15 @@ from functools import partial
 from itertools import pairwise
 
 from attnscope.inspection.attribution.request import AttributionRequest
-from attnscope.inspection.attribution.sources import DOCUMENT, RANGE, Source, Splitter, paragraphs
+from attnscope.inspection.attribution.sources import (
+    DOCUMENT,
+    RANGE,
+    Source,
+    Splitter,
+    owners_of,
+    paragraphs,
+    runs_of,
+)
 from attnscope.inspection.chat import Chat, Message, parse_chat
 from attnscope.inspection.reader import (
     Mark,
@@ -92,11 +100,17 @@ def of_chat(request: AttributionRequest, subject: Subject, documents: tuple[Name
         Source(mark.segment, mark.start, mark.end, role)
         for mark, role in zip(marked.marks, roles, strict=True)
     ]
+    sources = [each for number, each in enumerate(sources) if has_words(sources, number, text)]
     if not sources:
         raise InspectionError(
             f"{shown_name(chat.name)} holds an answer and no message before it. Add the question to it."
         )
     return Prompt(chat.name, text, (*sources, TEMPLATE_SOURCE), question_of(sources), True, answer)
+
+
+def has_words(sources: Sequence[Source], number: int, text: str) -> bool:
+    """Whether a source has characters that belong to no source inside it: a message can be one document."""
+    return any(text[start:end].strip() for start, end in runs_of(owners_of(sources, len(text)) == number))
 
 
 def question_of(sources: Sequence[Source]) -> int:

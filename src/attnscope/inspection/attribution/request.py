@@ -38,6 +38,8 @@ class AttributionRequest:
         How effects are measured.
     by : {"document", "message", "paragraph", "sentence"}, optional
         The level of the sources. Default: documents or messages, then the sentences of those that matter.
+    inspected : bool
+        Whether every layer is also observed on prompt and answer, for page().
     through_others : bool
         Whether knockout also runs removal, and reports the difference.
 
@@ -58,6 +60,7 @@ class AttributionRequest:
     method: str = METHODS[0]
     by: str | None = None
     through_others: bool = False
+    inspected: bool = False
 
     def __post_init__(self) -> None:
         self._check_prompt()

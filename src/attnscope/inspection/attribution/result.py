@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from attnscope.inspection.attribution.answer import Answer
 from attnscope.inspection.attribution.sources import Source
+from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.text import InspectionError
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,10 @@ class Attribution:
         The time, without that of loading the model.
     facts : dict of str
         Where prompt, model and numbers are from.
+    inspection : Inspection or None
+        What every head reads on prompt and answer, if the request asked for it.
+    owners : ndarray of int64, (tokens,)
+        The number of the finest source that each token of the prompt belongs to; -1 is none.
     """
 
     method: str
@@ -87,6 +92,8 @@ class Attribution:
     rows: int
     seconds: float
     facts: dict[str, str] = field(default_factory=dict)
+    inspection: Inspection | None = None
+    owners: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def drops(self) -> Floats:

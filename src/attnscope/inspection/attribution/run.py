@@ -21,15 +21,18 @@ from attnscope.inspection.attribution.sources import (
     owners_of,
     paragraphs,
     split,
+    token_owners,
     tokens_of,
 )
-from attnscope.inspection.inspection import provenance
-from attnscope.inspection.run import Progress, load
+from attnscope.inspection.inspection import Inspection, provenance
+from attnscope.inspection.run import Progress, load, observed
+from attnscope.inspection.segments import MOST_SEGMENTS, TEMPLATE, Segments
 from attnscope.inspection.subject import Subject, Tokens
 from attnscope.inspection.text import InspectionError, shown_name
 
 SHARE_THAT_MATTERS = 0.1  # of the largest drop
 NATS_THAT_MATTER = 0.05
+ANSWER, REST = "answer", "question"  # names of segments beside those of the sources
 NO_SPLITTER = "sentences need pysbd: pip install 'attnscope[attribution]'"
 
 
@@ -94,6 +97,8 @@ def attribute(
     case = Case(subject, scorer, prompt, tokens, held, answer.ids)
     run = Run(request, case, progress)
     effects = run.effects(splitter)
+    seconds = perf_counter() - started
+    owners = token_owners([each.source for each in effects], tokens, len(prompt.text))
     facts = provenance(prompt.name, len(tokens.ids), subject)
     if splitter is whole:
         facts["sources"] = NO_SPLITTER
@@ -105,9 +110,26 @@ def attribute(
         run.log_probs,
         tuple(effects),
         scorer.rows,
-        perf_counter() - started,
+        seconds,
         facts,
+        inspected(case, answer, progress) if request.inspected else None,
+        owners,
     )
+
+
+def inspected(case: Case, answer: Answer, progress: Progress) -> Inspection:
+    """Every layer observed on prompt and answer; segments are the sources as given."""
+    sources = [each for each in case.prompt.sources if not each.is_template]
+    owners = token_owners(sources, case.tokens, len(case.prompt.text))
+    labels = np.where(owners < 0, len(sources), owners)
+    names = [each.name for each in sources]
+    rest = TEMPLATE if case.prompt.templated else REST
+    every = np.concatenate([labels, np.full(len(answer.ids), len(names) + 1)])
+    used, numbered = np.unique(every, return_inverse=True)
+    named = tuple([*names, rest, ANSWER][number] for number in used)
+    segments = Segments(numbered, named) if len(named) <= MOST_SEGMENTS else None
+    tokens = case.tokens.followed_by(answer.ids.tolist(), answer.pieces)
+    return observed(case.subject, case.prompt.name, tokens, segments, case.subject.layers, progress)
 
 
 def splitter_for(request: AttributionRequest) -> Splitter:

@@ -112,17 +112,26 @@ def runs_of(inside: NDArray[np.bool_]) -> list[Range]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
+def token_owners(sources: Sequence[Source], tokens: Tokens, characters: int) -> NDArray[np.int64]:
+    """The number of the source of each token, by its last character; -1 if it belongs to none.
+
+    Tokens of no source are the template's, if that is a source.
+    """
+    owners = owners_of(sources, characters)
+    template = next((number for number, each in enumerate(sources) if each.is_template), -1)
+    found = np.where(tokens.starts < tokens.ends, owners[np.maximum(tokens.ends - 1, 0)], -1)
+    return np.where(found < 0, template, found)
+
+
 def tokens_of(sources: Sequence[Source], tokens: Tokens, characters: int) -> NDArray[np.bool_]:
-    """The tokens of each source, (sources, tokens): a token belongs to the source of its last character.
+    """The tokens of each source, (sources, tokens).
 
     Raises
     ------
     InspectionError
         If a source has no token: it is a part of one.
     """
-    owners = owners_of(sources, characters)
-    own = np.where(tokens.starts < tokens.ends, owners[np.maximum(tokens.ends - 1, 0)], -1)
-    found = np.stack([own == (-1 if each.is_template else number) for number, each in enumerate(sources)])
+    found: NDArray[np.bool_] = token_owners(sources, tokens, characters) == np.arange(len(sources))[:, None]
     for source, inside in zip(sources, found, strict=True):
         if not inside.any():
             raise InspectionError(
