@@ -11,7 +11,7 @@ from attnscope.inspection.attribution.case import Case
 from attnscope.inspection.attribution.prompt import Prompt, read_prompt
 from attnscope.inspection.attribution.request import AttributionRequest
 from attnscope.inspection.attribution.result import Attribution, Floats, SourceEffect
-from attnscope.inspection.attribution.scorer import Scorer
+from attnscope.inspection.attribution.scorer import Ids, Scorer
 from attnscope.inspection.attribution.sources import (
     PARAGRAPH,
     SENTENCE,
@@ -98,7 +98,7 @@ def attribute(
     run = Run(request, case, progress)
     effects = run.effects(splitter)
     seconds = perf_counter() - started
-    owners = token_owners([each.source for each in effects], tokens, len(prompt.text))
+    owners = finest_owners([each.source for each in effects], tokens, len(prompt.text))
     facts = provenance(prompt.name, len(tokens.ids), subject)
     if splitter is whole:
         facts["sources"] = NO_SPLITTER
@@ -117,11 +117,22 @@ def attribute(
     )
 
 
+def finest_owners(sources: Sequence[Source], tokens: Tokens, characters: int) -> Ids:
+    """The source of each token; -1 if it is between the sentences of its source."""
+    owners = token_owners(sources, tokens, characters)
+    wholes = {each.whole for each in sources}
+    divided = [number for number, each in enumerate(sources) if each.name in wholes]
+    return np.where(np.isin(owners, divided), -1, owners)
+
+
 def inspected(case: Case, answer: Answer, progress: Progress) -> Inspection:
     """Every layer observed on prompt and answer; segments are the sources as given."""
     sources = [each for each in case.prompt.sources if not each.is_template]
     owners = token_owners(sources, case.tokens, len(case.prompt.text))
     labels = np.where(owners < 0, len(sources), owners)
+    if not case.prompt.templated:  # blanks between documents belong to the one before
+        owned = np.maximum.accumulate(np.where(owners < 0, 0, np.arange(len(owners))))
+        labels[: case.held] = labels[owned[: case.held]]
     names = [each.name for each in sources]
     rest = TEMPLATE if case.prompt.templated else REST
     every = np.concatenate([labels, np.full(len(answer.ids), len(names) + 1)])

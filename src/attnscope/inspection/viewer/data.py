@@ -115,7 +115,7 @@ def effects_of(found: Attribution) -> dict[str, Any]:
         "meaning": MEANINGS[found.method],
         "sources": [
             {
-                "name": shown_name(each.name),
+                "name": shown_name(each.name.removeprefix(f"{each.source.whole}, ")),
                 "text": shown_name(" ".join(each.text.split()))[:MOST_WORDS],
                 "whole": each.source.whole is None,
                 "drops": significant(each.drops),
