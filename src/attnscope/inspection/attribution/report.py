@@ -38,7 +38,7 @@ def print_attribution(found: Attribution, console: Console) -> None:
     section(console, "Answer")
     drawn = found.sums(found.log_probs)
     for number, (sentence, log_prob) in enumerate(zip(found.answer.sentences, drawn, strict=True), start=1):
-        print_text(console, f"{number}. {shown_name(sentence.strip())}  ({log_prob:.2f} nats)")
+        print_text(console, f"{number}. {shown_name(sentence.strip())}  ({log_prob:z.2f} nats)")
     section(console, "Sources")
     console.print(table_of(found), width=width_of(console))
     left_out = len(found.sources) - MOST_SOURCES
@@ -77,10 +77,10 @@ def table_of(found: Attribution) -> Table:
             continue
         row = [name_of(each)]
         if measured:
-            row += [Text(f"{each.drop:.2f}"), bar_of(each.drop, most)]
-        row += [Text(f"{part:.2f}") for part in found.sums(each.drops)] if split else []
+            row += [Text(f"{each.drop:z.2f}"), bar_of(each.drop, most)]
+        row += [Text(f"{part:z.2f}") for part in found.sums(each.drops)] if split else []
         if compared:
-            row.append(Text("" if each.through_others is None else f"{each.through_others:.2f}"))
+            row.append(Text("" if each.through_others is None else f"{each.through_others:z.2f}"))
         row.append(Text("" if each.attention is None else f"{each.attention:.1%}"))
         table.add_row(*row)
     return table

@@ -213,5 +213,5 @@ class Attribution:
         ]
         for each in self.sources:
             attention = "" if each.attention is None else f"{each.attention:.3f}"
-            lines.append(f"{each.name[:30]:30} {each.drop:8.2f} {attention:>10}")
+            lines.append(f"{each.name[:30]:30} {each.drop:z8.2f} {attention:>10}")
         return "\n".join(lines)
