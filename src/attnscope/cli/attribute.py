@@ -75,6 +75,11 @@ NEW_TOKENS = 64
     help="Also run removal, and print what reached the answer through other tokens.",
 )
 @click.option(
+    "--role-report",
+    is_flag=True,
+    help="Of a chat: also ablate all sources of a role together: system, user, tool, document.",
+)
+@click.option(
     "--html",
     type=NEW_FILE,
     metavar="OUT",

@@ -41,6 +41,9 @@ def print_attribution(found: Attribution, console: Console) -> None:
         print_text(console, f"{number}. {shown_name(sentence.strip())}  ({log_prob:z.2f} nats)")
     section(console, "Sources")
     console.print(table_of(found), width=width_of(console))
+    if found.roles:
+        section(console, "All sources of a role together")
+        console.print(roles_of(found), width=width_of(console))
     left_out = len(found.sources) - MOST_SOURCES
     if left_out > 0:
         print_text(console, f"{left_out} sources with smaller effects are left out; --json has all.")
@@ -83,6 +86,24 @@ def table_of(found: Attribution) -> Table:
             row.append(Text("" if each.through_others is None else f"{each.through_others:z.2f}"))
         row.append(Text("" if each.attention is None else f"{each.attention:.1%}"))
         table.add_row(*row)
+    return table
+
+
+def roles_of(found: Attribution) -> Table:
+    """What the answer and each of its sentences lose without the sources of a role."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("role", overflow="fold", ratio=1)
+    table.add_column("drop", justify="right")
+    table.add_column("", width=BAR)
+    sentences = len(found.answer.sentences)
+    split = 1 < sentences <= MOST_SENTENCES
+    for number in range(1, sentences + 1) if split else ():
+        table.add_column(f"of {number}.", justify="right")
+    most = max(abs(float(drops.sum())) for drops in found.roles.values())
+    for role, drops in found.roles.items():
+        drop = float(drops.sum())
+        parts = [f"{part:z.2f}" for part in found.sums(drops)] if split else []
+        table.add_row(Text(shown_name(role)), Text(f"{drop:z.2f}"), bar_of(drop, most), *parts)
     return table
 
 

@@ -38,6 +38,8 @@ class AttributionRequest:
         How effects are measured.
     by : {"document", "message", "paragraph", "sentence"}, optional
         The level of the sources. Default: documents or messages, then the sentences of those that matter.
+    role_report : bool
+        Of a chat: whether all sources of each role are also ablated together.
     inspected : bool
         Whether every layer is also observed on prompt and answer, for page().
     through_others : bool
@@ -60,6 +62,7 @@ class AttributionRequest:
     method: str = METHODS[0]
     by: str | None = None
     through_others: bool = False
+    role_report: bool = False
     inspected: bool = False
 
     def __post_init__(self) -> None:
@@ -95,6 +98,11 @@ class AttributionRequest:
             raise InspectionError("by='message' needs a chat. Give it by --chat, or choose another level.")
         if self.by == "document" and not self.documents and not self.is_example:
             raise InspectionError("by='document' needs documents. Give them by --document.")
+        if self.role_report and (self.chat is None or self.method == "attention"):
+            raise InspectionError(
+                "role-report ablates the roles of a chat: it needs --chat, and knockout or removal. "
+                "Give both, or leave it out."
+            )
         if self.through_others and self.method != "knockout":
             raise InspectionError(
                 f"through-others compares removal with knockout, but method={self.method!r}. "

@@ -81,6 +81,8 @@ class Attribution:
         What every head reads on prompt and answer, if the request asked for it.
     owners : ndarray of int64, (tokens,)
         The number of the finest source that each token of the prompt belongs to; -1 is none.
+    roles : dict of str to ndarray of float64, (answer tokens,)
+        What each token loses without all sources of a role, if the request asked for it.
     """
 
     method: str
@@ -94,6 +96,7 @@ class Attribution:
     facts: dict[str, str] = field(default_factory=dict)
     inspection: Inspection | None = None
     owners: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    roles: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def drops(self) -> Floats:
@@ -181,7 +184,7 @@ class Attribution:
             Method, prompt, answer, sources with drops and attention, rows, seconds. `start` and `end` are
             characters of the prompt, `drop` and `parts` are in nats, `parts` are the answer's sentences.
         """
-        return {
+        facts: dict[str, Any] = {
             "method": self.method,
             "prompt": self.prompt,
             "answer": {"text": self.answer.text, "log_prob": float(self.log_probs.sum())},
@@ -189,6 +192,12 @@ class Attribution:
             "rows": self.rows,
             "seconds": self.seconds,
         }
+        if self.roles:
+            facts["roles"] = [
+                {"role": role, "drop": float(drops.sum()), "parts": self.sums(drops).tolist()}
+                for role, drops in self.roles.items()
+            ]
+        return facts
 
     def _source_as_json(self, effect: SourceEffect) -> dict[str, Any]:
         measured = self.method != "attention"

@@ -1,26 +1,22 @@
 """Attribute an answer: read the prompt once, then ablate one source after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from attnscope.inspection.attribution.answer import Answer, given_answer, with_sentences
 from attnscope.inspection.attribution.case import Case
+from attnscope.inspection.attribution.effects import Run
 from attnscope.inspection.attribution.prompt import Prompt, read_prompt
 from attnscope.inspection.attribution.request import AttributionRequest
-from attnscope.inspection.attribution.result import Attribution, Floats, SourceEffect
+from attnscope.inspection.attribution.result import Attribution
 from attnscope.inspection.attribution.scorer import Ids, Scorer
 from attnscope.inspection.attribution.sources import (
-    PARAGRAPH,
     SENTENCE,
     Range,
     Source,
     Splitter,
-    owners_of,
-    paragraphs,
-    split,
     token_owners,
     tokens_of,
 )
@@ -30,8 +26,6 @@ from attnscope.inspection.segments import MOST_SEGMENTS, TEMPLATE, Segments
 from attnscope.inspection.subject import Subject, Tokens
 from attnscope.inspection.text import InspectionError, shown_name
 
-SHARE_THAT_MATTERS = 0.1  # of the largest drop
-NATS_THAT_MATTER = 0.05
 ANSWER, REST = "answer", "question"  # names of segments beside those of the sources
 NO_SPLITTER = "sentences need pysbd: pip install 'attnscope[attribution]'"
 
@@ -97,6 +91,7 @@ def attribute(
     case = Case(subject, scorer, prompt, tokens, held, answer.ids)
     run = Run(request, case, progress)
     effects = run.effects(splitter)
+    roles = run.by_role() if request.role_report else {}
     seconds = perf_counter() - started
     owners = finest_owners([each.source for each in effects], tokens, len(prompt.text))
     facts = provenance(prompt.name, len(tokens.ids), subject)
@@ -114,6 +109,7 @@ def attribute(
         facts,
         inspected(case, answer, progress) if request.inspected else None,
         owners,
+        roles,
     )
 
 
@@ -204,90 +200,3 @@ def first_row(tokens: Tokens, character: int) -> int:
     after = np.flatnonzero((tokens.ends > character) & (tokens.starts < tokens.ends))
     last = len(tokens.ids) - 1
     return min(int(after[0]), last) if after.size else last
-
-
-@dataclass(eq=False)
-class Run:
-    """The ablations of one case, level by level."""
-
-    request: AttributionRequest
-    case: Case
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self.log_probs = self.case.baseline()
-        self.received = self.case.received()
-
-    def effects(self, splitter: Splitter) -> list[SourceEffect]:
-        """The effect of each source; by default, sentences of those that matter follow them."""
-        prompt, by = self.case.prompt, self.request.by
-        if by in (PARAGRAPH, SENTENCE):
-            parts = split(prompt.sources, prompt.text, by, paragraphs if by == PARAGRAPH else splitter)
-            return self.of_sources(parts)
-        wholes = self.of_sources(prompt.sources)
-        if by is not None or self.request.method == "attention":
-            return wholes
-        names = those_that_matter(wholes)
-        owners = prompt.sources
-        parts = [each for each in split(owners, prompt.text, SENTENCE, splitter) if each.whole in names]
-        counts = [sum(each.whole == name for each in parts) for name in names]
-        several = [name for name, count in zip(names, counts, strict=True) if count > 1]
-        effects = self.of_sources([each for each in parts if each.whole in several])
-        return [
-            each
-            for one in wholes
-            for each in (one, *(part for part in effects if part.source.whole == one.name))
-        ]
-
-    def of_sources(self, sources: Sequence[Source]) -> list[SourceEffect]:
-        """The effects of these sources, each ablated alone."""
-        if self.request.method == "removal":
-            sources = [each for each in sources if not each.is_template]  # a chat cannot be read without it
-        if not sources:
-            return []
-        drops = self.drops(sources, self.request.method)
-        others: list[float | None] = [None] * len(sources)
-        if self.request.through_others:
-            cut = [number for number, each in enumerate(sources) if not each.is_template]
-            removed = self.drops([sources[number] for number in cut], "removal")
-            for number, drop in zip(cut, removed, strict=True):
-                others[number] = float(drop.sum() - drops[number].sum())
-        texts = texts_of(sources, self.case.prompt.text)
-        return [
-            SourceEffect(source, text, drop, attention, other)
-            for source, text, drop, attention, other in zip(
-                sources, texts, drops, self.attention(sources), others, strict=True
-            )
-        ]
-
-    def drops(self, sources: Sequence[Source], method: str) -> Floats:
-        """By how many nats each answer token falls without each source, (sources, answer)."""
-        if method == "attention":
-            return np.full((len(sources), len(self.log_probs)), np.nan)
-        ablate = {"knockout": self.case.knockouts, "removal": self.case.removals}[method]
-
-        def step(done: int, count: int) -> None:
-            self.progress(done / count, f"{method} {done} of {count}")
-
-        return self.log_probs - ablate(sources, np.eye(len(sources), dtype=np.bool_), step)
-
-    def attention(self, sources: Sequence[Source]) -> list[float | None]:
-        """The weight on each source; None if it was not observed."""
-        if self.received is None:
-            return [None] * len(sources)
-        owned = tokens_of(sources, self.case.tokens, len(self.case.prompt.text))
-        return [float(self.received[inside].sum()) for inside in owned]
-
-
-def those_that_matter(effects: Sequence[SourceEffect]) -> list[str]:
-    """The names of sources whose drop is not small, beside the largest one."""
-    drops = [each.drop for each in effects if not each.source.is_template]
-    least = max(SHARE_THAT_MATTERS * max(drops, default=0.0), NATS_THAT_MATTER)
-    return [each.name for each in effects if each.drop >= least and not each.source.is_template]
-
-
-def texts_of(sources: Sequence[Source], text: str) -> list[str]:
-    """The text of each source; of the template, all characters that belong to no source."""
-    outside = owners_of(sources, len(text)) < 0
-    between = "".join(character for character, out in zip(text, outside, strict=True) if out)
-    return [between if each.is_template else text[each.start : each.end] for each in sources]
