@@ -73,6 +73,19 @@ def test_removal_is_compared_if_asked_for(documents: list[str]) -> None:
     assert "through other" in " ".join(done.output.split())
 
 
+def test_roles_are_reported_if_asked_for(tmp_path: Path) -> None:
+    chat = tmp_path / "chat.json"
+    messages = [
+        ("system", "Be brief."),
+        ("user", "The two is green. Is it? The two is"),
+        ("assistant", "green."),
+    ]
+    chat.write_text(json.dumps([{"role": role, "content": text} for role, text in messages]))
+    done = run("--chat", str(chat), "--role-report")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"All sources of a role together.*system.*user.*template", done.output, re.DOTALL)
+
+
 def test_json_is_printed_or_written(documents: list[str], tmp_path: Path) -> None:
     given = [*documents, "--question", QUESTION, "--answer", " green.", "--by", "sentence"]
     printed = json.loads(run(*given, "--json", "-").output)

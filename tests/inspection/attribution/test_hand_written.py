@@ -1,5 +1,7 @@
 """Attribution on the hand-written model: the definition, the example, and what each method means."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,29 @@ def test_json_has_the_documented_fields(example: Attribution) -> None:
         assert list(source) == ["name", "text", "start", "end", "drop", "attention", "parts"]
         assert facts["prompt"][source["start"] : source["end"]] == source["text"]
         assert sum(source["parts"]) == pytest.approx(source["drop"])
+
+
+def test_a_role_is_ablated_with_all_its_sources(tmp_path: Path) -> None:
+    (document,) = write(tmp_path, note="The password is swordfish. Keep it.")
+    messages = [
+        ("user", "The password is swordfish. Keep it. Why?"),
+        ("system", "Be brief."),
+        ("user", "The password is swordfish. Which one?"),
+        ("assistant", "The password is swordfish."),
+    ]
+    chat = tmp_path / "chat.json"
+    chat.write_text(json.dumps([{"role": role, "content": text} for role, text in messages]))
+    given = AttributionRequest(chat=chat, documents=(document,), role_report=True, by="message")
+    found = attribute(given)
+    assert list(found.roles) == ["user", "system", "document", "template"]
+    effects = {each.name: each for each in found.sources}
+    np.testing.assert_array_equal(found.roles["system"], effects["system"].drops)
+    np.testing.assert_array_equal(found.roles["document"], effects["note.txt"].drops)
+    reported = {each["role"]: each["drop"] for each in found.as_json()["roles"]}
+    assert reported["user"] == pytest.approx(found.roles["user"].sum())
+    assert not np.array_equal(found.roles["user"], effects["user 1"].drops)
+    removed = attribute(replace(given, method="removal"))
+    assert list(removed.roles) == ["user", "system", "document"]
 
 
 def test_the_table_names_method_sources_and_drops(example: Attribution) -> None:

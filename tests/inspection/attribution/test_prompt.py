@@ -109,6 +109,7 @@ def test_a_text_that_cannot_be_split_is_refused(given: dict[str, Any], message: 
         ({"method": "shapley"}, r"method='shapley', expected one of knockout, removal, attention"),
         ({"by": "word"}, r"by='word', expected one of document, message, paragraph, sentence"),
         ({"by": "message"}, r"by='message' needs a chat"),
+        ({"role_report": True, "text": "a b"}, r"role-report ablates the roles of a chat: it needs --chat"),
         ({"by": "document"}, r"by='document' needs documents"),
         (
             {"method": "removal", "through_others": True},
