@@ -71,7 +71,7 @@ def needs_of_macos(wheel: Path, core: Path, target: Target) -> str:
 
 
 def wrong_layout(binary: Any) -> str | None:
-    """Whether a load command or segment is not where it must be, or the signature is missing that ARM64 needs."""
+    """Whether a load command or segment is out of place, or the signature is missing that ARM64 needs."""
     sound, reason = lief.MachO.check_layout(binary)
     if not sound:
         return f"has a wrong layout: {reason}"
@@ -87,11 +87,11 @@ def wrong_indirect_symbols(binary: Any) -> str | None:
         return f"has {command.nb_indirect_symbols - len(entries)} indirect symbols out of range"
     bound = {each.address: each.symbol.name for each in binary.bindings if each.has_symbol}
     for section in binary.sections:
-        if "SYMBOL_POINTERS" in section.type.name:
-            for place in range(section.size // POINTER):
-                address, entry = section.virtual_address + POINTER * place, entries[section.reserved1 + place]
-                if bound.get(address, entry.name) != entry.name:
-                    return f"binds {bound[address]} where its indirect symbol is {entry.name}"
+        pointers = section.size // POINTER if "SYMBOL_POINTERS" in section.type.name else 0
+        for place in range(pointers):
+            address, name = section.virtual_address + POINTER * place, entries[section.reserved1 + place].name
+            if bound.get(address, name) != name:
+                return f"binds {bound[address]} where its indirect symbol is {name}"
     return None
 
 
