@@ -1,7 +1,9 @@
 """A compiled core that is missing, foreign or broken: `import attnscope` states which, in one sentence."""
 
+import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -91,9 +93,9 @@ def test_a_core_for_another_c_library_or_word_size_is_named(
     (tmp_path / "_core.cpython-311-x86_64-linux-gnu.so").touch()
     monkeypatch.delitem(sys.modules, core.CORE)
     monkeypatch.setattr(core, "EXTENSION_SUFFIXES", [suffix])
-    monkeypatch.setattr(core.platform, "libc_ver", lambda: libc)
-    monkeypatch.setattr(core.platform, "machine", lambda: "x86_64" if pointer == 8 else "i686")
-    monkeypatch.setattr(core.struct, "calcsize", lambda code: pointer)
+    monkeypatch.setattr(platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64" if pointer == 8 else "i686")
+    monkeypatch.setattr(struct, "calcsize", lambda code: pointer)
     message = core.why_not_loaded(tmp_path, ImportError("No module named 'attnscope.kernels._core'"))
     assert "built for another Python or platform: found _core.cpython-311-x86_64-linux-gnu.so, and" in message
     assert named in message
