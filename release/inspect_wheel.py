@@ -27,6 +27,7 @@ def inspect_wheel(wheel: Path, target: Target) -> str:
     with ZipFile(wheel) as archive:
         cores = [name for name in archive.namelist() if name.endswith((".so", ".dylib", ".pyd"))]
         expect(cores == [core_of(wheel, target)], wheel, f"compiled files {cores}, expected one core")
+        expect("attnscope/py.typed" in archive.namelist(), wheel, "no py.typed, so that types are not read")
         with tempfile.TemporaryDirectory() as folder:
             needs = needs_of(wheel, Path(archive.extract(cores[0], folder)), target)
     return f"{size / 1e6:.2f} MB, {needs}"
