@@ -118,6 +118,15 @@ fuzz: $(FUZZER)/fuzz  ## calls of the kernel made of bytes, under two sanitizers
 	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 nice $(FUZZER)/fuzz $(FUZZER)/found $(FUZZER)/stored \
 	  -max_total_time=$(SECONDS) -artifact_prefix=$(FUZZER)/ $(FUZZ_OPTIONS)
 
+# Each of 13 tests gets a 13th of the examples; a history of a cache has up to 40 operations, and counts as 40.
+FUZZED_IN_PYTHON := tests/fuzz tests/sizing/test_hostile_files.py::test_a_spoiled_gguf_is_sized_or_refused \
+  tests/problem/test_bad_input.py::test_whatever_is_passed_the_error_is_ours \
+  tests/problem/test_bad_input.py::test_whatever_the_shapes_the_error_is_ours
+
+fuzz-python: $(VENV)/dev  ## hostile values for all that reads them, and interrupted caches: make fuzz-python EXAMPLES=1000000
+	HYPOTHESIS_PROFILE=fuzz EXAMPLES_PER_TEST=$$(($(EXAMPLES) / 13)) nice $(VENV)/bin/python -m pytest --durations=0 $(FUZZED_IN_PYTHON)
+	HYPOTHESIS_PROFILE=fuzz EXAMPLES_PER_TEST=$$(($(EXAMPLES) / 13 / 40)) nice $(VENV)/bin/python -m pytest tests/cache/test_any_interrupted_history.py
+
 # Some machines slow OpenBLAS down through these two variables; the other libraries must run at full speed. A missed floor
 # fails, after all tables were printed.
 bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes

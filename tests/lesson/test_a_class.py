@@ -31,7 +31,7 @@ CELLS = {
     "a large file": "open('large', 'wb').write(bytes(65 << 20))",
     "many files": "opened = [open('/dev/null') for _ in range(300)]",
     "forged messages": FLOOD,
-    "a flood of threads": "import threading as t\nfor _ in range(1000):\n    t.Thread(target=t.Event().wait).start()",
+    "a flood of threads": "import threading as t\nwhile True:\n    t.Thread(target=t.Event().wait).start()",
     "the end of its process": "import os\nos._exit(0)",
     "a signal to its parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)",
     "a neighbour's answers": NEIGHBOUR.format("../sound-000/exercises.ipynb"),

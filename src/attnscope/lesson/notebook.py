@@ -48,7 +48,7 @@ def code_cells(path: Path) -> list[str]:
         )
     language = nested(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
-        raise LessonError(f"{path} is a notebook in {printable(str(language))}, expected Python.")
+        raise LessonError(f"{path} is a notebook in {printable(str(language)[:40])}, expected Python.")
     return [source_of(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 
