@@ -102,9 +102,9 @@ def statistics(draw: st.DrawFn, of: dict[str, int]) -> StatisticsArrays:
     keys, segments, top = fitting(of["key_len"]), draw(st.integers(-1, 66)), draw(st.integers(-1, 9))
     table, columns = draw(st.integers(-1, 6)), draw(st.integers(-1, 6))
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        **{name: (rows, np.float32) for name in ("entropy", "max_weight", "first_mass", "mean_distance")},
-        **{name: (rows, np.float32) for name in ("sink_mass", "largest", "share", "counted")},
-        **{name: (rows, np.int32) for name in ("max_key", "visible_keys")},
+        **dict.fromkeys(("entropy", "max_weight", "first_mass", "mean_distance"), (rows, np.float32)),
+        **dict.fromkeys(("sink_mass", "largest", "share", "counted"), (rows, np.float32)),
+        **dict.fromkeys(("max_key", "visible_keys"), (rows, np.int32)),
         "labels": ((1, keys), np.uint8),
         "segment_mass": ((*rows, max(segments, 0)), np.float32),
         "top_keys": ((*rows, max(top, 0)), np.int32),
@@ -185,7 +185,7 @@ def test_any_arrays_are_computed_or_refused(data: st.DataObject, of: dict[str, i
 def test_any_arrays_of_a_backward_pass_are_computed_or_refused(
     data: st.DataObject, of: dict[str, int], number_format: str
 ) -> None:
-    formats = {name: number_format for name in ("format", "key_value_format", "output_format")}
+    formats = dict.fromkeys(("format", "key_value_format", "output_format"), number_format)
     rows = tuple(fitting(of[name]) for name in ("batch", "query_heads", "query_len"))
     keys = tuple(fitting(of[name]) for name in ("batch", "kv_heads", "key_len"))
     dtype = OF_FORMAT[number_format]
