@@ -129,10 +129,11 @@ fuzz-python: $(VENV)/dev  ## hostile values for all that reads them, and interru
 
 # Some machines slow OpenBLAS down through these two variables; the other libraries must run at full speed. A missed floor
 # fails, after all tables were printed.
-bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes
+bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes, and then trains Gemma
 	@status=0; unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE; \
 	  $(BENCH)/bin/python -m benchmarks || status=$$?; \
-	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; exit $$status
+	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; \
+	  $(MODELS)/bin/python -m benchmarks.training || status=$$?; exit $$status
 
 wheel: dist/built  ## dist/attnscope-*.whl
 
