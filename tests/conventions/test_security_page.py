@@ -12,7 +12,8 @@ PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 LIMITS = notebook.Limits()
 MIB = 2**20
 STATED = [
-    f"At most {config_file.LARGEST_CONFIG // MIB} MiB for a config and {weights.LARGEST_JSON // MIB} MiB for an index",
+    f"At most {config_file.LARGEST_CONFIG // MIB} MiB for a config and ",
+    f"and {weights.LARGEST_JSON // MIB} MiB for an index",
     f"at most {gguf.LARGEST_HEADER // MIB} MiB, {gguf.MOST_FIELDS:,} fields, {gguf.MOST_TENSORS:,} tensors, ",
     f"{gguf.MOST_ELEMENTS:,} elements of lists of strings, lists {gguf.DEEPEST_LIST} deep",
     f"Regular files only, at most {reader.MOST_BYTES // MIB} MiB each",

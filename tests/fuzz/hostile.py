@@ -97,7 +97,9 @@ def limited(seconds: float = SECONDS) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def check_error(error: Exception) -> None:
-    """The text is short, and a command can print it."""
+def check_error(error: Exception, *, escaped: bool = False, names: str = "") -> None:
+    """The text is short, names what it is to name, and has no control character if it is escaped."""
     text = str(error)
+    assert text.isprintable() or not escaped
+    assert names in text
     assert 0 < len(text) < LONGEST_ERROR, f"{len(text)} characters: {text[:200]!r}"

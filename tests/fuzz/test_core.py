@@ -1,4 +1,4 @@
-"""Arrays of any shape, type, layout and content for the compiled core: it computes, or refuses with ValueError.
+"""Arrays of any shape, type, layout and content for the compiled core: computed, or refused with ValueError.
 
 Under `make sanitize`, a read or write beside an array ends the process. csrc/checks/fuzz.cpp goes on behind
 these checks.

@@ -66,17 +66,14 @@ def test_64_callers_and_a_main_thread_that_signals_interrupt() -> None:
 
     before = signal.signal(signal.SIGALRM, ring)
     long = [np.broadcast_to(each[:, :, :1], (1, 4, 10**6, 32)) for each in arrays()]
-    try:
-        with ThreadPoolExecutor(64) as pool:
-            waiting = [pool.submit(work, caller) for caller in range(64)]
-            for _ in range(3):
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-                with pytest.raises(Alarm):
-                    at.attention(*long, mask=at.Causal(), threads=2)
-            assert all(each.result() for each in waiting)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with ThreadPoolExecutor(64) as pool:
+        waiting = [pool.submit(work, caller) for caller in range(64)]
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Alarm):
+                at.attention(*long, mask=at.Causal(), threads=2)
+        assert all(each.result() for each in waiting)
+    signal.signal(signal.SIGALRM, before)
 
 
 def attend_and_send(connection: Any) -> None:

@@ -10,7 +10,7 @@ from attnscope.errors import AttentionError
 
 
 class InputError(click.ClickException):
-    """The input cannot be used: exit code 2, as for a wrong option. Nothing in it moves a terminal's cursor."""
+    """The input cannot be used: exit code 2, as for a wrong option. Control characters are escaped."""
 
     exit_code = 2
 
