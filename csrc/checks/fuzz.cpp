@@ -1,5 +1,5 @@
-// A fuzzer of run_call() and run_gradients(), which the bindings call after their checks; for libFuzzer. Bytes
-// choose sizes, formats, strides, pages, a mask, scoring, statistics, numbers, and one comparison.
+// A fuzzer of run_call() and run_gradients(), which the bindings call after their checks; for libFuzzer.
+// Bytes choose sizes, formats, strides, pages, a mask, scoring, statistics, numbers, and one comparison.
 //
 // For every call that the bindings let through:
 //   the address and undefined-behaviour sanitizers report nothing; no array has a spare byte at its end

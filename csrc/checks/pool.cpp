@@ -1,5 +1,5 @@
-// Checks the thread pool: a body that throws, memory that runs out at any allocation, many callers at once, which
-// signals interrupt.
+// Checks the thread pool: a body that throws, memory that runs out at any allocation, many callers at once
+// that signals interrupt.
 // After each failure the pool must hold no job: a dangling one would be read by the next call's workers.
 #include <signal.h>
 #include <sys/wait.h>
