@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from attnscope.arguments import content_of
 from attnscope.inspection.chat import parse_chat
 from attnscope.inspection.request import Request
 from attnscope.inspection.subject import Subject
@@ -13,6 +14,7 @@ from attnscope.inspection.text import InspectionError, NamedText, checked, decod
 QUESTION = "question"
 EXAMPLE_NAME = "Example chat"
 LONGEST_NAME = 40
+MOST_BYTES = 2**24  # of a text, a document or a chat; 131,072 tokens have about 2**19
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_given(given: str) -> NamedText:
     'the cat sat'
     """
     if given == "-":
-        return decoded("standard input", sys.stdin.buffer.read())
+        return decoded("standard input", standard_input())
     if is_file(given):
         return read_file(Path(given))
     if looks_like_path(given):
@@ -93,19 +95,23 @@ def read_given(given: str) -> NamedText:
     return checked(f'"{shown}"', given)
 
 
+def standard_input() -> bytes:
+    """All of it. Raises InspectionError if that is too much."""
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise InspectionError(f"standard input has more than {MOST_BYTES:,} bytes. Give a shorter text.")
+    return content
+
+
 def read_file(path: Path) -> NamedText:
     """A UTF-8 text file.
 
     Raises
     ------
     InspectionError
-        If the file cannot be read, or is empty or not UTF-8 text.
+        If it is no regular file, cannot be read, or is too large, empty or not UTF-8 text.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InspectionError(f"cannot read {path}: {error.strerror}.") from error
-    return decoded(str(path), content)
+    return decoded(str(path), content_of(path, MOST_BYTES, InspectionError))
 
 
 def is_file(given: str) -> bool:
