@@ -111,7 +111,7 @@ def test_a_text_is_read_from_standard_input() -> None:
     ("arguments", "message"),
     [
         (["--question", "Who?"], "--question needs sources"),
-        (["--chat", "nowhere.json"], "cannot read nowhere.json"),
+        (["--chat", "nowhere.json"], "nowhere.json cannot be read"),
         (["--model", "nowhere"], "no such folder or file"),
         (["x y. z", "--source", "a:0-9"], "expected START < END <= 6"),
         (["--json", "nowhere/out.json"], "the folder nowhere does not exist"),
