@@ -10,6 +10,10 @@ MODELS := .venv-models
 LESSON := .venv-lesson
 WHEELS := .venv-wheels
 SITE := build/site
+FUZZER := build/fuzz
+CLANG ?= clang++-19
+SECONDS ?= 600
+EXAMPLES ?= 1000000
 FOLDER ?=
 PORT ?=
 TEST_ARGS ?=
@@ -39,7 +43,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads coverage bench wheel wheels clean check FORCE
+.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads coverage fuzz fuzz-python bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +56,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 	$(VENV)/bin/python $(PYTEST) --numprocesses auto --dist worksteal $(TEST_ARGS)
 
 OF_MODELS := tests/audit/test_peers.py $(wildcard tests/audit/test_transformers_*.py tests/inspection/test_transformers_*.py) \
-  tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
+  tests/inspection/attribution/test_transformers.py tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
 
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
@@ -116,12 +120,30 @@ sanitize-threads: $(THREADS_SANITIZED)/dev  ## the thread pool and the tests of 
 	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions=csrc/checks/thread_sanitizer.supp OPENBLAS_NUM_THREADS=1 \
 	$(THREADS_SANITIZED)/bin/python -m pytest --capture no -p no:cacheprovider tests/kernels/test_threads.py $(TEST_ARGS)
 
+# libFuzzer replays the stored corpus, then changes it. Units that reach new code are kept in build/fuzz/found;
+# `python -m tests.fuzz.corpus build/fuzz/found` stores the fewest that reach the same code.
+fuzz: $(FUZZER)/fuzz  ## calls of the kernel made of bytes, under two sanitizers, by Clang: make fuzz SECONDS=600
+	@mkdir -p $(FUZZER)/found
+	$(PYTHON) -m tests.fuzz.corpus --unpack $(FUZZER)/stored
+	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 nice $(FUZZER)/fuzz $(FUZZER)/found $(FUZZER)/stored \
+	  -max_total_time=$(SECONDS) -artifact_prefix=$(FUZZER)/ $(FUZZ_OPTIONS)
+
+# Each of 13 tests gets a 13th of the examples; a history of a cache has up to 40 operations, and counts as 40.
+FUZZED_IN_PYTHON := tests/fuzz tests/sizing/test_hostile_files.py::test_a_spoiled_gguf_is_sized_or_refused \
+  tests/problem/test_bad_input.py::test_whatever_is_passed_the_error_is_ours \
+  tests/problem/test_bad_input.py::test_whatever_the_shapes_the_error_is_ours
+
+fuzz-python: $(VENV)/dev  ## hostile values for all that reads them, and interrupted caches: make fuzz-python EXAMPLES=1000000
+	HYPOTHESIS_PROFILE=fuzz EXAMPLES_PER_TEST=$$(($(EXAMPLES) / 13)) nice $(VENV)/bin/python -m pytest --durations=0 $(FUZZED_IN_PYTHON)
+	HYPOTHESIS_PROFILE=fuzz EXAMPLES_PER_TEST=$$(($(EXAMPLES) / 13 / 40)) nice $(VENV)/bin/python -m pytest tests/cache/test_any_interrupted_history.py
+
 # Some machines slow OpenBLAS down through these two variables; the other libraries must run at full speed. A missed floor
 # fails, after all tables were printed.
-bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes
+bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, OpenVINO and JAX, and in Transformers: tables, floors, and bench/*.json; takes 15 minutes, and then trains Gemma
 	@status=0; unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE; \
 	  $(BENCH)/bin/python -m benchmarks || status=$$?; \
-	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; exit $$status
+	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; \
+	  $(MODELS)/bin/python -m benchmarks.training || status=$$?; exit $$status
 
 wheel: dist/built  ## dist/attnscope-*.whl
 
@@ -175,6 +197,23 @@ $(THREADS_SANITIZED)/built: $(CORE_SOURCES) build/python-files | $(THREADS_SANIT
 %/dev: pyproject.toml | %/built
 	$*/bin/python $(INSTALL) 'attnscope[dev]'
 	@touch $@
+
+# Without its trace of comparisons, which takes half of the time. Inputs that take long are changed less often.
+FUZZ_OPTIONS := -max_len=128 -len_control=0 -use_counters=0 -entropic_scale_per_exec_time=1 -print_final_stats=1
+FUZZ_FLAGS := -std=c++20 -O2 -g1 -ffp-contract=off -Wall -Wextra -Wconversion -Werror -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=all -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+FUZZED := x86_v3 x86_v4 parallel run_call run_gradients cpu_features dispatch
+
+$(FUZZER)/x86_%.o: $(CORE_SOURCES)
+	@mkdir -p $(FUZZER)
+	$(CLANG) $(FUZZ_FLAGS) -fsanitize-coverage=inline-8bit-counters,pc-table -fno-exceptions -fno-rtti -march=x86-64-$* -c csrc/levels/x86_$*.cpp -o $@
+
+$(FUZZER)/%.o: $(CORE_SOURCES)
+	@mkdir -p $(FUZZER)
+	$(CLANG) $(FUZZ_FLAGS) -fsanitize-coverage=inline-8bit-counters,pc-table -c csrc/$*.cpp -o $@
+
+$(FUZZER)/fuzz: $(FUZZED:%=$(FUZZER)/%.o)
+	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer csrc/checks/fuzz.cpp $^ -pthread -o $@
 
 dist/built: $(CORE_SOURCES) $(PACKAGE_FILES) README.md LICENSE | $(VENV)/built
 	rm -rf dist

@@ -6,6 +6,14 @@
 
 namespace attnscope {
 
+// Below this many multiply-adds (about 20 us of work for one thread) a call is done before a sleeping thread,
+// which needs 35 us, has woken up. A fuzzer's calls are small, and are to use threads.
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+inline constexpr double worth_a_thread = 1e3;
+#else
+inline constexpr double worth_a_thread = 1e6;
+#endif
+
 // Runs some of the tasks [first, end), at least the first, and returns the first task that it has not run.
 using RunSome = std::function<std::int64_t(std::int64_t first, std::int64_t end, void* workspace)>;
 // Called by the calling thread between its tasks. If it returns false, no further task starts.

@@ -5,10 +5,6 @@
 namespace attnscope {
 namespace {
 
-// Below this many multiply-adds (about 20 us of work for one thread) a call is done before a sleeping thread,
-// which needs 35 us, has woken up.
-constexpr double worth_a_thread = 1e6;
-
 // From this many tiles per thread on, tiles that do not divide evenly leave threads idle for less than 1/8 of
 // the time. Sharing out the parts of rows instead would cost more, because parts must be merged.
 constexpr std::int64_t many_tiles_per_thread = 8;

@@ -14,8 +14,6 @@
 namespace attnscope {
 namespace {
 
-// Below this many multiply-adds a call is done before a sleeping thread, which needs 35 us, has woken up
-constexpr double worth_a_thread = 1e6;
 constexpr std::int64_t means_per_task = 256;
 
 // The strips that a block of rows sees: at most two runs, from first to before end, the second after the

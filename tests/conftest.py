@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # No deadline: a shared machine is slow now and then, and a first call compiles nothing but wakes threads.
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
+# make fuzz-python: no database, so that no failure of an earlier run is tried first
+many = int(os.environ.get("EXAMPLES_PER_TEST", "10000"))
+settings.register_profile(
+    "fuzz", max_examples=many, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -25,11 +25,12 @@ int main() {
     for (const attnscope::KernelTable* table : attnscope::usable_levels()) {
         std::uint64_t sum = 14695981039346656037u;
         for (int number = 0; number < 200; ++number) {
-            attnscope::RandomCall call(number, number % 2 == 0);
+            const attnscope::Random random(static_cast<std::uint64_t>(number));
+            attnscope::RandomCall call(random, {.statistics = number % 2 == 0, .pages = number % 3 == 0});
             call.run(*table);
             const auto add = [&](const void* data, std::size_t size) { sum = digest(sum, data, size); };
             call.for_each_result(add);
-            attnscope::RandomBackward backward(number);
+            attnscope::RandomBackward backward(random, {});
             if (!backward.is_one_strip()) continue;
             backward.run(*table);
             backward.run_backward(*table);

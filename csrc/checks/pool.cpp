@@ -1,4 +1,5 @@
-// Checks the thread pool: a body that throws, memory that runs out at any allocation, many callers at once.
+// Checks the thread pool: a body that throws, memory that runs out at any allocation, many callers at once
+// that signals interrupt.
 // After each failure the pool must hold no job: a dangling one would be read by the next call's workers.
 #include <signal.h>
 #include <sys/wait.h>
@@ -101,6 +102,48 @@ long fail_each_allocation() {
     }
 }
 
+// go_on ends the job after `polls` polls; then no body runs, and the next job is whole
+void expect_an_ended_job(std::int64_t polls, std::int64_t threads) {
+    std::atomic<std::int64_t> running = 0;
+    std::int64_t asked = 0;
+    const bool whole = attnscope::parallel_for(
+        1000, threads, 64,
+        [&](std::int64_t, void*) {
+            ++running;
+            --running;
+        },
+        [&] { return ++asked < polls; });
+    if (whole && asked >= polls) fail("go_on did not end the job", asked);
+    if (running != 0) fail("a body ran on after its job had ended", running);
+}
+
+std::atomic<long> handled = 0;
+
+// Jobs that end well, throw, or are ended, of 64 threads at once, while signals interrupt all of them
+void expect_whole_jobs_of_64_callers() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) { ++handled; };
+    sigaction(SIGUSR1, &action, nullptr);
+    std::atomic<int> left = 64;
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 64; ++caller)
+        callers.emplace_back([caller, &left] {
+            for (std::int64_t round = 0; round < 30; ++round) {
+                expect_a_whole_job(20 + caller, 1 + (caller + round) % 5);
+                expect_what_a_body_throws(round, 3);
+                expect_an_ended_job(1 + round % 7, 3);
+            }
+            --left;
+        });
+    // A thread that has ended may be signalled until it is joined
+    while (left > 0) {
+        for (std::thread& caller : callers) pthread_kill(caller.native_handle(), SIGUSR1);
+        std::this_thread::yield();
+    }
+    for (std::thread& caller : callers) caller.join();
+    if (handled == 0) fail("no signal was handled", 0);
+}
+
 }  // namespace
 
 void* operator new(std::size_t bytes) {
@@ -118,19 +161,7 @@ int main() {
         expect_what_a_body_throws(round % 100, 1 + round % 8);
         expect_a_whole_job_further_down(1 + round, 1 + round % 8);
     }
-    std::vector<std::thread> callers;
-    for (int caller = 0; caller < 4; ++caller)
-        callers.emplace_back([caller] {
-            for (std::int64_t round = 0; round < 50; ++round) {
-                expect_a_whole_job(20 + caller, 3);
-                expect_what_a_body_throws(round, 3);
-            }
-        });
-    for (std::thread& caller : callers) caller.join();
-    std::int64_t asked = 0;
-    const bool whole =
-        attnscope::parallel_for(1000, 3, 64, [](std::int64_t, void*) {}, [&] { return ++asked < 3; });
-    if (whole && asked >= 3) fail("go_on did not end the job", asked);
+    expect_whole_jobs_of_64_callers();
     std::printf("the pool holds no job that failed (%ld allocations failed)\n", failed);
     std::fflush(stdout);
     std::_Exit(0);  // without destructors: the workers are blocked

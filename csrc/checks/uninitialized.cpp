@@ -12,7 +12,7 @@ namespace {
 
 // The backward pass of a call after its forward pass
 bool backward_is_clean(const attnscope::KernelTable& table, int number) {
-    attnscope::RandomBackward backward(number);
+    attnscope::RandomBackward backward(attnscope::Random(static_cast<std::uint64_t>(number)), {});
     if (!backward.is_one_strip()) return true;
     backward.run(table);
     backward.poison_backward(table);
@@ -36,7 +36,8 @@ int main() {
         for (int number = 0; number < 280; ++number) {
             if (!backward_is_clean(*table, number)) ++failures;
             for (const bool observed : {false, true}) {
-                attnscope::RandomCall call(number, observed);
+                attnscope::RandomCall call(attnscope::Random(static_cast<std::uint64_t>(number)),
+                                           {.statistics = observed, .pages = number % 3 == 0});
                 call.poison(*table);
                 std::feclearexcept(FE_INVALID);
                 call.run(*table);

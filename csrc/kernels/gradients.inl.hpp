@@ -72,7 +72,8 @@ static void write_grad_bias(const GradientCall& call, const GradientRows& rows, 
         float* to = call.grad_bias + rows.index(call.attention, r) * call.attention.key_len + block.first;
         for (std::uint64_t bits = block.of_row[r]; bits != 0; bits &= bits - 1) {
             const std::int64_t k = __builtin_ctzll(bits);
-            to[k] = grads[k * rows_per_block + r];
+            const float grad = grads[k * rows_per_block + r];
+            to[k] = grad == grad ? grad : nan;
         }
     }
 }

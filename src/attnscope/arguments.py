@@ -1,13 +1,19 @@
-"""What a caller gave: read as a whole number, or named in the words of an error."""
+"""What a caller gave: read as a whole number or a file, or named in the words of an error."""
 
+import os
 import reprlib
-from typing import Any
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from attnscope.errors import AttentionError, AttentionMaskError
 
 LARGEST_NUMBER = 2**40  # no array has an axis that long
+LONGEST_PATH = 300  # characters in an error
 
 
 def brief(given: Any) -> str:
@@ -58,3 +64,34 @@ def whole_number(
         raise error(f"{name}={brief(given)}: expected less than 2**40, no array is that long.")
     number: int = given
     return number
+
+
+@contextmanager
+def regular_file(path: Path, error: type[AttentionError]) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file for reading, without waiting; yields it and its size.
+
+    Errors
+        `error` if it cannot be opened, or is a FIFO, a device or a folder.
+    """
+    name = printable(str(path)[:LONGEST_PATH])
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as reason:
+        raise error(f"{name} cannot be read: {printable(str(reason)[:LONGEST_PATH])}.") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise error(f"{name} is not a regular file. Give the path of a file on a disk.")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file, status.st_size
+
+
+def content_of(path: Path, most_bytes: int, error: type[AttentionError]) -> bytes:
+    """The bytes of a file. Errors: as regular_file(), and if it has more bytes than that."""
+    with regular_file(path, error) as (file, _):
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        name = printable(str(path)[:LONGEST_PATH])
+        raise error(f"{name} has more than {most_bytes:,} bytes, which is the most that is read.")
+    return content

@@ -1,6 +1,7 @@
 """What a request names is read, and its characters are marked."""
 
 import io
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from attnscope.inspection import InspectionError, Request
 from attnscope.inspection.hand_written import HandWritten
 from attnscope.inspection.reader import (
+    MOST_BYTES,
     Mark,
     MarkedText,
     mark_documents,
@@ -46,7 +48,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("given", ["notes.txt", "some/folder", "./x"])
 def test_a_path_that_does_not_exist_is_not_inspected_as_words(given: str) -> None:
     with pytest.raises(
-        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"
+        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope \.\.\. -$"
     ):
         read_given(given)
 
@@ -57,7 +59,7 @@ def test_a_text_longer_than_any_file_s_name_is_words() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InspectionError, match=rf"cannot read {tmp_path}: Is a directory"):
+    with pytest.raises(InspectionError, match=rf"^{tmp_path} is not a regular file"):
         read_file(tmp_path)
 
 
@@ -68,7 +70,7 @@ def test_a_document_is_marked_within_a_message() -> None:
 
 def test_a_document_that_is_not_in_the_chat_is_named_with_the_way_out() -> None:
     with pytest.raises(
-        InspectionError, match=r"document b.txt does not occur in t, .*give the question as TEXT"
+        InspectionError, match=r"document b.txt does not occur in t, .*give a question in place of the chat"
     ):
         mark_documents(TEXT, (NamedText("b.txt", "dogs"),))
 
@@ -100,3 +102,23 @@ def test_a_document_with_the_name_of_a_role_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chat.json").write_text('[{"role": "user", "content": "cats sleep. who?"}]', encoding="utf-8")
     with pytest.raises(InspectionError, match=r"two segments are named user: "):
         read(Request(chat=tmp_path / "chat.json", documents=(tmp_path / "user",)), HandWritten())
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "fifo"])
+def test_only_regular_files_are_read(path: str, tmp_path: Path) -> None:
+    if path == "fifo":
+        os.mkfifo(tmp_path / path)
+    with pytest.raises(InspectionError, match=r"is not a regular file|cannot be read"):
+        read_file(tmp_path / path)
+
+
+def test_a_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "long.txt"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(InspectionError, match=r"long\.txt has more than 16,777,216 bytes"):
+        read_file(path)
+    with Path("/dev/zero").open("rb") as zeros:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=zeros))
+        with pytest.raises(InspectionError, match="standard input has more than 16,777,216 bytes"):
+            read_given("-")

@@ -222,6 +222,15 @@ def test_a_visible_nan_reaches_only_the_rows_that_see_it(level: str, where: str)
         assert np.isnan(poisoned.query[:, :, slot:]).all()
 
 
+def test_a_nan_in_the_gradient_of_a_bias_is_the_one_canonical_nan(level: str) -> None:
+    query, key, value, grad = arrays()
+    bias = np.zeros((1, HEADS, TOKENS, TOKENS), np.float32)
+    bias[:, :, 5, :3] = np.array([0xFFC12345, 0x7FF9025B, 0xFFFFFFFF], np.uint32).view(np.float32)
+    found = run(query, key, value, grad, mask=at.Causal(), bias=bias, softcap=3.0).bias
+    assert found is not None
+    assert set(found[np.isnan(found)].view(np.uint32)) == {0x7FC00000}
+
+
 def test_gradients_of_a_bias_and_of_sinks_depend_on_no_thread(level: str) -> None:
     given = arrays(batch=2)
     bias = np.random.default_rng(1).standard_normal((HEADS, TOKENS, TOKENS)).astype(np.float32)

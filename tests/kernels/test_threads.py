@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,37 @@ def test_many_backward_passes_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
             assert list(pool.map(lambda seed: gradients_in_bytes(seed, 3), range(8))) == alone
+
+
+class Alarm(Exception):
+    """What a signal handler raises."""
+
+
+def test_64_callers_and_a_main_thread_that_signals_interrupt() -> None:
+    """Signals raise in the main thread, in the middle of its calls; other calls are refused meanwhile."""
+    expected = gradients_in_bytes(1, 1), at.attention(*arrays(seed=1), threads=1).tobytes()
+    bad = arrays()[0][..., :1]
+
+    def work(caller: int) -> bool:
+        with pytest.raises(at.AttentionError):
+            at.attention(bad, arrays()[1], arrays()[2], threads=2)
+        threads = 1 + caller % 4
+        found = gradients_in_bytes(1, threads), at.attention(*arrays(seed=1), threads=threads).tobytes()
+        return found == expected
+
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    long = [np.broadcast_to(each[:, :, :1], (1, 4, 10**6, 32)) for each in arrays()]
+    with ThreadPoolExecutor(64) as pool:
+        waiting = [pool.submit(work, caller) for caller in range(64)]
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Alarm):
+                at.attention(*long, mask=at.Causal(), threads=2)
+        assert all(each.result() for each in waiting)
+    signal.signal(signal.SIGALRM, before)
 
 
 def attend_and_send(connection: Any) -> None:

@@ -280,6 +280,26 @@ def test_no_other_files_are_seen_and_root_is_another_user(tmp_path: Path) -> Non
     assert not note.endswith(", 0)")
 
 
+@needs_bwrap
+def test_a_grader_that_is_not_root_has_the_same_bounds_but_another_user(tmp_path: Path) -> None:
+    path = saved(made_of("import os\nraise ValueError(os.path.exists('/etc/passwd'))"), tmp_path / "a.ipynb")
+    nobody = 65534
+    command = [sys.executable, "-m", "attnscope", "check", str(path), "--json"]
+    as_other = {"user": nobody, "group": nobody, "extra_groups": []} if os.geteuid() == 0 else {}
+    if as_other and not readable_by_others(Path(sys.executable).resolve(), path, Path(__file__)):
+        pytest.skip("Python, the library or temporary files are in a folder of root")
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300, **as_other)
+    found = json.loads(done.stdout)
+    assert "ValueError: False" in found["notes"][0]
+    assert "another user" not in found["bounds"]
+    assert {*BWRAP.bounds} - {"another user"} == {*found["bounds"]}
+
+
+def readable_by_others(*paths: Path) -> bool:
+    """Whether every folder on the way to these files can be entered by anyone."""
+    return all(outer.stat().st_mode & 0o005 == 0o005 for path in paths for outer in path.parents)
+
+
 # ---- the report
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attnscope.lesson.comparing import wrong_entries
-from attnscope.lesson.exact import Rounded, exact
+from attnscope.lesson.comparing import Rounded, exact, wrong_entries
 from attnscope.reference import attention
 
 RNG = np.random.default_rng(11)

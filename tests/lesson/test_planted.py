@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import attnscope as at
-from attnscope.lesson.check import EXERCISES
+from attnscope.lesson.check import EXERCISES, PROJECTS, exercise_of
 from tests.lesson.planted.registry import PLANTED, Planted
-from tests.lesson.solutions import SOLUTIONS, STRETCH
+from tests.lesson.solutions import PROJECT_SOLUTIONS, SOLUTIONS, STRETCH
 
 for path in sorted((Path(__file__).parent / "planted").glob("[a-z]*.py")):
     import_module(f"tests.lesson.planted.{path.stem}")
@@ -17,9 +17,11 @@ for path in sorted((Path(__file__).parent / "planted").glob("[a-z]*.py")):
 
 def verdict_on(planted: Planted) -> at.lesson.Verdict:
     """The planted function among an instructor's."""
-    functions = {
-        each.__name__: each for each in (STRETCH if planted.stretch else SOLUTIONS)[planted.exercise]
-    }
+    if isinstance(planted.exercise, str):
+        right = PROJECT_SOLUTIONS[planted.exercise]
+    else:
+        right = (STRETCH if planted.stretch else SOLUTIONS)[planted.exercise]
+    functions = {each.__name__: each for each in right}
     assert planted.function in functions
     functions[planted.function] = planted.answer
     return at.lesson.check(planted.exercise, functions, stretch=planted.stretch)
@@ -35,5 +37,11 @@ def test_a_wrong_answer_gets_its_diagnosis(planted: Planted) -> None:
 
 def test_each_exercise_has_at_least_eight_wrong_answers() -> None:
     counts = Counter(planted.exercise for planted in PLANTED if not planted.stretch)
-    assert set(counts) == set(EXERCISES)
-    assert min(counts.values()) >= 8
+    assert set(counts) == {*EXERCISES, *PROJECTS}
+    assert min(counts[number] for number in EXERCISES) >= 8
+
+
+def test_each_function_of_a_project_has_a_wrong_answer() -> None:
+    for letter in PROJECTS:
+        tasks = {task.name for task in exercise_of(letter).tasks}
+        assert {planted.function for planted in PLANTED if planted.exercise == letter} == tasks

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from attnscope.lesson.grading import Graded, grade, grade_all
 from attnscope.lesson.judge import TaskJudge
 from attnscope.lesson.notebook import Limits
 from attnscope.lesson.process import Host
-from attnscope.lesson.verdict import Verdict
+from attnscope.lesson.verdict import LessonError, Verdict
 from tests.lesson.notebooks import all_solutions, made_of, saved
 from tests.lesson.solutions import checked
 
@@ -69,6 +70,13 @@ def test_an_integer_of_5000_digits_in_the_metadata_costs_nothing(tmp_path: Path)
     assert '"metadata": {}, "cells"' in text
     path.write_text(text.replace('"metadata": {}, "cells"', f'"metadata": {{"x": {"9" * 5000}}}, "cells"'))
     assert grade(path, Limits()).complete
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "fifo.ipynb"])
+def test_only_a_regular_file_is_a_notebook(path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.ipynb")
+    with pytest.raises(LessonError, match="is not a regular file"):
+        grade(tmp_path / path, Limits())
 
 
 INTERNAL = [RuntimeError("a bug"), MemoryError(), RecursionError("deep"), AssertionError(), OSError(5, "I/O")]

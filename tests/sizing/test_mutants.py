@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import attnscope as at
-from attnscope.sizing import engines, layer_rows
+from attnscope.sizing import engines, plan
 from attnscope.sizing.architectures import read
 from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, ModelDescription, Rows
@@ -65,7 +65,7 @@ def without_head_dim(patch: Any) -> None:
 
 
 def without_states(patch: Any) -> None:
-    patch.setattr(layer_rows, "_states", lambda layer, engine: ())
+    patch.setattr(plan, "_states", lambda layer, engine: ())
 
 
 MUTANTS: dict[str, Callable[[Any], Any]] = {

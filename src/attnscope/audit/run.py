@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnscope.audit.contract import Contract, ContractError, check_limits
 from attnscope.audit.report import Progress, Report
 from attnscope.audit.suspect import Suspect, Watch
+
+if TYPE_CHECKING:
+    from attnscope.audit.probes.probe import Probe
 
 NOT_PROBED = (
     "sequences longer than 65,701 keys, and calls without a key or without a query",
@@ -83,15 +86,13 @@ def attention(
             f"contract={contract!r}: expected a Contract, such as at.audit.Contract(causal=True)."
         )
     check_limits(seed, seconds_per_call=seconds_per_call, seconds=seconds)
-    # The probes are loaded when an audit begins, so that `import attnscope` stays fast.
     from attnscope.audit.grid import Grid
     from attnscope.audit.probes.probe import Setting, run_all
-    from attnscope.audit.probes.table import PROBES
 
     start = monotonic()
     suspect = Suspect(fn, contract, seconds_per_call, deadline=start + seconds, watch=watch)
     setting = Setting(suspect, Grid(contract, seed))
-    findings, checks = run_all(PROBES, setting, progress or (lambda share, step: None))
+    findings, checks = run_all(probes(), setting, progress or (lambda share, step: None))
     return Report(
         target=name or name_of(fn),
         claims=str(contract),
@@ -104,11 +105,27 @@ def attention(
     )
 
 
+def probes() -> tuple["Probe", ...]:
+    """All probes in their order. They are loaded when needed, so that `import attnscope` stays fast."""
+    from attnscope.audit.probes import cache, exactness, gradients, hidden_slots, repetition, side_effects
+
+    # Repetition comes first, since state that a function keeps shows best on a fresh one; side effects last.
+    return (
+        repetition.REPETITION,
+        exactness.EXACTNESS,
+        exactness.MASKED_ROWS,
+        hidden_slots.EXTREMES,
+        hidden_slots.POISON,
+        repetition.INVARIANCE,
+        cache.CACHE,
+        gradients.GRADIENTS,
+        side_effects.SIDE_EFFECTS,
+    )
+
+
 def checks_of(contract: Contract) -> list[str]:
     """The names of all checks of the promises that a contract makes."""
-    from attnscope.audit.probes.table import PROBES
-
-    applicable = [probe for probe in PROBES if probe.applies(contract)]
+    applicable = [probe for probe in probes() if probe.applies(contract)]
     return list(dict.fromkeys(check for probe in applicable for check in probe.checks(contract)))
 
 

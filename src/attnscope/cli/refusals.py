@@ -5,13 +5,17 @@ from contextlib import contextmanager
 
 import click
 
+from attnscope.arguments import printable
 from attnscope.errors import AttentionError
 
 
 class InputError(click.ClickException):
-    """The input cannot be used: exit code 2, as for a wrong option."""
+    """The input cannot be used: exit code 2, as for a wrong option. Control characters are escaped."""
 
     exit_code = 2
+
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(message))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from attnscope.arguments import content_of
 from attnscope.inspection.chat import parse_chat
 from attnscope.inspection.request import Request
 from attnscope.inspection.subject import Subject
@@ -13,6 +14,7 @@ from attnscope.inspection.text import InspectionError, NamedText, checked, decod
 QUESTION = "question"
 EXAMPLE_NAME = "Example chat"
 LONGEST_NAME = 40
+MOST_BYTES = 2**24  # of a text, a document or a chat; 131,072 tokens have about 2**19
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,24 @@ def read_given(given: str) -> NamedText:
     'the cat sat'
     """
     if given == "-":
-        return decoded("standard input", sys.stdin.buffer.read())
+        return decoded("standard input", standard_input())
     if is_file(given):
         return read_file(Path(given))
     if looks_like_path(given):
         raise InspectionError(
-            f"{given}: no such file. To inspect these words themselves: echo '{given}' | attnscope inspect -"
+            f"{given}: no such file. To give these words themselves, put them on standard input: "
+            f"echo '{given}' | attnscope ... -"
         )
     shown = given if len(given) <= LONGEST_NAME else given[: LONGEST_NAME - 1] + "…"
     return checked(f'"{shown}"', given)
+
+
+def standard_input() -> bytes:
+    """All of it. Raises InspectionError if that is too much."""
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise InspectionError(f"standard input has more than {MOST_BYTES:,} bytes. Give a shorter text.")
+    return content
 
 
 def read_file(path: Path) -> NamedText:
@@ -98,13 +109,9 @@ def read_file(path: Path) -> NamedText:
     Raises
     ------
     InspectionError
-        If the file cannot be read, or is empty or not UTF-8 text.
+        If it is no regular file, cannot be read, or is too large, empty or not UTF-8 text.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InspectionError(f"cannot read {path}: {error.strerror}.") from error
-    return decoded(str(path), content)
+    return decoded(str(path), content_of(path, MOST_BYTES, InspectionError))
 
 
 def is_file(given: str) -> bool:
@@ -142,7 +149,7 @@ def mark_documents(marked: MarkedText, documents: tuple[NamedText, ...]) -> Mark
             raise InspectionError(
                 f"document {shown_name(document.name)} does not occur in {shown_name(marked.name)}, "
                 "expected its text word for word in one of the messages. "
-                "Add it there, or give the question as TEXT: documents are then put before it."
+                "Add it there, or give a question in place of the chat: documents are then put before it."
             )
         marks.append(Mark(segment_of(document), start, start + len(words)))
     return replace(marked, marks=tuple(marks))

@@ -18,7 +18,7 @@ EXERCISES = {
     1: "soft_retrieval",
     2: "scaled_dot_product",
     3: "masked_attention",
-    4: "not_an_explanation",
+    4: "reading_weights",
     5: "heads",
     6: "alibi",
     7: "decode",

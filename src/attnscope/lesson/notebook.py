@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attnscope.arguments import content_of
 from attnscope.lesson.verdict import LessonError, printable
 
 MOST_BYTES = 64 << 20  # of a notebook's file
@@ -47,21 +48,16 @@ def code_cells(path: Path) -> list[str]:
         )
     language = nested(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
-        raise LessonError(f"{path} is a notebook in {printable(str(language))}, expected Python.")
+        raise LessonError(f"{path} is a notebook in {printable(str(language)[:40])}, expected Python.")
     return [source_of(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 
 def parsed(path: Path) -> dict[str, Any]:
     """The file as a JSON object."""
+    content = content_of(path, MOST_BYTES, LessonError)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise LessonError(
-                f"{path} has more than {MOST_BYTES >> 20} MiB. Clear its outputs and save it again."
-            )
         # Python refuses to read an int of more than 4300 digits; as a float it is inf, and harmless
-        notebook = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float)
-    except OSError as error:
-        raise LessonError(f"{path} cannot be read: {error.strerror or error}.") from error
+        notebook = json.loads(content.decode("utf-8-sig"), parse_int=float)
     except (ValueError, RecursionError, MemoryError) as error:
         raise LessonError(f"{path} is no notebook: it holds no JSON ({error}).") from error
     if not isinstance(notebook, dict):

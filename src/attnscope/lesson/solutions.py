@@ -113,6 +113,7 @@ def multi_head(x, w_q, w_k, w_v, w_o, heads, kv_heads, visible=None):
 
 
 def pool_heads(w, heads, kv_heads):
+    # Neighbouring heads share a kv head, so the mean is over the axis within a group.
     return w.reshape(len(w), kv_heads, heads // kv_heads, -1).mean(axis=2).reshape(len(w), -1)
 
 
@@ -130,6 +131,7 @@ def alibi(heads, query_len, key_len):
 def rotary(x, positions):
     pairs = x.shape[1] // 2
     angle = positions[:, None] * 10000.0 ** (-np.arange(pairs) / pairs)
+    # Dims i and i + pairs are the two coordinates of a point, which is turned by its angle.
     a, b = x[:, :pairs], x[:, pairs:]
     return np.concatenate(
         [a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle)], axis=1
@@ -239,6 +241,7 @@ def needed_gap(others, share):
 
 
 def copied_words(weights, tokens, words):
+    # A word that was read several times receives the sum of its weights.
     return np.bincount(tokens, weights=weights, minlength=words)
 
 

@@ -65,7 +65,7 @@ def greedily(answer: Answer, arguments: dict[str, Any]) -> Any:
     logits, sizes = [], []
     for step in range(len(fed) + arguments["new_tokens"] - 1):
         token = fed[step] if step < len(fed) else new[-1]
-        row, cache = output_and_cache(answer(model, cache, token), (words,))
+        row, cache = output_and_cache(answer(model, cache, token), (words,), "logits")
         logits.append(row)
         sizes.append(len(pickle.dumps(cache)))
         if step >= len(fed) - 1:
@@ -77,13 +77,13 @@ class StepResultError(ValueError):
     """A step returned something other than an output and a cache."""
 
 
-def output_and_cache(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """The two results of a step; the output has the shape of one token."""
+def output_and_cache(result: Any, shape: tuple[int, ...], name: str = "output") -> tuple[Any, Any]:
+    """The two results of a step. The first, called `name` in messages, has the shape of one token."""
     if result is None or result is ...:
         raise NotImplementedError
     if not isinstance(result, tuple | list) or len(result) != 2:
         what = f"{len(result)} things" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
-        raise StepResultError(f"a step returns {what}, expected two: (output, cache)")
+        raise StepResultError(f"a step returns {what}, expected two: ({name}, cache)")
     output, cache = result
     if output is None or output is ...:
         raise NotImplementedError
@@ -92,12 +92,12 @@ def output_and_cache(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     try:
         rows = np.asarray(output, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        swapped = "; are output and cache swapped" if np.shape(cache) == shape else ""
+        swapped = f"; are {name} and cache swapped" if np.shape(cache) == shape else ""
         raise StepResultError(
-            f"the output of a step is a {type(output).__name__}, expected an array of shape {shape}{swapped}"
+            f"the {name} of a step is a {type(output).__name__}, expected an array of shape {shape}{swapped}"
         ) from error
     if rows.shape != shape:
-        raise StepResultError(f"the output of a step has shape {rows.shape}, expected {shape}")
+        raise StepResultError(f"the {name} of a step has shape {rows.shape}, expected {shape}")
     return rows, cache
 
 

@@ -12,6 +12,8 @@ from attnscope.probing.calls import Printed as Printed
 from attnscope.probing.calls import Run as Run
 from attnscope.probing.calls import TimeIsUp as TimeIsUp
 from attnscope.probing.calls import alarm as alarm
+from attnscope.probing.calls import buffers as buffers
+from attnscope.probing.calls import captured as captured
 from attnscope.probing.calls import error_in_words as error_in_words
 from attnscope.probing.calls import guarded as guarded
 from attnscope.probing.calls import message_of as message_of
@@ -24,5 +26,3 @@ from attnscope.probing.findings import Severity as Severity
 from attnscope.probing.findings import listed as listed
 from attnscope.probing.findings import shrink as shrink
 from attnscope.probing.findings import written as written
-from attnscope.probing.output import buffers as buffers
-from attnscope.probing.output import captured as captured

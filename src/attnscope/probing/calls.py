@@ -3,6 +3,11 @@
 In the main thread an alarm ends a call. Other threads receive no alarm, so there the call runs in a thread
 of its own, into which an exception is raised when its time is over. A thread that this cannot stop, such as
 one in a long call of NumPy, is left behind.
+
+`contextlib.redirect_stdout` replaces `sys.stdout` for the whole process. Two threads that use it at once
+receive each other's lines, and the one that ends last restores the other's buffer. Here the standard
+streams are replaced at most once, by a router that looks up the calling thread: threads that capture write
+to their own buffer, all others to the real stream.
 """
 
 import ctypes
@@ -10,8 +15,9 @@ import random
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from time import monotonic
@@ -19,8 +25,6 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-
-from attnscope.probing.output import captured
 
 PATIENCE = 0.2  # seconds that a thread gets to end after its time is over
 MOST_PRINTED = 2000  # characters of what foreign code prints
@@ -197,3 +201,77 @@ def random_states() -> tuple[Any, ...]:
     torch = sys.modules.get("torch")
     torch_state = () if torch is None else tuple(torch.get_rng_state().tolist()[:700])
     return random.getstate(), kind, np.asarray(numbers).tobytes(), position, torch_state
+
+
+class Router:
+    """A standard stream that sends a capturing thread's lines to its buffer, others to the real stream."""
+
+    def __init__(self, onwards: Any) -> None:
+        self.onwards = onwards
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(buffers()[-1] if buffers() else self.onwards, name)
+
+
+class WarningRouter:
+    """A `warnings.showwarning` that drops the warnings of capturing threads."""
+
+    def __init__(self, onwards: Any) -> None:
+        self.onwards = onwards
+
+    def __call__(self, *details: Any, **more: Any) -> None:
+        if not buffers():
+            self.onwards(*details, **more)
+
+
+THREAD = threading.local()
+INSTALLING = threading.Lock()
+ROUTED = ((sys, "stdout", Router), (sys, "stderr", Router), (warnings, "showwarning", WarningRouter))
+users = 0  # captures under way; guarded by INSTALLING
+
+
+def buffers() -> list[StringIO]:
+    """The buffers of this thread's captures, the innermost last."""
+    if not hasattr(THREAD, "buffers"):
+        THREAD.buffers = []
+    found: list[StringIO] = THREAD.buffers
+    return found
+
+
+@contextmanager
+def captured(into: StringIO | None = None) -> Iterator[StringIO]:
+    """Send what this thread prints to a buffer, and drop its warnings; other threads are not affected.
+
+    A thread that works on behalf of another passes that thread's buffer as `into`.
+    """
+    buffer = StringIO() if into is None else into
+    own = buffers()
+    with ExitStack() as ends:
+        install()
+        ends.callback(uninstall)
+        own.append(buffer)
+        ends.callback(own.pop)
+        if threading.current_thread() is threading.main_thread():  # filters belong to the process
+            ends.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        yield buffer
+
+
+def install() -> None:
+    """Put the routers in place, unless they are."""
+    global users
+    with INSTALLING:
+        users += 1
+        for place, name, router in ROUTED:
+            if not isinstance(getattr(place, name), router):
+                setattr(place, name, router(getattr(place, name)))
+
+
+def uninstall() -> None:
+    """Restore the real streams after the last capture; a stream that other code put in their place stays."""
+    global users
+    with INSTALLING:
+        users -= 1
+        for place, name, router in ROUTED:
+            if users == 0 and isinstance(getattr(place, name), router):
+                setattr(place, name, getattr(place, name).onwards)

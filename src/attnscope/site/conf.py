@@ -24,7 +24,7 @@ myst_url_schemes = {"http": None, "https": None, "doi": None, "code": "code/{{pa
 nb_execution_mode = "force"
 nb_execution_excludepatterns = ["exercises.ipynb", "projects.ipynb"]  # their functions are the learner's
 nb_execution_raise_on_error = True
-nb_execution_timeout = 600
+nb_execution_timeout = 1800  # seconds for a cell: training takes a minute, and more on a busy machine
 nb_merge_streams = True
 
 # Docstrings are numpydoc.

@@ -5,15 +5,13 @@ Files are hostile until they are read: only regular files are opened, and only s
 
 import json
 import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from attnscope.arguments import brief, kind_of
+from attnscope.arguments import brief, kind_of, regular_file
 from attnscope.errors import ConfigError
 from attnscope.sizing.fields import printable
 from attnscope.sizing.gguf import MAGIC, config_of_gguf, read_header
@@ -62,7 +60,7 @@ def _read_path(path: Path) -> ConfigFile:
             f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
             "file."
         )
-    with regular_file(path) as (file, size):
+    with regular_file(path, ConfigError) as (file, size):
         if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:
             return _read_gguf(file, size, printable(path))
         fields = read_json(file, path, LARGEST_CONFIG)
@@ -80,22 +78,6 @@ def _read_gguf(file: BinaryIO, size: int, name: str) -> ConfigFile:
     if parts not in (0, 1):  # the other files hold the other tensors, in formats of their own
         return ConfigFile(fields | {"quantization_config": f"one of {brief(parts)} files"})
     return ConfigFile(fields, None, header.tensor_bytes)
-
-
-@contextmanager
-def regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """An open file and its size; raises ConfigError for a FIFO, a device or a folder, without waiting."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{printable(path)} cannot be read: {printable(error)}.") from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise ConfigError(f"{printable(path)} is not a regular file. Give the path of a file on a disk.")
-    with os.fdopen(descriptor, "rb") as file:
-        yield file, status.st_size
 
 
 def read_json(file: BinaryIO, path: Path, largest: int) -> Any:

@@ -11,9 +11,8 @@ from attnscope.problem import AttentionShape
 from attnscope.sizing.architectures import read_model
 from attnscope.sizing.config_file import read_config
 from attnscope.sizing.engines import ENGINES, read_engine
-from attnscope.sizing.layer_rows import CacheRequest, growth, layer_rows
 from attnscope.sizing.model import Layer, ModelDescription, Rows
-from attnscope.sizing.plan import CachePlan, EngineCache
+from attnscope.sizing.plan import CachePlan, CacheRequest, EngineCache, growth, layer_rows
 from attnscope.sizing.units import FLOATS, read_number_format
 from attnscope.sizing.weights import Weights, weights_of
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnscope.arguments import brief
+from attnscope.arguments import brief, regular_file
 from attnscope.errors import ConfigError
-from attnscope.sizing.config_file import parse_json, read_json, regular_file
+from attnscope.sizing.config_file import parse_json, read_json
 from attnscope.sizing.fields import printable
 from attnscope.sizing.model import ModelDescription
 from attnscope.sizing.units import bytes_of
@@ -77,7 +77,7 @@ def _complete_set(folder: Path) -> list[Path]:
 
 def _from_index(path: Path) -> int:
     """metadata.total_size."""
-    with regular_file(path) as (file, _):
+    with regular_file(path, ConfigError) as (file, _):
         index = read_json(file, path, LARGEST_JSON)
     metadata = index.get("metadata") if isinstance(index, Mapping) else None
     total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
@@ -102,7 +102,7 @@ def _from_headers(paths: list[Path]) -> int:
 def _from_header(path: Path, budget: int) -> tuple[int, int]:
     """Bytes of the tensors and of the header; a file is a length of 8 bytes, the header and the tensors."""
     name = printable(path)
-    with regular_file(path) as (file, size):
+    with regular_file(path, ConfigError) as (file, size):
         start = file.read(8)
         length = int.from_bytes(start, "little") if len(start) == 8 else 0
         if not 2 <= length <= size - 8:

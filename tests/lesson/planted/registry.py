@@ -9,9 +9,9 @@ Answer = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Planted:
-    """An answer to one function of an exercise."""
+    """An answer to one function of an exercise or project."""
 
-    exercise: int
+    exercise: int | str
     function: str
     answer: Answer
     words: str
@@ -25,7 +25,9 @@ class Planted:
 PLANTED: list[Planted] = []
 
 
-def planted(exercise: int, function: str, words: str, *, stretch: bool = False) -> Callable[[Answer], Answer]:
+def planted(
+    exercise: int | str, function: str, words: str, *, stretch: bool = False
+) -> Callable[[Answer], Answer]:
     """Plant the decorated function as a wrong answer whose message must contain `words`."""
 
     def plant(answer: Answer) -> Answer:

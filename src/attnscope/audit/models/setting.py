@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from attnscope.audit.models.claims import ModelClaims
-from attnscope.audit.models.question import Question, Where, build
-from attnscope.audit.models.scenario import Scenario, smaller
+from attnscope.audit.models.question import Question, Scenario, Where, build, smaller
 from attnscope.audit.models.subject import Floats, Move, Rounding, Subject, Trouble
 from attnscope.probing import Counterexample, Finding, Severity
 

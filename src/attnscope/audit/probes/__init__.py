@@ -1,1 +1,1 @@
-"""Probes of functions: each asks one kind of question. Their order is in `table`."""
+"""Probes of functions: each asks one kind of question. `audit.run` names their order."""

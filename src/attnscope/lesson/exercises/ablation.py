@@ -11,9 +11,8 @@ from attnscope.models import trained_transformer
 from attnscope.positions import apply_rotary
 
 Model = dict[str, Any]
-CLOSE = (
-    2.0**-14
-)  # of float32's 24 bits: two layers of sums over up to 80 numbers, and e^score of scores up to 30
+# Of float32's 24 bits: two layers of sums over up to 80 numbers, and e^score of scores up to 30
+CLOSE = 2.0**-14
 
 
 def parameters() -> Model:
@@ -98,8 +97,10 @@ def without_layer(model: Model, depth: int) -> Model:
 
 
 def maps_and_tokens(rng: np.random.Generator, size: Any) -> Arguments:
+    """The heads of each layer are in another order each time, so that the answer is not always the same."""
     made = twice(rng, size)
-    return {"maps": run(made["model"], made["tokens"])[1], "tokens": made["tokens"]}
+    maps = run(made["model"], made["tokens"])[1]
+    return {"maps": np.array([rng.permutation(layer) for layer in maps]), "tokens": made["tokens"]}
 
 
 def best_head(maps: Array, tokens: Array, **options: Any) -> Array:

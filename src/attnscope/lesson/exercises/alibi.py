@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array
-from attnscope.lesson.exact import UNIT
+from attnscope.lesson.comparing import UNIT
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 from attnscope.positions import alibi_slopes, apply_rotary
 

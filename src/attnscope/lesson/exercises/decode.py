@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, causal, softmax, softmax_of_one_shift
-from attnscope.lesson.comparing import wrong_entries
-from attnscope.lesson.exact import exact
+from attnscope.lesson.comparing import exact, wrong_entries
 from attnscope.lesson.exercises.serving import BYTES, SECONDS, SEQUENCES, WINDOWED_BYTES
 from attnscope.lesson.question import Arguments, Arrays, Draw, Exercise, Expected, Misconception, Task
 from attnscope.lesson.unwatched import token_by_token, within_a_window

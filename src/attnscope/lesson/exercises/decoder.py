@@ -130,6 +130,8 @@ def judged_cache(model: Model, cache_bytes: Array) -> str | None:
 
 
 SIZES = {"words": 11, "heads": 4, "kv_heads": 2, "dim": 4, "layers": 2, "prompt": 6, "new": 6}
+# Two words, since the best logit is compared with the next one; two new tokens, since the cache has to grow
+LEAST = {"words": 2, "heads": 4, "kv_heads": 4, "dim": 4, "prompt": 2, "new": 2}
 DECODER = Task(
     name="decoder_step",
     parameters=("model", "prompt", "new_tokens"),
@@ -137,9 +139,9 @@ DECODER = Task(
     writes="decoder_step(model, cache, token), token by token",
     ask=greedily,
     draws=(
-        Draw("grouped heads", question, SIZES),
-        Draw("one kv head", question, {**SIZES, "kv_heads": 1}),
-        Draw("as many kv heads", question, {**SIZES, "kv_heads": 4, "layers": 3}),
+        Draw("grouped heads", question, SIZES, LEAST),
+        Draw("one kv head", question, {**SIZES, "kv_heads": 1}, LEAST),
+        Draw("as many kv heads", question, {**SIZES, "kv_heads": 4, "layers": 3}, LEAST),
     ),
     judged=judged,
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, scored
-from attnscope.lesson.exact import UNIT, exact
+from attnscope.lesson.comparing import UNIT, exact
 from attnscope.lesson.question import (
     Arguments,
     Draw,

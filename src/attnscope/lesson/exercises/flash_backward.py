@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, causal, scored, softmax
-from attnscope.lesson.exact import UNIT, exact
+from attnscope.lesson.comparing import UNIT, exact
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Memory, Misconception, Task
 from attnscope.problem import Causal
 from attnscope.reference import gradients
@@ -44,6 +44,16 @@ def forward(
     return softmax(scores) @ value, top + np.log(np.exp(scores - top[:, None]).sum(axis=-1))
 
 
+def not_rescaled(query: Array, key: Array, value: Array, block: int) -> tuple[Array, Array]:
+    """Block by block, each relative to the largest score so far; the output keeps its old factors."""
+    scores = np.where(causal(len(query), len(key)), scored(query, key), -np.inf)
+    largest = np.maximum.accumulate(scores, axis=1)
+    ends = np.minimum((np.arange(len(key)) // block + 1) * block, len(key)) - 1
+    output = np.exp(scores - largest[:, ends]) @ value
+    _, logsumexp = forward(query, key, value)
+    return output / np.exp(logsumexp - largest[:, -1])[:, None], logsumexp
+
+
 FORWARD = Task(
     name="flash_forward",
     parameters=("query", "key", "value", "block"),
@@ -68,6 +78,10 @@ FORWARD = Task(
         Misconception(
             "the scores are not scaled.",
             lambda query, key, value, block: forward(query, key, value, scale=1.0),
+        ),
+        Misconception(
+            "the accumulated output is not rescaled when a new maximum comes; the sum is.",
+            not_rescaled,
         ),
         Misconception(
             "the diagonal is hidden, too: a token sees itself.",

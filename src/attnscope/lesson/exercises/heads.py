@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, causal, softmax
-from attnscope.lesson.exact import UNIT, Rounded, exact, given
+from attnscope.lesson.comparing import UNIT, Rounded, exact, given
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 
 PARAMETERS = ("x", "w_q", "w_k", "w_v", "w_o", "heads", "kv_heads", "visible")

@@ -17,7 +17,7 @@ from attnscope.lesson.attending import (
     softmax_of_one_shift,
     unshifted_softmax,
 )
-from attnscope.lesson.exact import exact
+from attnscope.lesson.comparing import exact
 from attnscope.lesson.exercises.who_may_see_whom import VISIBLE, VISIBLE_IN_WINDOW
 from attnscope.lesson.question import (
     Answer,

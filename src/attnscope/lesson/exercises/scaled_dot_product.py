@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, attend, scored, sizes, softmax, unshifted_softmax
-from attnscope.lesson.exact import UNIT, exact
+from attnscope.lesson.comparing import UNIT, exact
 from attnscope.lesson.exercises.soft_retrieval import NEGATIVE, ROWS_DO_NOT_SUM
 from attnscope.lesson.question import Arguments, Draw, Exercise, Expected, Misconception, Task
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.lesson.exact import UNIT
+from attnscope.lesson.comparing import UNIT
 from attnscope.lesson.question import Arguments, Draw, Expected, Misconception, Task
 
 Config = dict[str, int]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.lesson.attending import Array, softmax
-from attnscope.lesson.exact import UNIT, exact
+from attnscope.lesson.comparing import UNIT, exact
 from attnscope.lesson.question import (
     Arguments,
     Arrays,

@@ -1,1 +1,1 @@
-"""The probes of models: each asks one kind of question."""
+"""The probes of models: each asks one kind of question. `audited` names their order."""

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attnscope.audit.models.question import Question, Tokens, Where, drawn
-from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.session import NotOffered, Session
+from attnscope.audit.models.question import Question, Scenario, Tokens, Where, drawn
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
-from attnscope.audit.models.subject import Floats, Move
+from attnscope.audit.models.subject import Floats, Move, NotOffered, Session
 from attnscope.probing import Finding, NoAnswer, Severity, listed, shrink
 
 CACHE, REORDER, TRUNCATE, STALE = "cache", "reorder", "truncate", "stale state"

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from attnscope.audit.models.claims import ModelClaims
-from attnscope.audit.models.question import Question, Where
-from attnscope.audit.models.scenario import Scenario
-from attnscope.audit.models.session import Cached, cached
+from attnscope.audit.models.question import Question, Scenario, Where
 from attnscope.audit.models.setting import Setting, finding_of, token_in_words
+from attnscope.audit.models.subject import Cached, cached
 from attnscope.probing import Finding, Severity
 
 CHECK = "cache"

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from attnscope.audit.models.question import Question, Where
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.question import Question, Scenario, Where
 from attnscope.audit.models.setting import Setting, finding_of
 from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity

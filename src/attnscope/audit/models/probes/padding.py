@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.models.question import Question, Where, mask_of
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.question import Question, Scenario, Where, mask_of
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
 from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, Severity

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.audit.models.question import Question, Where
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.question import Question, Scenario, Where
 from attnscope.audit.models.setting import Setting, finding_of, leak_of, token_in_words
 from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, NoAnswer, Severity, random_states

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnscope.audit.models.question import Question, Tokens
-from attnscope.audit.models.scenario import Scenario
+from attnscope.audit.models.question import Question, Scenario, Tokens
 from attnscope.audit.models.setting import Setting, finding_of
 from attnscope.audit.models.subject import Floats, distances
 from attnscope.probing import Finding, NoAnswer, Printed, Severity, guarded
