@@ -67,7 +67,7 @@ sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers
 
 # The exit code is that of `coverage report`: 2 below fail_under in pyproject.toml.
 coverage: $(VENV)/dev  ## branch coverage of src after make test COVERAGE=1 and make test-models COVERAGE=1: the files below 90 %
-	@$(VENV)/bin/coverage combine -q --keep && { $(VENV)/bin/coverage report --sort=cover > build/coverage/report; status=$$?; \
+	@{ ! ls build/coverage/data.* > /dev/null 2>&1 || $(VENV)/bin/coverage combine -q; } && { $(VENV)/bin/coverage report --sort=cover > build/coverage/report; status=$$?; \
 	  awk 'NR < 3 || $$1 == "TOTAL" || $$NF + 0 < 90' build/coverage/report; exit $$status; }
 
 # A warning is a link that leads nowhere, or a formula that stays raw.
