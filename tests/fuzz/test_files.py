@@ -1,4 +1,4 @@
-"""Configs, chats, notebooks and messages from strangers: each is read, or refused in the library's own words."""
+"""Configs, chats, notebooks and messages from strangers: read, or refused in the library's own words."""
 
 from pathlib import Path
 from typing import Any
