@@ -17,6 +17,9 @@ EXAMPLES ?= 1000000
 FOLDER ?=
 PORT ?=
 TEST_ARGS ?=
+# make test COVERAGE=1 and make test-models COVERAGE=1 record which branches they reach; make coverage adds both up.
+COVERAGE ?=
+PYTEST := -m $(if $(COVERAGE),coverage run -m )pytest
 
 ifneq ($(filter default undefined,$(origin CXX)),)
 CXX := $(firstword $(foreach name,c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))
@@ -40,7 +43,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads fuzz fuzz-python bench wheel wheels clean check FORCE
+.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads coverage fuzz fuzz-python bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,16 +52,23 @@ tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE
 	@$(VENV)/bin/attnscope tour $(FILE)
 
 test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
-	$(VENV)/bin/python -m pytest --numprocesses auto $(TEST_ARGS)
+	@mkdir -p build/coverage
+	$(VENV)/bin/python $(PYTEST) --numprocesses auto --dist worksteal $(TEST_ARGS)
+
+OF_MODELS := tests/audit/test_peers.py $(wildcard tests/audit/test_transformers_*.py tests/inspection/test_transformers_*.py) \
+  tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
 
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
-	$(MODELS)/bin/python -m pytest --numprocesses auto tests/audit/test_peers.py tests/audit/test_transformers_*.py $(TEST_ARGS)
-	$(MODELS)/bin/python -m pytest tests/inspection/test_transformers_model.py tests/inspection/test_transformers_kinds.py $(TEST_ARGS)
-	$(MODELS)/bin/python -m pytest --numprocesses auto --dist loadfile tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py $(TEST_ARGS)  # one process loads Gemma
+	$(MODELS)/bin/python $(PYTEST) --numprocesses auto --dist loadfile $(OF_MODELS) $(TEST_ARGS)  # one process loads Gemma
 
 sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
 	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
+
+# The exit code is that of `coverage report`: 2 below fail_under in pyproject.toml.
+coverage: $(VENV)/dev  ## branch coverage of src after make test COVERAGE=1 and make test-models COVERAGE=1: the files below 90 %
+	@$(VENV)/bin/coverage combine -q --keep && { $(VENV)/bin/coverage report --sort=cover > build/coverage/report; status=$$?; \
+	  awk 'NR < 3 || $$1 == "TOTAL" || $$NF + 0 < 90' build/coverage/report; exit $$status; }
 
 # A warning is a link that leads nowhere, or a formula that stays raw.
 site: $(LESSON)/installed  ## the website, everything executed: build/site/index.html, a folder for any static host

@@ -41,10 +41,15 @@ def run(wheel: Path, target: Target) -> str:
         return "built and inspected, not run: no macOS here"
     if target.processor == platform.machine():
         return checked(wheel, doctor_here(wheel, "cp311-cp311" if is_311 else "cp312-abi3"), NO_COMPILERS)
-    python = emulated_python(SCRATCH / "aarch64") if target.processor == "aarch64" and is_311 else None
+    version = "3.11" if is_311 else "3.13"
+    scratch = SCRATCH / f"{target.processor}-{version}"
+    python = emulated_python(scratch, version) if target.processor == "aarch64" else None
     if python is None:
         return "built and inspected, not run: no Python for it here"
-    return checked(wheel, [*python, "-m", "attnscope", "doctor", "--json"], emulated_path(wheel, target))
+    environment = emulated_path(wheel, target, scratch, version)
+    return (
+        f"Python {version}, {checked(wheel, [*python, '-m', 'attnscope', 'doctor', '--json'], environment)}"
+    )
 
 
 def doctor_here(wheel: Path, tag: str) -> list[str]:
@@ -57,23 +62,14 @@ def doctor_here(wheel: Path, tag: str) -> list[str]:
     return [str(installed), "-m", "attnscope", "doctor", "--json"]
 
 
-def emulated_path(wheel: Path, target: Target) -> dict[str, str]:
+def emulated_path(wheel: Path, target: Target, scratch: Path, version: str) -> dict[str, str]:
     """A folder with a wheel and what it needs, for a Python without pip."""
-    site = SCRATCH / "aarch64" / "site"
+    site = scratch / "site"
     shutil.rmtree(site, ignore_errors=True)
     platforms = (f"manylinux_2_{minor}_{target.processor}" for minor in (17, 27, 28))
     names = [word for each in platforms for word in ("--platform", each)]
-    options = [
-        "--only-binary",
-        ":all:",
-        "--python-version",
-        "3.11",
-        "--implementation",
-        "cp",
-        "--target",
-        str(site),
-    ]
-    subprocess.run([sys.executable, *INSTALL, *options, *names, wheel], check=True)
+    options = ["--only-binary", ":all:", "--python-version", version, "--implementation", "cp"]
+    subprocess.run([sys.executable, *INSTALL, *options, "--target", str(site), *names, wheel], check=True)
     return os.environ | {"PYTHONPATH": str(site)}
 
 

@@ -1,6 +1,6 @@
 """The front door: attention(), and attention over parts of the keys."""
 
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from attnscope import kernels, reference
 from attnscope.errors import AttentionError
 from attnscope.problem import (
+    Array,
     AttentionOptions,
     AttentionProblem,
     Mask,
@@ -18,6 +19,7 @@ from attnscope.problem import (
 )
 from attnscope.result import PartialAttention
 
+Out = TypeVar("Out", bound=Array)
 Implementation = Literal["auto", "kernel", "reference"]
 
 
@@ -28,17 +30,27 @@ class CallOptions(AttentionOptions, total=False):
     implementation: Implementation
 
 
+@overload
 def attention(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Array, key: Array, value: Array, *, out: None = None, **options: Unpack[CallOptions]
+) -> NDArray[Any]: ...
+
+
+@overload
+def attention(query: Array, key: Array, value: Array, *, out: Out, **options: Unpack[CallOptions]) -> Out: ...
+
+
+def attention(
+    query: Array,
+    key: Array,
+    value: Array,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
-    out: NDArray[Any] | None = None,
+    mask: Mask | Array | None = None,
+    out: Array | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
     **scoring: Unpack[ScoringOptions],
-) -> NDArray[Any]:
+) -> Array:
     """Compute softmax attention: mix the values by how well each key matches the query.
 
     `output[i] = sum_j softmax_j(score[i, j]) value[j]`, with
@@ -129,11 +141,11 @@ def attention(
 
 
 def partial_attention(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
+    mask: Mask | Array | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
     **scoring: Unpack[ScoringOptions],

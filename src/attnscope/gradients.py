@@ -9,6 +9,7 @@ from attnscope import kernels, reference
 from attnscope.attention import Implementation, chosen
 from attnscope.problem import (
     FORMATS,
+    Array,
     AttentionOptions,
     AttentionProblem,
     Forward,
@@ -18,20 +19,21 @@ from attnscope.problem import (
     accumulation_dtype,
     check_out,
     describe,
+    plain,
     read_forward,
 )
 from attnscope.result import Gradients
 
 
 def attention_gradients(  # noqa: PLR0913  # attention()'s arguments, and those of the backward pass
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
-    grad_output: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
+    grad_output: Array,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
-    output: NDArray[Any] | None = None,
-    logsumexp: NDArray[Any] | None = None,
+    mask: Mask | Array | None = None,
+    output: Array | None = None,
+    logsumexp: Array | None = None,
     bias_gradient: bool = True,
     threads: int | None = None,
     implementation: Implementation = "auto",
@@ -170,7 +172,7 @@ def run_kernel(
     )
     grad_bias = grad_sinks = None
     if bias is not None and computed.bias is not None:
-        grad_bias = reference.summed_to(bias.shape, computed.bias).astype(np.float32)
+        grad_bias = reference.summed_to(plain(bias, "bias").shape, computed.bias).astype(np.float32)
     if sinks is not None:
         grad_sinks = reference.grad_of_sinks(sinks, logsumexp, computed.mean).astype(np.float32)
     drop = operands.added_axes

@@ -26,7 +26,7 @@ def test_decode_of_a_token_is_its_row_of_a_prefill(
     key, value = tokens_of(rng, TOKENS, dtype)
     query = queries_of(rng, TOKENS, dtype)
     read = as_read(key, dtype), as_read(value, dtype)
-    prefill = at.attention(query, *read, mask=at.Causal(), **SCORING)  # type: ignore[arg-type]
+    prefill = at.attention(query, *read, mask=at.Causal(), **SCORING)  # type: ignore[call-overload]
     cache = cache_of(dtype=dtype, page_tokens=page_tokens)
     text = cache.new_sequence()
     for t in range(TOKENS):

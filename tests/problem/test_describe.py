@@ -75,7 +75,7 @@ def test_an_unknown_implementation_is_refused() -> None:
     with pytest.raises(
         at.AttentionError, match="implementation='fast': expected 'auto', 'kernel' or 'reference'"
     ):
-        at.attention(QUERY, KEY, VALUE, implementation="fast")  # type: ignore[arg-type]
+        at.attention(QUERY, KEY, VALUE, implementation="fast")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

@@ -117,14 +117,14 @@ def test_memory_that_must_not_be_written_is_refused_as_out(dtype: Any) -> None:
     memory = np.zeros((4, 5, 8), dtype)
     memory.flags.writeable = False
     with pytest.raises(at.AttentionFormatError, match="out is read-only, expected a writable array"):
-        at.attention(*arrays(dtype), out=Exported(memory))  # type: ignore[arg-type]
+        at.attention(*arrays(dtype), out=Exported(memory))
 
 
 @pytest.mark.parametrize(("device", "named"), [(2, "CUDA"), (8, "Metal"), (99, "device type 99")])
 def test_memory_of_another_device_is_refused_by_its_name(device: int, named: str) -> None:
     query, key, value = arrays()
     with pytest.raises(at.AttentionFormatError) as refused:
-        at.attention(Exported(query, device=device), key, value)  # type: ignore[arg-type]
+        at.attention(Exported(query, device=device), key, value)
     assert str(refused.value) == (
         f"query is a tests.problem.exported.Exported in memory of {named}, expected the CPU's. "
         "Move it to the CPU first."
@@ -140,9 +140,9 @@ def test_a_refusal_of_the_exporter_is_passed_on_with_its_reason() -> None:
     with pytest.raises(
         at.AttentionFormatError, match=r"key is a .*Tracked that cannot be read in place: it requires"
     ):
-        at.attention(query, Tracked(key), value)  # type: ignore[arg-type]
+        at.attention(query, Tracked(key), value)
     with pytest.raises(at.AttentionMaskError, match=r"mask is a .*Tracked that cannot be read in place"):
-        at.attention(query, key, value, mask=Tracked(np.ones((5, 9), bool)))  # type: ignore[arg-type]
+        at.attention(query, key, value, mask=Tracked(np.ones((5, 9), bool)))
 
 
 def test_a_bfloat16_that_is_something_else_is_refused() -> None:
@@ -151,10 +151,10 @@ def test_a_bfloat16_that_is_something_else_is_refused() -> None:
 
     query, key, value = arrays()
     with pytest.raises(at.AttentionFormatError, match="its bfloat16 has the DLPack type"):
-        at.attention(Misnamed(query), key, value)  # type: ignore[arg-type]
+        at.attention(Misnamed(query), key, value)
 
 
 def test_a_format_that_attention_does_not_know_is_refused_as_before() -> None:
     _, key, value = exported(arrays())
     with pytest.raises(at.AttentionFormatError, match="query is int32, expected float32"):
-        at.attention(Exported(np.ones((4, 5, 16), np.int32)), key, value)  # type: ignore[arg-type]
+        at.attention(Exported(np.ones((4, 5, 16), np.int32)), key, value)

@@ -112,7 +112,10 @@ def build(config: Any) -> Any:
 
 
 def cached(model: Any, prompt: int, encoder_tokens: int, engine: str) -> Any:
-    """The cache that generate() makes, after a prompt and one token more."""
+    """The cache that generate() makes: after a prompt and one token more, or, if it is static, for so many.
+
+    A static cache has its full size from the first token, so that one token is enough.
+    """
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -131,7 +134,7 @@ def cached(model: Any, prompt: int, encoder_tokens: int, engine: str) -> Any:
         if engine == "hf-static" and cache is None:
             raise NotImplementedError("makes its own cache, which is never static")
         tokens = "decoder_input_ids" if model.config.is_encoder_decoder else "input_ids"
-        for length in (prompt, 1):
+        for length in (1,) if engine == "hf-static" else (prompt, 1):
             if cache is not None:
                 given[name] = cache
             output = model(**{tokens: torch.zeros(BATCH, length, dtype=torch.long)}, **given, use_cache=True)

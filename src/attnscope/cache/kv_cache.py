@@ -14,7 +14,7 @@ from attnscope.cache.queries import as_batch, by_shape, check_shared, is_one, li
 from attnscope.cache.store import Store
 from attnscope.cache.windows import CAUSAL, joined, read_windows
 from attnscope.errors import AttentionShapeError, CacheError
-from attnscope.problem import Mask, Pages, ScoringOptions, Window, plain
+from attnscope.problem import Array, Mask, Pages, ScoringOptions, Window, plain
 
 Vectors = NDArray[Any]
 Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
@@ -108,7 +108,7 @@ class KVCache:
         with self._store.lock:
             return self._store.add()
 
-    def append(self, sequence: int | Sequence[int], layer: int, key: Vectors, value: Vectors) -> None:
+    def append(self, sequence: int | Sequence[int], layer: int, key: Array, value: Array) -> None:
         """Write new tokens of one layer at the end of one sequence or of several: for all or for none.
 
         Parameters

@@ -145,7 +145,7 @@ class Seen(Observer):
         if self.layers is not None and layer not in self.layers:
             if not ablated:
                 return None
-            rows = attention(call.query, call.key, call.value, **call.options)
+            rows: NDArray[Any] = attention(call.query, call.key, call.value, **call.options)
             rows[:, ablated] = 0
             return rows
         asked = self.options.of_keys(call.key_offset, call.key.shape[2])

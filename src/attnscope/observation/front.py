@@ -2,21 +2,20 @@
 
 from typing import Any, Unpack
 
-import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import kernels, reference
 from attnscope.attention import Implementation, chosen
 from attnscope.observation.observation import Observation
-from attnscope.problem import Mask, ScoringOptions, Segments, describe, read_questions
+from attnscope.problem import Array, Mask, ScoringOptions, Segments, describe, read_questions
 
 
 def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each statistic
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
+    mask: Mask | Array | None = None,
     threads: int | None = None,
     implementation: Implementation = "auto",
     segments: Segments | None = None,

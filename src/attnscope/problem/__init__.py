@@ -10,6 +10,8 @@ from attnscope.problem.arrays import read_vectors as read_vectors
 from attnscope.problem.dense import Dense as Dense
 from attnscope.problem.describe import describe as describe
 from attnscope.problem.describe import describe_pages as describe_pages
+from attnscope.problem.dlpack import Array as Array
+from attnscope.problem.dlpack import SupportsDLPack as SupportsDLPack
 from attnscope.problem.documents import Documents as Documents
 from attnscope.problem.forward import Forward as Forward
 from attnscope.problem.forward import read_forward as read_forward

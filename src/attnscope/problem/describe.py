@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from attnscope.errors import AttentionFormatError, AttentionShapeError
 from attnscope.problem.arrays import FORMAT_NAMES, check_vectors, plain, read_vectors
 from attnscope.problem.dense import Dense
+from attnscope.problem.dlpack import Array
 from attnscope.problem.mask import Mask
 from attnscope.problem.operands import Operands
 from attnscope.problem.pages import Pages
@@ -30,11 +31,11 @@ Shape = tuple[int, ...]
 
 
 def describe(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Any,
+    key: Any,
+    value: Any,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
+    mask: Mask | Array | None = None,
     **scoring: Unpack[ScoringOptions],
 ) -> tuple[AttentionProblem, Operands]:
     """Check the arguments of attention(), and separate the problem from its arrays.
@@ -86,7 +87,7 @@ def describe_pages(
     query: NDArray[Any],
     pages: Pages,
     *,
-    mask: Mask | NDArray[np.bool_] | None = None,
+    mask: Mask | Array | None = None,
     **scoring: Unpack[ScoringOptions],
 ) -> tuple[AttentionProblem, Operands]:
     """Check a call whose keys and values lie in pages, as describe() does for arrays.

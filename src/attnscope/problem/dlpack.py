@@ -5,7 +5,7 @@ the structure that the standard fixes: https://dmlc.github.io/dlpack/latest/c_ap
 """
 
 import ctypes
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +20,17 @@ BFLOAT = (4, 16, 1)  # kDLBfloat, bits, lanes
 READ_ONLY = 1
 # What exporters raise for a tensor that they cannot share
 REFUSALS = (BufferError, RuntimeError, TypeError, ValueError, AttributeError)
+
+
+class SupportsDLPack(Protocol):
+    """An array of any library that can be read in place: torch's, JAX's, CuPy's on the host."""
+
+    def __dlpack__(self) -> Any: ...
+
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
+Array = NDArray[Any] | SupportsDLPack
 
 
 class _Tensor(ctypes.Structure):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from attnscope.arguments import brief
 from attnscope.errors import AttentionFormatError, AttentionScoringError, AttentionShapeError
 from attnscope.problem.arrays import FORMAT_NAMES, accumulation_dtype, check_array, not_an_array, plain
+from attnscope.problem.dlpack import Array
 from attnscope.problem.mask import Mask
 from attnscope.problem.shape import AttentionShape, Sizes
 
@@ -48,9 +49,9 @@ class ScoringOptions(TypedDict, total=False):
 
     scale: float | None
     softcap: float | None
-    bias: NDArray[Any] | None
-    alibi_slopes: NDArray[Any] | Sequence[float] | None
-    sinks: NDArray[Any] | Sequence[float] | None
+    bias: Array | None
+    alibi_slopes: Array | Sequence[float] | None
+    sinks: Array | Sequence[float] | None
 
 
 class AttentionOptions(ScoringOptions, total=False):
@@ -62,7 +63,7 @@ class AttentionOptions(ScoringOptions, total=False):
         Which keys each query sees; True = visible. None: every key.
     """
 
-    mask: Mask | NDArray[np.bool_] | None
+    mask: Mask | Array | None
 
 
 @dataclass(frozen=True)

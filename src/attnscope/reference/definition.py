@@ -12,13 +12,12 @@ matrix has query_len * key_len entries per head, so these functions are for unde
 for long texts.
 """
 
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.errors import AttentionScoringError
-from attnscope.problem import AttentionOptions
+from attnscope.problem import Array, AttentionOptions
 from attnscope.reference.inputs import Bools, Floats, Inputs, read
 
 # NaN, Inf and overflow are visible in the result, so NumPy need not warn about them.
@@ -28,9 +27,7 @@ Stage = Literal["raw", "softcap", "bias"]
 
 
 @quietly
-def attention(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
-) -> Floats:
+def attention(query: Array, key: Array, value: Array, **options: Unpack[AttentionOptions]) -> Floats:
     """Compute softmax attention in float64, by its definition.
 
     output[i] = sum_j softmax_j(score[i, j]) * value[j]
@@ -69,7 +66,7 @@ def attention(
 
 
 @quietly
-def weights(query: NDArray[Any], key: NDArray[Any], **options: Unpack[AttentionOptions]) -> Floats:
+def weights(query: Array, key: Array, **options: Unpack[AttentionOptions]) -> Floats:
     """Compute the attention weights: the share of each key's value in each query's output.
 
     Parameters
@@ -100,9 +97,7 @@ def weights(query: NDArray[Any], key: NDArray[Any], **options: Unpack[AttentionO
 
 
 @quietly
-def scores(
-    query: NDArray[Any], key: NDArray[Any], *, stage: Stage = "bias", **options: Unpack[AttentionOptions]
-) -> Floats:
+def scores(query: Array, key: Array, *, stage: Stage = "bias", **options: Unpack[AttentionOptions]) -> Floats:
     """Compute the scores that the softmax reads, or those of an earlier stage.
 
     Parameters

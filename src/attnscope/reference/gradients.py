@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.problem import AttentionOptions, read_forward
+from attnscope.problem import Array, AttentionOptions, plain, read_forward
 from attnscope.reference.definition import dot_products, masked_scores, mix, quietly, softmax
 from attnscope.reference.inputs import Bools, Floats, Inputs, read, widen
 from attnscope.result import Gradients
@@ -13,13 +13,13 @@ from attnscope.result import Gradients
 
 @quietly
 def gradients(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
-    grad_output: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
+    grad_output: Array,
     *,
-    output: NDArray[Any] | None = None,
-    logsumexp: NDArray[Any] | None = None,
+    output: Array | None = None,
+    logsumexp: Array | None = None,
     **options: Unpack[AttentionOptions],
 ) -> Gradients:
     """Propagate the gradient of a loss from attention's output back to its inputs.
@@ -102,7 +102,7 @@ def gradients(
         query=grad_query[drop],
         key=of_shared_heads(shape.kv_heads, grad_key)[drop],
         value=of_shared_heads(shape.kv_heads, grad_value)[drop],
-        bias=None if bias is None else summed_to(bias.shape, grad_scores),
+        bias=None if bias is None else summed_to(plain(bias, "bias").shape, grad_scores),
         sinks=None if inputs.sinks is None else grad_of_sinks(inputs.sinks, row_logsumexp, mean),
     )
 

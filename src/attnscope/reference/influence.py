@@ -1,12 +1,11 @@
 """The influence of a key on the output, beside its weight."""
 
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attnscope.problem import AttentionOptions
+from attnscope.problem import Array, AttentionOptions
 from attnscope.reference.definition import masked_scores, mix, quietly, softmax
 from attnscope.reference.inputs import Bools, Floats, Inputs, read
 
@@ -37,9 +36,7 @@ class Influence:
 
 
 @quietly
-def influence(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
-) -> Influence:
+def influence(query: Array, key: Array, value: Array, **options: Unpack[AttentionOptions]) -> Influence:
     """Remove each key in turn, and measure how far the output moves.
 
     `output without j = (output - w_j value_j) / (1 - w_j)`, and `change_j = |output - output without j|`.

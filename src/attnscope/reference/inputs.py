@@ -6,7 +6,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.problem import AttentionOptions, AttentionProblem, Operands, describe
+from attnscope.problem import Array, AttentionOptions, AttentionProblem, Operands, describe
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -57,7 +57,7 @@ class Inputs:
 
 
 def read(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
+    query: Array, key: Array, value: Array, **options: Unpack[AttentionOptions]
 ) -> tuple[AttentionProblem, Operands, Inputs]:
     """Validate the arguments of attention() and widen them to float64, which is exact for every format."""
     problem, operands = describe(query, key, value, **options)

@@ -1,12 +1,11 @@
 """The online form: the same attention, reading the keys block by block with a state of O(query_len)."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
-from attnscope.problem import AttentionOptions
+from attnscope.problem import Array, AttentionOptions
 from attnscope.reference.definition import masked_scores, mix, nonzero, quietly
 from attnscope.reference.inputs import Floats, Inputs, read
 from attnscope.result import PartialAttention
@@ -14,9 +13,9 @@ from attnscope.result import PartialAttention
 
 @quietly
 def blockwise(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
     *,
     block: int = 64,
     **options: Unpack[AttentionOptions],

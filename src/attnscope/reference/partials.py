@@ -1,12 +1,11 @@
 """Attention over some of the keys, and the whole made of such parts."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnscope.errors import AttentionShapeError
-from attnscope.problem import AttentionOptions
+from attnscope.problem import Array, AttentionOptions
 from attnscope.reference.definition import attend, nonzero, quietly
 from attnscope.reference.inputs import read
 from attnscope.result import PartialAttention
@@ -14,7 +13,7 @@ from attnscope.result import PartialAttention
 
 @quietly
 def partial_attention(
-    query: NDArray[Any], key: NDArray[Any], value: NDArray[Any], **options: Unpack[AttentionOptions]
+    query: Array, key: Array, value: Array, **options: Unpack[AttentionOptions]
 ) -> PartialAttention:
     """Compute attention over these keys in float64, with the logsumexp that weighs them against other keys.
 

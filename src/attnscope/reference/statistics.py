@@ -1,11 +1,11 @@
 """Statistics of attention weights from the whole matrix: the oracle of observe(), which never builds it."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.problem import AttentionOptions, Questions, read_questions
+from attnscope.problem import Array, AttentionOptions, Questions, read_questions
 from attnscope.reference.definition import masked_scores, mix, quietly, softmax
 from attnscope.reference.inputs import Bools, Floats, Inputs, read
 from attnscope.result import Statistics
@@ -15,9 +15,9 @@ Ints = NDArray[np.int32]
 
 @quietly
 def statistics(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
     *,
     questions: Questions | None = None,
     **options: Unpack[AttentionOptions],

@@ -33,6 +33,14 @@ def test_the_page_shows_the_figures_of_the_notebook_in_its_order(theory: Visit) 
     assert theory.foreign == []
 
 
+def test_in_dark_mode_a_figure_has_no_light_frame(visit: Open) -> None:
+    page = visit("theory.html", dark=True).page
+    grounds = page.locator(".cell_output > .text_html:has(.af)").evaluate_all(
+        "all => all.map(each => getComputedStyle(each).backgroundColor)"
+    )
+    assert grounds == ["rgba(0, 0, 0, 0)"] * len(SHOWN)
+
+
 def test_every_figure_can_be_moved(theory: Visit) -> None:
     """By its first slider, from end to end, or by its first choice that is not chosen."""
     for name in SHOWN:
