@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import attnscope as at
 from attnscope.cli import main
 from attnscope.sizing.gguf import MOST_ELEMENTS
-from tests.sizing.published import LLAMA
+from tests.sizing.published import LLAMA, config
 from tests.sizing.test_config_files import OF_LLAMA, gguf, text
 
 CPU_SECONDS = 10  # a case takes less than one, and took 105
@@ -149,6 +149,11 @@ def test_a_config_is_refused_in_one_printable_error(tmp_path: Path, content: byt
     done = CliRunner().invoke(main, ["size", str(path)])
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("kind", ["a" * 5_000, "\x1b[31m", "\ud800"], ids=range(3))
+def test_a_kind_of_layer_of_any_length_is_refused_in_a_short_error(kind: str) -> None:
+    refused(config("granite-4.0-h-small", layer_types=[kind] * 40), r"a layer that is not known")
 
 
 @pytest.mark.parametrize("asked", [{"context": 10**5000}, {"batch": -(10**5000)}, {"memory": 10**5000}])
