@@ -1,5 +1,6 @@
 """`attnscope learn` and `attnscope check`: what they copy and print, and their exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -65,6 +66,24 @@ def test_learn_never_writes_over_a_learner_s_work(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert f"kept as it is   {mine}\n" in done.output
     assert mine.read_bytes() == before
+
+
+def test_learn_on_a_full_disk_leaves_no_part_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        written(path, content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    done = run("learn", tmp_path, "--no-open")
+    assert done.exit_code == 2
+    assert "No space left on device" in " ".join(done.output.split())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    monkeypatch.undo()
+    assert "kept as it is" not in run("learn", tmp_path, "--no-open").output
 
 
 def test_learn_may_be_called_again(tmp_path: Path) -> None:

@@ -58,3 +58,13 @@ def test_the_command_line_imports_no_large_module_before_a_subcommand_runs() -> 
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect", "no/\x1b[31m.txt"], ["size", "no\x1b[31m.json"], ["check", "\x1b[31m"]]
+)
+def test_no_escape_sequence_of_an_argument_reaches_the_terminal(arguments: list[str]) -> None:
+    done = CliRunner().invoke(main, arguments, color=True)  # as a terminal, from which nothing is stripped
+    assert done.exit_code == 2
+    assert "\x1b" not in done.output
+    assert "x1b" in done.output

@@ -34,7 +34,14 @@ def store(folders: list[Path]) -> None:
         before, merged = Path(temporary, "before"), Path(temporary, "merged")
         unpack(before)
         merged.mkdir()
-        command = [FUZZER.resolve(), "-merge=1", "-use_counters=0", merged, before, *folders]
+        command = [
+            str(FUZZER.resolve()),
+            "-merge=1",
+            "-use_counters=0",
+            str(merged),
+            str(before),
+            *map(str, folders),
+        ]
         subprocess.run(command, check=True, env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"})
         lines = sorted(base64.b64encode(path.read_bytes()).decode() for path in merged.iterdir())
         STORED.write_text("\n".join(lines) + "\n", encoding="ascii")

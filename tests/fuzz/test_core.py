@@ -92,8 +92,9 @@ def plans(draw: st.DrawFn, of: dict[str, int], formats: dict[str, str]) -> Plan:
         first, end = draw(arrays(spans, np.int32, KEYS)), draw(arrays(spans, np.int32, KEYS))
     if draw(st.booleans()):
         words = draw(arrays((1, 1, rows, -(-keys // 64)), np.uint64, st.integers(0, 2**64 - 1)))
-    scoring = {"scale": draw(st.floats()), "softcap": draw(st.none() | st.floats())}
-    return Plan(level=LEVEL, **of, **formats, **scoring, first_key=first, end_key=end, words=words)
+    scoring: dict[str, Any] = {"scale": draw(st.floats()), "softcap": draw(st.none() | st.floats())}
+    given: dict[str, Any] = {**of, **formats, **scoring}
+    return Plan(level=LEVEL, **given, first_key=first, end_key=end, words=words)
 
 
 @st.composite

@@ -1,7 +1,4 @@
-"""Configs, chats, notebooks and messages from strangers: each is read, or refused in the library's own words.
-
-Headers of GGUF are spoiled in tests/sizing/test_hostile_files.py.
-"""
+"""Configs, chats, notebooks and messages from strangers: read, or refused in the library's own words."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from attnscope.lesson.verdict import LessonError
 from attnscope.lesson.wire import WireError, encoded, receive
 from tests.fuzz.hostile import NUMBERS, TEXTS, check_error, file_of, limited, spoiled
 from tests.sizing.published import NAMES, config
+from tests.sizing.test_config_files import OF_LLAMA, gguf
 
 CONFIGS = st.sampled_from(NAMES).flatmap(lambda name: spoiled(config(name), NUMBERS | TEXTS))
 CHAT = [
@@ -68,6 +66,21 @@ def test_a_spoiled_file_of_a_config_is_sized_or_refused(content: bytes, path: Pa
     with limited():
         try:
             assert str(at.size(path, context=100))
+        except at.ConfigError as error:
+            check_error(error, escaped=True)
+
+
+@given(data=st.data())
+def test_a_spoiled_gguf_is_sized_or_refused(data: st.DataObject, path: Path) -> None:
+    content = bytearray(gguf(OF_LLAMA | {"llama.attention.sliding_window": [5, 7], "general.alignment": 32}))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at_byte = data.draw(st.integers(0, len(content) - 1))
+        cut = data.draw(st.sampled_from([0, 1, 1, 1, 8]))
+        content[at_byte : at_byte + cut] = data.draw(st.binary(max_size=9))
+    path.write_bytes(content)
+    with limited():
+        try:
+            assert at.size(path, context=100, memory=2**36).explain()
         except at.ConfigError as error:
             check_error(error, escaped=True)
 

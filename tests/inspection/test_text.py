@@ -26,6 +26,8 @@ from attnscope.inspection.text import NamedText, checked, decoded, shown_charact
         ("\u2028", "⟨U+2028⟩"),
         ("\ue000", "⟨U+E000⟩"),
         ("\ufeff", "⟨U+FEFF⟩"),
+        ("a\ufe0f\U000e0100", "a⟨U+FE0F⟩⟨U+E0100⟩"),
+        ("\u3164\u115f\u2800", "⟨U+3164⟩⟨U+115F⟩⟨U+2800⟩"),
         ("é日本", "é日本"),
         ("</script>", "</script>"),
     ],

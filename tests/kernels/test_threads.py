@@ -141,6 +141,21 @@ def test_a_bad_number_of_threads(threads: Any) -> None:
         kernels.set_default_threads(threads)
 
 
+class Anything(int):
+    """Compares as it likes."""
+
+    def __le__(self, other: object) -> bool:
+        return True
+
+    __lt__ = __ge__ = __gt__ = __le__
+
+
+@pytest.mark.parametrize("threads", [0, -5, 10**6])
+def test_a_number_of_threads_that_lies_about_itself_is_read_as_it_is(threads: int) -> None:
+    with pytest.raises(at.AttentionError, match="expected an integer from 1 to 1024"):
+        at.attention(*arrays(10), threads=Anything(threads))
+
+
 def test_more_threads_than_rows() -> None:
     few = arrays(2)
     assert at.attention(*few, threads=64).tobytes() == at.attention(*few, threads=1).tobytes()

@@ -99,6 +99,7 @@ def test_a_batch_row_may_have_segments_of_its_own() -> None:
         ({"segments": np.full(20, -1)}, "segments holds the label -1, expected 0 to 63"),
         ({"segments": np.zeros(20)}, "segments is float64, expected integers from 0 to 63"),
         ({"top_keys": 21}, "top_keys=21: expected at most 20, the number of keys"),
+        ({"top_keys": 10**9}, "top_keys=1000000000: expected at most 20, the number of keys"),
         ({"top_keys": -1}, "top_keys=-1: expected 0 or more"),
         ({"block_map_size": 21}, "block_map_size=21: expected at most 20"),
         ({"block_map_size": 0}, "block_map_size=0: expected 1 or more"),
@@ -192,3 +193,10 @@ def test_a_head_s_summary_is_the_mean_over_rows_that_see_something() -> None:
     ]
     assert len(table) == 1 + 2 * 4
     assert table[1].split()[2] == f"{heads.entropy[0, 0]:.3f}"
+
+
+def test_more_top_keys_than_can_be_sorted_quickly_are_refused() -> None:
+    key = np.zeros((1, 1025, 4), np.float32)
+    with pytest.raises(at.AttentionError, match=r"top_keys=1025: expected at most 1024.*reference\.weights"):
+        at.observe(key[:, :1], key, key, top_keys=1025)
+    assert at.observe(key[:, :1], key, key, top_keys=1024).top_keys is not None

@@ -95,14 +95,17 @@ def copy_lesson(folder: Path) -> Iterator[Copy]:
 
 
 def copied(source: Path, target: Path) -> Done:
-    """Copy one file, unless something is there."""
+    """Copy one file, unless something is there. A copy that fails leaves nothing."""
     content = for_a_learner(source.read_text(encoding="utf-8")).encode()
-    try:
-        with target.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
+    if os.path.lexists(target):
         same = target.is_file() and target.read_bytes() == content
         return "there already" if same else "kept as it is"
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return "copied"
 
 

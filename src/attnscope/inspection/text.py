@@ -9,6 +9,11 @@ BLANKS = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 CONTINUED = "…"  # the token continues a character that an earlier token began
 PICTURES = 0x2400  # Unicode's pictures of the control characters below 0x20
 DELETE = 0x7F
+DRAWN_AS_NOTHING = {  # letters, marks and symbols: joiners, fillers, an empty Braille cell
+    *map(chr, range(0xFE00, 0xFE10)),  # variation selectors
+    *map(chr, range(0xE0100, 0xE01F0)),
+    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0",
+}
 INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # Unicode categories
 
 
@@ -95,6 +100,10 @@ def shown_character(character: str) -> str:
         return chr(PICTURES + code)
     if code == DELETE:
         return "␡"
-    if unicodedata.category(character) in INVISIBLE or not character.isprintable():
+    if (
+        unicodedata.category(character) in INVISIBLE
+        or character in DRAWN_AS_NOTHING
+        or not character.isprintable()
+    ):
         return f"⟨U+{code:04X}⟩"
     return character

@@ -54,11 +54,12 @@ def set_default_threads(threads: int | None) -> None:
 
 def checked_threads(threads: int, name: str) -> int:
     """Return threads; raise AttentionError unless it is an integer from 1 to 1024."""
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+    number = int(threads) if isinstance(threads, int) and not isinstance(threads, bool) else 0
+    if not 1 <= number <= MOST_THREADS:  # a subclass of int may compare as it likes
         raise AttentionError(
             f"{name}={threads!r}: expected an integer from 1 to {MOST_THREADS}. Leave it out to use all CPUs."
         )
-    return threads
+    return number
 
 
 @cache

@@ -56,8 +56,8 @@ def observe(  # noqa: PLR0913  # attention()'s arguments, and one for each stati
     Raises
     ------
     AttentionError
-        If segments overlap, leave keys out or are more than 64; if there are fewer keys than top_keys or
-        block_map_size; and as attention() does.
+        If segments overlap, leave keys out or are more than 64; if top_keys is more than 1,024; if there
+        are fewer keys than top_keys or block_map_size; and as attention() does.
     TypeError
         For an unknown option.
 

@@ -12,6 +12,7 @@ from attnscope.errors import AttentionError
 from attnscope.problem.shape import AttentionShape
 
 MOST_SEGMENTS = 64
+MOST_TOP_KEYS = 1024  # each key is inserted into a sorted list: the time grows with its length
 Segments = NDArray[Any] | Sequence[int] | Mapping[str, tuple[int, int]]
 
 
@@ -64,7 +65,7 @@ def read_questions(  # the arguments of observe()
     """Check the statistics that observe() requests against the sizes of its arrays.
 
     Raises AttentionError if segments overlap, leave keys out or are more than 64, or if there are fewer
-    keys than top_keys or block_map_size.
+    keys than top_keys or block_map_size, or top_keys is more than 1,024.
     """
     labels, names = (None, ()) if segments is None else read_segments(shape, segments)
     if block_map_size is not None:
@@ -73,7 +74,7 @@ def read_questions(  # the arguments of observe()
         labels,
         names,
         whole_number(first_keys, "first_keys", minimum=0, error=AttentionError),
-        _at_most(top_keys, "top_keys", 0, shape.key_len),
+        _read_top_keys(top_keys, shape.key_len),
         received is not False,
         None if isinstance(received, bool) else _read_counted(shape, received),
         block_map_size,
@@ -169,6 +170,16 @@ def _range_of(name: str, given: Any, key_len: int) -> tuple[int, int]:
             f"segments[{name!r}] is ({start}, {end}), expected start <= end <= {key_len}, the number of keys."
         )
     return start, end
+
+
+def _read_top_keys(given: int, key_len: int) -> int:
+    number = _at_most(given, "top_keys", 0, key_len)
+    if number > MOST_TOP_KEYS:
+        raise AttentionError(
+            f"top_keys={number}: expected at most {MOST_TOP_KEYS}. "
+            "For all weights of some rows use reference.weights(query, key)."
+        )
+    return number
 
 
 def _at_most(given: int, name: str, minimum: int, key_len: int) -> int:

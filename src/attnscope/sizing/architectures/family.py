@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from attnscope.arguments import brief
 from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import KINDS, Builder, Names
 from attnscope.sizing.architectures.mlp import Mlp
@@ -116,7 +117,7 @@ def listed(otherwise: Pattern | None, *names: str, kinds: dict[str, str] | None 
         for word in words:
             if word not in known:
                 raise ConfigError(
-                    f"{fields.prefix}{names[0]} has {word!r}, a layer that is not known. "
+                    f"{fields.prefix}{names[0]} has {brief(word)}, a layer that is not known. "
                     f"Known are {', '.join(sorted(known))}."
                 )
         return [known[word] for word in words]
