@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <utility>
 
 #include "random.hpp"
 
@@ -173,12 +172,8 @@ private:
         call.key = add(rows, call.key_dim, call.key_value_format).view<const char>();
         call.value = add(rows, call.value_dim, call.key_value_format).view<const char>();
         if (call.key_value_format == Format::int8) {
-            // A cache refuses NaN and infinities, so its scales are finite. An infinite one makes NaN of the
-            // zeros that pad a key, and which rows are padded depends on the level.
-            const bool extreme = std::exchange(extreme_numbers_, false);
             call.key_scales = add(rows, 1, Format::float32).view<const char>();
             call.value_scales = add(rows, 1, Format::float32).view<const char>();
-            extreme_numbers_ = extreme;
         }
         logsumexp_.resize(static_cast<std::size_t>(call.batch * call.query_heads * call.query_len));
         call.logsumexp = logsumexp_.data();
