@@ -93,13 +93,12 @@ def test_int8_pages_give_the_bits_of_the_numbers_they_stand_for(
     scales: list[NDArray[np.float32]] = [
         np.float32(1 / 64) * rng.random(pages.key.shape[:3], np.float32) for _ in range(2)
     ]
-    scales[0][pages.block_table[0, 0], :, 3] = (
-        one_scale  # of a key that all queries see; none of its numbers is 0
-    )
-    pages.key[pages.block_table[0, 0], :, 3] |= 1
-    whole[0][0][:, 3] |= 1
+    scales[0][pages.block_table[0, 0], :, 3] = one_scale  # of a key that all queries of a sequence see
+    pages.key[pages.block_table[0, 0], :, 3] = whole[0][0][
+        :, 3
+    ] = -1  # its scores are -inf if the scale is inf
     pages = pages._replace(key_scales=scales[0], value_scales=scales[1])
-    query = rng.standard_normal((len(LENGTHS), HEADS, query_len, key_dim)).astype(np.float32)
+    query = rng.random((len(LENGTHS), HEADS, query_len, key_dim), np.float32)
     output, _ = run_pages(query, pages, causal_spans(query_len), Scoring(0.2))
     for s, (key, value) in enumerate(whole):
         tokens = np.arange(LENGTHS[s])
