@@ -56,7 +56,7 @@ test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST
 	$(VENV)/bin/python $(PYTEST) --numprocesses auto --dist worksteal $(TEST_ARGS)
 
 OF_MODELS := tests/audit/test_peers.py $(wildcard tests/audit/test_transformers_*.py tests/inspection/test_transformers_*.py) \
-  tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
+  tests/inspection/attribution/test_transformers.py tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
 
 test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
 	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
@@ -67,7 +67,7 @@ sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers
 
 # The exit code is that of `coverage report`: 2 below fail_under in pyproject.toml.
 coverage: $(VENV)/dev  ## branch coverage of src after make test COVERAGE=1 and make test-models COVERAGE=1: the files below 90 %
-	@$(VENV)/bin/coverage combine -q --keep && { $(VENV)/bin/coverage report --sort=cover > build/coverage/report; status=$$?; \
+	@{ ! ls build/coverage/data.* > /dev/null 2>&1 || $(VENV)/bin/coverage combine -q; } && { $(VENV)/bin/coverage report --sort=cover > build/coverage/report; status=$$?; \
 	  awk 'NR < 3 || $$1 == "TOTAL" || $$NF + 0 < 90' build/coverage/report; exit $$status; }
 
 # A warning is a link that leads nowhere, or a formula that stays raw.

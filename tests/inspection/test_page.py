@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnscope.inspection import Inspection, Request, inspect, page
+from attnscope.inspection import (
+    AttributionRequest,
+    Inspection,
+    InspectionError,
+    Request,
+    attribute,
+    inspect,
+    page,
+)
 from attnscope.inspection.text import shown_name
 from attnscope.inspection.viewer.data import top_keys_kept, viewer_data
 from attnscope.inspection.viewer.page import asset
@@ -177,3 +185,16 @@ def test_words_have_the_contrast_that_reading_needs(theme: str) -> None:
         for ground in ("card", "page"):
             lighter, darker = sorted([luminance(words), luminance(ground)], reverse=True)
             assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{words} on {ground}"
+
+
+def test_the_page_of_an_attribution_needs_its_inspection() -> None:
+    found = attribute(AttributionRequest(inspected=True))
+    facts, _ = viewer_data(found.inspection, found) if found.inspection is not None else ({}, "")
+    effects = facts["effects"]
+    assert [len(each["drops"]) for each in effects["sources"]] == [len(found.answer.ids)] * 5
+    assert len(effects["owners"]) == facts["start"]["token"] + 1
+    assert "attnscope" in page(found)
+    with pytest.raises(
+        InspectionError, match=r"has no inspection.*AttributionRequest\(..., inspected=True\)"
+    ):
+        page(replace(found, inspection=None))

@@ -48,7 +48,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("given", ["notes.txt", "some/folder", "./x"])
 def test_a_path_that_does_not_exist_is_not_inspected_as_words(given: str) -> None:
     with pytest.raises(
-        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope inspect -$"
+        InspectionError, match=rf"^{given}: no such file.*echo '{given}' \| attnscope \.\.\. -$"
     ):
         read_given(given)
 
@@ -70,7 +70,7 @@ def test_a_document_is_marked_within_a_message() -> None:
 
 def test_a_document_that_is_not_in_the_chat_is_named_with_the_way_out() -> None:
     with pytest.raises(
-        InspectionError, match=r"document b.txt does not occur in t, .*give the question as TEXT"
+        InspectionError, match=r"document b.txt does not occur in t, .*give a question in place of the chat"
     ):
         mark_documents(TEXT, (NamedText("b.txt", "dogs"),))
 

@@ -34,7 +34,9 @@ class CodeLink:
         found = [
             node
             for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == self.symbol
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and node.name == self.symbol
+            and not any(ast.unparse(each) == "overload" for each in node.decorator_list)
         ]
         assert len(found) == 1, f"{self.target} defines {self.symbol} {len(found)} times"
         return f"L{found[0].lineno}-L{found[0].end_lineno}"

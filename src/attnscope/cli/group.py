@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from attnscope.cli.attribute import attribute
 from attnscope.cli.audit import audit
 from attnscope.cli.bench import bench
 from attnscope.cli.check import check
@@ -48,6 +49,7 @@ def main() -> None:
       attnscope tour                 what attention does, on the README
       attnscope tour notes.txt       the same, on your own text
       attnscope inspect              what the heads of a model read
+      attnscope attribute            which part of a prompt the answer depends on
       attnscope bench --causal       how fast attention runs here
       attnscope bench --decode       how fast decoding from the cache runs
       attnscope audit m.py:attend    find bugs in an attention function
@@ -61,5 +63,5 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without "█" shows "?" instead of an error
 
 
-for verb in (tour, inspect, audit, bench, size, learn, check, doctor):
+for verb in (tour, inspect, attribute, audit, bench, size, learn, check, doctor):
     main.add_command(verb)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from attnscope.inspection.attribution.scorer import HandWrittenScorer
 from attnscope.inspection.chat import Message, plain_template
 from attnscope.inspection.subject import ObservedLayer, Step, Tokens
 from attnscope.models import copying_transformer
@@ -16,6 +17,8 @@ class HandWritten:
     name = "the hand-written model"
     context: int | None = None
     chats = True
+    instructed = False  # it continues what it reads
+    special_tokens: Sequence[str] = ()
 
     def __init__(self) -> None:
         self.model = copying_transformer()
@@ -35,12 +38,17 @@ class HandWritten:
 
     def generate(self, tokens: Tokens, new_tokens: int) -> Tokens:
         generated = self.model.generate(tokens.ids, new_tokens)
+        return tokens.followed_by(list(generated), self.pieces(list(generated)))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        generated = bytes(ids)
         text = generated.decode(errors="replace")  # what it copies may end within a character
         if len(text.encode()) == len(generated):
-            return tokens.followed_by(list(generated), self.tokenize(text, templated=True).pieces)
-        return tokens.followed_by(
-            list(generated), [bytes([byte]).decode(errors="replace") for byte in generated]
-        )
+            return list(self.tokenize(text, templated=True).pieces)
+        return [bytes([byte]).decode(errors="replace") for byte in generated]
+
+    def scorer(self, *, hides: bool) -> HandWrittenScorer:
+        return HandWrittenScorer(self.model)
 
     def observe(
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step

@@ -88,7 +88,8 @@ def read_given(given: str) -> NamedText:
         return read_file(Path(given))
     if looks_like_path(given):
         raise InspectionError(
-            f"{given}: no such file. To inspect these words themselves: echo '{given}' | attnscope inspect -"
+            f"{given}: no such file. To give these words themselves, put them on standard input: "
+            f"echo '{given}' | attnscope ... -"
         )
     shown = given if len(given) <= LONGEST_NAME else given[: LONGEST_NAME - 1] + "…"
     return checked(f'"{shown}"', given)
@@ -148,7 +149,7 @@ def mark_documents(marked: MarkedText, documents: tuple[NamedText, ...]) -> Mark
             raise InspectionError(
                 f"document {shown_name(document.name)} does not occur in {shown_name(marked.name)}, "
                 "expected its text word for word in one of the messages. "
-                "Add it there, or give the question as TEXT: documents are then put before it."
+                "Add it there, or give a question in place of the chat: documents are then put before it."
             )
         marks.append(Mark(segment_of(document), start, start + len(words)))
     return replace(marked, marks=tuple(marks))

@@ -1,6 +1,6 @@
 """Inspect a model on a text: read the text, mark its segments, observe every layer once, and summarise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attnscope.inspection.hand_written import HandWritten
@@ -8,8 +8,8 @@ from attnscope.inspection.inspection import Inspection, provenance
 from attnscope.inspection.layer_summary import summarize
 from attnscope.inspection.reader import read
 from attnscope.inspection.request import Request
-from attnscope.inspection.segments import segment
-from attnscope.inspection.subject import Subject, tokenize
+from attnscope.inspection.segments import Segments, segment
+from attnscope.inspection.subject import Subject, Tokens, tokenize
 from attnscope.inspection.text import InspectionError
 
 FIRST_KEYS = 4
@@ -58,6 +58,18 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
         progress(0.0, "generating")
         tokens = subject.generate(tokens, request.new_tokens)
     segments = segment(request, text, tokens)
+    return observed(subject, text.name, tokens, segments, layers, progress)
+
+
+def observed(  # a text, its parts, and a model
+    subject: Subject,
+    name: str,
+    tokens: Tokens,
+    segments: Segments | None,
+    layers: Sequence[int],
+    progress: Progress,
+) -> Inspection:
+    """The inspection of a model on tokens: every layer is observed once and summarised."""
     labels = None if segments is None else segments.labels
     count = len(tokens.ids)
     statistics = {
@@ -72,11 +84,9 @@ def inspect(request: Request, progress: Progress = lambda _share, _next: None) -
         progress(done / len(layers), f"layer {layers[min(done, len(layers) - 1)]}")
 
     step(0)
-    observed = subject.observe(tokens, layers, statistics, step)
-    summaries = tuple(summarize(layer, tokens.ids, labels) for layer in observed)
-    return Inspection(
-        text.name, subject.name, tokens, segments, summaries, provenance(text.name, count, subject)
-    )
+    seen = subject.observe(tokens, layers, statistics, step)
+    summaries = tuple(summarize(layer, tokens.ids, labels) for layer in seen)
+    return Inspection(name, subject.name, tokens, segments, summaries, provenance(name, count, subject))
 
 
 def load(source: Path | None) -> Subject:

@@ -160,18 +160,20 @@ def by_ranges(given: Sequence[str], tokens: int, rest: str | None) -> tuple[Labe
     return labels, tuple(names)
 
 
-def parse_range(given: str, tokens: int) -> tuple[str, int, int]:
-    """The name, start and end of one range."""
+def parse_range(
+    given: str, count: int, *, option: str = "segments", unit: str = "tokens"
+) -> tuple[str, int, int]:
+    """The name, start and end of one range of so many tokens, or of another unit."""
     name, _, numbers = given.rpartition(":")
     found = RANGE.fullmatch(numbers)
     if not name.strip() or found is None:
         raise InspectionError(
-            f"segments={given!r}, expected NAME:START-END in tokens, such as system:0-40 or question:40-."
+            f"{option}={given!r}, expected NAME:START-END in {unit}, such as system:0-40 or question:40-."
         )
-    start, end = int(found[1]), int(found[2] or tokens)
-    if not start < end <= tokens:
+    start, end = int(found[1]), int(found[2] or count)
+    if not start < end <= count:
         raise InspectionError(
-            f"segments={given!r}, expected START < END <= {tokens:,}, "
-            "the number of tokens that the model reads."
+            f"{option}={given!r}, expected START < END <= {count:,}, "
+            f"the number of {unit} that the model reads."
         )
     return name.strip(), start, end

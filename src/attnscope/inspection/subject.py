@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.inspection.attribution.scorer import Scorer
 from attnscope.inspection.chat import Message
 from attnscope.inspection.text import InspectionError, shown_name
 from attnscope.observation import Observation
@@ -75,6 +76,8 @@ class Subject(Protocol):
     layers     the numbers of its layers with softmax attention, ascending
     context    the largest number of tokens that it can read; None if there is no limit
     chats      whether it has a chat template
+    instructed  whether a question is put to it as a message of a user: it was made with a chat template
+    special_tokens  the texts of tokens that a template uses, and a document may not contain
     """
 
     name: str
@@ -82,6 +85,8 @@ class Subject(Protocol):
     layers: Sequence[int]
     context: int | None
     chats: bool
+    instructed: bool
+    special_tokens: Sequence[str]
 
     def template(self, messages: Sequence[Message], *, answer_next: bool = False) -> str:
         """The text that the model reads for a chat; answer_next adds the template's generation prompt."""
@@ -96,6 +101,12 @@ class Subject(Protocol):
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step
     ) -> Iterator[ObservedLayer]:
         """Run the model once and yield one observation per layer. `statistics` are arguments of observe()."""
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each generated token; "" if it continues a character that an earlier one began."""
+
+    def scorer(self, *, hides: bool) -> Scorer:
+        """What scores answers; if it need not hide sources, any model can."""
 
 
 def tokenize(subject: Subject, name: str, text: str, *, templated: bool, new_tokens: int) -> Tokens:

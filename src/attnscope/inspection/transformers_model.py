@@ -12,6 +12,12 @@ import torch
 import transformers
 
 from attnscope.errors import AttentionError
+from attnscope.inspection.attribution.scorer import Scorer
+from attnscope.inspection.attribution.transformers_scorer import (
+    TransformersScorer,
+    WholePasses,
+    keeps_prefixes,
+)
 from attnscope.inspection.chat import Message
 from attnscope.inspection.subject import ObservedLayer, Step, Tokens
 from attnscope.inspection.text import InspectionError
@@ -52,7 +58,8 @@ class TransformersModel:
         limits = [getattr(text, "max_position_embeddings", None), self.tokenizer.model_max_length]
         known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < UNLIMITED]
         self.context = min(known, default=None)
-        self.chats = bool(self.tokenizer.chat_template)
+        self.chats = self.instructed = bool(self.tokenizer.chat_template)
+        self.special_tokens: Sequence[str] = special_tokens_of(self.tokenizer)
         self.facts: Mapping[str, str] = {
             "model": f"{source}: {type(self.model).__name__}, float32",
             "read by": f"Transformers {transformers.__version__}, {type(self.tokenizer).__name__}",
@@ -117,9 +124,21 @@ class TransformersModel:
             num_beams=1,
         )
         ids = generated[0, len(tokens.ids) :].tolist()
+        return tokens.followed_by(ids, self.pieces(ids))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
         texts = [self.tokenizer.decode(ids[:count]) for count in range(len(ids) + 1)]
-        pieces = [after[len(before) :] for before, after in pairwise(texts)]
-        return tokens.followed_by(ids, pieces)
+        return [after[len(before) :] for before, after in pairwise(texts)]
+
+    def scorer(self, *, hides: bool) -> Scorer:
+        if not self.model.can_generate():
+            raise InspectionError(
+                f"{self.name} is a {type(self.model).__name__}, which generates no answer. "
+                "Give a causal model."
+            )
+        if not hides and not keeps_prefixes(self.model):
+            return WholePasses(self.model, self.name)
+        return TransformersScorer(self.model, self.name)
 
     def observe(
         self, tokens: Tokens, layers: Sequence[int], statistics: Mapping[str, Any], step: Step
@@ -139,6 +158,12 @@ class TransformersModel:
     def _body(self) -> Any:
         """The model without its head: the logits of a large vocabulary would take gigabytes."""
         return getattr(self.model, "base_model", self.model)
+
+
+def special_tokens_of(tokenizer: Any) -> list[str]:
+    """The texts that the tokenizer reads as a token of its own kind."""
+    added = tokenizer.added_tokens_decoder.values()
+    return sorted({token.content for token in added if token.special and token.content.strip()})
 
 
 def run(body: Any, input_ids: Any) -> None:

@@ -81,7 +81,7 @@ def _folder(kind: type) -> str:
     return kind.__module__.rpartition(".")[0]
 
 
-def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visible:
+def visible(mask: torch.Tensor, query_len: int, key_len: int) -> Visible:
     """What a mask shows. One of a single query or key applies to all of them.
 
     Raises
@@ -89,21 +89,20 @@ def visible(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> Visib
     AttentionMaskError
         If its shape does not fit the call, or it holds neither bools nor floating-point numbers.
     """
-    if mask.ndim != 4 or mask.shape[2] not in (1, query.shape[2]) or mask.shape[3] not in (1, key.shape[2]):
+    if mask.ndim != 4 or mask.shape[2] not in (1, query_len) or mask.shape[3] not in (1, key_len):
         raise AttentionMaskError(
             f"the attention mask has shape {list(mask.shape)}, expected [batch, heads or 1, query_len="
-            f"{query.shape[2]}, key_len={key.shape[2]}]. Give the model a mask of the tokens as [batch, "
-            "tokens]."
+            f"{query_len}, key_len={key_len}]. Give the model a mask of the tokens as [batch, tokens]."
         )
     key_offset = 0
     if isinstance(mask, SymbolicMask):
         statement, key_offset = mask.statement, mask.statement.key_offset
-        if statement.matrix is None and mask.shape[2:] == (query.shape[2], key.shape[2]):
+        if statement.matrix is None and mask.shape[2:] == (query_len, key_len):
             return Visible(statement.mask, None, statement.keys_read, key_offset)
         mask = torch.from_numpy(mask.visible()) if statement.matrix is None else statement.matrix
     # Tensors made under inference_mode() do not count their changes
     read = visible_of_numbers if mask.is_inference() else _visible_once
-    return read(mask)._replace(keys_read=key.shape[2], key_offset=key_offset)
+    return read(mask)._replace(keys_read=key_len, key_offset=key_offset)
 
 
 def _visible_once(mask: torch.Tensor) -> Visible:

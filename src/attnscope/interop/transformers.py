@@ -1,5 +1,7 @@
-"""attnscope as the attention of Transformers' models: register(), and observing()."""
+"""attnscope as the attention of Transformers' models: register(), observing(), and texts with keys hidden."""
 
+from attnscope.interop.hidden_keys import logits_of_pass as logits_of_pass
 from attnscope.interop.observing import observing as observing
 from attnscope.interop.seen import Seen as Seen
+from attnscope.interop.shared_prefix import SharedPrefix as SharedPrefix
 from attnscope.interop.transformers_register import register as register

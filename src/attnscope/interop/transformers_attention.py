@@ -28,7 +28,15 @@ class Call(NamedTuple):
 
 
 class Observer:
-    """An object that receives the calls of a module in place of attention()."""
+    """An object that receives the calls of a module in place of attention().
+
+    Parameters
+    ----------
+    held_keys : int
+        Keys that precede those of each call, and that the object holds itself. Masks count them.
+    """
+
+    held_keys: int = 0
 
     def attend(self, module: torch.nn.Module, call: Call) -> NDArray[Any] | None:
         """The output [batch, heads, tokens, dim]; None to leave the call to attention()."""
@@ -79,13 +87,15 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
     refuse_options(module, others)
     query, key, value = as_autocast(query, key, value)
+    observer = observers.get(module) if observers else None
+    key_len = key.shape[2] + (0 if observer is None else observer.held_keys)
     if attention_mask is None:
         check_without_mask(module, query, key, is_causal, sliding_window)
-        seen = Visible(None, None, key.shape[2], 0)
+        seen = Visible(None, None, key_len, 0)
     else:
-        seen = visible(attention_mask, query, key)
+        seen = visible(attention_mask, query.shape[2], key_len)
     if indices is not None:
-        seen = among(indices, seen, key.shape[2])
+        seen = among(indices, seen, key_len)
     constants = Constants(
         mask=seen.mask,
         scale=None if scaling is None else float(scaling),
@@ -96,7 +106,6 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     bias = bias_of(seen, position_bias, query.dtype)
     sinks = None if s_aux is None else s_aux.float().reshape(-1)
     key, value = key[:, :, : seen.keys_read], value[:, :, : seen.keys_read]
-    observer = observers.get(module) if observers else None
     if observer is not None:
         refuse_gradients_of_observed(query, key, value, bias, sinks)
         arrays = (vectors_of(query), vectors_of(key), vectors_of(value))

@@ -182,6 +182,48 @@ class Transformer:
         logits, query = self._forward(text, 0, memory, mask, ablate)
         return Reading(self, mask, logits, query, *zip(*memory, strict=True))
 
+    def follow(self, reading: Reading, held: int, tokens: Tokens, *, mask: Mask | None = None) -> Floats:
+        """Score every byte that can come next, after the first `held` tokens of a text that was read before.
+
+        Parameters
+        ----------
+        reading : Reading
+            The text; its keys and values are not computed again.
+        held : int
+            The number of its tokens that come before.
+        tokens : bytes or ndarray of int, (tokens,)
+            The tokens that follow them.
+        mask : Mask, optional
+            The keys that each of these sees, of `held` and its own. Default: Causal().
+
+        Returns
+        -------
+        ndarray of float32, (tokens, 256)
+            The logits.
+
+        Raises
+        ------
+        AttentionError
+            If tokens are not bytes, or the reading has fewer than `held` tokens.
+
+        Examples
+        --------
+        >>> from attnscope.models import copying_transformer
+        >>> model = copying_transformer()
+        >>> logits = model.follow(model.read(b"a cat. a "), 7, b"a c")
+        >>> chr(logits[-1].argmax())
+        'a'
+        """
+        text = as_bytes(tokens)
+        if not 0 <= held <= reading.key[0].shape[1]:
+            raise AttentionShapeError(
+                f"held={held}, expected 0 to {reading.key[0].shape[1]}, the tokens of the reading."
+            )
+        memory = self._memory(held + len(text))
+        for (key, value), read_key, read_value in zip(memory, reading.key, reading.value, strict=True):
+            key[:, :held], value[:, :held] = read_key[:, :held], read_value[:, :held]
+        return self._forward(text, held, memory, Causal() if mask is None else mask, ())[0]
+
     def generate(self, tokens: Tokens, new_tokens: int, *, ablate: Collection[Head] = ()) -> bytes:
         """Continue a text by its most likely next bytes. Keys and values of earlier bytes are cached.
 

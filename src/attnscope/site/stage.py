@@ -113,7 +113,7 @@ def contents() -> str:
     """The tables of contents, which the theme shows in its sidebar."""
     pages = [path.stem for path in sorted(LESSON.glob("[0-9][0-9]-*.md"))]
     tables = {
-        "Guides": ["compute", "see", "check", "size"],
+        "Guides": ["compute", "see", "attribute", "check", "size"],
         "The lesson": ["overview", *pages, "exercises", "projects", "theory", "instructors"],
         "The library": [f"reference/{name}" for name in reference_pages(public_names())],
     }

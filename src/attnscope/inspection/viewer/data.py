@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from attnscope.inspection.attribution.result import MEANINGS, Attribution
 from attnscope.inspection.inspection import Inspection
 from attnscope.inspection.measures import KINDS, NOT_AN_INFLUENCE
 from attnscope.inspection.segments import TEMPLATE
@@ -11,6 +12,7 @@ from attnscope.inspection.text import shown_name, shown_piece
 from attnscope.inspection.viewer.packing import Array, Pack
 
 MOST_TOP_KEYS = 8
+MOST_WORDS = 120  # characters of a source in the list of effects
 LEAST_TOP_KEYS = 2
 TOP_KEYS_IN_ALL = (
     600_000  # of all heads and tokens together: a page of 2,000 tokens x 72 heads stays below 3 MB
@@ -18,7 +20,7 @@ TOP_KEYS_IN_ALL = (
 SMALL = 65536  # tokens whose distances fit into 16 bits
 
 
-def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
+def viewer_data(found: Inspection, effects: Attribution | None = None) -> tuple[dict[str, Any], str]:
     """The facts as JSON types, and the packed arrays as text."""
     pack = Pack()
     strongest = top_keys_kept(found)
@@ -45,7 +47,8 @@ def viewer_data(found: Inspection) -> tuple[dict[str, Any], str]:
         ],
         "topKeys": strongest,
         "map": list(found.layers[0].block_map.shape[1:]),
-        "start": start_of(found),
+        "start": start_of(found, effects),
+        "effects": None if effects is None else effects_of(effects),
         "arrays": pack.places,
     }
     return facts, pack.text()
@@ -105,11 +108,30 @@ def segments_of(found: Inspection) -> dict[str, Any] | None:
     }
 
 
-def start_of(found: Inspection) -> dict[str, int]:
-    """The head with the highest induction score and the last token, which the page shows first."""
+def effects_of(found: Attribution) -> dict[str, Any]:
+    """The drop of each source for each token of the answer, and the source of each token of the prompt."""
+    return {
+        "method": found.method,
+        "meaning": MEANINGS[found.method],
+        "sources": [
+            {
+                "name": shown_name(each.name.removeprefix(f"{each.source.whole}, ")),
+                "text": shown_name(" ".join(each.text.split()))[:MOST_WORDS],
+                "whole": each.source.whole is None,
+                "drops": significant(each.drops),
+            }
+            for each in found.sources
+        ],
+        "owners": found.owners.tolist(),
+    }
+
+
+def start_of(found: Inspection, effects: Attribution | None) -> dict[str, int]:
+    """The head with the highest induction score and the last token, of the prompt if there are effects."""
     best = found.ranked("induction")[-1]
     before = sum(layer.heads for layer in found.layers if layer.number < best.layer)
-    return {"head": before + best.head, "token": len(found.tokens.ids) - 1}
+    tokens = len(found.tokens.ids) if effects is None else len(effects.owners)
+    return {"head": before + best.head, "token": tokens - 1}
 
 
 def significant(values: Array) -> list[float]:

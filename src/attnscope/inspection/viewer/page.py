@@ -7,7 +7,9 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from attnscope.inspection.attribution.result import Attribution
 from attnscope.inspection.inspection import Inspection
+from attnscope.inspection.text import InspectionError
 from attnscope.inspection.viewer.data import viewer_data
 
 PROGRAM = (
@@ -16,6 +18,7 @@ PROGRAM = (
     "drawing",
     "heads",
     "text",
+    "effects",
     "map",
     "entropy",
     "segments",
@@ -23,21 +26,33 @@ PROGRAM = (
 )  # in this order
 
 
-def page(found: Inspection) -> str:
-    """Build the page of an inspection.
+def page(found: Inspection | Attribution) -> str:
+    """Build the page of an inspection, or of an attribution.
 
     Parameters
     ----------
-    found : Inspection
-        The inspection.
+    found : Inspection or Attribution
+        An attribution is shown on top of its inspection: its request must have `inspected=True`.
 
     Returns
     -------
     str
         One HTML file. Its data is JSON without a single "<", which the program only inserts as text. Its
         content security policy allows this program and this style, by their digests, and nothing else.
+
+    Raises
+    ------
+    InspectionError
+        If an attribution has no inspection.
     """
-    facts, arrays = viewer_data(found)
+    effects = found if isinstance(found, Attribution) else None
+    inspection = found.inspection if isinstance(found, Attribution) else found
+    if inspection is None:
+        raise InspectionError(
+            "the attribution has no inspection, which the page shows beside it. "
+            "Ask for it: AttributionRequest(..., inspected=True)."
+        )
+    facts, arrays = viewer_data(inspection, effects)
     style = asset("viewer.css")
     program = '(() => {\n"use strict";\n' + "\n".join(asset(f"{name}.js") for name in PROGRAM) + "\n})();\n"
     return Template(asset("viewer.html")).substitute(

@@ -1,7 +1,9 @@
 // The page: unpack the data, then let each part draw itself.
 
 function showMasthead(data) {
-  document.title = `${data.text} – attnscope inspect`;
+  const verb = data.effects ? "attribute" : "inspect";
+  document.title = `${data.text} – attnscope ${verb}`;
+  document.getElementById("verb").textContent = verb;
   document.getElementById("title").textContent = data.text;
   const layers = many(data.layers.length, "layer");
   document.getElementById("summary").textContent =
@@ -22,7 +24,7 @@ function makeState(data) {
     pinned: data.start.token,
     reader: data.segments ? data.segments.names.length - 1 : 0,
     measure: data.measures[0].key,
-    shading: "reads",
+    shading: data.effects ? "effect" : "reads",
     listen: (listener) => listeners.push(listener),
     set(changes) {
       const changed = new Set(Object.keys(changes).filter((name) => state[name] !== changes[name]));
@@ -53,7 +55,7 @@ async function start() {
   showMasthead(data);
   let ready = false;
   followSystemTheme(document.getElementById("theme"), () => ready && state.redraw());
-  for (const show of [showHeads, showText, showToken, showMap, showEntropy, showSegments]) show(data, state);
+  for (const show of [showHeads, showText, showToken, showEffects, showMap, showEntropy, showSegments]) show(data, state);
   ready = true;
   state.redraw();
   document.documentElement.dataset.ready = "true";

@@ -6,6 +6,8 @@ const SHADINGS = {
     "Hover over a token, click to keep it, or use the arrow keys."],
   received: ["received", "Strong colour: tokens that receive much of this head's weight, such as attention sinks."],
   entropy: ["entropy", "Strong colour: high entropy, the token reads many keys. Weak colour: it reads few."],
+  effect: ["effect", "Filled: without this source, the answer becomes less likely. Underlined: more likely. " +
+    "Choose a token of the answer to see that token alone."],
   sink: ["sink", "Strong colour: tokens that give most of their weight to the head's learned sink."],
 };
 
@@ -18,7 +20,7 @@ function showText(data, state) {
   const spans = makeTokens(data, text);
   const choice = document.getElementById("shading");
   for (const [key, [label]] of Object.entries(SHADINGS)) {
-    if (key === "sink" && !data.sink) continue;
+    if ((key === "sink" && !data.sink) || (key === "effect" && !data.effects)) continue;
     const input = element("input", { type: "radio", name: "shading", value: key, checked: key === state.shading });
     input.addEventListener("change", () => state.set({ shading: key }));
     choice.append(element("label", {}, input, element("span", { textContent: label })));
@@ -100,6 +102,7 @@ function fill(span, share) {
 }
 
 function shade(data, state, spans) {
+  if (state.shading === "effect") return shadeEffects(data, state, spans);
   if (state.shading !== "reads") return shadeAll(data, state, spans);
   const touched = [];
   for (const { token, weight } of readsOf(data, state.head, state.token)) {

@@ -1,0 +1,1 @@
+"""Attribution: on which parts of a prompt an answer depends."""
