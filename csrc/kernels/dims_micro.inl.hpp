@@ -106,6 +106,13 @@ ATTNSCOPE_INLINE std::int64_t add_whole_vectors(const KeyRows<K, F>& keys, std::
     return d;
 }
 
+// The lanes of four repeated dims that are not among the first `count`
+ATTNSCOPE_INLINE auto dims_past(std::int64_t count) {
+    float past[lanes];
+    for (int at = 0; at < lanes; ++at) past[at] = at % 4 < count ? 1.0f : 0.0f;
+    return equal(load(past), zero());
+}
+
 // computes  scores[row][n] = sum over d of packed[d][row] * keys[n][d]   for G of the groups of rows, K keys
 //           at a time
 template <int G, int K, Format F>
@@ -121,9 +128,12 @@ static inline void score_groups(const AttentionCall& call, const float* packed, 
         for (; d < call.key_dim; d += 4, query += query_stride) {
             Vector part[G];
             for (int g = 0; g < G; ++g) part[g] = load(query + g * lanes);
+            // A key has zeros past its last dim, which an infinite scale would turn into NaN
+            [[maybe_unused]] const auto past_the_last = dims_past(call.key_dim - d);
             for (int k = 0; k < K; ++k) {
                 Vector element = repeat_four(read_four(rows.row[k], d, call.key_dim, F));
-                if constexpr (F == Format::int8) element = mul(element, rows.scale[k]);
+                if constexpr (F == Format::int8)
+                    element = select(past_the_last, zero(), mul(element, rows.scale[k]));
                 partial.add_dims(k, part, element);
             }
         }

@@ -37,7 +37,7 @@ def in_pages(sequences: list[tuple[Array, Array]], page_tokens: int, poison: Any
     order = np.random.default_rng(1).permutation(pages)[: len(LENGTHS) * blocks]
     table: NDArray[np.int32] = order.reshape(len(LENGTHS), blocks).astype(np.int32)
     dtype = sequences[0][0].dtype
-    keys = np.full((pages, KV_HEADS, page_tokens, KEY_DIM), poison, dtype)
+    keys = np.full((pages, KV_HEADS, page_tokens, sequences[0][0].shape[2]), poison, dtype)
     values = np.full((pages, KV_HEADS, page_tokens, VALUE_DIM), poison, dtype)
     for s, (key, value) in enumerate(sequences):
         for token in range(key.shape[1]):
@@ -79,20 +79,26 @@ def test_pages_give_the_bits_of_arrays(level: str, page_tokens: int, dtype: Any,
 
 @pytest.mark.parametrize("page_tokens", [16, 64])
 @pytest.mark.parametrize("query_len", [1, 60])
+@pytest.mark.parametrize("key_dim", [KEY_DIM, KEY_DIM - 2])
+@pytest.mark.parametrize("one_scale", [0.01, np.inf])
 def test_int8_pages_give_the_bits_of_the_numbers_they_stand_for(
-    level: str, page_tokens: int, query_len: int
+    level: str, page_tokens: int, query_len: int, one_scale: float, key_dim: int
 ) -> None:
     rng = np.random.default_rng(3)
     whole = [
-        (rng.integers(-127, 128, k.shape, np.int8), rng.integers(-127, 128, v.shape, np.int8))
+        (rng.integers(-127, 128, (*k.shape[:2], key_dim), np.int8), rng.integers(-127, 128, v.shape, np.int8))
         for k, v in stored(np.float32)
     ]
     pages = in_pages(whole, page_tokens, 77)
     scales: list[NDArray[np.float32]] = [
         np.float32(1 / 64) * rng.random(pages.key.shape[:3], np.float32) for _ in range(2)
     ]
+    scales[0][pages.block_table[0, 0], :, 3] = one_scale  # of a key that all queries of a sequence see
+    pages.key[pages.block_table[0, 0], :, 3] = whole[0][0][
+        :, 3
+    ] = -1  # its scores are -inf if the scale is inf
     pages = pages._replace(key_scales=scales[0], value_scales=scales[1])
-    query = rng.standard_normal((len(LENGTHS), HEADS, query_len, KEY_DIM)).astype(np.float32)
+    query = rng.random((len(LENGTHS), HEADS, query_len, key_dim), np.float32)
     output, _ = run_pages(query, pages, causal_spans(query_len), Scoring(0.2))
     for s, (key, value) in enumerate(whole):
         tokens = np.arange(LENGTHS[s])
