@@ -283,10 +283,10 @@ def test_no_other_files_are_seen_and_root_is_another_user(tmp_path: Path) -> Non
 @needs_bwrap
 def test_a_grader_that_is_not_root_has_the_same_bounds_but_another_user(tmp_path: Path) -> None:
     path = saved(made_of("import os\nraise ValueError(os.path.exists('/etc/passwd'))"), tmp_path / "a.ipynb")
-    nobody = 65534
+    other = 65534
     command = [sys.executable, "-m", "attnscope", "check", str(path), "--json"]
     as_other: dict[str, Any] = (
-        {"user": nobody, "group": nobody, "extra_groups": []} if os.geteuid() == 0 else {}
+        {"user": other, "group": other, "extra_groups": []} if os.geteuid() == 0 else {}
     )
     if as_other and not readable_by_others(Path(sys.executable).resolve(), path, Path(__file__)):
         pytest.skip("Python, the library or temporary files are in a folder of root")

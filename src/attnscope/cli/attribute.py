@@ -1,12 +1,11 @@
 """The command `attnscope attribute`: on which parts of a prompt an answer depends."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from attnscope.cli.inspect import NEW_FILE, PATH, STANDARD_OUTPUT, check_outputs, write
+from attnscope.cli.inspect import NEW_FILE, PATH, check_outputs, hand_out
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar, terminal
 
@@ -111,20 +110,10 @@ def attribute(html: Path | None, json_out: Path | None, **given: Any) -> None:
       attnscope attribute prompt.txt --source rules:0-120 --source data:121-480 --model path/to/model
       attnscope attribute --through-others --json - | jq '.sources[] | {name, drop}'
     """  # noqa: D301 - click needs \b before lines that it must not wrap
-    from attnscope.inspection import AttributionRequest, page, print_attribution
+    from attnscope.inspection import AttributionRequest, print_attribution
     from attnscope.inspection import attribute as run
 
     check_outputs(html, json_out)
     with explained(), bar("attribute") as progress:
         found = run(AttributionRequest(inspected=html is not None, **given), progress)
-    if html is not None:
-        write(html, page(found), "html")
-    if json_out is not None:
-        facts = json.dumps(found.as_json(), ensure_ascii=False)
-        if json_out == STANDARD_OUTPUT:
-            click.echo(facts)
-            return
-        write(json_out, facts + "\n", "json")
-    print_attribution(found, terminal())
-    if html is not None:
-        click.echo(f"\nThe page is in {html}. Open it in a browser.")
+    hand_out(found, html, json_out, lambda: print_attribution(found, terminal()))

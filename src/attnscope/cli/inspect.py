@@ -1,13 +1,17 @@
 """The command `attnscope inspect`: what every head of a model reads on a text."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnscope.cli.refusals import InputError, explained
 from attnscope.cli.terminal import bar, terminal
+
+if TYPE_CHECKING:
+    from attnscope.inspection import Attribution, Inspection
 
 # The keys of attnscope.inspection.measures, which the help does not load; a test compares them.
 MEASURES = (
@@ -115,7 +119,7 @@ def inspect(text: str | None, html: Path | None, json_out: Path | None, measure:
       attnscope inspect --chat chat.json --model path/to/model --layers 0-5 --html chat.html
       attnscope inspect README.md --model gemma-3-270m.gguf --json - | jq '.layers[0].heads[0]'
     """  # noqa: D301 - click needs \b before lines that it must not wrap
-    from attnscope.inspection import Request, page, print_report
+    from attnscope.inspection import Request, print_report
     from attnscope.inspection import inspect as run
 
     check_outputs(html, json_out)
@@ -123,17 +127,7 @@ def inspect(text: str | None, html: Path | None, json_out: Path | None, measure:
     with explained(), bar("inspect") as progress:
         request = Request(text=text, segments=ranges, **given)
         found = run(request, progress)
-    if html is not None:
-        write(html, page(found), "html")
-    if json_out is not None:
-        facts = json.dumps(found.as_json(), ensure_ascii=False)
-        if json_out == STANDARD_OUTPUT:
-            click.echo(facts)
-            return
-        write(json_out, facts + "\n", "json")
-    print_report(found, terminal(), measure, request.reads)
-    if html is not None:
-        click.echo(f"\nThe page is in {html}. Open it in a browser.")
+    hand_out(found, html, json_out, lambda: print_report(found, terminal(), measure, request.reads))
 
 
 def check_outputs(*paths: Path | None) -> None:
@@ -151,3 +145,22 @@ def write(path: Path, content: str, option: str) -> None:
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{option}={str(path)!r} cannot be written: {error.strerror}.") from error
+
+
+def hand_out(
+    found: "Inspection | Attribution", html: Path | None, json_out: Path | None, report: Callable[[], None]
+) -> None:
+    """Write the page and the numbers that were asked for; print the report, or the numbers in its place."""
+    from attnscope.inspection import page
+
+    if html is not None:
+        write(html, page(found), "html")
+    if json_out is not None:
+        facts = json.dumps(found.as_json(), ensure_ascii=False)
+        if json_out == STANDARD_OUTPUT:
+            click.echo(facts)
+            return
+        write(json_out, facts + "\n", "json")
+    report()
+    if html is not None:
+        click.echo(f"\nThe page is in {html}. Open it in a browser.")
