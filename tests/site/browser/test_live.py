@@ -127,14 +127,20 @@ def test_a_wrong_answer_is_diagnosed_and_the_right_one_passes_and_both_survive_a
 
 
 def wait_until_saved(notebook: Path, answer: str) -> None:
-    """What was typed is saved after a pause."""
+    """What was typed is saved after a pause. While the server writes, the file is not whole."""
     until = monotonic() + A_MINUTE / 1000
-    while not any(
-        "".join(cell["source"]).strip() == answer.strip()
-        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    ):
+    while answer.strip() not in cells_of(notebook):
         assert monotonic() < until, "the answer was not saved"
         sleep(0.05)
+
+
+def cells_of(notebook: Path) -> list[str]:
+    """The cells of a notebook, or none while it is being written."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except json.JSONDecodeError:
+        return []
+    return ["".join(cell["source"]).strip() for cell in cells]
 
 
 def test_an_empty_answer_is_no_error_of_the_page(page: Any, live: Live) -> None:
