@@ -101,6 +101,8 @@ def test_the_system_s_theme_is_followed_until_the_reader_chooses_one(opened: Ope
     def system(theme: str) -> None:
         opened.tab.emulate_media(color_scheme=theme)
         opened.tab.wait_for_function(f"matchMedia('(prefers-color-scheme: {theme})').matches")
+        # The page receives the change before the next frame
+        opened.tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     light = look()
     system("dark")
