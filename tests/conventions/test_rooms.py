@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "observation": {"attention", "cache", "gradients", "problem", "kernels", "reference"},
     "probing": {"problem", "reference"},
     "audit": {"probing", "problem", "reference"},
-    "interop": {"attention", "audit", "gradients", "observation", "problem"},
+    "interop": {"attention", "audit", "cache", "gradients", "observation", "problem"},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "problem", "reference"},

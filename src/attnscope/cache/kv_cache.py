@@ -326,6 +326,69 @@ class KVCache:
             number = self._store.layer_number(layer)
             return self._store.layers[number].stored(self._store.tables[known][number])
 
+    def first_kept(self, sequence: int, layer: int) -> int:
+        """Return the first token that the window of a layer has not dropped.
+
+        Parameters
+        ----------
+        sequence : int
+            The sequence.
+        layer : int
+            The layer, from 0.
+
+        Returns
+        -------
+        int
+            The number of a token, from 0; a multiple of page_tokens.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer.
+        """
+        with self._store.lock:
+            (known,) = self._store.known([sequence])
+            number = self._store.layer_number(layer)
+            return self._store.layers[number].window.first_kept(self._store.tables[known][number])
+
+    def check_room(self, sequence: int | Sequence[int], layer: int, tokens: int) -> None:
+        """Check that append() of so many tokens would fit. Nothing is changed.
+
+        Parameters
+        ----------
+        sequence : int or sequence of int
+            One sequence, or several that would get as many new tokens each.
+        layer : int
+            The layer, from 0.
+        tokens : int
+            New tokens per sequence.
+
+        Raises
+        ------
+        CacheError
+            If there is no such sequence or layer.
+        CacheFullError
+            If the tokens do not fit.
+        """
+        with self._store.lock:
+            known, number = self._store.known(listed(sequence)), self._store.layer_number(layer)
+            new = whole_number(tokens, "tokens", minimum=0, error=CacheError)
+            if known and new:
+                self._store.check_room(known, number, new)
+
+    @property
+    def drops_unseen(self) -> bool:
+        """Whether append() gives back the pages that a window has left behind. True at first.
+
+        Set it to False before appending tokens that truncate() may take back, as in speculative decoding.
+        """
+        return self._store.drops_unseen
+
+    @drops_unseen.setter
+    def drops_unseen(self, drops: bool) -> None:
+        with self._store.lock:
+            self._store.drops_unseen = bool(drops)
+
     @property
     def bytes_used(self) -> int:
         """Bytes of the pages that sequences use, over all layers. A shared page counts once."""

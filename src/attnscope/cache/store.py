@@ -16,7 +16,7 @@ from weakref import WeakSet
 from numpy.typing import NDArray
 
 from attnscope.arguments import whole_number
-from attnscope.cache.layer import Layer
+from attnscope.cache.layer import Growth, Layer
 from attnscope.cache.layout import Layout
 from attnscope.cache.page_table import EMPTY, PageTable
 from attnscope.errors import CacheError
@@ -43,6 +43,7 @@ class Store:
         self.layers = [Layer(layout, most_pages, left) for left in lefts]
         self.tables: dict[int, Tables] = {}
         self.numbers_used = 0  # a number is not given twice
+        self.drops_unseen = True  # whether append() gives back what a window has left behind
         self.lock = RLock()
         self._counted = True  # whether reference counts are those of the tables
         _stores.add(self)
@@ -103,15 +104,10 @@ class Store:
         """
         self.settle()
         layer, tokens = self.layers[number], new[0].shape[2]
-        tables, given_back = [self.tables[sequence][number] for sequence in sequences], []
-        if layer.window.left is not None:
-            old, tables = tables, [layer.window.without_unseen(table) for table in tables]
-            given_back = pages_between(old, tables)
+        tables, given_back = self._without_unseen(sequences, number)
         growth = layer.plan(tables, tokens)
         if growth.fresh > layer.arena.free_pages:
-            growth = layer.plan(tables, tokens, given_back)
-            freed = layer.freed_by(given_back)
-            layer.check_room(growth, freed, tokens)
+            growth, freed = self._plan_with(layer, tables, tokens, given_back)
             self._counted = False
             layer.arena.reserve(growth.fresh - freed)
             self._put(sequences, number, tables)
@@ -127,6 +123,31 @@ class Store:
         layer.arena.take(growth.fresh)
         layer.arena.remove_references([*given_back, *growth.copied])
         self._counted = True
+
+    def check_room(self, sequences: Sequence[int], number: int, tokens: int) -> None:
+        """Raise CacheFullError if append() would; change nothing."""
+        self.settle()
+        tables, given_back = self._without_unseen(sequences, number)
+        self._plan_with(self.layers[number], tables, tokens, given_back)
+
+    def _without_unseen(
+        self, sequences: Sequence[int], number: int
+    ) -> tuple[Sequence[PageTable], Sequence[int]]:
+        """The tables of one layer without what its window has left behind, and the pages given back."""
+        layer, old = self.layers[number], [self.tables[sequence][number] for sequence in sequences]
+        if layer.window.left is None or not self.drops_unseen:
+            return old, []
+        kept = [layer.window.without_unseen(table) for table in old]
+        return kept, pages_between(old, kept)
+
+    @staticmethod
+    def _plan_with(
+        layer: Layer, tables: Sequence[PageTable], tokens: int, given_back: Sequence[int]
+    ) -> tuple[Growth, int]:
+        """The plan of an append once pages are given back, and how many that frees; checked for room."""
+        growth, freed = layer.plan(tables, tokens, given_back), layer.freed_by(given_back)
+        layer.check_room(growth, freed, tokens)
+        return growth, freed
 
     def known(self, sequences: Sequence[Any]) -> list[int]:
         """The sequences as ints; raise CacheError unless each exists, and is named once."""

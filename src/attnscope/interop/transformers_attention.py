@@ -10,6 +10,7 @@ from transformers.utils import output_capturing
 
 from attnscope.errors import UnsupportedProblemError
 from attnscope.interop.call_mask import EAGER, Visible, among, bias_of, check_without_mask, visible
+from attnscope.interop.paged_vectors import PagedVectors
 from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, threads, vectors_of
 from attnscope.interop.torch_attention import Constants, differentiable, empty_output
 
@@ -86,7 +87,10 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     """
     refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
     refuse_options(module, others)
-    query, key, value = as_autocast(query, key, value)
+    if isinstance(key, PagedVectors):
+        (query,) = as_autocast(query)
+    else:
+        query, key, value = as_autocast(query, key, value)
     observer = observers.get(module) if observers else None
     key_len = key.shape[2] + (0 if observer is None else observer.held_keys)
     if attention_mask is None:
@@ -105,6 +109,12 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     )
     bias = bias_of(seen, position_bias, query.dtype)
     sinks = None if s_aux is None else s_aux.float().reshape(-1)
+    if isinstance(key, PagedVectors):
+        layer = key.layer
+        layer.check_current(key, seen.keys_read)
+        if observer is None:
+            return layer.attend(query, constants.options(bias, sinks)).transpose(1, 2), None
+        key, value = layer.dense(0, query.dtype), layer.dense(1, query.dtype)
     key, value = key[:, :, : seen.keys_read], value[:, :, : seen.keys_read]
     if observer is not None:
         refuse_gradients_of_observed(query, key, value, bias, sinks)
