@@ -1,8 +1,9 @@
-// A thread pool of our own, not OpenMP: GNU's OpenMP hangs in a child that was forked after its parent used
-// it, and its threads spin between calls. Here idle workers block, callers share the workers, and a forked
-// child starts new ones.
+// A thread pool of our own: GNU's OpenMP hangs in a child that was forked after its parent used it, and its
+// threads spin between calls. Here idle workers block, callers share the workers, and a forked child starts
+// new ones. Only beside torch, whose OpenMP spins anyway, jobs run on OpenMP's threads.
 #include "parallel.hpp"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -181,6 +182,52 @@ private:
     std::int64_t workers_ = 0;
 };
 
+// GOMP_parallel(function, data, threads, flags) of GNU's OpenMP, which LLVM's has too: calls function(data)
+// on the calling thread and on threads of its team, and returns when all have returned.
+using Team = void (*)(void (*)(void*), void*, unsigned, unsigned);
+std::atomic<Team> team = nullptr;
+std::atomic<bool> team_taken = false;
+
+// The one caller that has the team; it does not wait for it
+class TakenTeam {
+public:
+    TakenTeam() : team_(team.load()) {
+        if (team_ != nullptr && team_taken.exchange(true)) team_ = nullptr;
+    }
+    TakenTeam(const TakenTeam&) = delete;
+    TakenTeam& operator=(const TakenTeam&) = delete;
+    ~TakenTeam() {
+        if (team_ != nullptr) team_taken = false;
+    }
+    explicit operator bool() const { return team_ != nullptr; }
+
+    // Always with all threads that the caller may use: OpenMP ends and starts threads if a team's size changes
+    void run(Job& job, std::int64_t threads, void* workspace, const GoOn& go_on) const {
+        struct Member {
+            Job& job;
+            void* const workspace;
+            const GoOn& go_on;
+            const std::thread::id caller = std::this_thread::get_id();
+            std::mutex mutex = {};
+
+            void work() {
+                const bool is_caller = std::this_thread::get_id() == caller;
+                void* own = is_caller ? workspace : thread_workspace.of(job.workspace_bytes);
+                if (own == nullptr) return;
+                if (std::exception_ptr thrown = job.work(own, is_caller ? go_on : GoOn{})) {
+                    const std::lock_guard lock(mutex);
+                    job.thrown = std::move(thrown);
+                }
+            }
+        } member{.job = job, .workspace = workspace, .go_on = go_on};
+        team_([](void* each) { static_cast<Member*>(each)->work(); }, &member, static_cast<unsigned>(threads),
+              0);
+    }
+
+private:
+    Team team_;
+};
+
 // Never destroyed, because blocked workers outlive every static destructor. A forked child has none of its
 // parent's workers, and the parent's mutex may be locked, so the child drops the pool and makes its own at
 // the first call.
@@ -200,6 +247,17 @@ Pool& pool() {
 
 }  // namespace
 
+bool use_openmp(bool use) {
+    // A child after a fork has none of the threads that OpenMP believes to have
+    static const int left_by_children = pthread_atfork(nullptr, nullptr, [] {
+        team = nullptr;
+        team_taken = false;
+    });
+    (void)left_by_children;
+    team = use ? reinterpret_cast<Team>(dlsym(RTLD_DEFAULT, "GOMP_parallel")) : nullptr;
+    return team != nullptr;
+}
+
 bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
                      const RunSome& body, const GoOn& go_on) {
     if (tasks <= 0) return true;
@@ -213,6 +271,8 @@ bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t work
     if (workspace == nullptr) throw std::bad_alloc();
     if (helpers == 0)
         job.thrown = job.work(workspace, go_on);
+    else if (const TakenTeam taken; taken)
+        taken.run(job, threads, workspace, go_on);
     else
         pool().run(job, helpers, workspace, go_on);
     thread_workspace = std::move(own);

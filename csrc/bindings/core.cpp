@@ -61,6 +61,7 @@ void bind_levels(nb::module_& m) {
         const CpuRegisters cpu = read_cpu_registers();
         return std::vector<std::uint64_t>{cpu.leaf1_ecx, cpu.leaf7_ebx, cpu.extended_ecx, cpu.saved};
     });
+    m.def("use_openmp", &use_openmp, "use"_a);
     m.def("missing_features", &missing_of, "level"_a, "registers"_a);
     m.def("lanes", [](const std::string& level) { return level_named(level).lanes; }, "level"_a);
 }

@@ -70,10 +70,19 @@ def is_documented(named: Any) -> bool:
     return bool(text.strip()) and not text.startswith(f"{getattr(named, '__name__', '')}(")
 
 
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == PACKAGE.name
+
+
 def public_methods(named: type) -> Iterator[tuple[str, Any]]:
-    """Its own, and those of no base: a base says once what its methods mean."""
-    for method, member in vars(named).items():
-        inherited = any(hasattr(base, method) for base in named.__mro__[1:])
+    """Its own, and those of a base that is no public name. A public base says once what its methods mean."""
+    public = {each.rsplit(".")[-1] for each in PINNED}
+    own = [
+        each for each in named.__mro__ if each is named or (_is_ours(each) and each.__name__ not in public)
+    ]
+    bases = [each for each in named.__mro__ if each not in own]
+    for method, member in (each for owner in own for each in vars(owner).items()):
+        inherited = any(hasattr(base, method) for base in bases)
         if not method.startswith("_") and not inherited and callable(getattr(member, "__func__", member)):
             yield method, member
 

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "observation": {"attention", "cache", "gradients", "problem", "kernels", "reference"},
     "probing": {"problem", "reference"},
     "audit": {"probing", "problem", "reference"},
-    "interop": {"attention", "audit", "cache", "gradients", "observation", "problem"},
+    "interop": {"attention", "audit", "cache", "gradients", "kernels", "observation", "problem"},
     "sizing": {"problem", "kernels"},  # kernels only inside Hardware.measure()
     "positions": set(),
     "multi_head": {"attention", "problem", "reference"},
@@ -62,6 +62,9 @@ OF_ANOTHER_TOOL = {
     "interop/jax.py": {"jax"},
     "interop/mask_functions.py": {"transformers"},
     "interop/observing.py": {"transformers"},
+    "interop/paged_cache.py": {"torch", "transformers"},
+    "interop/paged_layer.py": {"torch", "transformers"},
+    "interop/paged_vectors.py": {"torch"},
     "interop/runs.py": {"torch", "transformers"},
     "interop/seen.py": {"torch"},
     "interop/shared_prefix.py": {"torch", "transformers"},

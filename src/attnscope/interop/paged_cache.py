@@ -65,6 +65,7 @@ class PagedCache(Cache):  # type: ignore[misc]  # Transformers has no types here
     def __deepcopy__(self, _: Any) -> "PagedCache":
         return self.fork()
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # NumPy cannot be traced
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **others: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import cache_utils
 
-from attnscope.cache import KVCache, attend
+from attnscope.cache import KVCache, attend_pages
 from attnscope.errors import CacheError, UnsupportedProblemError
 from attnscope.interop.paged_vectors import PagedVectors
 from attnscope.interop.tensors import array_of, needs_gradients, vectors_of
@@ -28,6 +28,24 @@ class PageOptions:
     dtype: str | None
     page_tokens: int
     capacity_tokens: int | None
+
+    def __post_init__(self) -> None:
+        self.pages(1, 1, 1, "float32", None)  # checks the options before a model runs
+
+    def pages(
+        self, kv_heads: int, key_dim: int, value_dim: int, of_model: str, window: Window | None
+    ) -> KVCache:
+        """Make the pages of one layer, in the model's format if no other is asked for."""
+        return KVCache(
+            layers=1,
+            kv_heads=kv_heads,
+            key_dim=key_dim,
+            value_dim=value_dim,
+            dtype=of_model if self.dtype is None else self.dtype,
+            page_tokens=self.page_tokens,
+            capacity_tokens=self.capacity_tokens,
+            window=window,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +130,8 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
         """
         batch, kv_heads, _, key_dim = key_states.shape
         window = None if self.sliding_window is None else Window(left=self.sliding_window - 1, right=0)
-        cache = KVCache(
-            layers=1,
-            kv_heads=kv_heads,
-            key_dim=key_dim,
-            value_dim=value_states.shape[-1],
-            dtype=self.options.dtype or str(key_states.dtype).removeprefix("torch."),
-            page_tokens=self.options.page_tokens,
-            capacity_tokens=self.options.capacity_tokens,
-            window=window,
-        )
+        of_model = str(key_states.dtype).removeprefix("torch.")
+        cache = self.options.pages(kv_heads, key_dim, value_states.shape[-1], of_model, window)
         shared = SharedPages(cache, kv_heads, key_dim, value_states.shape[-1], key_states.dtype)
         self._hold(shared, [cache.new_sequence() for _ in range(batch)])
 
@@ -197,7 +207,7 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
             blocks = pages.block_table[:, first // self.options.page_tokens :]
             pages = pages._replace(block_table=np.ascontiguousarray(blocks), key_lens=pages.key_lens - first)
         output = empty_output(query, self._vectors(1))
-        attend(vectors_of(query), pages, out=array_of(output), **({"mask": None} | options))
+        attend_pages(vectors_of(query), pages, out=array_of(output), **({"mask": None} | options))
         return output
 
     def dense(self, which: int, dtype: torch.dtype) -> torch.Tensor:
@@ -224,6 +234,7 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
         self.shared.settle()
         return self.shared.cache.bytes_used
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types here; a lock cannot be traced
     def get_seq_length(self) -> int:
         """Return how many tokens each row has, dropped ones among them."""
         return 0 if self.shared is None else self.shared.cache.tokens(self.sequences[0], 0)
@@ -232,6 +243,7 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
         """Return -1: there is no maximum per row."""
         return -1
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types here; a lock cannot be traced
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Return how many keys the next update() will return, and the position of the first of them."""
         tokens = self.get_seq_length()

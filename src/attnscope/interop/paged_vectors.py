@@ -1,15 +1,25 @@
 """The keys or values of a paged layer as a tensor without memory, which models hand on to the attention."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
 from attnscope.errors import UnsupportedProblemError
 
-if TYPE_CHECKING:
-    from attnscope.interop.paged_layer import PagedLayer
-
 SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
+
+
+class Pages(Protocol):
+    """What holds the numbers: a layer of a PagedCache."""
+
+    def check_current(self, key: torch.Tensor, keys_read: int) -> None:
+        """Raise CacheError if keys are of an earlier state, or a mask is of another number of keys."""
+
+    def attend(self, query: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+        """Compute attention to the pages, in place."""
+
+    def dense(self, which: int, dtype: torch.dtype) -> torch.Tensor:
+        """Copies of the keys (0) or values (1)."""
 
 
 class PagedVectors(torch.Tensor):  # type: ignore[misc]  # torch has no types here
@@ -19,10 +29,10 @@ class PagedVectors(torch.Tensor):  # type: ignore[misc]  # torch has no types he
     numbers lie in pages, perhaps as int8, and only attnscope's attention reads them there.
     """
 
-    layer: "PagedLayer"
+    layer: Pages
 
     @staticmethod
-    def __new__(cls: Any, layer: "PagedLayer", shape: tuple[int, ...], dtype: torch.dtype) -> "PagedVectors":
+    def __new__(cls: Any, layer: Pages, shape: tuple[int, ...], dtype: torch.dtype) -> "PagedVectors":
         made: PagedVectors = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=dtype)  # noqa: SLF001  # torch's own way to do it
         made.layer = layer
         return made

@@ -8,6 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
+from attnscope.kernels import use_openmp
+
+use_openmp()  # torch's, which alternate with ours
 
 BITS = {torch.bfloat16: (torch.int16, np.dtype(ml_dtypes.bfloat16))}  # NumPy itself has no bfloat16
 

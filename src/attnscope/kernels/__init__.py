@@ -16,6 +16,7 @@ from attnscope.kernels.statistics import observe as observe
 from attnscope.kernels.statistics import observe_pages as observe_pages
 from attnscope.kernels.threads import default_threads as default_threads
 from attnscope.kernels.threads import set_default_threads as set_default_threads
+from attnscope.kernels.threads import use_openmp as use_openmp
 
 # What users may rely on; the other rooms use the rest, too.
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "measure_read_bandwidth",
     "set_default_threads",
     "usable_levels",
+    "use_openmp",
     "why_not",
 ]

@@ -49,5 +49,6 @@ try:
     from attnscope.kernels._core import missing_features as missing_features
     from attnscope.kernels._core import read_bandwidth as read_bandwidth
     from attnscope.kernels._core import usable_levels as usable_levels
+    from attnscope.kernels._core import use_openmp as use_openmp
 except ImportError as core_error:
     raise ImportError(why_not_loaded(Path(__file__).parent, core_error)) from core_error

@@ -4,6 +4,7 @@ import os
 from functools import cache
 
 from attnscope.errors import AttentionError
+from attnscope.kernels import core
 
 ENVIRONMENT_VARIABLE = "ATTNSCOPE_THREADS"
 MOST_THREADS = 1024
@@ -50,6 +51,27 @@ def set_default_threads(threads: int | None) -> None:
     """
     global _default
     _default = None if threads is None else checked_threads(threads, "threads")
+
+
+def use_openmp(use: bool = True) -> bool:
+    """Run calls on the threads of the OpenMP that this process has loaded, as torch's, from now on.
+
+    OpenMP's threads spin for a while after each operation of torch. Calls that alternate with such operations
+    would have to share the CPUs with them. Importing attnscope.interop.torch or .transformers does this. The
+    bits do not depend on it.
+
+    Parameters
+    ----------
+    use : bool
+        False: the library's own threads again.
+
+    Returns
+    -------
+    bool
+        Whether OpenMP's threads are used. False if none is loaded where all libraries see it, and in a child
+        process after os.fork(), where OpenMP's threads do not exist.
+    """
+    return core.use_openmp(use)
 
 
 def checked_threads(threads: int, name: str) -> int:
