@@ -1,4 +1,4 @@
-"""Calls on the threads of torch's OpenMP: the same bits, also from many callers, after a fork, interrupted."""
+"""Calls on the threads of torch's OpenMP: the same bits, from many callers, after a fork, interrupted."""
 
 import signal
 import subprocess
