@@ -142,6 +142,7 @@ bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, Op
 	@status=0; unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE; \
 	  $(BENCH)/bin/python -m benchmarks || status=$$?; \
 	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; \
+	  $(MODELS)/bin/python -m benchmarks.generation || status=$$?; \
 	  $(MODELS)/bin/python -m benchmarks.training || status=$$?; exit $$status
 
 wheel: dist/built  ## dist/attnscope-*.whl

@@ -7,6 +7,7 @@ A table is between `<!-- numbers: NAME -->` and `<!-- end -->`; its text is what
 """
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decode, gradients, interop, memory, observe, prefill, small_call, window
+from benchmarks import decode, generation, gradients, interop, memory, observe, prefill, small_call, window
 from benchmarks.claim import Results, duration, one
 from benchmarks.error import WORKS as ERROR_WORKS
 from benchmarks.peers.call import OURS
@@ -211,6 +212,32 @@ def peak(result: dict[str, Any]) -> str:
     return f"{result['peak_bytes'] / 2**30:.2f} GiB, in {duration(result['seconds'])}"
 
 
+def generation_table(measured: Measured) -> str:
+    """Seconds of a token, and of the prompt, behind each cache."""
+    results = [each for each in measured.results("generation") if "format" in each]
+    rows = []
+    for work, number_format in dict.fromkeys((each["work"], each["format"]) for each in results):
+        own = [one(results, work=work, format=number_format, call=call) for call in generation.CALLS]
+        for name, what in (("seconds", ""), ("prefill_seconds", ": the prompt")):
+            if any(name in each for each in own):
+                cells = [duration(each[name]) if name in each else "" for each in own]
+                rows.append([f"{work}, {number_format}{what}", *cells])
+    return table(["", *generation.CALLS], rows)
+
+
+def sharing_table(measured: Measured) -> str:
+    """What a shared prefix, an int8 cache and a pair of operations cost."""
+    rows = []
+    for each in measured.results("generation"):
+        if "bytes" in each:
+            cost = duration(each["seconds"]) if "seconds" in each else f"{math.exp(each['loss']):.4f}"
+            rows.append([f"{each['work']}: {each['call']}", cost, f"{each['bytes'] / 2**20:,.1f} MiB"])
+        if "times_sum" in each:
+            cost = f"{each['times_sum']:.2f} x the sum of each alone"
+            rows.append([f"{each['call']} in turn", duration(each["seconds"]), cost])
+    return table(["work", "measured", ""], rows)
+
+
 def other_table(measured: Measured) -> str:
     """Memory, error, import and wheel."""
     libraries = (OURS, "torch", "onnxruntime")
@@ -255,7 +282,9 @@ TABLES: dict[str, Callable[[Measured], str]] = {
     "cache formats": formats_table,
     "gradients": gradients_table,
     "observe": observe_table,
+    "generation": generation_table,
     "models": models_table,
+    "sharing": sharing_table,
     "other": other_table,
     "floors": floors_table,
 }

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks import interop, report
+from benchmarks import generation, interop, report
 from benchmarks.__main__ import CLAIMS
 from benchmarks.claim import Claim, Floor, at_least, at_most, duration
 from benchmarks.readme_tables import STORED
 from benchmarks.report import floor_row, run, shortened
 
-ALL = (*CLAIMS, interop.CLAIM)
+ALL = (*CLAIMS, interop.CLAIM, generation.CLAIM)
 FILES = {claim.name: Path(claim.measure.__code__.co_filename) for claim in CLAIMS} | {
-    "interop": Path(interop.__file__)
+    "interop": Path(interop.__file__),
+    "generation": Path(generation.__file__),
 }
 
 
