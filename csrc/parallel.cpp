@@ -201,7 +201,7 @@ public:
     }
     explicit operator bool() const { return team_ != nullptr; }
 
-    // Always with all threads that the caller may use: OpenMP ends and starts threads if a team's size changes
+    // Always with all threads that the caller may use: a team of another size ends and starts threads
     void run(Job& job, std::int64_t threads, void* workspace, const GoOn& go_on) const {
         struct Member {
             Job& job;

@@ -31,8 +31,8 @@ using GoOn = std::function<bool()>;
 bool parallel_ranges(std::int64_t tasks, std::int64_t threads, std::int64_t workspace_bytes,
                      const RunSome& body, const GoOn& go_on);
 
-// Whether jobs run on the threads of the process's own OpenMP from now on, if `use` is true and one is loaded;
-// otherwise, and in a child after a fork, on a pool of our own.
+// Runs jobs on the threads of the process's own OpenMP from now on, if `use` is true and one is loaded, and
+// returns true. Otherwise, and in a child after a fork, they run on a pool of our own.
 //
 // torch computes on OpenMP's threads, which spin for a while after each of its operations: beside them a
 // second pool would have to share their CPUs. One job at a time has the team; others use the pool.
