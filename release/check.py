@@ -1,4 +1,4 @@
-"""`python -m release.check FOLDER`: inspect each wheel, run what can run here, build the sdist, install from git.
+"""`python -m release.check FOLDER`: inspect and run the wheels, build the sdist, install from a git URL.
 
 A wheel that runs must have the digest that src/attnscope/doctor stores, at every level of this CPU. The tests
 compare the build from source with the same digest.
