@@ -19,6 +19,8 @@ PORT ?=
 TEST_ARGS ?=
 # make test COVERAGE=1 and make test-models COVERAGE=1 record which branches they reach; make coverage adds both up.
 COVERAGE ?=
+# A process per core runs the tests: more threads of OpenBLAS and torch only wait for each other, spinning.
+ONE_THREAD := OMP_NUM_THREADS=1
 PYTEST := -m $(if $(COVERAGE),coverage run -m )pytest
 
 ifneq ($(filter default undefined,$(origin CXX)),)
@@ -43,7 +45,7 @@ BUILD_REQUIREMENTS := import tomllib; print(*tomllib.load(open("pyproject.toml",
 WHEEL_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["wheels"])
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-models sweep site learn test-browser figures lint format types sanitize sanitize-threads coverage fuzz fuzz-python bench wheel wheels clean check FORCE
+.PHONY: help tour test test-models test-sizes test-frameworks sweep site learn test-browser figures lint format types sanitize sanitize-threads coverage fuzz fuzz-python bench wheel wheels clean check FORCE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,14 +55,19 @@ tour: $(VENV)/built  ## the main job, on real text: make tour, or make tour FILE
 
 test: $(VENV)/dev  ## all tests and the documentation's examples; make test TEST_ARGS="-k window"
 	@mkdir -p build/coverage
-	$(VENV)/bin/python $(PYTEST) --numprocesses auto --dist worksteal $(TEST_ARGS)
+	$(ONE_THREAD) $(VENV)/bin/python $(PYTEST) --numprocesses auto --dist worksteal $(TEST_ARGS)
 
 OF_MODELS := tests/audit/test_peers.py $(wildcard tests/audit/test_transformers_*.py tests/inspection/test_transformers_*.py) \
   tests/inspection/attribution/test_transformers.py tests/interop tests/test_readme.py tests/lesson/figures/test_gemma.py
 
-test-models: $(MODELS)/installed  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
-	$(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
-	$(MODELS)/bin/python $(PYTEST) --numprocesses auto --dist loadfile $(OF_MODELS) $(TEST_ARGS)  # one process loads Gemma
+test-models: test-sizes test-frameworks  ## what needs torch, Transformers, JAX or ONNX Runtime, in an environment of its own
+
+test-sizes: $(MODELS)/installed
+	$(ONE_THREAD) $(MODELS)/bin/python -m pytest tests/sizing/test_against_transformers.py $(TEST_ARGS)
+
+test-frameworks: $(MODELS)/installed
+	@mkdir -p build/coverage
+	$(ONE_THREAD) $(MODELS)/bin/python $(PYTEST) --numprocesses auto --dist loadfile $(OF_MODELS) $(TEST_ARGS)  # one process loads Gemma
 
 sweep: $(MODELS)/installed  ## nightly: tiny models of all types of Transformers beside eager attention, as docs/transformers-models.md; an hour
 	$(MODELS)/bin/python -m tests.interop.sweep --page docs/transformers-models.md
@@ -80,7 +87,7 @@ learn: $(LESSON)/installed  ## the site with a kernel behind it: exercises with 
 
 # Debian's Chromium, or what ATTNSCOPE_CHROMIUM names; tests are skipped where there is none.
 test-browser: site $(LESSON)/browser  ## the site, the page of make learn and the viewer of attnscope inspect in a real browser
-	$(LESSON)/bin/python -m pytest --numprocesses auto tests/site tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
+	$(ONE_THREAD) $(LESSON)/bin/python -m pytest --numprocesses auto tests/site tests/lesson/figures tests/inspection/browser $(TEST_ARGS)
 
 # The data is written into the source tree; the drawings are of the wheel that is then built from it.
 figures: $(VENV)/built  ## write the data and the drawings of the lesson's figures anew; needs Chromium
@@ -107,7 +114,7 @@ types: $(VENV)/dev  ## mypy, strict
 # The sanitizers' libraries must be there before Python itself; libstdc++ too, or exceptions could not be followed.
 # Nothing is captured: a report is the last thing that a process says.
 sanitize: $(SANITIZED)/dev  ## the kernel's and the cache's tests under the address and undefined-behaviour sanitizers
-	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	$(ONE_THREAD) LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
 	$(SANITIZED)/bin/python -m pytest --capture no --numprocesses auto tests/kernels tests/cache $(TEST_ARGS)
 

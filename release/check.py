@@ -1,4 +1,4 @@
-"""`python -m release.check FOLDER`: inspect each wheel, run those that can run here, and build the sdist.
+"""`python -m release.check FOLDER`: inspect and run the wheels, build the sdist, install from a git URL.
 
 A wheel that runs must have the digest that src/attnscope/doctor stores, at every level of this CPU. The tests
 compare the build from source with the same digest.
@@ -31,7 +31,8 @@ def main(folder: str) -> None:
             )
         for wheel in wheels:
             print(f"{wheel.name}: {inspect_wheel(wheel, target)}; {run(wheel, target)}", flush=True)
-    print(f"sdist: {build_sdist(Path(folder))}")
+    print(f"sdist: {build_sdist(Path(folder))}", flush=True)
+    print(f"git: {install_from_git()}")
 
 
 def run(wheel: Path, target: Target) -> str:
@@ -73,14 +74,14 @@ def emulated_path(wheel: Path, target: Target, scratch: Path, version: str) -> d
     return os.environ | {"PYTHONPATH": str(site)}
 
 
-def checked(wheel: Path, command: list[str], environment: dict[str, str]) -> str:
+def checked(installed: Path, command: list[str], environment: dict[str, str]) -> str:
     """The levels that ran, all with the expected digest."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    expect(done.returncode == 0, wheel, f"attnscope doctor failed: {done.stdout}{done.stderr}")
+    expect(done.returncode == 0, installed, f"attnscope doctor failed: {done.stdout}{done.stderr}")
     facts = json.loads(done.stdout)
     expected = facts["expected_digest"]
-    expect(bool(facts["digests"]), wheel, "no level ran")
-    expect(set(facts["digests"].values()) == {expected}, wheel, f"digests {facts['digests']}")
+    expect(bool(facts["digests"]), installed, "no level ran")
+    expect(set(facts["digests"].values()) == {expected}, installed, f"digests {facts['digests']}")
     return f"digest {expected} at {', '.join(facts['digests'])}"
 
 
@@ -101,6 +102,17 @@ def build_sdist(folder: Path) -> str:
     subprocess.run([*command, "--wheel-dir", target, sdist], env=environment, check=True)
     (wheel,) = target.glob("*.whl")
     return f"{sdist.stat().st_size / 1e6:.2f} MB, builds {wheel.name} in an empty environment"
+
+
+def install_from_git() -> str:
+    """Install the last commit by a git URL into an empty environment, and run it."""
+    environment = SCRATCH / "from-git"
+    shutil.rmtree(environment, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    installed = environment / "bin" / "python"
+    variables = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    subprocess.run([installed, *INSTALL, f"git+{ROOT.as_uri()}"], env=variables, check=True)
+    return checked(environment, [str(installed), "-m", "attnscope", "doctor", "--json"], variables)
 
 
 if __name__ == "__main__":

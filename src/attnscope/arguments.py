@@ -13,7 +13,7 @@ import numpy as np
 from attnscope.errors import AttentionError, AttentionMaskError
 
 LARGEST_NUMBER = 2**40  # no array has an axis that long
-LONGEST_PATH = 300  # characters in an error
+LONGEST_NAME = 300  # characters of foreign text in an error
 
 
 def brief(given: Any) -> str:
@@ -26,10 +26,10 @@ def brief(given: Any) -> str:
         return f"a {kind_of(given)}"
 
 
-def printable(text: object) -> str:
+def printable(text: object, *, line_feeds: bool = True) -> str:
     r"""Text for any output: control characters, escape sequences and lone surrogates are written as escapes.
 
-    Line feeds stay. Marks that change the direction of text are escaped, too.
+    Marks that change the direction of text are escaped, too, and line feeds if they may not stay.
 
     >>> print(printable(chr(27) + "[31m"), printable("a" + chr(0x202E) + "b"))
     \x1b[31m a\u202eb
@@ -37,7 +37,14 @@ def printable(text: object) -> str:
     given = str(text)
     if given.isprintable():
         return given
-    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in given)
+    kept = "\n" if line_feeds else ""
+    return "".join(each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in given)
+
+
+def one_line(text: object) -> str:
+    """Foreign text in an error, such as a path: printable() without line feeds, shortened if it is long."""
+    shown = printable(str(text)[: LONGEST_NAME + 1], line_feeds=False)
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."
 
 
 def kind_of(given: Any) -> str:
@@ -73,12 +80,12 @@ def regular_file(path: Path, error: type[AttentionError]) -> Iterator[tuple[Bina
     Errors
         `error` if it cannot be opened, or is a FIFO, a device or a folder.
     """
-    name = printable(str(path)[:LONGEST_PATH])
+    name = one_line(path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags)
     except (OSError, ValueError) as reason:
-        raise error(f"{name} cannot be read: {printable(str(reason)[:LONGEST_PATH])}.") from None
+        raise error(f"{name} cannot be read: {one_line(reason)}.") from None
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -92,6 +99,6 @@ def content_of(path: Path, most_bytes: int, error: type[AttentionError]) -> byte
     with regular_file(path, error) as (file, _):
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        name = printable(str(path)[:LONGEST_PATH])
+        name = one_line(path)
         raise error(f"{name} has more than {most_bytes:,} bytes, which is the most that is read.")
     return content

@@ -182,4 +182,4 @@ def test_what_is_no_pages_is_refused() -> None:
     with pytest.raises(
         at.AttentionFormatError, match=r"pages is a tuple, expected attnscope.cache.Pages\(key, value"
     ):
-        attend(np.zeros((3, HEADS, 1, KEY_DIM), np.float32), (1, 2))  # type: ignore[arg-type]
+        attend(np.zeros((3, HEADS, 1, KEY_DIM), np.float32), (1, 2))  # type: ignore[call-overload]

@@ -33,7 +33,7 @@ def test_decode_of_a_token_is_its_row_of_a_prefill(
         cache.append(text, 0, key[:, t : t + 1], value[:, t : t + 1])
         if t % 9 and t < TOKENS - 3:
             continue  # a look now and then, and at the end
-        row = cache.attend(text, 0, query[:, t : t + 1], threads=threads, **SCORING)  # type: ignore[arg-type]
+        row = cache.attend(text, 0, query[:, t : t + 1], threads=threads, **SCORING)  # type: ignore[call-overload]
         assert row.tobytes() == prefill[:, t : t + 1].tobytes(), f"token {t}"
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import attnscope as at
-from attnscope.problem import plain
+from attnscope.problem import Array, plain
 from tests.problem.exported import Exported, ExportedWithoutVersion
 
 FORMATS = (np.float32, ml_dtypes.bfloat16, np.float16, np.float64)
@@ -24,7 +24,7 @@ def arrays(dtype: Any = np.float32) -> list[NDArray[Any]]:
     return [rng.standard_normal(size).astype(dtype).swapaxes(0, 1) for size in sizes]
 
 
-def exported(given: list[NDArray[Any]]) -> list[Any]:
+def exported(given: list[NDArray[Any]]) -> list[Exported]:
     return [Exported(array) for array in given]
 
 
@@ -92,7 +92,7 @@ def test_other_functions_read_exported_arrays_too() -> None:
     assert np.array_equal(at.observe(*exported(given)).entropy, at.observe(*given).entropy)
 
 
-def decode(read: Callable[[NDArray[Any]], Any]) -> NDArray[Any]:
+def decode(read: Callable[[NDArray[Any]], Array]) -> NDArray[Any]:
     query, key, value = arrays_of_a_cache()
     cache = at.KVCache(layers=1, kv_heads=2, key_dim=16, value_dim=8)
     text = cache.new_sequence()
@@ -110,6 +110,45 @@ def arrays_of_a_cache() -> list[NDArray[Any]]:
 def test_a_cache_takes_and_writes_exported_arrays() -> None:
     assert decode(lambda array: array).any()
     assert np.array_equal(decode(Exported), decode(lambda array: array))
+
+
+def test_a_cache_takes_a_list_of_exported_queries() -> None:
+    query, key, value = arrays_of_a_cache()
+    cache = at.KVCache(layers=1, kv_heads=2, key_dim=16, value_dim=8)
+    texts = [cache.new_sequence() for _ in range(3)]
+    cache.append(texts, 0, np.stack([key] * 3), np.stack([value] * 3))
+    queries = [query, query[:, 1:], query[:, 1:]]  # a shape of its own, and two of one shape
+    for given, read in zip(queries, cache.attend(texts, 0, exported(queries)), strict=True):
+        assert read.tobytes() == cache.attend(texts[0], 0, given).tobytes()
+
+
+def test_pages_take_and_write_exported_arrays() -> None:
+    query, key, value = ([array] for array in arrays_of_a_cache())
+    keys, values = (np.zeros((1, 2, 16, dim), np.float32) for dim in (16, 8))
+    empty = at.cache.Pages(keys, values, None, None, np.zeros((1, 1), np.int32), np.array([0]))
+    pages = at.cache.append(empty, Exported(np.stack(key)), Exported(np.stack(value)))
+    memory = np.zeros((1, 4, 5, 8), np.float32)
+    out = Exported(memory)
+    assert at.cache.attend(Exported(np.stack(query)), pages, out=out) is out
+    assert np.array_equal(memory[0], decode(lambda array: array))
+    stored, _ = at.cache.quantize(Exported(key[0]))
+    assert np.array_equal(stored, at.cache.quantize(key[0])[0])
+
+
+def test_observations_and_relevance_read_exported_arrays() -> None:
+    query, key, value = arrays_of_a_cache()
+    cache = at.KVCache(layers=1, kv_heads=2, key_dim=16, value_dim=8)
+    text = cache.new_sequence()
+    cache.append(text, 0, key, value)
+    seen = at.observation.cached(cache, text, 0, Exported(query))
+    assert np.array_equal(seen.entropy, at.observation.cached(cache, text, 0, query).entropy)
+    grad = np.ones((4, 5, 8), np.float32)
+    relevance = at.observation.attention_times_gradient
+    found = relevance(Exported(query), Exported(key), Exported(value), Exported(grad))
+    assert np.array_equal(found, relevance(query, key, value, grad))
+    visible = np.arange(9) < 5
+    shown = at.attention(query, key, value, mask=at.Dense(Exported(visible)))
+    assert np.array_equal(shown, at.attention(query, key, value, mask=visible))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])

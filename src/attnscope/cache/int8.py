@@ -1,17 +1,15 @@
 """Keys and values as int8, with one scale per token and head."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
-from attnscope.problem import read_vectors
+from attnscope.problem import Array, read_vectors
 
 LARGEST = 127  # not -128: the range is the same on both sides
 
 
-def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantize(vectors: Array, name: str = "vectors") -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round vectors to int8 multiples of a scale per vector.
 
     `scale = max |x| / 127`, `stored = round(x / scale)`, and x is read back as `stored * scale`.
@@ -46,14 +44,14 @@ def quantize(vectors: NDArray[Any], name: str = "vectors") -> tuple[NDArray[np.i
     >>> stored, scales * 127
     (array([[  64, -127,   16]], dtype=int8), array([2.], dtype=float32))
     """
-    vectors = read_vectors(vectors, name)
-    if vectors.dtype == np.float64 or not vectors.ndim:
+    array = read_vectors(vectors, name)
+    if array.dtype == np.float64 or not array.ndim:
         raise AttentionFormatError(
-            f"{name} is {vectors.dtype} {list(vectors.shape)}, expected float32, bfloat16 or float16 vectors "
+            f"{name} is {array.dtype} {list(array.shape)}, expected float32, bfloat16 or float16 vectors "
             "[..., dim]. "
             f"Use {name}.astype(np.float32)."
         )
-    wide = vectors.astype(np.float32, copy=False)
+    wide = array.astype(np.float32, copy=False)
     largest = np.abs(wide).max(axis=-1, initial=0.0)
     if not np.isfinite(largest).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(largest))[0]]

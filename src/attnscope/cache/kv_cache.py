@@ -1,15 +1,14 @@
 """The KV cache: sequences that grow, share pages, and are attended to."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.arguments import whole_number
 from attnscope.cache.layout import Layout
 from attnscope.cache.new_tokens import read_new_tokens
-from attnscope.cache.paged import attend_pages
+from attnscope.cache.paged import Out, PagedOptions, attend_pages
 from attnscope.cache.queries import as_batch, by_shape, check_shared, is_one, listed
 from attnscope.cache.sequences import Sequences
 from attnscope.cache.windows import CAUSAL, joined, read_windows
@@ -17,14 +16,13 @@ from attnscope.errors import AttentionShapeError
 from attnscope.problem import Array, Mask, Pages, ScoringOptions, Window, plain
 
 Vectors = NDArray[Any]
-Query = TypeVar("Query", NDArray[Any], Sequence[NDArray[Any]])
+Sequences = int | Sequence[int]
 
 
 class KVCache(Sequences):
     """Keys and values of many sequences, in pages of page_tokens tokens, one arena per layer.
 
-    bytes = used pages * page_tokens * kv_heads * (key_dim + value_dim) * bytes per element, summed over
-    layers
+    bytes = sum over layers of used pages * page_tokens * kv_heads * (key_dim + value_dim) * element bytes
 
     Parameters
     ----------
@@ -68,6 +66,7 @@ class KVCache(Sequences):
 
     Examples
     --------
+    >>> import numpy as np
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.full((1, 3, 2), 5, np.float32))
@@ -96,7 +95,7 @@ class KVCache(Sequences):
             most_pages = layout.blocks_of(tokens)
         super().__init__(layout, most_pages, read_windows(window, layers))
 
-    def append(self, sequence: int | Sequence[int], layer: int, key: Array, value: Array) -> None:
+    def append(self, sequence: Sequences, layer: int, key: Array, value: Array) -> None:
         """Write new tokens of one layer at the end of one sequence or of several: for all or for none.
 
         Parameters
@@ -128,17 +127,32 @@ class KVCache(Sequences):
             if known and new[0].shape[2]:
                 self._store.append(known, number, new)
 
+    @overload
+    def attend(
+        self, sequences: Sequences, layer: int, query: Array, **options: Unpack[PagedOptions]
+    ) -> Vectors: ...
+
+    @overload
+    def attend(
+        self, sequences: Sequences, layer: int, query: Array, *, out: Out, **options: Unpack[PagedOptions]
+    ) -> Out: ...
+
+    @overload
+    def attend(
+        self, sequences: Sequence[int], layer: int, query: Sequence[Array], **options: Unpack[PagedOptions]
+    ) -> list[Vectors]: ...
+
     def attend(
         self,
-        sequences: int | Sequence[int],
+        sequences: Sequences,
         layer: int,
-        query: Query,
+        query: Array | Sequence[Array],
         *,
-        mask: Mask | NDArray[np.bool_] | None = CAUSAL,
-        out: Vectors | None = None,
+        mask: Mask | Array | None = CAUSAL,
+        out: Array | None = None,
         threads: int | None = None,
         **scoring: Unpack[ScoringOptions],
-    ) -> Query:
+    ) -> Array | list[Vectors]:
         """Compute attention over one layer of some sequences. The last query belongs to the last token.
 
         output[s] = attention(query[s], all keys of s, all values of s, mask=...), bit for bit
@@ -182,14 +196,12 @@ class KVCache(Sequences):
             def one_shape(some: list[int], rows: Vectors) -> Vectors:
                 return self.attend(some, layer, rows, mask=mask, threads=threads, **scoring)
 
-            answer: Any = by_shape(query, sequences, one_shape)
-            return answer  # type: ignore[no-any-return]  # a list for a list
+            return by_shape(query, sequences, one_shape)
         rows, one = as_batch(query, sequences), is_one(sequences)
         pages, shown = self.reading(sequences, layer, rows.shape[2], mask)
         into = plain(out, "out")[None] if one and out is not None else out
-        output: Any = attend_pages(rows, pages, mask=shown, out=into, threads=threads, **scoring)
-        answer = output[0] if one else output
-        return answer if out is None else out  # type: ignore[return-value]  # an array for an array
+        output = attend_pages(rows, pages, mask=shown, out=into, threads=threads, **scoring)
+        return (output[0] if one else output) if out is None else out
 
     def stored(self, sequence: int, layer: int) -> tuple[Vectors, Vectors]:
         """Return copies of a sequence's keys and values as attend() reads them.
@@ -222,23 +234,17 @@ class KVCache(Sequences):
         layout, layers, sequences = self._layout, len(self._windows), len(self._store.tables)
         return (
             f"KVCache({layers} layer{'s' * (layers > 1)} of {layout.kv_heads} x ({layout.key_dim} + "
-            f"{layout.value_dim}) "
-            f"{layout.dtype}, pages of {layout.page_tokens} tokens, {sequences} "
-            f"sequence{'s' * (sequences != 1)}: "
+            f"{layout.value_dim}) {layout.dtype}, pages of {layout.page_tokens} tokens, "
+            f"{sequences} sequence{'s' * (sequences != 1)}: "
             f"{self.bytes_used / 2**20:,.1f} MiB used of {self.bytes_reserved / 2**20:,.1f} MiB)"
         )
 
     def reading(
-        self,
-        sequences: int | Sequence[int],
-        layer: int,
-        query_len: int,
-        mask: Mask | NDArray[np.bool_] | None = CAUSAL,
-    ) -> tuple[Pages, Mask | NDArray[np.bool_] | None]:
+        self, sequences: Sequences, layer: int, query_len: int, mask: Mask | Array | None = CAUSAL
+    ) -> tuple[Pages, Mask | Array | None]:
         """Return the pages that attend() would read, in place, and the mask joined with the layer's window.
 
-        For attnscope.cache.attend() and kernels of one's own. The arrays are views, valid until a sequence is
-        written to.
+        For attnscope.cache.attend() and your own kernels. The views are valid until a sequence is written to.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """Attention over, and writing into, pages and a block table that the caller keeps."""
 
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from attnscope.errors import CacheError
 from attnscope.kernels import run_pages
 from attnscope.problem import (
     PAGE_FORMATS,
+    Array,
+    AttentionOptions,
     Mask,
     Pages,
     ScoringOptions,
@@ -24,16 +26,34 @@ from attnscope.problem import (
     read_vectors,
 )
 
+Out = TypeVar("Out", bound=Array)
+
+
+class PagedOptions(AttentionOptions, total=False):
+    """The keyword arguments of attend(), without `out`."""
+
+    threads: int | None
+
+
+@overload
+def attend(
+    query: Array, pages: Pages, *, out: None = None, **options: Unpack[PagedOptions]
+) -> NDArray[Any]: ...
+
+
+@overload
+def attend(query: Array, pages: Pages, *, out: Out, **options: Unpack[PagedOptions]) -> Out: ...
+
 
 def attend(
-    query: NDArray[Any],
+    query: Array,
     pages: Pages,
     *,
-    mask: Mask | NDArray[np.bool_] | None = CAUSAL,
-    out: NDArray[Any] | None = None,
+    mask: Mask | Array | None = CAUSAL,
+    out: Array | None = None,
     threads: int | None = None,
     **scoring: Unpack[ScoringOptions],
-) -> NDArray[Any]:
+) -> Array:
     """Compute attention of each sequence's last queries over its keys and values, wherever its pages lie.
 
     output[s] = attention(query[s], the keys of s, the values of s, mask=...), bit for bit
@@ -75,10 +95,11 @@ def attend(
     array([[[[1., 1.]]]], dtype=float32)
     """
     rows = read_vectors(query, "query")
-    return attend_pages(rows, read_pages(pages), mask=mask, out=out, threads=threads, **scoring)
+    output = attend_pages(rows, read_pages(pages), mask=mask, out=out, threads=threads, **scoring)
+    return output if out is None else out
 
 
-def append(pages: Pages, key: NDArray[Any], value: NDArray[Any]) -> Pages:
+def append(pages: Pages, key: Array, value: Array) -> Pages:
     """Write new tokens into the pages, in place, at the end of each sequence.
 
     Parameters
@@ -134,15 +155,13 @@ def attend_pages(
     query: NDArray[Any],
     pages: Pages,
     *,
-    mask: Mask | NDArray[np.bool_] | None,
-    out: NDArray[Any] | None = None,
+    mask: Mask | Array | None,
+    out: Array | None = None,
     threads: int | None = None,
     **scoring: Unpack[ScoringOptions],
 ) -> NDArray[Any]:
     """attend() over pages that are known to be right, and a query that is a plain array."""
     problem, operands = describe_pages(query, pages, mask=mask, **scoring)
-    if out is not None:
-        out = check_out(out, problem, operands)
     output, _ = run_pages(
         query,
         pages,
@@ -151,7 +170,7 @@ def attend_pages(
         bias=operands.bias,
         alibi_slopes=operands.alibi_slopes,
         sinks=operands.sinks,
-        out=out,
+        out=None if out is None else check_out(out, problem, operands),
         threads=threads,
     )
     return output

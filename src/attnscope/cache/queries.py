@@ -57,9 +57,9 @@ def by_shape(
         raise AttentionShapeError(
             f"query is a list of {len(queries)} arrays, expected one for each of {len(sequences)} sequences."
         )
+    arrays = [read_vectors(each, f"query[{i}]") for i, each in enumerate(queries)]
     groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, each in enumerate(queries):
-        array = read_vectors(each, f"query[{i}]")
+    for i, array in enumerate(arrays):
         if array.ndim != 3:
             raise AttentionShapeError(
                 f"query[{i}] has shape {list(array.shape)}, expected [query_heads, query_len, key_dim]."
@@ -67,7 +67,7 @@ def by_shape(
         groups.setdefault((array.dtype, array.shape), []).append(i)
     outputs: dict[int, NDArray[Any]] = {}
     for group in groups.values():
-        rows = np.stack([queries[i] for i in group]) if len(group) > 1 else queries[group[0]][None]
+        rows = np.stack([arrays[i] for i in group]) if len(group) > 1 else arrays[group[0]][None]
         outputs.update(zip(group, compute([sequences[i] for i in group], rows), strict=True))
     return [outputs[i] for i in range(len(queries))]
 

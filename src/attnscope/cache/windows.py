@@ -4,13 +4,10 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from attnscope.arguments import brief
 from attnscope.cache.page_table import PageTable
 from attnscope.errors import CacheError
-from attnscope.problem import Causal, Dense, Mask, Window
+from attnscope.problem import Array, Causal, Dense, Mask, Window
 
 CAUSAL = Causal()
 
@@ -95,7 +92,7 @@ def read_windows(given: Any, layers: int) -> tuple[Window | None, ...]:
     return tuple(given)
 
 
-def joined(mask: Mask | NDArray[np.bool_] | None, window: Window | None) -> Mask | NDArray[np.bool_] | None:
+def joined(mask: Mask | Array | None, window: Window | None) -> Mask | Array | None:
     """The keys that both show. A window that looks back is causal itself."""
     if window is None:
         return mask

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attnscope.arguments import printable
 from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar, json_option, print_json, terminal
 
@@ -99,12 +100,11 @@ def shares(count: int, progress: Callable[[float, str], None]) -> Callable[[str]
 
 def facts(graded: "Graded") -> dict[str, Any]:
     """A notebook's grades for JSON."""
-    from attnscope.lesson import printable
-
     found = {
         **asdict(graded), "passed": graded.passed, "stretched": graded.stretched, "complete": graded.complete,
     }  # fmt: skip
-    return {**found, "file": printable(graded.file), "trouble": graded.trouble and printable(graded.trouble)}
+    own = {name: found[name] and printable(found[name], line_feeds=False) for name in ("file", "trouble")}
+    return {**found, **own}
 
 
 def print_grades(graded: "Graded") -> None:
@@ -214,6 +214,4 @@ def shown(text: str) -> str:
     """Foreign text for the terminal: nothing in it is markup or a control character."""
     from rich.markup import escape
 
-    from attnscope.lesson import printable
-
-    return escape(printable(text))
+    return escape(printable(text, line_feeds=False))

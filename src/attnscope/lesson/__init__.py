@@ -13,7 +13,6 @@ from attnscope.lesson.grading import notebooks_in as notebooks_in
 from attnscope.lesson.notebook import Limits as Limits
 from attnscope.lesson.verdict import LessonError as LessonError
 from attnscope.lesson.verdict import Verdict as Verdict
-from attnscope.lesson.verdict import printable as printable
 from attnscope.probing import Counterexample as Counterexample
 
 __all__ = ["Counterexample", "Figure", "LessonError", "Verdict", "check", "figure", "solution"]

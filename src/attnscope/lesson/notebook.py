@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnscope.arguments import content_of
-from attnscope.lesson.verdict import LessonError, printable
+from attnscope.arguments import content_of, one_line
+from attnscope.lesson.verdict import LessonError
 
 MOST_BYTES = 64 << 20  # of a notebook's file
 PYTHON_MAGICS = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python
@@ -48,7 +48,7 @@ def code_cells(path: Path) -> list[str]:
         )
     language = nested(notebook, "metadata", "kernelspec").get("language", "python")
     if language != "python":
-        raise LessonError(f"{path} is a notebook in {printable(str(language)[:40])}, expected Python.")
+        raise LessonError(f"{path} is a notebook in {one_line(language)}, expected Python.")
     return [source_of(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from attnscope.arguments import printable
 from attnscope.lesson.calling import PATIENCE, Outcome
 from attnscope.lesson.notebook import Limits
 from attnscope.lesson.question import Arguments, Task
 from attnscope.lesson.sandbox import HANDED_IN, INSIDE, Sandbox, copied_folder, environment, remove
-from attnscope.lesson.verdict import printable
 from attnscope.lesson.wire import WireError, encoded, receive
 
 MOST_TEXT = 400  # characters of a message from the process
@@ -117,7 +117,7 @@ class Host:
                 return cell
             cell = number
             if "trouble" in reply:
-                self.notes[cell] = printable(str(reply["trouble"])[:MOST_TEXT])
+                self.notes[cell] = printable(str(reply["trouble"])[:MOST_TEXT], line_feeds=False)
         return cell
 
     def spawn(self) -> None:
@@ -216,7 +216,8 @@ def outcome_of(reply: dict[str, Any], task: Task) -> Outcome:
     arrays = reply.get("arrays")
     peak = reply.get("peak_bytes")
     if reply.get("trouble") is not None:
-        return Outcome(trouble=reply["trouble"], message=printable(str(reply.get("message"))[:MOST_TEXT]))
+        message = printable(str(reply.get("message"))[:MOST_TEXT], line_feeds=False)
+        return Outcome(trouble=reply["trouble"], message=message)
     if not isinstance(arrays, list) or len(arrays) != len(task.results):
         raise WireError("no results")
     kind = DTYPE_KINDS[task.kind]

@@ -59,15 +59,6 @@ def internal_error(error: Exception) -> str:
     )
 
 
-def printable(text: str) -> str:
-    r"""Foreign text, with every character escaped that a terminal would obey or that no encoding holds.
-
-    >>> printable("\x1b[2J \ud800")
-    '\\x1b[2J \\ud800'
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def named(number: int | str) -> str:
     """Its name in a sentence: exercise 3, project A."""
     return f"exercise {number}" if isinstance(number, int) else f"project {number}"

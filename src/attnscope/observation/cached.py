@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.cache import KVCache, as_batch, is_one
 from attnscope.kernels import observe_pages
 from attnscope.observation.observation import Observation
 from attnscope.problem import (
+    Array,
     Causal,
     Mask,
     ScoringOptions,
@@ -26,9 +26,9 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
     cache: KVCache,
     sequences: int | Sequence[int],
     layer: int,
-    query: NDArray[Any],
+    query: Array,
     *,
-    mask: Mask | NDArray[np.bool_] | None = CAUSAL,
+    mask: Mask | Array | None = CAUSAL,
     threads: int | None = None,
     segments: Segments | None = None,
     first_keys: int = 4,
@@ -73,6 +73,7 @@ def cached(  # noqa: PLR0913  # as observe(), over a cache
 
     Examples
     --------
+    >>> import numpy as np
     >>> cache = KVCache(layers=1, kv_heads=1, key_dim=2)
     >>> text = cache.new_sequence()
     >>> cache.append(text, 0, np.ones((1, 3, 2), np.float32), np.ones((1, 3, 2), np.float32))

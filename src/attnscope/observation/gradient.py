@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from attnscope.attention import CallOptions
 from attnscope.gradients import attention_gradients
-from attnscope.problem import FORMAT_NAMES, accumulation_dtype, read_vectors
+from attnscope.problem import FORMAT_NAMES, Array, accumulation_dtype, read_vectors
 
 
 def attention_times_gradient(
-    query: NDArray[Any],
-    key: NDArray[Any],
-    value: NDArray[Any],
-    grad_output: NDArray[Any],
+    query: Array,
+    key: Array,
+    value: Array,
+    grad_output: Array,
     *,
-    output: NDArray[Any] | None = None,
-    logsumexp: NDArray[Any] | None = None,
+    output: Array | None = None,
+    logsumexp: Array | None = None,
     **options: Unpack[CallOptions],
 ) -> NDArray[Any]:
     """Sum each weight times the gradient of the loss in that weight, over the queries.
@@ -66,17 +66,17 @@ def attention_times_gradient(
     >>> attention_times_gradient(query, key, value, np.ones((1, 1), np.float32))  # 1/2 * value
     array([ 1.5, -0.5], dtype=float32)
     """
-    query, key, value = (
+    queries, keys, values = (
         read_vectors(each, name) for each, name in ((query, "query"), (key, "key"), (value, "value"))
     )
-    group = query_heads_per_kv_head(query, key, value)
+    group = query_heads_per_kv_head(queries, keys, values)
     if group > 1:
-        key, value = (np.repeat(each, group, axis=-3) for each in (key, value))
+        keys, values = (np.repeat(each, group, axis=-3) for each in (keys, values))
     computed = attention_gradients(
-        query, key, value, grad_output, output=output, logsumexp=logsumexp, bias_gradient=False, **options
+        queries, keys, values, grad_output, output=output, logsumexp=logsumexp, bias_gradient=False, **options
     )
-    wide = accumulation_dtype(FORMAT_NAMES[value.dtype])
-    visible = np.where(computed.value != 0, value, 0)  # what is hidden may be NaN
+    wide = accumulation_dtype(FORMAT_NAMES[values.dtype])
+    visible = np.where(computed.value != 0, values, 0)  # what is hidden may be NaN
     relevance: NDArray[Any] = (visible.astype(wide) * computed.value.astype(wide)).sum(axis=-1)
     return relevance
 

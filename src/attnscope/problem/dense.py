@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from attnscope.arguments import brief, kind_of
 from attnscope.errors import AttentionMaskError
 from attnscope.problem.arrays import is_masked
-from attnscope.problem.dlpack import shared
+from attnscope.problem.dlpack import Array, shared
 from attnscope.problem.mask import Mask
 from attnscope.problem.rule import Bools
 from attnscope.problem.runs import Runs, runs_of_rows
@@ -52,10 +52,10 @@ class Dense(Mask):
     shape: Shape
     bits: NDArray[np.uint8]
 
-    def __init__(self, visible: Bools) -> None:
-        visible = read_visible(visible)
-        shape = (1,) * (4 - visible.ndim) + visible.shape
-        packed = np.packbits(visible.reshape(shape), axis=-1, bitorder="little")
+    def __init__(self, visible: Array) -> None:
+        array = read_visible(visible)
+        shape = (1,) * (4 - array.ndim) + array.shape
+        packed = np.packbits(array.reshape(shape), axis=-1, bitorder="little")
         self._keep(shape, packed.shape, packed.tobytes())
 
     @classmethod

@@ -11,9 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from attnscope.arguments import brief, kind_of, regular_file
+from attnscope.arguments import brief, kind_of, one_line, regular_file
 from attnscope.errors import ConfigError
-from attnscope.sizing.fields import printable
 from attnscope.sizing.gguf import MAGIC, config_of_gguf, read_header
 
 LARGEST_CONFIG = 2**22  # bytes; published configs have some kB
@@ -45,7 +44,7 @@ def read_config(given: Any) -> ConfigFile:
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{printable(text)} cannot be read: {printable(error)}.") from None
+        raise ConfigError(f"{one_line(text)} cannot be read: {one_line(error)}.") from None
 
 
 def _read_path(path: Path) -> ConfigFile:
@@ -53,20 +52,20 @@ def _read_path(path: Path) -> ConfigFile:
         folder, path = path, path / "config.json"
         if not path.exists():
             raise ConfigError(
-                f"{printable(folder)} has no config.json. Give the path of a config.json or a GGUF file."
+                f"{one_line(folder)} has no config.json. Give the path of a config.json or a GGUF file."
             )
     if not path.exists():
         raise ConfigError(
-            f"{printable(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
+            f"{one_line(path)} does not exist. Give the path of a config.json, of its folder or of a GGUF "
             "file."
         )
     with regular_file(path, ConfigError) as (file, size):
         if path.suffix == ".gguf" or file.read(len(MAGIC)) == MAGIC:
-            return _read_gguf(file, size, printable(path))
+            return _read_gguf(file, size, one_line(path))
         fields = read_json(file, path, LARGEST_CONFIG)
     if not isinstance(fields, Mapping):
         raise ConfigError(
-            f"{printable(path)} holds {brief(fields)}: expected a mapping of fields, got {kind_of(fields)}."
+            f"{one_line(path)} holds {brief(fields)}: expected a mapping of fields, got {kind_of(fields)}."
         )
     return ConfigFile(fields, path.parent)
 
@@ -84,7 +83,7 @@ def read_json(file: BinaryIO, path: Path, largest: int) -> Any:
     """The JSON value that a file holds, from its start; raises ConfigError if it is too large or no JSON."""
     file.seek(0)
     content = file.read(largest + 1)
-    name = printable(path)
+    name = one_line(path)
     if len(content) > largest:
         raise ConfigError(f"{name} has more than {largest:,} bytes: expected a smaller JSON file.")
     return parse_json(content, name)

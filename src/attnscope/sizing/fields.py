@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnscope.arguments import brief
+from attnscope.arguments import LONGEST_NAME, brief, one_line
 from attnscope.errors import ConfigError
 
 LARGEST = 2**31  # no size of a model is as large
 MOST_FIELDS = 2**16
-LONGEST_NAME = 200
 # parts of names whose fields could change the cache; attention.* is a field of a GGUF file
 SUSPICIOUS = re.compile(r"window|kv|head|layer|state|lora|index|compress|chunk|attention\.", re.IGNORECASE)
 # names with such parts that do not change it: norms, dropout, training, tokens, outputs, which layers hold
@@ -29,18 +28,6 @@ HARMLESS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
-def printable(text: object) -> str:
-    r"""A name from a file for an error: without control characters, lone surrogates and excess length.
-
-    >>> print(printable("config.json"), printable(chr(27) + "[31m"))
-    config.json \x1b[31m
-    """
-    shown = "".join(
-        each if each.isprintable() else ascii(each)[1:-1] for each in str(text)[: LONGEST_NAME + 1]
-    )
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."
 
 
 class Fields:
@@ -185,7 +172,7 @@ class Fields:
             if any(pattern.fullmatch(start) for pattern in own):
                 continue
             raise ConfigError(
-                f"{self.prefix}{printable(name)}={brief(value)}: {self.model_type or 'this model'} is not "
+                f"{self.prefix}{one_line(name)}={brief(value)}: {self.model_type or 'this model'} is not "
                 "known to have this field, and it could change the cache. If it does not: "
                 f"assume={{{brief(name)}: None}}."
             )

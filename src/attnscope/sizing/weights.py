@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnscope.arguments import brief, regular_file
+from attnscope.arguments import brief, one_line, regular_file
 from attnscope.errors import ConfigError
 from attnscope.sizing.config_file import parse_json, read_json
-from attnscope.sizing.fields import printable
 from attnscope.sizing.model import ModelDescription
 from attnscope.sizing.units import bytes_of
 
@@ -85,7 +84,7 @@ def _from_index(path: Path) -> int:
         total = int(total)
     if type(total) is not int or not 0 <= total <= LARGEST_WEIGHTS:
         raise ConfigError(
-            f"{printable(path)}: metadata.total_size={brief(total)}: expected a number of bytes, at most "
+            f"{one_line(path)}: metadata.total_size={brief(total)}: expected a number of bytes, at most "
             "2**60. Download the index again, or move it away."
         )
     return total
@@ -101,7 +100,7 @@ def _from_headers(paths: list[Path]) -> int:
 
 def _from_header(path: Path, budget: int) -> tuple[int, int]:
     """Bytes of the tensors and of the header; a file is a length of 8 bytes, the header and the tensors."""
-    name = printable(path)
+    name = one_line(path)
     with regular_file(path, ConfigError) as (file, size):
         start = file.read(8)
         length = int.from_bytes(start, "little") if len(start) == 8 else 0

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from attnscope.arguments import brief
+from attnscope.arguments import brief, one_line
 from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import Builder, Heads, full, latent, sliding
-from attnscope.sizing.fields import Fields, printable
+from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer
 
 
@@ -96,7 +96,7 @@ def _gemma4_full(fields: Fields, heads: Heads) -> Layer:
         unknown = sorted(set(map(str, each)) - {"head_dim", "num_key_value_heads"})
         if unknown:
             raise ConfigError(
-                f"{fields.prefix}per_layer_config.{printable(unknown[0])} is not known to be set by layer."
+                f"{fields.prefix}per_layer_config.{one_line(unknown[0])} is not known to be set by layer."
             )
         inner = Fields(each, prefix=f"{fields.prefix}per_layer_config.", model_type=fields.model_type)
         dim, number = inner.optional_integer("head_dim"), inner.optional_integer("num_key_value_heads")

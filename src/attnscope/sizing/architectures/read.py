@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from attnscope.arguments import brief
+from attnscope.arguments import brief, one_line
 from attnscope.errors import ConfigError
 from attnscope.sizing.architectures.attention import Heads, check_divided, check_layers, read_heads
 from attnscope.sizing.architectures.encoder_decoders import ENCODER_DECODERS, describe_encoder_decoder
 from attnscope.sizing.architectures.family import Family
 from attnscope.sizing.architectures.known import DIVIDED, FAMILIES, TEXT_MODELS
 from attnscope.sizing.architectures.mlp import mlp_weights
-from attnscope.sizing.fields import Fields, printable
+from attnscope.sizing.fields import Fields
 from attnscope.sizing.model import Layer, ModelDescription
 from attnscope.sizing.units import known_number_format
 
@@ -133,7 +133,7 @@ def _describe(
     fields.refuse_unread(harmless)
     given_names = {name.removeprefix(prefix) for name in assume}
     notes = [text for name, text in fields.notes.items() if name not in given_names]
-    notes += [f"assumed: {printable(name)}={brief(value)}" for name, value in assume.items()]
+    notes += [f"assumed: {one_line(name)}={brief(value)}" for name, value in assume.items()]
     return replace(model, notes=tuple(notes), quantized=quantized)
 
 
