@@ -77,7 +77,8 @@ class Follower(Observer):
         self.done = 0
         self._entries.clear()
 
-    def attend(self, module: torch.nn.Module, call: Call) -> Array:
+    def next_prefix(self, module: torch.nn.Module) -> KeptCall:
+        """The keys and values that precede those of the next call."""
         if self.done >= len(self.calls) or self.calls[self.done].module is not module:
             raise UnsupportedProblemError(
                 f"{type(module).__name__} is called in another order after a prefix than within it, so its "
@@ -85,7 +86,10 @@ class Follower(Observer):
             )
         kept = self.calls[self.done]
         self.done += 1
-        prefix = KeptCall(module, kept.key[:, :, : self.held_keys], kept.value[:, :, : self.held_keys])
+        return KeptCall(module, kept.key[:, :, : self.held_keys], kept.value[:, :, : self.held_keys])
+
+    def attend(self, module: torch.nn.Module, call: Call) -> Array:
+        prefix = self.next_prefix(module)
         options = dict(call.options)
         shown = self._shown(options.pop("mask", None), call.query.shape[2], call.key.shape[2])
         if self.factors is not None:
@@ -258,6 +262,26 @@ class Continuation:
         Tensor, (items, last, vocabulary)
             The logits.
         """
+        return self._run(ids, last)
+
+    @torch.inference_mode(mode=False)  # type: ignore[untyped-decorator]
+    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    def run_recorded(self, ids: NDArray[np.int64], last: int) -> Any:
+        """Run the rows as run() does, and let torch record them.
+
+        Parameters
+        ----------
+        ids, last
+            As of run().
+
+        Returns
+        -------
+        Tensor, (items, last, vocabulary)
+            The logits.
+        """
+        return self._run(ids, last)
+
+    def _run(self, ids: NDArray[np.int64], last: int) -> Any:
         with attended_by(self.model, self.follower):
             self.follower.begin()
             found = self.model(

@@ -170,6 +170,20 @@ def test_recurrent_layers_cannot_be_knocked_out_and_removal_runs(
     assert found.sources[0].attention is None
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_sources_are_one_pass_after_the_prompt(
+    name: str, save: Save, documents: tuple[Path, ...]
+) -> None:
+    given: dict[str, Any] = {"question": QUESTION, "documents": documents, "answer": ANSWER}
+    folder = save(name)
+    found = attribute(AttributionRequest(**given, model=folder, method="gradient"))
+    alone = attribute(AttributionRequest(**given, model=folder))
+    assert np.abs(found.drops).min() > 2.0**-14
+    assert len(set(found.sources[0].drops)) == 1  # one sentence, in equal shares for its tokens
+    np.testing.assert_array_equal(found.log_probs, alone.log_probs)
+    assert found.rows == alone.rows - (len(alone.sources) - 1) * (3 + len(found.answer.ids) - 1)
+
+
 def test_an_encoder_is_refused(save: Save, documents: tuple[Path, ...]) -> None:
     with pytest.raises(InspectionError, match=r"is a BertModel, which generates no answer"):
         attribute(AttributionRequest(question=QUESTION, documents=documents, model=save("BertModel")))

@@ -30,6 +30,8 @@ class Case:
         The first token of the question: the rows that an ablation computes begin here.
     answer : ndarray of int64, (answer,)
         The tokens of the answer.
+    labels : ndarray of int64, (answer,)
+        The number of each token's sentence.
     """
 
     subject: Subject
@@ -38,6 +40,10 @@ class Case:
     tokens: Tokens
     held: int
     answer: Ids
+    labels: Ids
+
+    def __post_init__(self) -> None:
+        self._of_tokens: Floats | None = None
 
     def baseline(self) -> Floats:
         """The log probability of each answer token after the whole prompt, (answer,)."""
@@ -93,6 +99,17 @@ class Case:
             nothing = np.zeros((1, held + len(tail)), np.bool_)
             found.append(self.scorer.after(held, tail, len(self.answer), nothing)[0])
         return np.stack(found)
+
+    def contributions(self, sources: Sequence[Source], ablations: Bools) -> Floats:
+        """To first order, what each sentence of the answer loses by knockouts, (items, sentences)."""
+        if self._of_tokens is None:
+            self._of_tokens = self.scorer.contributions(self.held, self._tail, self.labels)
+        owned = tokens_of(sources, self.tokens, len(self.prompt.text))
+        return (ablations[:, :, None] & owned).any(axis=1) @ self._of_tokens[:, : owned.shape[1]].T
+
+    def shared_out(self, of_sentences: Floats) -> Floats:
+        """Values of the answer's sentences in equal shares for their tokens, (items, answer)."""
+        return of_sentences[:, self.labels] / np.bincount(self.labels)[self.labels]
 
     @property
     def _tail(self) -> Ids:

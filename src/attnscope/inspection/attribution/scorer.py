@@ -48,6 +48,18 @@ class Scorer(Protocol):
             Per item, the tokens whose keys the rows do not see. A row always sees its own key.
         """
 
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        """The first-order effect of hiding each token on each sentence of the answer, (sentences, tokens).
+
+        In nats; `labels` are the sentences of the answer's tokens, (answer,). As in
+        interop.transformers.contributions_of_keys().
+
+        Raises
+        ------
+        InspectionError
+            If the model has no backward pass.
+        """
+
     def received(self, held: int, tail: Ids, answer: int) -> Floats | None:
         """The attention that each token receives from the rows that predict the answer, (tokens,).
 
@@ -86,6 +98,12 @@ class HandWrittenScorer:
             self.rows += len(rows)
             found.append(log_probs(logits[len(rows) - answer :], targets))
         return np.stack(found)
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        raise InspectionError(
+            "method='gradient' is for Transformers models: the heads of the hand-written model give all "
+            "weight to one byte, where a derivative is 0. Give --model, or choose method='knockout'."
+        )
 
     def received(self, held: int, tail: Ids, answer: int) -> Floats:
         rows = held + len(tail) - 1

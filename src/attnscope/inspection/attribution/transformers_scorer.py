@@ -16,7 +16,7 @@ from attnscope.inspection.attribution.scorer import (
     predicting,
 )
 from attnscope.inspection.text import InspectionError
-from attnscope.interop.transformers import SharedPrefix, logits_of_pass
+from attnscope.interop.transformers import SharedPrefix, contributions_of_keys, logits_of_pass
 
 ROWS_AT_ONCE = 512
 LOGITS_AT_ONCE = 2**26  # 256 MiB
@@ -87,6 +87,13 @@ class TransformersScorer:
             found.append(log_probs(logits, targets))
         return np.concatenate(found)
 
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        rows, targets = tail[:-1], tail[len(tail) - len(labels) :]
+        found, logits = contributions_of_keys(self.prefix, held, rows, targets, labels)
+        self.rows += len(rows)
+        check_finite(logits.numpy())
+        return found
+
     def received(self, held: int, tail: Ids, answer: int) -> Floats:
         rows = tail[:-1]
         hidden = np.zeros((1, held + len(rows)), np.bool_)
@@ -124,6 +131,9 @@ class WholePasses:
         ids, targets = np.concatenate([self.ids[:held], tail]), tail[len(tail) - answer :]
         self.rows += len(ids) - 1
         return log_probs(logits_of_pass(self.model, ids[:-1], answer)[None], targets)
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        raise InspectionError(f"method='gradient' needs the keys of {self.name}. {OTHERWISE}")
 
     def received(self, held: int, tail: Ids, answer: int) -> None:
         """Nothing: the attention of such a model is not observed."""
