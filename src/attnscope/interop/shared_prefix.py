@@ -282,7 +282,7 @@ class Continuation:
         return self._run(ids, last)
 
     def _run(self, ids: NDArray[np.int64], last: int) -> Any:
-        with attended_by(self.model, self.follower):
+        with attended_by(self.model, self.follower), contiguous_rows(self.model):
             self.follower.begin()
             found = self.model(
                 input_ids=torch.from_numpy(np.ascontiguousarray(ids)),
@@ -304,6 +304,24 @@ def attended_by(model: Any, observer: Observer) -> Iterator[None]:
         finally:
             for module in modules:
                 observers.pop(module, None)
+
+
+@contextmanager
+def contiguous_rows(model: Any) -> Iterator[None]:
+    """Copy the last rows of a batch before they become logits.
+
+    torch copies the projection for each item instead if the rows are a view with gaps: 4.5 s in place of 0.7 s
+    for 22 items of 8 rows and 262,144 words.
+    """
+    projection = model.get_output_embeddings()
+    if projection is None:
+        yield
+        return
+    hook = projection.register_forward_pre_hook(lambda _, rows: (rows[0].contiguous(), *rows[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def logits_of_last(model: Any, rows: int) -> dict[str, int]:
