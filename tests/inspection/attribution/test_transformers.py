@@ -189,6 +189,28 @@ def test_an_encoder_is_refused(save: Save, documents: tuple[Path, ...]) -> None:
         attribute(AttributionRequest(question=QUESTION, documents=documents, model=save("BertModel")))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_removals_in_a_batch_are_those_of_one_text_after_the_other(
+    name: str, save: Save, documents: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = AttributionRequest(
+        question=QUESTION,
+        documents=documents,
+        answer=ANSWER,
+        model=save(name),
+        method="sampled",
+        ablation="removal",
+        samples=16,
+    )
+    together = attribute(request)
+    monkeypatch.setattr("attnscope.inspection.attribution.transformers_scorer.PADDED_ROWS", 1)
+    alone = attribute(request)
+    assert together.rows > alone.rows  # rows that fill up a batch count
+    # LASSO's steps end at 1e-4 of the deviation of the drops, which are below 2 nats
+    assert np.abs(together.drops - alone.drops).max() <= 200 * UNIT * 10 + 1e-3
+    assert np.abs(alone.drops).max() > 0.01
+
+
 def test_groups_of_items_change_nothing(
     save: Save, documents: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
