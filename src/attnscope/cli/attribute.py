@@ -10,7 +10,8 @@ from attnscope.cli.refusals import explained
 from attnscope.cli.terminal import bar, terminal
 
 # Those of attnscope.inspection.attribution.request, which the help does not load; a test compares them.
-METHODS = ("knockout", "removal", "attention")
+METHODS = ("knockout", "removal", "attention", "gradient", "sampled")
+ABLATIONS = ("knockout", "removal")
 LEVELS = ("document", "message", "paragraph", "sentence")
 NEW_TOKENS = 64
 
@@ -61,7 +62,19 @@ NEW_TOKENS = 64
     type=click.Choice(METHODS),
     default=METHODS[0],
     show_default=True,
-    help="Hide a source from question and answer, cut it out of the text, or only report the weights.",
+    help="Hide a source from question and answer; cut it out of the text; only report the weights; "
+    "multiply them by their gradients; fit a linear model to random subsets.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=16),
+    metavar="N",
+    help="Of the method sampled: the number of subsets.  [default: 64]",
+)
+@click.option(
+    "--ablation",
+    type=click.Choice(ABLATIONS),
+    help="Of the method sampled: how a subset is ablated.  [default: knockout]",
 )
 @click.option(
     "--by",

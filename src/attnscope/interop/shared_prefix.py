@@ -77,7 +77,8 @@ class Follower(Observer):
         self.done = 0
         self._entries.clear()
 
-    def attend(self, module: torch.nn.Module, call: Call) -> Array:
+    def next_prefix(self, module: torch.nn.Module) -> KeptCall:
+        """The keys and values that precede those of the next call."""
         if self.done >= len(self.calls) or self.calls[self.done].module is not module:
             raise UnsupportedProblemError(
                 f"{type(module).__name__} is called in another order after a prefix than within it, so its "
@@ -85,7 +86,10 @@ class Follower(Observer):
             )
         kept = self.calls[self.done]
         self.done += 1
-        prefix = KeptCall(module, kept.key[:, :, : self.held_keys], kept.value[:, :, : self.held_keys])
+        return KeptCall(module, kept.key[:, :, : self.held_keys], kept.value[:, :, : self.held_keys])
+
+    def attend(self, module: torch.nn.Module, call: Call) -> Array:
+        prefix = self.next_prefix(module)
         options = dict(call.options)
         shown = self._shown(options.pop("mask", None), call.query.shape[2], call.key.shape[2])
         if self.factors is not None:
@@ -243,7 +247,7 @@ class Continuation:
     cache: Any
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def run(self, ids: NDArray[np.int64], last: int) -> Any:
+    def run(self, ids: NDArray[np.int64], last: int, lengths: NDArray[np.int64] | None = None) -> Any:
         """Run the next rows of all items.
 
         Parameters
@@ -252,21 +256,44 @@ class Continuation:
             Their tokens.
         last : int
             Return the logits of so many rows, the last ones.
+        lengths : ndarray of int64, (items,), optional
+            The rows of each item, if some have fewer; those behind them are of no use, and no row sees them.
 
         Returns
         -------
         Tensor, (items, last, vocabulary)
             The logits.
         """
-        with attended_by(self.model, self.follower):
+        return self._run(ids, last, lengths)
+
+    @torch.inference_mode(mode=False)  # type: ignore[untyped-decorator]
+    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    def run_recorded(self, ids: NDArray[np.int64], last: int) -> Any:
+        """Run the rows as run() does, and let torch record them.
+
+        Parameters
+        ----------
+        ids, last
+            As of run().
+
+        Returns
+        -------
+        Tensor, (items, last, vocabulary)
+            The logits.
+        """
+        return self._run(ids, last)
+
+    def _run(self, ids: NDArray[np.int64], last: int, lengths: NDArray[np.int64] | None = None) -> Any:
+        ends = np.full(len(ids), ids.shape[1]) if lengths is None else lengths
+        with attended_by(self.model, self.follower), projected_rows(self.model, ends, last) as chosen:
             self.follower.begin()
             found = self.model(
                 input_ids=torch.from_numpy(np.ascontiguousarray(ids)),
                 past_key_values=self.cache,
                 use_cache=True,
-                **logits_of_last(self.model, last),
+                **logits_of_last(self.model, 0 if chosen else last),
             )
-        return found.logits[:, -last:]
+        return found.logits if chosen else rows_before(found.logits, ends, last)
 
 
 @contextmanager
@@ -280,6 +307,30 @@ def attended_by(model: Any, observer: Observer) -> Iterator[None]:
         finally:
             for module in modules:
                 observers.pop(module, None)
+
+
+@contextmanager
+def projected_rows(model: Any, ends: NDArray[np.int64], last: int) -> Iterator[bool]:
+    """Let a model compute the logits of the last rows of each item alone; False if it has no projection.
+
+    The chosen rows are copied: of a view with gaps, torch would copy the projection for each item, 4.5 s in
+    place of 0.7 s for 22 items of 8 rows and 262,144 words.
+    """
+    projection = model.get_output_embeddings()
+    if projection is None:
+        yield False
+        return
+    hook = projection.register_forward_pre_hook(lambda _, rows: (rows_before(rows[0], ends, last),))
+    try:
+        yield True
+    finally:
+        hook.remove()
+
+
+def rows_before(rows: torch.Tensor, ends: NDArray[np.int64], last: int) -> torch.Tensor:
+    """The last rows of each item, (items, last, width), in memory of their own."""
+    places = torch.from_numpy(ends[:, None] - last + np.arange(last))
+    return rows[torch.arange(len(ends))[:, None], places]
 
 
 def logits_of_last(model: Any, rows: int) -> dict[str, int]:

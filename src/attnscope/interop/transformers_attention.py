@@ -43,6 +43,15 @@ class Observer:
         """The output [batch, heads, tokens, dim]; None to leave the call to attention()."""
         raise NotImplementedError
 
+    def differentiate(
+        self, module: torch.nn.Module, constants: Constants, *inputs: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The output of a call whose gradients torch records; the inputs are those of `differentiable`."""
+        raise UnsupportedProblemError(
+            "observing(model) collects statistics and records no gradients. Run the observed model under "
+            "torch.no_grad(), or train it outside of observing()."
+        )
+
 
 observers: WeakKeyDictionary[torch.nn.Module, Observer] = WeakKeyDictionary()
 
@@ -117,7 +126,9 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
         key, value = layer.dense(0, query.dtype), layer.dense(1, query.dtype)
     key, value = key[:, :, : seen.keys_read], value[:, :, : seen.keys_read]
     if observer is not None:
-        refuse_gradients_of_observed(query, key, value, bias, sinks)
+        inputs = (query, key, value, bias, sinks)
+        if needs_gradients(*(each for each in inputs if each is not None)):
+            return observer.differentiate(module, constants, *inputs).transpose(1, 2), None
         arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
         observed = observer.attend(module, Call(*arrays, constants.options(bias, sinks), seen.key_offset))
         if observed is not None:
@@ -140,15 +151,6 @@ def refuse(tensors: Sequence[torch.Tensor], dropout: float) -> None:
                 f"the model is on {tensor.device}, and attnscope computes on the CPU. "
                 f"Move it with model.to('cpu'). {EAGER}"
             )
-
-
-def refuse_gradients_of_observed(*tensors: torch.Tensor | None) -> None:
-    """Raise UnsupportedProblemError if torch would record the call of an observed module."""
-    if needs_gradients(*(each for each in tensors if each is not None)):
-        raise UnsupportedProblemError(
-            "observing(model) collects statistics and records no gradients. Run the observed model under "
-            "torch.no_grad(), or train it outside of observing()."
-        )
 
 
 def refuse_options(module: torch.nn.Module, others: dict[str, Any]) -> None:

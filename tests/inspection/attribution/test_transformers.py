@@ -170,9 +170,45 @@ def test_recurrent_layers_cannot_be_knocked_out_and_removal_runs(
     assert found.sources[0].attention is None
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_sources_are_one_pass_after_the_prompt(
+    name: str, save: Save, documents: tuple[Path, ...]
+) -> None:
+    given: dict[str, Any] = {"question": QUESTION, "documents": documents, "answer": ANSWER}
+    folder = save(name)
+    found = attribute(AttributionRequest(**given, model=folder, method="gradient"))
+    alone = attribute(AttributionRequest(**given, model=folder))
+    assert np.abs(found.drops).min() > 2.0**-14
+    assert len(set(found.sources[0].drops)) == 1  # one sentence, in equal shares for its tokens
+    np.testing.assert_array_equal(found.log_probs, alone.log_probs)
+    assert found.rows == alone.rows - (len(alone.sources) - 1) * (3 + len(found.answer.ids) - 1)
+
+
 def test_an_encoder_is_refused(save: Save, documents: tuple[Path, ...]) -> None:
     with pytest.raises(InspectionError, match=r"is a BertModel, which generates no answer"):
         attribute(AttributionRequest(question=QUESTION, documents=documents, model=save("BertModel")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_removals_in_a_batch_are_those_of_one_text_after_the_other(
+    name: str, save: Save, documents: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = AttributionRequest(
+        question=QUESTION,
+        documents=documents,
+        answer=ANSWER,
+        model=save(name),
+        method="sampled",
+        ablation="removal",
+        samples=16,
+    )
+    together = attribute(request)
+    monkeypatch.setattr("attnscope.inspection.attribution.transformers_scorer.PADDED_ROWS", 1)
+    alone = attribute(request)
+    assert together.rows > alone.rows  # rows that fill up a batch count
+    # LASSO's steps end at 1e-4 of the deviation of the drops, which are below 2 nats
+    assert np.abs(together.drops - alone.drops).max() <= 200 * UNIT * 10 + 1e-3
+    assert np.abs(alone.drops).max() > 0.01
 
 
 def test_groups_of_items_change_nothing(

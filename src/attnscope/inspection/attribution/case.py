@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnscope.inspection.attribution.prompt import Prompt
 from attnscope.inspection.attribution.scorer import Bools, Floats, Ids, Scorer
@@ -30,6 +31,8 @@ class Case:
         The first token of the question: the rows that an ablation computes begin here.
     answer : ndarray of int64, (answer,)
         The tokens of the answer.
+    labels : ndarray of int64, (answer,)
+        The number of each token's sentence.
     """
 
     subject: Subject
@@ -38,6 +41,10 @@ class Case:
     tokens: Tokens
     held: int
     answer: Ids
+    labels: Ids
+
+    def __post_init__(self) -> None:
+        self._of_tokens: Floats | None = None
 
     def baseline(self) -> Floats:
         """The log probability of each answer token after the whole prompt, (answer,)."""
@@ -77,22 +84,36 @@ class Case:
 
         The rest is tokenized again. Rows are computed from the first token that differs.
         """
+        tails = [self._shortened(sources, removed) for removed in ablations]
         found = []
-        for number, removed in enumerate(ablations):
-            step(number, len(ablations))
-            text = without(self.prompt.text, sources, removed)
-            ids = self.subject.tokenize(text, templated=self.prompt.templated).ids
-            if len(ids) == 0:
-                names = ", ".join(each.name for each, cut in zip(sources, removed, strict=True) if cut)
-                raise InspectionError(
-                    f"without {shown_name(names)} there is no prompt left. Choose method='knockout', or "
-                    "smaller sources."
-                )
-            held = min(common_prefix(ids, self.tokens.ids), len(ids) - 1)
-            tail = np.concatenate([ids[held:], self.answer])
-            nothing = np.zeros((1, held + len(tail)), np.bool_)
-            found.append(self.scorer.after(held, tail, len(self.answer), nothing)[0])
-        return np.stack(found)
+        for first in range(0, len(tails), REMOVALS_AT_ONCE):
+            step(first, len(tails))
+            found.append(self.scorer.after_each(tails[first : first + REMOVALS_AT_ONCE], len(self.answer)))
+        return np.concatenate(found)
+
+    def _shortened(self, sources: Sequence[Source], removed: NDArray[np.bool_]) -> tuple[int, Ids]:
+        """A text without sources: how many tokens of the prompt it begins with, and the rest."""
+        text = without(self.prompt.text, sources, removed)
+        ids = self.subject.tokenize(text, templated=self.prompt.templated).ids
+        if len(ids) == 0:
+            names = ", ".join(each.name for each, cut in zip(sources, removed, strict=True) if cut)
+            raise InspectionError(
+                f"without {shown_name(names)} there is no prompt left. Choose method='knockout', or "
+                "smaller sources."
+            )
+        held = min(common_prefix(ids, self.tokens.ids), len(ids) - 1)
+        return held, np.concatenate([ids[held:], self.answer])
+
+    def contributions(self, sources: Sequence[Source], ablations: Bools) -> Floats:
+        """To first order, what each sentence of the answer loses by knockouts, (items, sentences)."""
+        if self._of_tokens is None:
+            self._of_tokens = self.scorer.contributions(self.held, self._tail, self.labels)
+        owned = tokens_of(sources, self.tokens, len(self.prompt.text))
+        return (ablations[:, :, None] & owned).any(axis=1) @ self._of_tokens[:, : owned.shape[1]].T
+
+    def shared_out(self, of_sentences: Floats) -> Floats:
+        """Values of the answer's sentences in equal shares for their tokens, (items, answer)."""
+        return of_sentences[:, self.labels] / np.bincount(self.labels)[self.labels]
 
     @property
     def _tail(self) -> Ids:
@@ -104,6 +125,7 @@ class Case:
 
 
 ITEMS_AT_ONCE = 64  # between two reports of progress
+REMOVALS_AT_ONCE = 16
 
 
 def common_prefix(one: Ids, other: Ids) -> int:

@@ -1,12 +1,12 @@
 """The effects of a case's sources, level by level, and of all sources of one role together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attnscope.inspection.attribution.case import Case
-from attnscope.inspection.attribution.request import AttributionRequest
+from attnscope.inspection.attribution.request import ABLATIONS, SAMPLES, AttributionRequest
 from attnscope.inspection.attribution.result import Floats, SourceEffect
 from attnscope.inspection.attribution.scorer import Bools
 from attnscope.inspection.attribution.sources import (
@@ -23,6 +23,8 @@ from attnscope.inspection.run import Progress
 
 SHARE_THAT_MATTERS = 0.1  # of the largest drop
 NATS_THAT_MATTER = 0.05
+# (ablations, drops of the sentences) -> coefficients (sources, sentences), standard errors of their sums
+Fit = Callable[[Bools, Floats], tuple[Floats, Floats]]
 
 
 @dataclass(eq=False)
@@ -32,6 +34,7 @@ class Run:
     request: AttributionRequest
     case: Case
     progress: Progress
+    fit: Fit | None = None
 
     def __post_init__(self) -> None:
         self.log_probs = self.case.baseline()
@@ -60,12 +63,16 @@ class Run:
 
     def of_sources(self, sources: Sequence[Source]) -> list[SourceEffect]:
         """The effects of these sources, each ablated alone."""
-        if self.request.method == "removal":
+        if self.request.cuts:
             sources = [each for each in sources if not each.is_template]  # a chat cannot be read without it
         if not sources:
             return []
         alone = np.eye(len(sources), dtype=np.bool_)
-        drops = self.drops(sources, alone, self.request.method)
+        errors: Sequence[float | None] = [None] * len(sources)
+        if self.fit is None:
+            drops = self.drops(sources, alone, self.request.method)
+        else:
+            drops, errors = self.sampled(sources, self.fit)
         others: list[float | None] = [None] * len(sources)
         if self.request.through_others:
             cut = [number for number, each in enumerate(sources) if not each.is_template]
@@ -75,11 +82,19 @@ class Run:
                 others[number] = float(drop.sum() - drops[number].sum())
         texts = texts_of(sources, self.case.prompt.text)
         return [
-            SourceEffect(source, text, drop, attention, other)
-            for source, text, drop, attention, other in zip(
-                sources, texts, drops, self.attention(sources), others, strict=True
+            SourceEffect(source, text, drop, attention, other, error)
+            for source, text, drop, attention, other, error in zip(
+                sources, texts, drops, self.attention(sources), others, errors, strict=True
             )
         ]
+
+    def sampled(self, sources: Sequence[Source], fit: Fit) -> tuple[Floats, list[float | None]]:
+        """The drops by a linear model of random subsets, (sources, answer), and their standard errors."""
+        ablations = random_subsets(self.request.samples or SAMPLES, len(sources))
+        drops = self.drops(sources, ablations, self.request.ablation or ABLATIONS[0])
+        sentences = np.eye(int(self.case.labels.max()) + 1)[self.case.labels]
+        coefficients, errors = fit(ablations, drops @ sentences)
+        return self.case.shared_out(coefficients), [float(each) for each in errors]
 
     def by_role(self) -> dict[str, Floats]:
         """The drops without all sources of one role, by role: (answer,) each."""
@@ -93,6 +108,8 @@ class Run:
         """By how many nats each answer token falls without the sources of each ablation, (items, answer)."""
         if method == "attention":
             return np.full((len(ablations), len(self.log_probs)), np.nan)
+        if method == "gradient":
+            return self.case.shared_out(self.case.contributions(sources, ablations))
         ablate = {"knockout": self.case.knockouts, "removal": self.case.removals}[method]
 
         def step(done: int, count: int) -> None:
@@ -106,6 +123,18 @@ class Run:
             return [None] * len(sources)
         owned = tokens_of(sources, self.case.tokens, len(self.case.prompt.text))
         return [float(self.received[inside].sum()) for inside in owned]
+
+
+def random_subsets(count: int, sources: int) -> Bools:
+    """Random halves of the sources, each followed by its complement, (count, sources); always the same.
+
+    In the difference of a pair, the joint effects of two sources cancel.
+
+    >>> random_subsets(4, 3).sum(axis=0).tolist()
+    [2, 2, 2]
+    """
+    halves = np.random.default_rng(0).random(((count + 1) // 2, sources)) < 0.5
+    return np.stack([halves, ~halves], axis=1).reshape(-1, sources)[:count]
 
 
 def those_that_matter(effects: Sequence[SourceEffect]) -> list[str]:

@@ -62,31 +62,36 @@ def table_of(found: Attribution) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("source", overflow="fold", ratio=1)
     measured = found.method != "attention"
-    sentences = len(found.answer.sentences)
-    split = measured and 1 < sentences <= MOST_SENTENCES
-    compared = any(each.through_others is not None for each in found.sources)
     if measured:
         table.add_column("drop", justify="right")
         table.add_column("", width=BAR)
-    for number in range(1, sentences + 1) if split else ():
-        table.add_column(f"of {number}.", justify="right")
-    if compared:
-        table.add_column("through other tokens", justify="right")
-    table.add_column("attention", justify="right")
+    columns = {name: values for name, values in columns_of(found).items() if any(values)}
+    for name in columns:
+        table.add_column(name, justify="right")
     shown = sorted(found.sources, key=lambda each: -abs(found.ranking(each)))[:MOST_SOURCES]
     most = max((abs(each.drop) for each in shown), default=0.0) if measured else 0.0
-    for each in found.sources:
+    for number, each in enumerate(found.sources):
         if each not in shown:
             continue
-        row = [name_of(each)]
-        if measured:
-            row += [Text(f"{each.drop:z.2f}"), bar_of(each.drop, most)]
-        row += [Text(f"{part:z.2f}") for part in found.sums(each.drops)] if split else []
-        if compared:
-            row.append(Text("" if each.through_others is None else f"{each.through_others:z.2f}"))
-        row.append(Text("" if each.attention is None else f"{each.attention:.1%}"))
-        table.add_row(*row)
+        drop = [Text(f"{each.drop:z.2f}"), bar_of(each.drop, most)] if measured else []
+        table.add_row(name_of(each), *drop, *(Text(values[number]) for values in columns.values()))
     return table
+
+
+def columns_of(found: Attribution) -> dict[str, list[str]]:
+    """What the table has beside the drops, per source; a column without any entry is left out."""
+    sentences = len(found.answer.sentences)
+    columns = {"error": ["" if each.error is None else f"± {each.error:.2f}" for each in found.sources]}
+    if found.method != "attention" and 1 < sentences <= MOST_SENTENCES:
+        for number in range(sentences):
+            parts = [found.sums(each.drops)[number] for each in found.sources]
+            columns[f"of {number + 1}."] = [f"{part:z.2f}" for part in parts]
+    others, weights = (
+        [getattr(each, name) for each in found.sources] for name in ("through_others", "attention")
+    )
+    columns["through other tokens"] = ["" if each is None else f"{each:z.2f}" for each in others]
+    columns["attention"] = ["" if each is None else f"{each:.1%}" for each in weights]
+    return columns
 
 
 def roles_of(found: Attribution) -> Table:

@@ -6,9 +6,11 @@ from pathlib import Path
 from attnscope.inspection.request import EXAMPLE, EXAMPLE_DOCUMENTS, EXAMPLE_NEW_TOKENS
 from attnscope.inspection.text import InspectionError
 
-METHODS = ("knockout", "removal", "attention")
+METHODS = ("knockout", "removal", "attention", "gradient", "sampled")
+ABLATIONS = ("knockout", "removal")
 LEVELS = ("document", "message", "paragraph", "sentence")
 NEW_TOKENS = 64  # of a generated answer, at most
+SAMPLES, FEWEST_SAMPLES = 64, 16
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,12 @@ class AttributionRequest:
         The answer, exactly as it follows the prompt. Default: the model generates it.
     new_tokens : int
         The most tokens of a generated answer.
-    method : {"knockout", "removal", "attention"}
+    method : {"knockout", "removal", "attention", "gradient", "sampled"}
         How effects are measured.
+    samples : int, optional
+        Of the method sampled: how many random subsets are ablated. Default: 64.
+    ablation : {"knockout", "removal"}, optional
+        Of the method sampled: how a subset is ablated. Default: "knockout".
     by : {"document", "message", "paragraph", "sentence"}, optional
         The level of the sources. Default: documents or messages, then the sentences of those that matter.
     role_report : bool
@@ -60,6 +66,8 @@ class AttributionRequest:
     answer: str | None = None
     new_tokens: int = NEW_TOKENS
     method: str = METHODS[0]
+    samples: int | None = None
+    ablation: str | None = None
     by: str | None = None
     through_others: bool = False
     role_report: bool = False
@@ -68,6 +76,7 @@ class AttributionRequest:
     def __post_init__(self) -> None:
         self._check_prompt()
         self._check_options()
+        self._check_sampled()
 
     def _check_prompt(self) -> None:
         """Raise InspectionError unless there is one prompt, with sources."""
@@ -90,7 +99,11 @@ class AttributionRequest:
         """Raise InspectionError if an option is unknown, or does not fit the others."""
         if self.new_tokens < 1:
             raise InspectionError(f"new-tokens={self.new_tokens}, expected 1 or more.")
-        for name, value, known in (("method", self.method, METHODS), ("by", self.by, (None, *LEVELS))):
+        for name, value, known in (
+            ("method", self.method, METHODS),
+            ("by", self.by, (None, *LEVELS)),
+            ("ablation", self.ablation, (None, *ABLATIONS)),
+        ):
             if value not in known:
                 expected = ", ".join(each for each in known if each)
                 raise InspectionError(f"{name}={value!r}, expected one of {expected}.")
@@ -98,7 +111,7 @@ class AttributionRequest:
             raise InspectionError("by='message' needs a chat. Give it by --chat, or choose another level.")
         if self.by == "document" and not self.documents and not self.is_example:
             raise InspectionError("by='document' needs documents. Give them by --document.")
-        if self.role_report and (self.chat is None or self.method == "attention"):
+        if self.role_report and (self.chat is None or self.method not in ABLATIONS):
             raise InspectionError(
                 "role-report ablates the roles of a chat: it needs --chat, and knockout or removal. "
                 "Give both, or leave it out."
@@ -108,6 +121,23 @@ class AttributionRequest:
                 f"through-others compares removal with knockout, but method={self.method!r}. "
                 "Leave out one of them."
             )
+
+    def _check_sampled(self) -> None:
+        """Raise InspectionError if options of the method sampled are given to another, or out of range."""
+        if self.method != "sampled" and (self.samples, self.ablation) != (None, None):
+            raise InspectionError(
+                f"samples and ablation are options of method='sampled', but method={self.method!r}. "
+                "Leave them out, or choose that method."
+            )
+        if self.samples is not None and self.samples < FEWEST_SAMPLES:
+            raise InspectionError(
+                f"samples={self.samples}, expected {FEWEST_SAMPLES} or more: fewer show no effect."
+            )
+
+    @property
+    def cuts(self) -> bool:
+        """Whether sources are cut out of the text, and not hidden."""
+        return "removal" in (self.method, self.ablation)
 
     @property
     def is_example(self) -> bool:

@@ -17,6 +17,8 @@ MEANINGS = {
     "knockout": "the source is hidden from the rows of question and answer, in all layers",
     "removal": "the source is cut out of the text, and the rest is run again",
     "attention": "no source is ablated: the mean weight alone, which is no effect",
+    "gradient": "no source is ablated: attention times gradient, a knockout to first order",
+    "sampled": "random subsets are ablated, and a sparse linear model (LASSO) is fitted",
 }
 
 
@@ -31,11 +33,14 @@ class SourceEffect:
     text : str
         Its text.
     drops : ndarray of float64, (answer tokens,)
-        By how many nats the log probability of each token falls; NaN for the method attention.
+        By how many nats the log probability of each token falls; NaN for the method attention. Of gradient
+        and sampled: that of the token's sentence in equal shares.
     attention : float or None
         The weight that the rows which predict the answer give to it: a mean over layers and heads.
     through_others : float or None
         The drop of removal minus that of knockout, in nats: what reached the answer through other tokens.
+    error : float or None
+        Of the method sampled: the standard error of the drop, in nats.
     """
 
     source: Source
@@ -43,6 +48,7 @@ class SourceEffect:
     drops: Floats
     attention: float | None
     through_others: float | None = None
+    error: float | None = None
 
     @property
     def name(self) -> str:
@@ -61,7 +67,7 @@ class Attribution:
 
     Parameters
     ----------
-    method : {"knockout", "removal", "attention"}
+    method : {"knockout", "removal", "attention", "gradient", "sampled"}
         How effects were measured.
     model_name, prompt : str
         The model, and the text that it read before the answer.
@@ -212,6 +218,8 @@ class Attribution:
         }
         if effect.through_others is not None:
             facts["through_other_tokens"] = effect.through_others
+        if effect.error is not None:
+            facts["error"] = effect.error
         return facts
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from attnscope.inspection.attribution.answer import Answer, given_answer, with_sentences
 from attnscope.inspection.attribution.case import Case
-from attnscope.inspection.attribution.effects import Run
+from attnscope.inspection.attribution.effects import Fit, Run
 from attnscope.inspection.attribution.prompt import Prompt, read_prompt
 from attnscope.inspection.attribution.request import AttributionRequest
 from attnscope.inspection.attribution.result import Attribution
@@ -65,6 +65,11 @@ def attribute(
     source out of the text, and measures all of its effect. The prompt is read once: an ablation computes the
     rows of question and answer, a removal those from the first token that differs.
 
+    *gradient* is the first-order estimate of a knockout, for all sources by one backward pass per sentence of
+    the answer. *sampled* ablates random halves of the sources and fits a sparse linear model (LASSO): sources
+    that replace each other, or only matter together, have effects. The values of these two are of sentences
+    of the answer; its tokens have equal shares.
+
     By default, sources are documents, messages or paragraphs, and then the sentences of those whose drop is
     at least a tenth of the largest one, and 0.05 nats.
 
@@ -84,12 +89,13 @@ def attribute(
     request = request.or_example()
     started = perf_counter()
     splitter = splitter_for(request)
+    fit = fit_for(request)
     prompt = read_prompt(request, subject, splitter)
-    scorer = subject.scorer(hides=request.method != "removal")
+    scorer = subject.scorer(hides=not request.cuts)
     progress(0.0, "reading the prompt")
     tokens, held, answer = read_answer(request, prompt, subject, scorer, splitter)
-    case = Case(subject, scorer, prompt, tokens, held, answer.ids)
-    run = Run(request, case, progress)
+    case = Case(subject, scorer, prompt, tokens, held, answer.ids, answer.labels)
+    run = Run(request, case, progress, fit)
     effects = run.effects(splitter)
     roles = run.by_role() if request.role_report else {}
     seconds = perf_counter() - started
@@ -148,6 +154,19 @@ def splitter_for(request: AttributionRequest) -> Splitter:
             raise InspectionError(f"by='sentence': {NO_SPLITTER}.") from error
         return whole
     return sentences
+
+
+def fit_for(request: AttributionRequest) -> Fit | None:
+    """What fits the linear model of the method sampled; None for other methods."""
+    if request.method != "sampled":
+        return None
+    try:
+        from attnscope.inspection.attribution.lasso import fit_lasso
+    except ImportError as error:
+        raise InspectionError(
+            "method='sampled' needs scikit-learn: pip install 'attnscope[attribution]'."
+        ) from error
+    return fit_lasso
 
 
 def whole(text: str) -> list[Range]:

@@ -48,6 +48,21 @@ class Scorer(Protocol):
             Per item, the tokens whose keys the rows do not see. A row always sees its own key.
         """
 
+    def after_each(self, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+        """The same for items with a `held` and a tail each, and nothing hidden."""
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        """The first-order effect of hiding each token on each sentence of the answer, (sentences, tokens).
+
+        In nats; `labels` are the sentences of the answer's tokens, (answer,). As in
+        interop.transformers.contributions_of_keys().
+
+        Raises
+        ------
+        InspectionError
+            If the model has no backward pass.
+        """
+
     def received(self, held: int, tail: Ids, answer: int) -> Floats | None:
         """The attention that each token receives from the rows that predict the answer, (tokens,).
 
@@ -87,6 +102,15 @@ class HandWrittenScorer:
             found.append(log_probs(logits[len(rows) - answer :], targets))
         return np.stack(found)
 
+    def after_each(self, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+        return one_by_one(self, tails, answer)
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        raise InspectionError(
+            "method='gradient' is for Transformers models: the heads of the hand-written model give all "
+            "weight to one byte, where a derivative is 0. Give --model, or choose method='knockout'."
+        )
+
     def received(self, held: int, tail: Ids, answer: int) -> Floats:
         rows = held + len(tail) - 1
         reading = self.model.read(np.concatenate([self.ids[:held], tail[:-1]]))
@@ -95,6 +119,15 @@ class HandWrittenScorer:
         layers = range(len(self.model.layers))
         found: list[Any] = [reading.observe(layer, received=factors).received for layer in layers]
         return mean_of_heads(found)
+
+
+def one_by_one(scorer: Scorer, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+    """The log probabilities of items that are run after each other, (items, answer)."""
+    found = []
+    for held, tail in tails:
+        nothing = np.zeros((1, held + len(tail)), np.bool_)
+        found.append(scorer.after(held, tail, answer, nothing)[0])
+    return np.stack(found)
 
 
 def predicting(rows: int, answer: int) -> NDArray[np.float32]:

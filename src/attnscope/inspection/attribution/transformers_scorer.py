@@ -1,5 +1,6 @@
 """A Transformers model that scores answers: the prompt is read once, items run as a batch after it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,16 @@ from attnscope.inspection.attribution.scorer import (
     Ids,
     check_finite,
     mean_of_heads,
+    one_by_one,
     predicting,
 )
 from attnscope.inspection.text import InspectionError
-from attnscope.interop.transformers import SharedPrefix, logits_of_pass
+from attnscope.interop.transformers import SharedPrefix, contributions_of_keys, logits_of_pass
 
 ROWS_AT_ONCE = 512
+PADDED_ROWS = (
+    256  # of texts of different lengths: with more, reading the weights is no longer what takes time
+)
 LOGITS_AT_ONCE = 2**26  # 256 MiB
 ENTRIES_AT_ONCE = 2**28  # of masks, one byte each
 OTHERWISE = "Choose method='removal', which runs the shortened texts."
@@ -87,6 +92,37 @@ class TransformersScorer:
             found.append(log_probs(logits, targets))
         return np.concatenate(found)
 
+    def after_each(self, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+        found = np.zeros((len(tails), answer))
+        order = sorted(range(len(tails)), key=lambda item: tails[item][0])
+        while order:
+            held = tails[order[0]][0]
+            group: list[int] = []
+            while order and (
+                not group or (1 + len(group)) * longest([*group, order[0]], tails, held) <= PADDED_ROWS
+            ):
+                group.append(order.pop(0))
+            found[group] = self._after_one_prefix(held, [tails[item] for item in group], answer)
+        return found
+
+    def _after_one_prefix(self, held: int, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+        """Items in one batch: rows before an item's own `held` are computed again."""
+        texts = [np.concatenate([self.ids[held:own], tail]) for own, tail in tails]
+        lengths = np.array([len(text) - 1 for text in texts])
+        rows = np.stack([np.resize(text[:-1], lengths.max()) for text in texts])
+        hidden = np.zeros((len(texts), held + int(lengths.max())), np.bool_)
+        logits = self.prefix.begin(held, hidden).run(rows, answer, lengths)
+        self.rows += rows.size
+        targets = texts[0][-answer:]
+        return log_probs(logits, targets)
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        rows, targets = tail[:-1], tail[len(tail) - len(labels) :]
+        found, logits = contributions_of_keys(self.prefix, held, rows, targets, labels)
+        self.rows += len(rows)
+        check_finite(logits.numpy())
+        return found
+
     def received(self, held: int, tail: Ids, answer: int) -> Floats:
         rows = tail[:-1]
         hidden = np.zeros((1, held + len(rows)), np.bool_)
@@ -125,8 +161,19 @@ class WholePasses:
         self.rows += len(ids) - 1
         return log_probs(logits_of_pass(self.model, ids[:-1], answer)[None], targets)
 
+    def after_each(self, tails: Sequence[tuple[int, Ids]], answer: int) -> Floats:
+        return one_by_one(self, tails, answer)
+
+    def contributions(self, held: int, tail: Ids, labels: Ids) -> Floats:
+        raise InspectionError(f"method='gradient' needs the keys of {self.name}. {OTHERWISE}")
+
     def received(self, held: int, tail: Ids, answer: int) -> None:
         """Nothing: the attention of such a model is not observed."""
+
+
+def longest(items: Sequence[int], tails: Sequence[tuple[int, Ids]], held: int) -> int:
+    """The most rows that one of these items has after so many tokens."""
+    return max(tails[item][0] - held + len(tails[item][1]) for item in items)
 
 
 def keeps_prefixes(model: Any) -> bool:
