@@ -380,3 +380,11 @@ def test_a_compiled_model(llama: Any) -> None:
     compiled = torch.compile(llama, backend="eager")
     found = read(compiled, small_pages(llama)).logits
     assert torch.equal(found, expected)
+
+
+def test_a_model_under_autocast(llama: Any) -> None:
+    ids = tokens()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        expected = llama(ids, use_cache=False).logits
+        found = read(llama, small_pages(llama), ids).logits
+    assert torch.equal(found, expected)

@@ -14,7 +14,7 @@ from transformers import cache_utils
 from attnscope.cache import KVCache, attend_pages
 from attnscope.errors import CacheError, UnsupportedProblemError
 from attnscope.interop.paged_vectors import PagedVectors
-from attnscope.interop.tensors import array_of, needs_gradients, vectors_of
+from attnscope.interop.tensors import array_of, as_autocast, needs_gradients, vectors_of
 from attnscope.interop.torch_attention import empty_output
 from attnscope.problem import Window
 
@@ -164,6 +164,7 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
                 "a PagedCache keeps numbers and no gradients. Run the model under torch.no_grad(), or train "
                 "it with use_cache=False."
             )
+        key_states, value_states = as_autocast(key_states, value_states)
         if self.shared is None:
             self.lazy_initialization(key_states, value_states)
         assert self.shared is not None

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from attnscope.errors import AttentionFormatError
+from attnscope.interop.paged_vectors import PagedVectors
 from attnscope.kernels import use_openmp
 
 use_openmp()  # torch's, which alternate with ours
@@ -62,8 +63,14 @@ def threads() -> int:
 
 
 def as_autocast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The tensors in the format of torch.autocast if it is on; float64 stays, as in torch's own attention."""
+    """The tensors in the format of torch.autocast if it is on.
+
+    float64 stays, as in torch's own attention. So do pages: what was written into them had this format.
+    """
     if not torch.is_autocast_enabled("cpu"):
         return tensors
     narrow = torch.get_autocast_dtype("cpu")
-    return tuple(each if each.dtype == torch.float64 else each.to(narrow) for each in tensors)
+    return tuple(
+        each if each.dtype == torch.float64 or isinstance(each, PagedVectors) else each.to(narrow)
+        for each in tensors
+    )

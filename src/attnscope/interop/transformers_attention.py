@@ -96,10 +96,7 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
     """
     refuse([each for each in (query, key, value, s_aux, position_bias) if each is not None], dropout)
     refuse_options(module, others)
-    if isinstance(key, PagedVectors):
-        (query,) = as_autocast(query)
-    else:
-        query, key, value = as_autocast(query, key, value)
+    query, key, value = as_autocast(query, key, value)
     observer = observers.get(module) if observers else None
     key_len = key.shape[2] + (0 if observer is None else observer.held_keys)
     if attention_mask is None:
@@ -125,17 +122,30 @@ def attention_of_transformers(  # noqa: PLR0913  # called by Transformers' modul
             return layer.attend(query, constants.options(bias, sinks)).transpose(1, 2), None
         key, value = layer.dense(0, query.dtype), layer.dense(1, query.dtype)
     key, value = key[:, :, : seen.keys_read], value[:, :, : seen.keys_read]
-    if observer is not None:
-        inputs = (query, key, value, bias, sinks)
-        if needs_gradients(*(each for each in inputs if each is not None)):
-            return observer.differentiate(module, constants, *inputs).transpose(1, 2), None
-        arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
-        observed = observer.attend(module, Call(*arrays, constants.options(bias, sinks), seen.key_offset))
-        if observed is not None:
-            output = empty_output(query, value)
-            array_of(output)[...] = observed
-            return output.transpose(1, 2), None
-    return differentiable(constants, query, key, value, bias, sinks).transpose(1, 2), None
+    inputs = (query, key, value, bias, sinks)
+    output = None if observer is None else observed(observer, module, constants, inputs, seen.key_offset)
+    if output is None:
+        output = differentiable(constants, *inputs)
+    return output.transpose(1, 2), None
+
+
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+
+
+def observed(
+    observer: Observer, module: torch.nn.Module, constants: Constants, inputs: Inputs, key_offset: int
+) -> torch.Tensor | None:
+    """The output of a call that an observer receives; None if it leaves the call to attention()."""
+    if needs_gradients(*(each for each in inputs if each is not None)):
+        return observer.differentiate(module, constants, *inputs)
+    query, key, value, bias, sinks = inputs
+    arrays = (vectors_of(query), vectors_of(key), vectors_of(value))
+    rows = observer.attend(module, Call(*arrays, constants.options(bias, sinks), key_offset))
+    if rows is None:
+        return None
+    output = empty_output(query, value)
+    array_of(output)[...] = rows
+    return output
 
 
 def refuse(tensors: Sequence[torch.Tensor], dropout: float) -> None:
