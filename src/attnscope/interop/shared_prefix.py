@@ -313,8 +313,8 @@ def attended_by(model: Any, observer: Observer) -> Iterator[None]:
 def projected_rows(model: Any, ends: NDArray[np.int64], last: int) -> Iterator[bool]:
     """Let a model compute the logits of the last rows of each item alone; False if it has no projection.
 
-    The chosen rows are copied: of a view with gaps, torch would copy the projection for each item, 4.5 s in
-    place of 0.7 s for 22 items of 8 rows and 262,144 words.
+    The chosen rows are copied: for a view with gaps, torch would copy the projection's weights once per
+    item.
     """
     projection = model.get_output_embeddings()
     if projection is None:
