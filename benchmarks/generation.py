@@ -37,7 +37,7 @@ PAGED, INT8 = "attnscope, PagedCache", "attnscope, PagedCache of int8"
 CALLS = (DEFAULT, STATIC, "attnscope, static cache", PAGED, INT8)
 SHARED = "a product and attnscope on torch's threads"
 TOKENS, ROUNDS, TOKENS_PER_ROUND = 8192, 9, 4
-NEW_TOKENS = 16  # that Gemma writes
+NEW_TOKENS = 25  # that Gemma reads one at a time
 COPIES = 16  # of operands, of 4 MiB each
 CHUNK = 512  # tokens read at once where perplexity is measured
 
@@ -236,22 +236,32 @@ def serve_gemma(connection: Connection, dtype_name: str, lengths: tuple[int, ...
         model, tokenizer = gemma(folder, getattr(torch, dtype_name))
     ids = tokenizer(inspect.getsource(argparse), return_tensors="pt").input_ids
     ids = ids.repeat(1, 1 + (max(lengths) + NEW_TOKENS) // ids.shape[1])
-    found = []
     with torch.inference_mode():
-        for length, call in product(lengths, CALLS):
-            cache = make_cache(call, model.config, length + NEW_TOKENS + 1)
-            choose_attention(model, call)
-            started = perf_counter()
-            model(ids[:, :length], past_key_values=cache, logits_to_keep=1)
-            prefill = perf_counter() - started
-            tokens = seconds_of_tokens(model, call, cache, ids[:, length : length + NEW_TOKENS])
-            found.append((length, call, prefill, median(tokens)))
+        found = [each for length in lengths for each in behind_a_prompt(model, ids, length)]
         losses = (
             {call: loss_of(model, ids[:, :TOKENS], call) for call in (PAGED, INT8)}
             if dtype_name == "float32"
             else {}
         )
     connection.send((found, losses))
+
+
+def behind_a_prompt(model: Any, ids: Any, length: int) -> list[tuple[int, str, float, float]]:
+    """The length, and by call the seconds of the prompt and of a token; tokens are taken in turn."""
+    caches: dict[str, Any] = {}
+    prompts: dict[str, float] = {}
+    tokens: dict[str, list[float]] = {call: [] for call in CALLS}
+    for call in CALLS:
+        caches[call] = make_cache(call, model.config, length + NEW_TOKENS)
+        choose_attention(model, call)
+        started = perf_counter()
+        model(ids[:, :length], past_key_values=caches[call], logits_to_keep=1)
+        prompts[call] = perf_counter() - started
+    for first in range(length, length + NEW_TOKENS, 1 + TOKENS_PER_ROUND):
+        for call, cache in caches.items():
+            following = ids[:, first : first + 1 + TOKENS_PER_ROUND]
+            tokens[call] += seconds_of_tokens(model, call, cache, following)[1:]
+    return [(length, call, prompts[call], median(tokens[call])) for call in CALLS]
 
 
 def loss_of(model: Any, ids: Any, call: str) -> tuple[float, int]:
