@@ -35,7 +35,8 @@ public:
                                  .query_sums = nullptr,
                                  .heads_at_once = heads_at_once};
         if (call.format != Format::float32) {
-            query_sums_.resize(static_cast<std::size_t>(heads_at_once * backward.rows() * call.key_dim));
+            const std::int64_t floats = heads_at_once * backward.rows() * call.key_dim;
+            query_sums_.resize(static_cast<std::size_t>(std::max<std::int64_t>(1, floats)));  // never null
             backward.query_sums = query_sums_.data();
         }
         return backward;
