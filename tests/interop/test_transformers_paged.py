@@ -359,7 +359,7 @@ def test_a_float64_model_is_refused(llama: Any) -> None:
         read(llama.double(), small_pages(llama))
 
 
-def test_int8_refuses_nan_and_keeps_the_cache(llama: Any) -> None:
+def test_int8_refuses_nan(llama: Any) -> None:
     cache = small_pages(llama, dtype="int8")
     with torch.no_grad():
         llama.model.layers[1].self_attn.k_proj.weight[0, 0] = float("nan")
@@ -373,6 +373,13 @@ def test_layers_with_a_state_of_another_kind_are_refused() -> None:
     assert [type(each).__name__ for each in PagedCache(config).layers] == [
         "PagedLayer" if each == "DynamicLayer" else each for each in layers
     ]
+
+
+def test_a_cache_without_rows_is_empty(llama: Any) -> None:
+    cache = small_pages(llama)
+    read(llama, cache)
+    cache.batch_select_indices(torch.zeros(3, dtype=torch.bool))
+    assert (cache.get_seq_length(), cache.bytes_used) == (0, 0)
 
 
 def test_a_compiled_model(llama: Any) -> None:

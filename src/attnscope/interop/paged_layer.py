@@ -238,7 +238,9 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types here; a lock cannot be traced
     def get_seq_length(self) -> int:
         """Return how many tokens each row has, dropped ones among them."""
-        return 0 if self.shared is None else self.shared.cache.tokens(self.sequences[0], 0)
+        if self.shared is None or not self.sequences:
+            return 0
+        return self.shared.cache.tokens(self.sequences[0], 0)
 
     def get_max_length(self) -> int:
         """Return -1: there is no maximum per row."""
@@ -248,7 +250,7 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Return how many keys the next update() will return, and the position of the first of them."""
         tokens = self.get_seq_length()
-        first = 0 if self.shared is None else self._first_kept
+        first = self._first_kept
         if self.sliding_window is not None and self._drops:
             page = self.options.page_tokens
             first = max(first, (tokens - self.sliding_window + 1) // page * page)
@@ -338,7 +340,8 @@ class PagedLayer(cache_utils.CacheLayerMixin):  # type: ignore[misc]  # Transfor
 
     @property
     def _first_kept(self) -> int:
-        assert self.shared is not None
+        if self.shared is None or not self.sequences:
+            return 0
         return self.shared.cache.first_kept(self.sequences[0], 0)
 
     def _vectors(self, which: int) -> PagedVectors:
