@@ -75,7 +75,7 @@ def _is_ours(kind: type) -> bool:
 
 
 def public_methods(named: type) -> Iterator[tuple[str, Any]]:
-    """Its own, and those of a base that is no public name. A public base says once what its methods mean."""
+    """Its own, and those of a base that is no public name. A public base documents its own."""
     public = {each.rsplit(".")[-1] for each in PINNED}
     own = [
         each for each in named.__mro__ if each is named or (_is_ours(each) and each.__name__ not in public)
